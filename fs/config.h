@@ -1,0 +1,69 @@
+/*
+ * The configuration: /etc/aapfs/aapfs.conf or -c FILE, read by inih, every value checked. Read once
+ * by the main thread at start; read-only afterwards, any thread. DESIGN: "Configuration".
+ *
+ * Keys of DESIGN that belong to features still to come are refused like unknown ones.
+ */
+#ifndef AAPFS_FS_CONFIG_H
+#define AAPFS_FS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256 };
+
+/* [defaults], or what [aap NAME] makes of it. */
+struct config_aap {
+    uid_t owner;
+    gid_t group;
+    mode_t mode;                 /* of the files with the private half */
+    int64_t validity_seconds;    /* 0: "kms", send no dates */
+    unsigned int max_keys;
+};
+
+struct config {
+    /* [kms] */
+    char region[64];             /* default cn-hangzhou */
+    char endpoint[CONFIG_TEXT_SIZE]; /* default https://kms.<region>.aliyuncs.com */
+    unsigned int request_timeout_ms; /* default 30 s; 100 ms to 1 h */
+    bool all_aaps;               /* aaps = all (default) */
+    char (*aap_names)[CONFIG_NAME_SIZE]; /* else these */
+    size_t aap_name_count;
+    /* [mount] */
+    unsigned int creation_guard_ms; /* default 5 s; 0 to 1 h */
+    /* [defaults] */
+    struct config_aap defaults;
+    /* [aap NAME] sections, in the file's order */
+    struct config_section {
+        char name[CONFIG_NAME_SIZE];
+        struct config_aap values;
+    } *sections;
+    size_t section_count;
+};
+
+/*
+ * Fills *CONFIG with the defaults, then with FILE; free it with config_clear. FILE NULL: the
+ * default file, which may be absent. Owner and group default to those of this process (root:root
+ * for root).
+ *
+ * 0; or -EINVAL, -ENOENT, -EACCES … and REASON, one line: "FILE:LINE: what is wrong; what would be
+ * right".
+ */
+int config_read(const char *file, struct config *config, char *reason, size_t reason_size);
+
+/* For --region and --endpoint: the same checks; an endpoint that was derived from a region follows. */
+int config_set_region(struct config *config, const char *region, char *reason, size_t reason_size);
+int config_set_endpoint(struct config *config, const char *endpoint, char *reason,
+                        size_t reason_size);
+
+/* What holds for the AAP NAME: its section, else the defaults. */
+const struct config_aap *config_for_aap(const struct config *config, const char *name);
+
+void config_clear(struct config *config);
+
+/* Whether NAME is shown as a directory: 1 to 200 of A-Z a-z 0-9 _ - . and no leading dot. */
+bool config_aap_name_is_shown(const char *name);
+
+#endif
