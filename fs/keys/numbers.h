@@ -1,0 +1,91 @@
+/*
+ * The numbers by which AAPs, client keys and generations are known, and which generation each
+ * published name shows. They live in one flat piece of memory that is given from above (the mount
+ * memory), so that they mean the same to every worker of a mount: numbers are handed out once,
+ * never shift and are never used again.
+ *
+ * A generation is one publication of a client key as its AAP's current one; it is what a published
+ * name leads to. Numbers begin at 1; 0 is "none".
+ *
+ * Guarded by the registry's lock: call with it held.
+ */
+#ifndef AAPFS_FS_KEYS_NUMBERS_H
+#define AAPFS_FS_KEYS_NUMBERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The names that a rotation replaces in an AAP's directory, in the order of their publication. */
+enum published_name {
+    PUBLISHED_CURRENT, /* the symbolic link */
+    PUBLISHED_CLIENT_KEY_JSON,
+    PUBLISHED_CLIENT_KEY_P12,
+    PUBLISHED_PRIVATE_KEY_DATA,
+    PUBLISHED_PRIVATE_KEY_PEM,
+    PUBLISHED_CERTIFICATE_PEM,
+    PUBLISHED_CLIENT_KEY_ID,
+    PUBLISHED_KEY_ALGORITHM,
+    PUBLISHED_NOT_BEFORE,
+    PUBLISHED_NOT_AFTER,
+    PUBLISHED_COUNT
+};
+
+enum {
+    NUMBERS_MOST_AAPS = 32768,
+    NUMBERS_MOST_KEYS = 1 << 20,
+    NUMBERS_MOST_GENERATIONS = 1 << 20,
+    AAP_NAME_SIZE = 201,
+    CLIENT_KEY_ID_SIZE = 129,
+};
+
+struct numbered_aap {
+    char name[AAP_NAME_SIZE];
+    bool shown;               /* its directory has been published */
+    int64_t changed_ns;       /* mtime of its directory */
+    uint32_t published[PUBLISHED_COUNT]; /* the generation that each name shows */
+};
+
+struct numbered_key {
+    char client_key_id[CLIENT_KEY_ID_SIZE];
+    uint32_t aap;
+    bool shown; /* keys/<id> has been published */
+};
+
+struct numbered_generation {
+    uint32_t aap;
+    uint32_t key;
+    int64_t made_ns; /* mtime: when the key became current here, nanoseconds since 1970 */
+};
+
+struct numbers;
+
+/* How much memory numbers_open needs. Most of it is never touched: give it sparse. */
+size_t numbers_size(void);
+
+/* MEMORY, zeroed or as an earlier worker left it: the numbers in it. */
+struct numbers *numbers_open(void *memory);
+
+/* The number of the AAP NAME, given now if it has none; 0 when there is no room. */
+uint32_t numbers_add_aap(struct numbers *numbers, const char *name);
+
+/* The number of CLIENT_KEY_ID in AAP, given now if it has none; 0 when there is no room. */
+uint32_t numbers_add_key(struct numbers *numbers, uint32_t aap, const char *client_key_id);
+
+/*
+ * A new generation of KEY, made at MADE_NS or, so that mtimes rise strictly, a nanosecond after
+ * the AAP's generation before; 0 when there is no room.
+ */
+uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t made_ns);
+
+/* What a number stands for; NULL for one that was never given. */
+struct numbered_aap *numbers_aap(struct numbers *numbers, uint32_t number);
+struct numbered_key *numbers_key(struct numbers *numbers, uint32_t number);
+struct numbered_generation *numbers_generation(struct numbers *numbers, uint32_t number);
+
+uint32_t numbers_aap_count(const struct numbers *numbers);
+
+/* A number that no report has had yet. */
+uint32_t numbers_next_report(struct numbers *numbers);
+
+#endif

@@ -1,0 +1,271 @@
+#include "fs/keys/registry.h"
+
+#include <pthread.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "kmsapi/cleanup.h"
+
+struct registry {
+    pthread_mutex_t lock;
+    struct numbers *numbers;
+    struct registry_mount mount;
+    struct registry_aap *first, *last;
+    void *by_name; /* a search tree, tsearch(3) */
+    /* by number, for requests that come with node ids */
+    struct registry_aap **aaps;
+    struct registry_key **keys;
+    size_t aap_room, key_room;
+};
+
+struct registry *registry_new(struct numbers *numbers)
+{
+    struct registry *registry = calloc(1, sizeof(*registry));
+    if (!registry)
+        return NULL;
+    registry->numbers = numbers;
+    pthread_mutex_init(&registry->lock, NULL);
+    return registry;
+}
+
+static void free_key(struct registry_key *key)
+{
+    for (size_t i = 0; i < KEY_FILE_COUNT; i++)
+        OPENSSL_clear_free(key->files[i].data, key->files[i].size);
+    free(key);
+}
+
+static void free_aap(struct registry_aap *aap)
+{
+    while (aap->keys) {
+        struct registry_key *key = aap->keys;
+        aap->keys = key->next;
+        free_key(key);
+    }
+    while (aap->rejected) {
+        struct registry_rejected *rejected = aap->rejected;
+        aap->rejected = rejected->next;
+        free(rejected);
+    }
+    free(aap);
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct registry_aap *a = left, *b = right;
+    return strcmp(a->name, b->name);
+}
+
+void registry_free(struct registry *registry)
+{
+    if (!registry)
+        return;
+    while (registry->first) {
+        struct registry_aap *aap = registry->first;
+        tdelete(aap, &registry->by_name, compare_names);
+        registry->first = aap->next;
+        free_aap(aap);
+    }
+    pthread_mutex_destroy(&registry->lock);
+    free(registry->aaps);
+    free(registry->keys);
+    free(registry);
+}
+
+void registry_lock(struct registry *registry)
+{
+    pthread_mutex_lock(&registry->lock);
+}
+
+void registry_unlock(struct registry *registry)
+{
+    pthread_mutex_unlock(&registry->lock);
+}
+
+struct numbers *registry_numbers(struct registry *registry)
+{
+    return registry->numbers;
+}
+
+struct registry_mount *registry_mount(struct registry *registry)
+{
+    return &registry->mount;
+}
+
+struct registry_aap *registry_aap(struct registry *registry, uint32_t number)
+{
+    return number < registry->aap_room ? registry->aaps[number] : NULL;
+}
+
+struct registry_aap *registry_first_aap(struct registry *registry)
+{
+    return registry->first;
+}
+
+struct registry_aap *registry_find_aap(struct registry *registry, const char *name)
+{
+    struct registry_aap wanted = {0};
+    if (strlen(name) >= sizeof(wanted.name))
+        return NULL;
+    memcpy(wanted.name, name, strlen(name) + 1);
+    struct registry_aap *const *found = tfind(&wanted, &registry->by_name, compare_names);
+    return found ? *found : NULL;
+}
+
+/* Makes room for index NUMBER in a table of pointers. */
+static bool grow(void ***table, size_t *room, size_t number)
+{
+    if (number < *room)
+        return true;
+    size_t wanted = number < 32 ? 64 : number * 2;
+    void **grown = reallocarray(*table, wanted, sizeof(*grown));
+    if (!grown)
+        return false;
+    memset(grown + *room, 0, (wanted - *room) * sizeof(*grown));
+    *table = grown;
+    *room = wanted;
+    return true;
+}
+
+struct registry_aap *registry_add_aap(struct registry *registry, const char *name,
+                                      const struct config_aap *config)
+{
+    struct registry_aap *known = registry_find_aap(registry, name);
+    if (known)
+        return known;
+    uint32_t number = numbers_add_aap(registry->numbers, name);
+    if (number == 0 || !grow((void ***)&registry->aaps, &registry->aap_room, number))
+        return NULL;
+    struct registry_aap *aap = calloc(1, sizeof(*aap));
+    if (!aap)
+        return NULL;
+    aap->number = number;
+    aap->config = config;
+    memcpy(aap->name, name, strlen(name) + 1); /* numbers checked the length */
+    if (!tsearch(aap, &registry->by_name, compare_names)) {
+        free(aap);
+        return NULL;
+    }
+    if (registry->last)
+        registry->last->next = aap;
+    else
+        registry->first = aap;
+    registry->last = aap;
+    registry->aaps[number] = aap;
+    return aap;
+}
+
+struct registry_key *registry_key(struct registry *registry, uint32_t number)
+{
+    return number < registry->key_room ? registry->keys[number] : NULL;
+}
+
+struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id)
+{
+    for (struct registry_key *key = aap->keys; key; key = key->next)
+        if (strcmp(key->client_key_id, client_key_id) == 0)
+            return key;
+    return NULL;
+}
+
+/* TEXT and a newline as a file's content. */
+static bool text_file(struct client_key_bytes *file, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    file->data = OPENSSL_malloc(size + 1);
+    if (!file->data)
+        return false;
+    memcpy(file->data, text, size - 1);
+    memcpy(file->data + size - 1, "\n", 2);
+    file->size = size;
+    return true;
+}
+
+static void take_bytes(struct client_key_bytes *to, struct client_key_bytes *from)
+{
+    if (from->size > 0)
+        *to = *from;
+    else
+        OPENSSL_free(from->data);
+    *from = (struct client_key_bytes){0};
+}
+
+static void take_forms(struct registry_key *key, struct client_key *forms)
+{
+    take_bytes(&key->files[KEY_FILE_CLIENT_KEY_JSON], &forms->json);
+    take_bytes(&key->files[KEY_FILE_CLIENT_KEY_P12], &forms->pkcs12);
+    take_bytes(&key->files[KEY_FILE_PRIVATE_KEY_DATA], &forms->private_key_data);
+    take_bytes(&key->files[KEY_FILE_PRIVATE_KEY_PEM], &forms->private_key_pem);
+    take_bytes(&key->files[KEY_FILE_CERTIFICATE_PEM], &forms->certificate_pem);
+}
+
+struct registry_key *registry_add_key(struct registry *registry, struct registry_aap *aap,
+                                      const struct registry_new_key *new_key)
+{
+    if (registry_find_key(aap, new_key->client_key_id))
+        return NULL;
+    uint32_t number = numbers_add_key(registry->numbers, aap->number, new_key->client_key_id);
+    if (number == 0 || !grow((void ***)&registry->keys, &registry->key_room, number))
+        return NULL;
+
+    struct registry_key *key = calloc(1, sizeof(*key));
+    if (!key)
+        return NULL;
+    if (!text_file(&key->files[KEY_FILE_CLIENT_KEY_ID], new_key->client_key_id) ||
+        !text_file(&key->files[KEY_FILE_KEY_ALGORITHM], new_key->key_algorithm) ||
+        !text_file(&key->files[KEY_FILE_NOT_BEFORE], new_key->not_before) ||
+        !text_file(&key->files[KEY_FILE_NOT_AFTER], new_key->not_after)) {
+        free_key(key);
+        return NULL;
+    }
+    take_forms(key, new_key->forms);
+    key->number = number;
+    snprintf(key->client_key_id, sizeof(key->client_key_id), "%s", new_key->client_key_id);
+    snprintf(key->not_before, sizeof(key->not_before), "%s", new_key->not_before);
+    snprintf(key->not_after, sizeof(key->not_after), "%s", new_key->not_after);
+    key->not_before_time = new_key->not_before_time;
+    key->not_after_time = new_key->not_after_time;
+    key->made_ns = new_key->now_ns;
+    key->next = aap->keys;
+    aap->keys = key;
+    registry->keys[number] = key;
+    return key;
+}
+
+uint32_t registry_make_current(struct registry *registry, struct registry_aap *aap,
+                               struct registry_key *key, int64_t now_ns)
+{
+    uint32_t generation = numbers_add_generation(registry->numbers, key->number, now_ns);
+    if (generation != 0) {
+        aap->current = key;
+        aap->generation = generation;
+    }
+    return generation;
+}
+
+void registry_remove_key(struct registry *registry, struct registry_aap *aap,
+                         struct registry_key *key)
+{
+    for (struct registry_key **link = &aap->keys; *link; link = &(*link)->next) {
+        if (*link != key)
+            continue;
+        *link = key->next;
+        break;
+    }
+    registry->keys[key->number] = NULL;
+    free_key(key);
+}
+
+void registry_add_rejected(struct registry_aap *aap, const char *client_key_id)
+{
+    struct registry_rejected *rejected = calloc(1, sizeof(*rejected));
+    if (!rejected)
+        return; /* the failure itself names the key */
+    snprintf(rejected->client_key_id, sizeof(rejected->client_key_id), "%s", client_key_id);
+    rejected->next = aap->rejected;
+    aap->rejected = rejected;
+}

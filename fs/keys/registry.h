@@ -1,0 +1,129 @@
+/*
+ * The one model of what is known: AAPs and their client keys. The engine writes it, the session
+ * reads it; both hold the registry's lock while they look at what its functions return. The lock is
+ * held for moments only: nobody waits, logs or calls the network under it.
+ */
+#ifndef AAPFS_FS_KEYS_REGISTRY_H
+#define AAPFS_FS_KEYS_REGISTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fs/config.h"
+#include "fs/keys/numbers.h"
+#include "kmsapi/client_key.h"
+#include "kmsapi/kms_error.h"
+
+/* The files of one client key, in its own directory keys/<id>. */
+enum key_file {
+    KEY_FILE_CLIENT_KEY_JSON,
+    KEY_FILE_CLIENT_KEY_P12,
+    KEY_FILE_PRIVATE_KEY_DATA,
+    KEY_FILE_PRIVATE_KEY_PEM,
+    KEY_FILE_CERTIFICATE_PEM,
+    KEY_FILE_CLIENT_KEY_ID,
+    KEY_FILE_KEY_ALGORITHM,
+    KEY_FILE_NOT_BEFORE,
+    KEY_FILE_NOT_AFTER,
+    KEY_FILE_COUNT
+};
+
+struct registry_key {
+    uint32_t number; /* numbers.h */
+    char client_key_id[CLIENT_KEY_ID_SIZE];
+    char not_before[21], not_after[21];
+    int64_t not_before_time, not_after_time; /* seconds since 1970 */
+    int64_t made_ns;                         /* when it came here */
+    bool deleted;                            /* its directory is on its way out */
+    struct client_key_bytes files[KEY_FILE_COUNT]; /* DATA NULL: this key has no such file */
+    struct registry_key *next;
+};
+
+/* The last failure and when it was, for last_error; error.number 0: none. */
+struct registry_failure {
+    struct kms_error error;
+    int64_t time; /* seconds since 1970, KMS's time */
+};
+
+/* A key that KMS handed out and that cannot be used; what is known of it. */
+struct registry_rejected {
+    char client_key_id[CLIENT_KEY_ID_SIZE];
+    struct registry_rejected *next;
+};
+
+struct registry_aap {
+    uint32_t number;
+    char name[AAP_NAME_SIZE];
+    const struct config_aap *config;
+    struct registry_key *keys;  /* newest first */
+    struct registry_key *current;
+    uint32_t generation;        /* the newest one; what the names show is in numbers */
+    bool busy;                  /* an operation is under way */
+    char request_id[64];        /* of the current key's creation */
+    struct registry_failure failure;
+    struct registry_rejected *rejected;
+    struct registry_aap *next;
+};
+
+/* What the mount as a whole reports; .aapfs/status and .aapfs/last_error. */
+struct registry_mount {
+    int64_t last_sync;  /* seconds since 1970 of the last complete listing; 0: none yet */
+    uint32_t hidden;    /* AAPs whose names cannot be shown */
+    int64_t clock_offset_ms;
+    struct registry_failure failure;
+};
+
+struct registry;
+
+/* NUMBERS outlives the registry. NULL when memory is short. */
+struct registry *registry_new(struct numbers *numbers);
+void registry_free(struct registry *registry);
+
+void registry_lock(struct registry *registry);
+void registry_unlock(struct registry *registry);
+
+/* Everything below: with the lock held. */
+
+struct numbers *registry_numbers(struct registry *registry);
+struct registry_mount *registry_mount(struct registry *registry);
+
+/* The AAP of that name or number; NULL. */
+struct registry_aap *registry_find_aap(struct registry *registry, const char *name);
+struct registry_aap *registry_aap(struct registry *registry, uint32_t number);
+/* The first AAP, for walks along NEXT, in the order in which they became known. */
+struct registry_aap *registry_first_aap(struct registry *registry);
+
+/* The AAP of that name, added now if it was not known; NULL when there is no room. */
+struct registry_aap *registry_add_aap(struct registry *registry, const char *name,
+                                      const struct config_aap *config);
+
+/* A key's own record by its number or, within an AAP, its ClientKeyId; NULL. */
+struct registry_key *registry_key(struct registry *registry, uint32_t number);
+struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id);
+
+struct registry_new_key {
+    const char *client_key_id, *key_algorithm, *not_before, *not_after;
+    int64_t not_before_time, not_after_time, now_ns;
+    struct client_key *forms; /* taken over: left empty */
+};
+
+/*
+ * Adds a key to AAP without making it current. NULL when memory or numbers are short, or the AAP
+ * has a key of that id already; NEW_KEY's forms are untouched then.
+ */
+struct registry_key *registry_add_key(struct registry *registry, struct registry_aap *aap,
+                                      const struct registry_new_key *new_key);
+
+/* Makes KEY the current one: a new generation. Its number, or 0 when there is no room. */
+uint32_t registry_make_current(struct registry *registry, struct registry_aap *aap,
+                               struct registry_key *key, int64_t now_ns);
+
+/* Wipes and forgets KEY, which must not be the current one. */
+void registry_remove_key(struct registry *registry, struct registry_aap *aap,
+                         struct registry_key *key);
+
+/* Notes that KMS handed out a key that cannot be used. */
+void registry_add_rejected(struct registry_aap *aap, const char *client_key_id);
+
+#endif

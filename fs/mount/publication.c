@@ -1,0 +1,334 @@
+#include "fs/mount/publication.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <openssl/rand.h>
+
+#include "fs/mount/publisher.h"
+#include "fs/tree/content.h"
+#include "fs/tree/tree.h"
+
+/* One name of a publication. */
+struct hidden {
+    char from[HIDDEN_NAME_SIZE];
+    const char *to;
+    struct node parent, node;
+    bool spent;
+};
+
+struct publication {
+    uint64_t id;
+    struct publish_request request;
+    enum publisher_action action;
+    struct hidden names[PUBLISHER_STEPS];
+    uint32_t count;
+    bool notifying; /* the mount could not be reached: the kernel is being notified */
+    struct publication *next;
+};
+
+struct publications {
+    struct registry *registry;
+    int socket;
+    uint64_t last_id;
+    struct publication *first; /* under the registry's lock: the session looks names up */
+};
+
+struct publications *publications_new(struct registry *registry, int socket)
+{
+    struct publications *publications = calloc(1, sizeof(*publications));
+    if (publications) {
+        publications->registry = registry;
+        publications->socket = socket;
+    }
+    return publications;
+}
+
+void publications_free(struct publications *publications)
+{
+    while (publications && publications->first) {
+        struct publication *publication = publications->first;
+        publications->first = publication->next;
+        free(publication);
+    }
+    free(publications);
+}
+
+static bool make_hidden_name(char name[static HIDDEN_NAME_SIZE])
+{
+    unsigned char random[16];
+    if (RAND_bytes(random, sizeof(random)) != 1)
+        return false;
+    name[0] = '.';
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(name + 1 + 2 * i, 3, "%02x", random[i]);
+    return true;
+}
+
+static bool add_name(struct publication *publication, struct node parent, const char *to,
+                     struct node node)
+{
+    struct hidden *hidden = &publication->names[publication->count];
+    *hidden = (struct hidden){.to = to, .parent = parent, .node = node};
+    if (!make_hidden_name(hidden->from))
+        return false;
+    publication->count++;
+    return true;
+}
+
+static bool add_generation(struct registry *registry, struct publication *publication,
+                           uint32_t number)
+{
+    const struct numbered_generation *generation =
+        numbers_generation(registry_numbers(registry), number);
+    const struct registry_key *key = registry_key(registry, generation->key);
+    const struct node parent = {.kind = NODE_KIND_AAP, .number = generation->aap};
+    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++) {
+        enum key_file file = content_published_file((enum published_name)i);
+        if (file != KEY_FILE_COUNT && !key->files[file].data)
+            continue;
+        const struct node node = {.kind = NODE_KIND_PUBLISHED, .file = i, .number = number};
+        if (!add_name(publication, parent, tree_published_text((enum published_name)i), node))
+            return false;
+    }
+    return true;
+}
+
+/* Fills the names of a publication. With the registry's lock. */
+static bool fill(struct registry *registry, struct publication *publication)
+{
+    uint32_t number = publication->request.number;
+    struct numbers *numbers = registry_numbers(registry);
+    const struct numbered_key *key;
+
+    publication->action = PUBLISHER_RENAME;
+    switch (publication->request.kind) {
+    case PUBLISH_AAP:
+        return add_name(publication, (struct node){.kind = NODE_KIND_ROOT},
+                        numbers_aap(numbers, number)->name,
+                        (struct node){.kind = NODE_KIND_AAP, .number = number});
+    case PUBLISH_REMOVE_KEY:
+        publication->action = PUBLISHER_RMDIR;
+        __attribute__((fallthrough));
+    case PUBLISH_KEY:
+        key = numbers_key(numbers, number);
+        return add_name(publication, (struct node){.kind = NODE_KIND_KEYS, .number = key->aap},
+                        key->client_key_id,
+                        (struct node){.kind = NODE_KIND_KEY, .number = number});
+    case PUBLISH_GENERATION:
+        return add_generation(registry, publication, number);
+    }
+    return false;
+}
+
+static void directory_path(struct registry *registry, const struct node *parent, char *path,
+                           size_t size)
+{
+    const char *aap = parent->kind == NODE_KIND_ROOT
+                          ? "."
+                          : numbers_aap(registry_numbers(registry), parent->number)->name;
+    snprintf(path, size, "%s%s", aap, parent->kind == NODE_KIND_KEYS ? "/keys" : "");
+}
+
+static int send_work(struct publications *publications, const struct publication *publication,
+                     enum publisher_action action)
+{
+    struct publisher_work work = {
+        .id = publication->id,
+        .action = action,
+        .count = publication->count,
+    };
+    directory_path(publications->registry, &publication->names[0].parent, work.directory,
+                   sizeof(work.directory));
+    for (uint32_t i = 0; i < work.count; i++) {
+        struct publisher_step *step = &work.steps[i];
+        memcpy(step->from, publication->names[i].from, sizeof(step->from));
+        snprintf(step->to, sizeof(step->to), "%s", publication->names[i].to);
+        step->parent = node_id_of(publication->names[i].parent);
+    }
+    if (send(publications->socket, &work, sizeof(work), MSG_NOSIGNAL) < 0)
+        return -errno;
+    return 0;
+}
+
+void publication_begin(struct publications *publications, const struct publish_request *request)
+{
+    struct publication *publication = calloc(1, sizeof(*publication));
+    if (!publication) {
+        request->done(request->user, -ENOMEM);
+        return;
+    }
+    publication->request = *request;
+    publication->id = ++publications->last_id;
+
+    registry_lock(publications->registry);
+    int r = fill(publications->registry, publication) ? 0 : -EIO;
+    if (r == 0) {
+        publication->next = publications->first;
+        publications->first = publication;
+    }
+    registry_unlock(publications->registry);
+
+    if (r == 0) {
+        r = send_work(publications, publication, publication->action);
+        if (r == 0)
+            return;
+        registry_lock(publications->registry);
+        publications->first = publication->next;
+        registry_unlock(publications->registry);
+    }
+    free(publication);
+    request->done(request->user, r);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* The name now shows its node (or, for a removal, nothing): what the kernel's rename(2) stands for. */
+static void show(struct publications *publications, enum publish_kind kind, struct hidden *hidden)
+{
+    struct numbers *numbers = registry_numbers(publications->registry);
+    struct numbered_aap *aap = NULL;
+
+    if (hidden->spent)
+        return;
+    hidden->spent = true;
+    switch (kind) {
+    case PUBLISH_AAP:
+        aap = numbers_aap(numbers, hidden->node.number);
+        aap->shown = true;
+        break;
+    case PUBLISH_KEY:
+    case PUBLISH_REMOVE_KEY:
+        numbers_key(numbers, hidden->node.number)->shown = kind == PUBLISH_KEY;
+        aap = numbers_aap(numbers, hidden->parent.number);
+        break;
+    case PUBLISH_GENERATION:
+        aap = numbers_aap(numbers, hidden->parent.number);
+        aap->published[hidden->node.file] = hidden->node.number;
+        break;
+    }
+    if (aap)
+        aap->changed_ns = now_ns();
+}
+
+static struct publication *find(struct publications *publications, uint64_t id,
+                                struct publication ***link)
+{
+    for (*link = &publications->first; **link; *link = &(**link)->next)
+        if ((**link)->id == id)
+            return **link;
+    return NULL;
+}
+
+/*
+ * The publisher could not do it through the mount (read-only, moved away, another namespace): show
+ * the names all the same and have the kernel notified. Watchers hear nothing then.
+ */
+static bool go_by_notification(struct publications *publications, struct publication *publication)
+{
+    registry_lock(publications->registry);
+    for (uint32_t i = 0; i < publication->count; i++)
+        show(publications, publication->request.kind, &publication->names[i]);
+    registry_unlock(publications->registry);
+    publication->notifying = true;
+    return send_work(publications, publication, PUBLISHER_FORGET) == 0;
+}
+
+static void finish(struct publications *publications, const struct publisher_result *result)
+{
+    struct publication **link;
+    registry_lock(publications->registry);
+    struct publication *publication = find(publications, result->id, &link);
+    registry_unlock(publications->registry);
+    if (!publication)
+        return;
+    if (result->error != 0 && !publication->notifying &&
+        go_by_notification(publications, publication))
+        return;
+
+    registry_lock(publications->registry);
+    if (find(publications, result->id, &link))
+        *link = publication->next;
+    registry_unlock(publications->registry);
+    publication->request.done(publication->request.user, 0);
+    free(publication);
+}
+
+bool publication_receive(struct publications *publications)
+{
+    for (;;) {
+        struct publisher_result result;
+        ssize_t size = recv(publications->socket, &result, sizeof(result), MSG_DONTWAIT);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0)
+            return errno == EAGAIN;
+        if (size == 0)
+            return false;
+        if (size == sizeof(result))
+            finish(publications, &result);
+    }
+}
+
+static bool same_node(struct node a, struct node b)
+{
+    return node_id_of(a) == node_id_of(b);
+}
+
+static struct hidden *find_hidden(struct publications *publications, struct node parent,
+                                  const char *name, struct publication **of)
+{
+    for (struct publication *publication = publications->first; publication;
+         publication = publication->next)
+        for (uint32_t i = 0; i < publication->count; i++) {
+            struct hidden *hidden = &publication->names[i];
+            if (publication->action == PUBLISHER_RENAME && !hidden->spent &&
+                strcmp(hidden->from, name) == 0 && same_node(hidden->parent, parent)) {
+                *of = publication;
+                return hidden;
+            }
+        }
+    return NULL;
+}
+
+bool hidden_lookup(struct publications *publications, struct node parent, const char *name,
+                   struct node *node)
+{
+    struct publication *publication;
+    const struct hidden *hidden = find_hidden(publications, parent, name, &publication);
+    if (hidden)
+        *node = hidden->node;
+    return hidden != NULL;
+}
+
+int hidden_rename(struct publications *publications, struct node parent, const char *from,
+                  const char *to)
+{
+    struct publication *publication;
+    struct hidden *hidden = find_hidden(publications, parent, from, &publication);
+    if (!hidden || strcmp(hidden->to, to) != 0)
+        return -EPERM;
+    show(publications, publication->request.kind, hidden);
+    return 0;
+}
+
+int hidden_rmdir(struct publications *publications, struct node parent, const char *name)
+{
+    for (struct publication *publication = publications->first; publication;
+         publication = publication->next)
+        if (publication->action == PUBLISHER_RMDIR && strcmp(publication->names[0].to, name) == 0 &&
+            same_node(publication->names[0].parent, parent)) {
+            show(publications, PUBLISH_REMOVE_KEY, &publication->names[0]);
+            return 0;
+        }
+    return -EPERM;
+}

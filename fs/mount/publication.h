@@ -1,0 +1,47 @@
+/*
+ * The worker's side of publishing: hidden one-time names, what each of them leads to, and what the
+ * publisher has made of them.
+ *
+ * A publication renames, in one directory, hidden names over the names that readers know. A hidden
+ * name is "." and 32 random hexadecimal digits: whoever knows it is the publisher. It is never
+ * listed and is spent by its RENAME.
+ *
+ * publication_* by the engine's thread; hidden_* by the session's, with the registry's lock held.
+ */
+#ifndef AAPFS_FS_MOUNT_PUBLICATION_H
+#define AAPFS_FS_MOUNT_PUBLICATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/keys/publish.h"
+#include "fs/keys/registry.h"
+#include "fs/tree/node_id.h"
+
+struct publications;
+
+/* SOCKET: to the publisher, stays the caller's. NULL when memory is short. */
+struct publications *publications_new(struct registry *registry, int socket);
+void publications_free(struct publications *publications);
+
+/* As keys/publish.h says. */
+void publication_begin(struct publications *publications, const struct publish_request *request);
+
+/* Reads what the publisher has sent and calls back. False when the publisher is gone. */
+bool publication_receive(struct publications *publications);
+
+/* The node that the hidden NAME leads to in PARENT; false when NAME is no hidden name of ours. */
+bool hidden_lookup(struct publications *publications, struct node parent, const char *name,
+                   struct node *node);
+
+/*
+ * RENAME of the hidden FROM to TO in PARENT: moves what the name shows. 0; -EPERM when it is not a
+ * publication.
+ */
+int hidden_rename(struct publications *publications, struct node parent, const char *from,
+                  const char *to);
+
+/* RMDIR of NAME in PARENT: 0 when the engine asked for it, else -EPERM. */
+int hidden_rmdir(struct publications *publications, struct node parent, const char *name);
+
+#endif

@@ -1,0 +1,169 @@
+#include "fs/mount/publisher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <linux/fuse.h>
+
+#include "kmsapi/cleanup.h"
+
+struct publisher {
+    int socket;
+    const char *mountpoint;
+    dev_t device;
+    int fuse;
+};
+
+struct task {
+    const struct publisher *publisher;
+    struct publisher_work work;
+};
+
+/*
+ * The mount's own DIRECTORY, opened for this piece of work only: a descriptor that is kept makes
+ * umount(8) busy. -ESTALE when something else is mounted there.
+ */
+static int open_directory(const struct publisher *publisher, const char *directory)
+{
+    _cleanup_(close) int top = open(publisher->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (top < 0)
+        return -errno;
+    struct stat attributes;
+    if (fstatat(top, "", &attributes, AT_EMPTY_PATH) < 0)
+        return -errno;
+    if (attributes.st_dev != publisher->device)
+        return -ESTALE;
+    int found = openat(top, directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return found < 0 ? -errno : found;
+}
+
+static int carry_out(int directory, enum publisher_action action, const struct publisher_step *step)
+{
+    int r = action == PUBLISHER_RMDIR ? unlinkat(directory, step->to, AT_REMOVEDIR)
+                                      : renameat(directory, step->from, directory, step->to);
+    return r < 0 ? -errno : 0;
+}
+
+/* FUSE_NOTIFY_INVAL_ENTRY (linux/fuse.h): the kernel looks PARENT's NAME up anew. */
+static int forget_entry(const struct publisher *publisher, const struct publisher_step *step)
+{
+    size_t length = strlen(step->to);
+    struct fuse_notify_inval_entry_out entry = {.parent = step->parent, .namelen = (uint32_t)length};
+    struct fuse_out_header header = {
+        .len = (uint32_t)(sizeof(header) + sizeof(entry) + length + 1),
+        .error = FUSE_NOTIFY_INVAL_ENTRY,
+    };
+    char name[256];
+    memcpy(name, step->to, length + 1);
+    struct iovec message[] = {{&header, sizeof(header)}, {&entry, sizeof(entry)}, {name, length + 1}};
+    return writev(publisher->fuse, message, 3) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* FUSE_NOTIFY_INVAL_INODE: the kernel drops PARENT's cached listing and attributes. */
+static int forget_listing(const struct publisher *publisher, uint64_t parent)
+{
+    struct fuse_notify_inval_inode_out inode = {.ino = parent};
+    struct fuse_out_header header = {
+        .len = (uint32_t)(sizeof(header) + sizeof(inode)),
+        .error = FUSE_NOTIFY_INVAL_INODE,
+    };
+    struct iovec message[] = {{&header, sizeof(header)}, {&inode, sizeof(inode)}};
+    return writev(publisher->fuse, message, 2) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static void work_through_mount(const struct task *task, struct publisher_result *result)
+{
+    const struct publisher_work *work = &task->work;
+    _cleanup_(close) int directory = open_directory(task->publisher, work->directory);
+    int r = directory < 0 ? directory : 0;
+    for (; r == 0 && result->done < work->count; result->done += r == 0)
+        r = carry_out(directory, work->action, &work->steps[result->done]);
+    result->error = -r;
+}
+
+static void work_by_notification(const struct task *task, struct publisher_result *result)
+{
+    for (; result->done < task->work.count; result->done++) {
+        const struct publisher_step *step = &task->work.steps[result->done];
+        int r = forget_entry(task->publisher, step);
+        if (r == 0)
+            r = forget_listing(task->publisher, step->parent);
+        if (r < 0) {
+            result->error = -r;
+            return;
+        }
+    }
+}
+
+static void *work_thread(void *argument)
+{
+    struct task *task = argument;
+    struct publisher_result result = {.id = task->work.id};
+    if (task->work.action == PUBLISHER_FORGET)
+        work_by_notification(task, &result);
+    else
+        work_through_mount(task, &result);
+    /* nobody listens any more: then this process is about to end as well */
+    (void)send(task->publisher->socket, &result, sizeof(result), MSG_NOSIGNAL);
+    free(task);
+    return NULL;
+}
+
+static bool is_text(const char *text, size_t size)
+{
+    return memchr(text, '\0', size) != NULL;
+}
+
+static bool is_well_formed(const struct publisher_work *work, ssize_t size)
+{
+    if (size != sizeof(*work) || work->count > PUBLISHER_STEPS ||
+        !is_text(work->directory, sizeof(work->directory)))
+        return false;
+    for (uint32_t i = 0; i < work->count; i++)
+        if (!is_text(work->steps[i].from, sizeof(work->steps[i].from)) ||
+            !is_text(work->steps[i].to, sizeof(work->steps[i].to)))
+            return false;
+    return true;
+}
+
+int publisher_run(int socket, const char *mountpoint, dev_t device, int fuse)
+{
+    const struct publisher publisher = {socket, mountpoint, device, fuse};
+    pthread_attr_t detached;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&detached, 128 * 1024);
+
+    for (;;) {
+        struct task *task = malloc(sizeof(*task));
+        if (!task)
+            return 1;
+        task->publisher = &publisher;
+        ssize_t size = recv(socket, &task->work, sizeof(task->work), 0);
+        if (size <= 0) {
+            free(task);
+            if (size < 0 && errno == EINTR)
+                continue;
+            break;
+        }
+        pthread_t thread;
+        if (!is_well_formed(&task->work, size) ||
+            pthread_create(&thread, &detached, work_thread, task) != 0) {
+            struct publisher_result refused = {.id = task->work.id, .error = EAGAIN};
+            (void)send(socket, &refused, sizeof(refused), MSG_NOSIGNAL);
+            free(task);
+        }
+    }
+    pthread_attr_destroy(&detached);
+    /* threads may still wait for the mount: leave without them */
+    _exit(0);
+}

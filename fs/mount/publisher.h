@@ -1,0 +1,51 @@
+/*
+ * The publisher: a process of its own that makes a change visible through the mount, by rename(2)
+ * and rmdir(2), so that the kernel tells inotify's watchers. It knows names only. It is a process
+ * because whoever waits for the mount cannot die before the mount is answered: a worker with such
+ * a thread could not be replaced.
+ *
+ * Work comes and results go as single messages of a SOCK_SEQPACKET socket. Each piece of work gets a
+ * thread: any local user can hold a directory's lock, and nobody else's publication may wait for it.
+ */
+#ifndef AAPFS_FS_MOUNT_PUBLISHER_H
+#define AAPFS_FS_MOUNT_PUBLISHER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { PUBLISHER_STEPS = 12, HIDDEN_NAME_SIZE = 34 };
+
+enum publisher_action {
+    PUBLISHER_RENAME, /* DIRECTORY/FROM to DIRECTORY/TO */
+    PUBLISHER_RMDIR,  /* DIRECTORY/TO */
+    PUBLISHER_FORGET, /* the mount cannot be reached: notify the kernel of DIRECTORY's change */
+};
+
+struct publisher_step {
+    char from[HIDDEN_NAME_SIZE];
+    char to[256];
+    uint64_t parent; /* node id, for PUBLISHER_FORGET */
+};
+
+struct publisher_work {
+    uint64_t id;
+    enum publisher_action action;
+    uint32_t count;
+    char directory[512]; /* below the mount, "." for its root */
+    struct publisher_step steps[PUBLISHER_STEPS];
+};
+
+struct publisher_result {
+    uint64_t id;
+    uint32_t done; /* steps that were carried out, from the first */
+    int32_t error; /* errno of the step that was not; 0: all were */
+};
+
+/*
+ * The publisher's life, called in its process: works until SOCKET is closed at the other end.
+ * MOUNTPOINT is where the mount is, DEVICE its st_dev, FUSE the descriptor for notifications.
+ * Returns the exit status.
+ */
+int publisher_run(int socket, const char *mountpoint, dev_t device, int fuse);
+
+#endif

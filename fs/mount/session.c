@@ -1,0 +1,431 @@
+#include "fs/mount/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include <linux/fuse.h>
+#include <openssl/crypto.h>
+
+#include "fs/mount/request_name.h"
+#include "fs/tree/control.h"
+#include "fs/tree/tree.h"
+
+/*
+ * How long the kernel may use a name, or the attributes of a node, without asking. Every change
+ * goes through the kernel as a rename, so this bounds nothing but what a lost publication would
+ * cost: it equals the settle time.
+ */
+static const double timeout_seconds = 60;
+
+enum { REQUEST_KINDS = 64 };
+
+struct session {
+    struct session_parts parts;
+    struct tree tree;
+    struct fuse_session *fuse;
+    uint64_t requests[REQUEST_KINDS]; /* by opcode; this thread's */
+};
+
+static struct session *session_of(fuse_req_t request)
+{
+    return fuse_req_userdata(request);
+}
+
+static struct tree_time time_of(const struct session *session)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t offset_ms = registry_mount(session->parts.registry)->clock_offset_ms;
+    return (struct tree_time){now_ns, (now_ns / 1000000 + offset_ms) / 1000};
+}
+
+/* A report's name always asks again; everything else keeps. */
+static void set_timeouts(struct fuse_entry_param *entry, struct node node)
+{
+    entry->attr_timeout = timeout_seconds;
+    entry->entry_timeout = node.kind == NODE_KIND_REPORT ? 0 : timeout_seconds;
+}
+
+/* The entry of NODE as the kernel wants it. 0 or negative errno. Registry's lock held. */
+static int fill_entry(struct session *session, struct node node, struct fuse_entry_param *entry)
+{
+    *entry = (struct fuse_entry_param){.ino = node_id_of(node), .generation = 1};
+    set_timeouts(entry, node);
+    return content_attributes(session->parts.registry, session->tree.reports,
+                              &session->parts.owner, node, &entry->attr);
+}
+
+static int look_up(struct session *session, fuse_ino_t parent_id, const char *name,
+                   struct fuse_entry_param *entry)
+{
+    struct node parent, node;
+    if (!node_from_id(parent_id, &parent))
+        return -ESTALE;
+    if (name[0] == '.' && hidden_lookup(session->parts.publications, parent, name, &node)) {
+        int r = fill_entry(session, node, entry);
+        entry->entry_timeout = 0; /* the name is good for one call */
+        return r;
+    }
+    int r = tree_lookup(&session->tree, parent, name, time_of(session), &node);
+    return r < 0 ? r : fill_entry(session, node, entry);
+}
+
+static void on_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+    struct session *session = session_of(request);
+    struct fuse_entry_param entry;
+
+    registry_lock(session->parts.registry);
+    int r = look_up(session, parent, name, &entry);
+    registry_unlock(session->parts.registry);
+    if (r < 0)
+        fuse_reply_err(request, -r); /* absent names are not remembered by the kernel */
+    else
+        fuse_reply_entry(request, &entry);
+}
+
+static int attributes_of(struct session *session, fuse_ino_t id, struct stat *attributes)
+{
+    struct node node;
+    if (!node_from_id(id, &node))
+        return -ESTALE;
+    registry_lock(session->parts.registry);
+    int r = content_attributes(session->parts.registry, session->tree.reports,
+                               &session->parts.owner, node, attributes);
+    registry_unlock(session->parts.registry);
+    return r;
+}
+
+static void reply_attributes(fuse_req_t request, fuse_ino_t id)
+{
+    struct stat attributes;
+    int r = attributes_of(session_of(request), id, &attributes);
+    if (r < 0)
+        fuse_reply_err(request, -r);
+    else
+        fuse_reply_attr(request, &attributes, timeout_seconds);
+}
+
+static void on_getattr(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
+{
+    reply_attributes(request, id);
+}
+
+static bool is_control(fuse_ino_t id, struct node *node)
+{
+    return node_from_id(id, node) &&
+           (node->kind == NODE_KIND_AAP_CONTROL || node->kind == NODE_KIND_MOUNT_CONTROL);
+}
+
+/* `> control` truncates before it writes: accepted, and changes nothing. */
+static void on_setattr(fuse_req_t request, fuse_ino_t id, struct stat *wanted, int to_set,
+                       struct fuse_file_info *file)
+{
+    struct node node;
+    static const int never = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+    if (!is_control(id, &node) || (to_set & never) || !(to_set & FUSE_SET_ATTR_SIZE) ||
+        wanted->st_size != 0)
+        fuse_reply_err(request, EPERM);
+    else
+        reply_attributes(request, id);
+}
+
+static void on_readlink(fuse_req_t request, fuse_ino_t id)
+{
+    struct session *session = session_of(request);
+    char target[512];
+    const void *data;
+    size_t size = 0;
+    struct node node;
+    int r = -EINVAL;
+
+    if (node_from_id(id, &node) && node.kind == NODE_KIND_PUBLISHED &&
+        node.file == PUBLISHED_CURRENT) {
+        registry_lock(session->parts.registry);
+        r = content_bytes(session->parts.registry, session->tree.reports, node, &data, &size);
+        if (r == 0 && size < sizeof(target)) {
+            memcpy(target, data, size);
+            target[size] = '\0';
+        }
+        registry_unlock(session->parts.registry);
+    }
+    if (r < 0)
+        fuse_reply_err(request, -r);
+    else
+        fuse_reply_readlink(request, target);
+}
+
+static void on_read(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
+                    struct fuse_file_info *file)
+{
+    struct session *session = session_of(request);
+    const void *data;
+    size_t total;
+    struct node node;
+    if (!node_from_id(id, &node)) {
+        fuse_reply_err(request, ESTALE);
+        return;
+    }
+    registry_lock(session->parts.registry);
+    int r = content_bytes(session->parts.registry, session->tree.reports, node, &data, &total);
+    if (r == 0) {
+        size_t begin = (uint64_t)offset < total ? (size_t)offset : total;
+        size_t count = total - begin < size ? total - begin : size;
+        /* a copy into the kernel, which does not wait for anyone */
+        fuse_reply_buf(request, (const char *)data + begin, count);
+    }
+    registry_unlock(session->parts.registry);
+    if (r < 0)
+        fuse_reply_err(request, -r);
+}
+
+/* Adds one entry to a READDIRPLUS answer; false when it does not fit. */
+static bool add_entry(struct session *session, fuse_req_t request, char *buffer, size_t room,
+                      size_t *used, const struct tree_entry *entry)
+{
+    struct fuse_entry_param parameters;
+    if (fill_entry(session, entry->node, &parameters) < 0)
+        return true; /* gone meanwhile */
+    if (entry->name[0] == '.' && (entry->name[1] == '\0' || entry->name[1] == '.'))
+        parameters.ino = 0; /* the kernel knows these two */
+    size_t size = fuse_add_direntry_plus(request, buffer + *used, room - *used, entry->name,
+                                         &parameters, (off_t)entry->next);
+    if (size > room - *used)
+        return false;
+    *used += size;
+    return true;
+}
+
+static void on_readdirplus(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
+                           struct fuse_file_info *file)
+{
+    struct session *session = session_of(request);
+    struct node directory;
+    char *buffer = malloc(size);
+    if (!buffer || !node_from_id(id, &directory)) {
+        fuse_reply_err(request, buffer ? ESTALE : ENOMEM);
+        free(buffer);
+        return;
+    }
+    size_t used = 0;
+    registry_lock(session->parts.registry);
+    struct tree_time time = time_of(session);
+    struct tree_entry entry = {.next = (uint64_t)offset};
+    while (tree_list(&session->tree, directory, entry.next, time, &entry) &&
+           add_entry(session, request, buffer, size, &used, &entry))
+        ;
+    registry_unlock(session->parts.registry);
+    fuse_reply_buf(request, buffer, used);
+    free(buffer);
+}
+
+static void on_write(fuse_req_t request, fuse_ino_t id, const char *data, size_t size,
+                     off_t offset, struct fuse_file_info *file)
+{
+    struct session *session = session_of(request);
+    struct node node;
+    if (!is_control(id, &node)) {
+        fuse_reply_err(request, EPERM);
+        return;
+    }
+    uint64_t number = pending_add(session->parts.pending, request, size);
+    if (number == 0) {
+        fuse_reply_err(request, ENOMEM);
+        return;
+    }
+    const struct fuse_ctx *caller = fuse_req_ctx(request);
+    const struct engine_write write = {
+        .number = number,
+        .aap = node.kind == NODE_KIND_AAP_CONTROL ? node.number : 0,
+        .offset = offset,
+        .data = data,
+        .size = size,
+        .pid = caller->pid,
+        .uid = caller->uid,
+    };
+    pending_allow_interrupt(session->parts.pending, number, request);
+    if (!engine_submit(session->parts.engine, &write))
+        pending_answer(session->parts.pending, number, -ENOMEM);
+}
+
+static void on_rename(fuse_req_t request, fuse_ino_t from, const char *from_name, fuse_ino_t to,
+                      const char *to_name, unsigned int flags)
+{
+    struct session *session = session_of(request);
+    struct node parent;
+    int r = -EPERM;
+    if (from == to && flags == 0 && node_from_id(from, &parent)) {
+        registry_lock(session->parts.registry);
+        r = hidden_rename(session->parts.publications, parent, from_name, to_name);
+        registry_unlock(session->parts.registry);
+    }
+    fuse_reply_err(request, -r);
+}
+
+static void on_rmdir(fuse_req_t request, fuse_ino_t parent_id, const char *name)
+{
+    struct session *session = session_of(request);
+    struct node parent;
+    int r = -EPERM;
+    if (node_from_id(parent_id, &parent)) {
+        registry_lock(session->parts.registry);
+        r = hidden_rmdir(session->parts.publications, parent, name);
+        registry_unlock(session->parts.registry);
+    }
+    fuse_reply_err(request, -r);
+}
+
+/* df must not fail, and shows a filesystem of no size only when asked for all. */
+static void on_statfs(fuse_req_t request, fuse_ino_t id)
+{
+    const struct statvfs zeros = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255};
+    fuse_reply_statfs(request, &zeros);
+}
+
+static void on_open(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
+{
+    fuse_reply_err(request, ENOSYS);
+}
+
+/* Every other change is refused, for root too: clean-up tools must never reach KMS. */
+
+static void refuse_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+                         dev_t device)
+{
+    fuse_reply_err(request, EPERM);
+}
+
+static void refuse_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    fuse_reply_err(request, EPERM);
+}
+
+static void refuse_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+    fuse_reply_err(request, EPERM);
+}
+
+static void refuse_symlink(fuse_req_t request, const char *target, fuse_ino_t parent,
+                           const char *name)
+{
+    fuse_reply_err(request, EPERM);
+}
+
+static void refuse_link(fuse_req_t request, fuse_ino_t id, fuse_ino_t parent, const char *name)
+{
+    fuse_reply_err(request, EPERM);
+}
+
+static void refuse_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+                          struct fuse_file_info *file)
+{
+    fuse_reply_err(request, EPERM);
+}
+
+static void on_init(void *user, struct fuse_conn_info *connection)
+{
+    /*
+     * With atomic O_TRUNC the kernel would set control's size to 0 by itself; with splice libfuse
+     * would keep requests in pipes; READDIRPLUS_AUTO costs a lookup for every name.
+     */
+    connection->want &= ~(unsigned int)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ |
+                                        FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+                                        FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_IOCTL_DIR |
+                                        FUSE_CAP_WRITEBACK_CACHE);
+    connection->want |= connection->capable &
+                        (FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT |
+                         FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA |
+                         FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+    .init = on_init,
+    .lookup = on_lookup,
+    .getattr = on_getattr,
+    .setattr = on_setattr,
+    .readlink = on_readlink,
+    .mknod = refuse_mknod,
+    .mkdir = refuse_mkdir,
+    .unlink = refuse_unlink,
+    .rmdir = on_rmdir,
+    .symlink = refuse_symlink,
+    .rename = on_rename,
+    .link = refuse_link,
+    .open = on_open,
+    .read = on_read,
+    .write = on_write,
+    .opendir = on_open,
+    .readdirplus = on_readdirplus,
+    .statfs = on_statfs,
+    .create = refuse_create,
+};
+
+struct session *session_new(const struct session_parts *parts, int fuse)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return NULL;
+    session->parts = *parts;
+    const struct report_facts facts = {
+        .region = parts->region,
+        .endpoint = parts->endpoint,
+        .mountpoint = parts->mountpoint,
+        .requests = session->requests,
+        .request_name = request_name,
+        .request_kinds = REQUEST_KINDS,
+    };
+    session->tree = (struct tree){parts->registry, reports_new(parts->registry, &facts)};
+
+    char program[] = "aapfs", path[32];
+    char *arguments[] = {program, NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(1, arguments);
+    snprintf(path, sizeof(path), "/dev/fd/%d", fuse);
+    session->fuse = fuse_session_new(&args, &operations, sizeof(operations), session);
+    if (!session->tree.reports || !session->fuse || fuse_session_mount(session->fuse, path) != 0) {
+        session_free(session);
+        return NULL;
+    }
+    return session;
+}
+
+int session_run(struct session *session)
+{
+    struct fuse_buf buffer = {0};
+    int r = 0;
+
+    while (!fuse_session_exited(session->fuse)) {
+        r = fuse_session_receive_buf(session->fuse, &buffer);
+        if (r == -EINTR)
+            continue;
+        if (r <= 0)
+            break;
+        const struct fuse_in_header *header = buffer.mem;
+        if ((size_t)r >= sizeof(*header) && header->opcode < REQUEST_KINDS)
+            session->requests[header->opcode]++;
+        bool may_be_secret = header->opcode == FUSE_WRITE;
+        fuse_session_process_buf(session->fuse, &buffer);
+        if (may_be_secret)
+            OPENSSL_cleanse(buffer.mem, (size_t)r);
+    }
+    free(buffer.mem);
+    return r == -ENODEV || r > 0 ? 0 : r;
+}
+
+void session_stop(struct session *session)
+{
+    fuse_session_exit(session->fuse);
+}
+
+void session_free(struct session *session)
+{
+    if (!session)
+        return;
+    if (session->fuse)
+        fuse_session_destroy(session->fuse);
+    reports_free(session->tree.reports);
+    free(session);
+}

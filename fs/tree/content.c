@@ -1,0 +1,207 @@
+#include "fs/tree/content.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/tree/control.h"
+
+static const enum key_file published_files[PUBLISHED_COUNT] = {
+    [PUBLISHED_CURRENT] = KEY_FILE_COUNT,
+    [PUBLISHED_CLIENT_KEY_JSON] = KEY_FILE_CLIENT_KEY_JSON,
+    [PUBLISHED_CLIENT_KEY_P12] = KEY_FILE_CLIENT_KEY_P12,
+    [PUBLISHED_PRIVATE_KEY_DATA] = KEY_FILE_PRIVATE_KEY_DATA,
+    [PUBLISHED_PRIVATE_KEY_PEM] = KEY_FILE_PRIVATE_KEY_PEM,
+    [PUBLISHED_CERTIFICATE_PEM] = KEY_FILE_CERTIFICATE_PEM,
+    [PUBLISHED_CLIENT_KEY_ID] = KEY_FILE_CLIENT_KEY_ID,
+    [PUBLISHED_KEY_ALGORITHM] = KEY_FILE_KEY_ALGORITHM,
+    [PUBLISHED_NOT_BEFORE] = KEY_FILE_NOT_BEFORE,
+    [PUBLISHED_NOT_AFTER] = KEY_FILE_NOT_AFTER,
+};
+
+enum key_file content_published_file(enum published_name name)
+{
+    return published_files[name];
+}
+
+/* The key whose bytes a published or key file node shows; NULL when it is gone. */
+static struct registry_key *key_of(struct registry *registry, struct node node)
+{
+    if (node.kind == NODE_KIND_KEY_FILE)
+        return registry_key(registry, node.number);
+    const struct numbered_generation *generation =
+        numbers_generation(registry_numbers(registry), node.number);
+    return generation ? registry_key(registry, generation->key) : NULL;
+}
+
+static int link_target(struct registry *registry, struct node node, const void **data, size_t *size)
+{
+    /* "keys/" and the id; a buffer per thread, since only the session asks */
+    static _Thread_local char target[CLIENT_KEY_ID_SIZE + 8];
+    const struct registry_key *key = key_of(registry, node);
+    if (!key)
+        return -ESTALE;
+    *size = (size_t)snprintf(target, sizeof(target), "keys/%s", key->client_key_id);
+    *data = target;
+    return 0;
+}
+
+static int key_bytes(struct registry *registry, struct node node, const void **data, size_t *size)
+{
+    if (node.kind == NODE_KIND_PUBLISHED && node.file == PUBLISHED_CURRENT)
+        return link_target(registry, node, data, size);
+    const struct registry_key *key = key_of(registry, node);
+    enum key_file file = node.kind == NODE_KIND_PUBLISHED ? published_files[node.file]
+                                                          : (enum key_file)node.file;
+    if (!key || !key->files[file].data)
+        return -ESTALE;
+    *data = key->files[file].data;
+    *size = key->files[file].size;
+    return 0;
+}
+
+int content_bytes(struct registry *registry, struct reports *reports, struct node node,
+                  const void **data, size_t *size)
+{
+    switch (node.kind) {
+    case NODE_KIND_KEY_FILE:
+    case NODE_KIND_PUBLISHED:
+        return key_bytes(registry, node, data, size);
+    case NODE_KIND_REPORT:
+        return reports_read(reports, node, data, size, NULL);
+    case NODE_KIND_AAP_CONTROL:
+    case NODE_KIND_MOUNT_CONTROL:
+        return -EPERM;
+    default:
+        return -EISDIR;
+    }
+}
+
+static struct timespec to_timespec(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+static void set_times(struct stat *attributes, int64_t ns)
+{
+    attributes->st_mtim = attributes->st_ctim = attributes->st_atim = to_timespec(ns);
+}
+
+static bool is_private(enum key_file file)
+{
+    return file == KEY_FILE_CLIENT_KEY_JSON || file == KEY_FILE_CLIENT_KEY_P12 ||
+           file == KEY_FILE_PRIVATE_KEY_DATA || file == KEY_FILE_PRIVATE_KEY_PEM;
+}
+
+static void file_mode(const struct registry_aap *aap, enum key_file file, struct stat *attributes)
+{
+    attributes->st_mode = S_IFREG | 0444;
+    if (is_private(file)) {
+        attributes->st_mode = S_IFREG | aap->config->mode;
+        attributes->st_uid = aap->config->owner;
+        attributes->st_gid = aap->config->group;
+    }
+}
+
+static int published_attributes(struct registry *registry, struct node node,
+                                struct stat *attributes)
+{
+    const struct numbered_generation *generation =
+        numbers_generation(registry_numbers(registry), node.number);
+    const struct registry_aap *aap = generation ? registry_aap(registry, generation->aap) : NULL;
+    const struct numbered_aap *numbered =
+        aap ? numbers_aap(registry_numbers(registry), generation->aap) : NULL;
+    const void *data;
+    size_t size;
+    if (!numbered || key_bytes(registry, node, &data, &size) < 0)
+        return -ESTALE;
+    if (node.file == PUBLISHED_CURRENT)
+        attributes->st_mode = S_IFLNK | 0777;
+    else
+        file_mode(aap, published_files[node.file], attributes);
+    attributes->st_size = (off_t)size;
+    /* what no name shows any more has no link: as after a rename(2) over it */
+    attributes->st_nlink = numbered->published[node.file] <= node.number;
+    set_times(attributes, generation->made_ns);
+    return 0;
+}
+
+static int key_file_attributes(struct registry *registry, struct node node, struct stat *attributes)
+{
+    const struct numbered_key *numbered = numbers_key(registry_numbers(registry), node.number);
+    const struct registry_aap *aap = numbered ? registry_aap(registry, numbered->aap) : NULL;
+    const struct registry_key *key = registry_key(registry, node.number);
+    if (!aap || !key || !key->files[node.file].data)
+        return -ESTALE;
+    file_mode(aap, (enum key_file)node.file, attributes);
+    attributes->st_size = (off_t)key->files[node.file].size;
+    set_times(attributes, key->made_ns);
+    return 0;
+}
+
+static int directory_attributes(struct registry *registry, struct node node,
+                                struct stat *attributes)
+{
+    attributes->st_mode = S_IFDIR | 0755;
+    attributes->st_nlink = 2;
+    if (node.kind == NODE_KIND_AAP || node.kind == NODE_KIND_KEYS) {
+        const struct numbered_aap *aap = numbers_aap(registry_numbers(registry), node.number);
+        if (!aap || !registry_aap(registry, node.number))
+            return -ESTALE;
+        if (aap->changed_ns)
+            set_times(attributes, aap->changed_ns);
+    } else if (node.kind == NODE_KIND_KEY) {
+        const struct registry_key *key = registry_key(registry, node.number);
+        if (!key)
+            return -ESTALE;
+        set_times(attributes, key->made_ns);
+    }
+    return 0;
+}
+
+int content_attributes(struct registry *registry, struct reports *reports,
+                       const struct content_owner *owner, struct node node, struct stat *attributes)
+{
+    *attributes = (struct stat){
+        .st_ino = node_id_of(node),
+        .st_uid = owner->uid,
+        .st_gid = owner->gid,
+        .st_nlink = 1,
+        .st_blksize = 4096,
+    };
+    set_times(attributes, owner->mounted_ns);
+
+    const void *data;
+    size_t size = 0;
+    int64_t made_ns = 0;
+    int r = 0;
+    switch (node.kind) {
+    case NODE_KIND_PUBLISHED:
+        r = published_attributes(registry, node, attributes);
+        break;
+    case NODE_KIND_KEY_FILE:
+        r = key_file_attributes(registry, node, attributes);
+        break;
+    case NODE_KIND_REPORT:
+        r = reports_read(reports, node, &data, &size, &made_ns);
+        attributes->st_mode = S_IFREG | (node.file == REPORT_LAST_ERROR ? 0440 : 0444);
+        attributes->st_size = (off_t)size;
+        set_times(attributes, made_ns);
+        break;
+    case NODE_KIND_AAP_CONTROL:
+        if (!registry_aap(registry, node.number))
+            return -ESTALE;
+        __attribute__((fallthrough));
+    case NODE_KIND_MOUNT_CONTROL:
+        /* constant: a size that moves deadlocks the kernel's page and directory locks */
+        attributes->st_mode = S_IFREG | 0200;
+        attributes->st_size = CONTROL_SIZE;
+        break;
+    default:
+        r = directory_attributes(registry, node, attributes);
+        break;
+    }
+    attributes->st_blocks = (attributes->st_size + 511) / 512;
+    return r;
+}

@@ -1,0 +1,36 @@
+/*
+ * Bytes and attributes of each node: a pure function of the node and the registry. With the
+ * registry's lock held; what is returned lives until it is released.
+ */
+#ifndef AAPFS_FS_TREE_CONTENT_H
+#define AAPFS_FS_TREE_CONTENT_H
+
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "fs/keys/registry.h"
+#include "fs/tree/node_id.h"
+#include "fs/tree/report.h"
+
+/* Whose the directories, control files and reports are: the one who mounted. */
+struct content_owner {
+    uid_t uid;
+    gid_t gid;
+    int64_t mounted_ns; /* mtime of what never changes */
+};
+
+/*
+ * Bytes of a regular file's node that can be read, or the target of a link. 0; -ESTALE when the
+ * node's numbers mean nothing (any more); -EPERM for control, -EISDIR for a directory.
+ */
+int content_bytes(struct registry *registry, struct reports *reports, struct node node,
+                  const void **data, size_t *size);
+
+/* st_ino, mode, owner, size, times, links. 0 or -ESTALE. */
+int content_attributes(struct registry *registry, struct reports *reports,
+                       const struct content_owner *owner, struct node node, struct stat *attributes);
+
+/* The key_file that a published name shows; KEY_FILE_COUNT for `current`. */
+enum key_file content_published_file(enum published_name name);
+
+#endif

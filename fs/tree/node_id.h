@@ -1,0 +1,53 @@
+/*
+ * Node ids: the numbers by which the kernel names what it looked up. They are made of the numbers in
+ * fs/keys/numbers.h and nothing else, so that any worker understands any other's. Pure, any thread.
+ *
+ *   bits 58-62  kind       (bit 63 stays free)
+ *   bits 52-57  file       a published_name, a key_file or a report_kind
+ *   bits 26-51  report     which content of a report
+ *   bits  0-25  number     an AAP, key or generation
+ */
+#ifndef AAPFS_FS_TREE_NODE_ID_H
+#define AAPFS_FS_TREE_NODE_ID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NODE_ROOT 1 /* FUSE_ROOT_ID */
+
+enum node_kind {
+    NODE_KIND_ROOT,
+    NODE_KIND_MOUNT,         /* .aapfs */
+    NODE_KIND_MOUNT_CONTROL, /* .aapfs/control */
+    NODE_KIND_AAP,           /* number: AAP */
+    NODE_KIND_AAP_CONTROL,   /* number: AAP */
+    NODE_KIND_KEYS,          /* number: AAP */
+    NODE_KIND_KEY,           /* number: key */
+    NODE_KIND_KEY_FILE,      /* number: key, file: key_file */
+    NODE_KIND_PUBLISHED,     /* number: generation, file: published_name */
+    NODE_KIND_REPORT,        /* number: AAP or 0, file: report_kind, report: its content */
+    NODE_KIND_COUNT
+};
+
+/* Files that change: each content is a node of its own. */
+enum report_kind {
+    REPORT_STATUS,
+    REPORT_LAST_ERROR,
+    REPORT_KIND_COUNT
+};
+
+struct node {
+    enum node_kind kind;
+    unsigned int file;
+    uint32_t number;
+    uint32_t report; /* 26 bits: it wraps */
+};
+
+uint64_t node_id_of(struct node node);
+
+/* False for an id that node_id_of never makes. Whether the numbers were given is not looked at. */
+bool node_from_id(uint64_t id, struct node *node);
+
+bool node_is_directory(struct node node);
+
+#endif

@@ -1,0 +1,271 @@
+#include "fs/tree/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "fs/keys/iso_time.h"
+
+enum { KEPT = 8 };
+
+struct content {
+    uint32_t report; /* 0: empty */
+    int64_t made_ns;
+    char *text;
+    size_t size;
+};
+
+/* The newest contents of one file; NEXT is where the next one goes. */
+struct history {
+    struct content contents[KEPT];
+    unsigned int next;
+};
+
+struct reports {
+    struct registry *registry;
+    struct report_facts facts;
+    struct history *(*histories)[REPORT_KIND_COUNT]; /* by AAP number, 0: the mount */
+    size_t room;
+};
+
+struct reports *reports_new(struct registry *registry, const struct report_facts *facts)
+{
+    struct reports *reports = calloc(1, sizeof(*reports));
+    if (!reports)
+        return NULL;
+    reports->registry = registry;
+    reports->facts = *facts;
+    return reports;
+}
+
+void reports_free(struct reports *reports)
+{
+    if (!reports)
+        return;
+    for (size_t i = 0; i < reports->room; i++)
+        for (size_t kind = 0; kind < REPORT_KIND_COUNT; kind++) {
+            struct history *history = reports->histories[i][kind];
+            for (size_t j = 0; history && j < KEPT; j++)
+                free(history->contents[j].text);
+            free(history);
+        }
+    free(reports->histories);
+    free(reports);
+}
+
+static const char *state_of(const struct registry_aap *aap, int64_t now)
+{
+    static const int64_t warn_seconds = INT64_C(30) * 86400;
+    if (!aap->current)
+        return "none";
+    if (now < aap->current->not_before_time - 60)
+        return "scheduled";
+    if (now >= aap->current->not_after_time)
+        return "expired";
+    return aap->current->not_after_time - now < warn_seconds ? "expiring" : "active";
+}
+
+/* Every member is set through this, so that one failure makes the whole object fail. */
+static void set(json_t **object, const char *name, json_t *value)
+{
+    if (*object && json_object_set_new(*object, name, value) < 0) {
+        json_decref(*object);
+        *object = NULL;
+    }
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text && *text ? json_string(text) : json_null();
+}
+
+static json_t *time_or_null(int64_t seconds)
+{
+    char text[ISO_TIME_SIZE];
+    return seconds > 0 && iso_time_format(seconds, text) == 0 ? json_string(text) : json_null();
+}
+
+static json_t *superseded_ids(const struct registry_aap *aap)
+{
+    json_t *ids = json_array();
+    for (const struct registry_key *key = aap->keys; ids && key; key = key->next)
+        if (key != aap->current && !key->deleted)
+            json_array_append_new(ids, json_string(key->client_key_id));
+    return ids;
+}
+
+static json_t *rejected_ids(const struct registry_aap *aap)
+{
+    json_t *ids = json_array();
+    for (const struct registry_rejected *key = aap->rejected; ids && key; key = key->next)
+        json_array_append_new(ids, json_string(key->client_key_id));
+    return ids;
+}
+
+static json_t *aap_status(struct reports *reports, uint32_t number, int64_t now)
+{
+    const struct registry_aap *aap = registry_aap(reports->registry, number);
+    if (!aap)
+        return NULL;
+    const struct registry_key *current = aap->current;
+    json_t *status = json_object();
+    set(&status, "AapName", json_string(aap->name));
+    set(&status, "State", json_string(state_of(aap, now)));
+    set(&status, "ClientKeyId", text_or_null(current ? current->client_key_id : NULL));
+    set(&status, "NotBefore", text_or_null(current ? current->not_before : NULL));
+    set(&status, "NotAfter", text_or_null(current ? current->not_after : NULL));
+    set(&status, "RequestId", text_or_null(aap->request_id));
+    set(&status, "LastRotation", time_or_null(current ? current->made_ns / 1000000000 : 0));
+    set(&status, "Superseded", superseded_ids(aap));
+    set(&status, "Rejected", rejected_ids(aap));
+    set(&status, "Note", text_or_null(aap->busy ? "an operation is under way" : NULL));
+    return status;
+}
+
+static json_t *request_counts(const struct report_facts *facts)
+{
+    json_t *counts = json_object();
+    for (size_t i = 0; i < facts->request_kinds; i++) {
+        const char *name = facts->request_name(i);
+        if (name && facts->requests[i] > 0)
+            set(&counts, name, json_integer((json_int_t)facts->requests[i]));
+    }
+    return counts;
+}
+
+static json_t *aaps_by_state(struct reports *reports, int64_t now)
+{
+    json_t *states = json_object();
+    for (const struct registry_aap *aap = registry_first_aap(reports->registry); states && aap;
+         aap = aap->next) {
+        const char *state = state_of(aap, now);
+        json_int_t count = json_integer_value(json_object_get(states, state));
+        set(&states, state, json_integer(count + 1));
+    }
+    return states;
+}
+
+static json_t *mount_status(struct reports *reports, int64_t now)
+{
+    const struct registry_mount *mount = registry_mount(reports->registry);
+    json_t *status = json_object();
+    set(&status, "Version", json_string(AAPFS_VERSION));
+    set(&status, "Region", json_string(reports->facts.region));
+    set(&status, "Endpoint", json_string(reports->facts.endpoint));
+    set(&status, "MountPoint", json_string(reports->facts.mountpoint));
+    set(&status, "ClockOffsetMilliseconds", json_integer(mount->clock_offset_ms));
+    set(&status, "LastSync", time_or_null(mount->last_sync));
+    set(&status, "Aaps", aaps_by_state(reports, now));
+    set(&status, "Hidden", json_integer(mount->hidden));
+    set(&status, "Requests", request_counts(&reports->facts));
+    return status;
+}
+
+/* The failure as an object; an empty array where there is none: an empty file. */
+static json_t *last_error(const struct registry_failure *failure)
+{
+    const struct kms_error *error = &failure->error;
+    if (error->number == 0)
+        return json_array();
+    json_t *object = json_object();
+    set(&object, "Operation", json_string(error->operation));
+    set(&object, "Code", json_string(error->code));
+    set(&object, "Message", json_string(error->message));
+    set(&object, "RequestId", text_or_null(error->request_id));
+    set(&object, "HttpStatus", error->http_status ? json_integer(error->http_status) : json_null());
+    set(&object, "Errno", json_string(strerrorname_np(error->number)));
+    set(&object, "Time", time_or_null(failure->time));
+    return object;
+}
+
+/* The text of a report, malloc'ed; NULL when memory is short or the AAP is gone. */
+static char *make_text(struct reports *reports, uint32_t number, enum report_kind kind, int64_t now)
+{
+    json_t *value;
+    if (kind == REPORT_STATUS) {
+        value = number ? aap_status(reports, number, now) : mount_status(reports, now);
+    } else {
+        const struct registry_aap *aap = registry_aap(reports->registry, number);
+        value = last_error(number ? &aap->failure : &registry_mount(reports->registry)->failure);
+    }
+    if (!value)
+        return NULL;
+    char *text = NULL;
+    if (json_is_array(value)) {
+        text = strdup("");
+    } else {
+        char *json = json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
+        if (json && asprintf(&text, "%s\n", json) < 0)
+            text = NULL;
+        free(json);
+    }
+    json_decref(value);
+    return text;
+}
+
+static struct history *history_of(struct reports *reports, uint32_t number, enum report_kind kind)
+{
+    if (number >= reports->room) {
+        size_t room = number < 32 ? 64 : (size_t)number * 2;
+        void *grown = reallocarray(reports->histories, room, sizeof(*reports->histories));
+        if (!grown)
+            return NULL;
+        reports->histories = grown;
+        memset(reports->histories + reports->room, 0,
+               (room - reports->room) * sizeof(*reports->histories));
+        reports->room = room;
+    }
+    struct history **history = &reports->histories[number][kind];
+    if (!*history)
+        *history = calloc(1, sizeof(**history));
+    return *history;
+}
+
+int reports_current(struct reports *reports, uint32_t number, enum report_kind kind, int64_t now_ns,
+                    int64_t now, struct node *node)
+{
+    if (number && !registry_aap(reports->registry, number))
+        return -ESTALE;
+    struct history *history = history_of(reports, number, kind);
+    char *text = history ? make_text(reports, number, kind, now) : NULL;
+    if (!text)
+        return -ENOMEM;
+
+    struct content *newest = &history->contents[(history->next + KEPT - 1) % KEPT];
+    if (newest->report != 0 && strcmp(newest->text, text) == 0) {
+        free(text);
+    } else {
+        newest = &history->contents[history->next];
+        history->next = (history->next + 1) % KEPT;
+        free(newest->text);
+        *newest = (struct content){
+            .report = numbers_next_report(registry_numbers(reports->registry)),
+            .made_ns = now_ns,
+            .text = text,
+            .size = strlen(text),
+        };
+    }
+    *node = (struct node){.kind = NODE_KIND_REPORT, .file = kind, .number = number,
+                          .report = newest->report};
+    return 0;
+}
+
+int reports_read(struct reports *reports, struct node node, const void **data, size_t *size,
+                 int64_t *made_ns)
+{
+    const struct history *history =
+        node.number < reports->room ? reports->histories[node.number][node.file] : NULL;
+    for (size_t i = 0; history && i < KEPT; i++) {
+        const struct content *content = &history->contents[i];
+        if (content->report == 0 || content->report != node.report)
+            continue;
+        *data = content->text;
+        *size = content->size;
+        if (made_ns)
+            *made_ns = content->made_ns;
+        return 0;
+    }
+    return -ESTALE;
+}

@@ -1,0 +1,43 @@
+/*
+ * Files whose content changes: status and last_error, of an AAP and of the mount. Each content is a
+ * node of its own that never changes; looking the name up makes the newest one. The last 8 of each
+ * file are kept for readers that are still at it.
+ *
+ * The session's thread only, with the registry's lock held.
+ */
+#ifndef AAPFS_FS_TREE_REPORT_H
+#define AAPFS_FS_TREE_REPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fs/keys/registry.h"
+#include "fs/tree/node_id.h"
+
+struct reports;
+
+/* What the mount's status tells beside the registry; all texts outlive the reports. */
+struct report_facts {
+    const char *region;
+    const char *endpoint;
+    const char *mountpoint;
+    const uint64_t *requests;          /* FUSE requests received, by opcode */
+    const char *(*request_name)(size_t opcode); /* NULL: no such opcode */
+    size_t request_kinds;
+};
+
+struct reports *reports_new(struct registry *registry, const struct report_facts *facts);
+void reports_free(struct reports *reports);
+
+/*
+ * The node of the newest content of a report; NUMBER is an AAP's number, 0 for the mount.
+ * NOW_NS is the content's time if it is new; NOW is KMS's time in seconds. 0, -ESTALE, -ENOMEM.
+ */
+int reports_current(struct reports *reports, uint32_t number, enum report_kind kind, int64_t now_ns,
+                    int64_t now, struct node *node);
+
+/* A content by its node. 0, or -ESTALE when it is no longer kept. */
+int reports_read(struct reports *reports, struct node node, const void **data, size_t *size,
+                 int64_t *made_ns);
+
+#endif
