@@ -78,6 +78,9 @@ int transport_start(struct transport *transport, const struct transport_request 
  */
 void transport_run(struct transport *transport, int timeout_ms);
 
+/* Has transport_run return as well when DESCRIPTOR is readable (-1: none any more). */
+void transport_watch(struct transport *transport, int descriptor);
+
 /* Makes transport_run return soon. Any thread. */
 void transport_wake_up(struct transport *transport);
 

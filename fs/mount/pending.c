@@ -63,16 +63,17 @@ static struct waiting *take(struct pending *pending, uint64_t number)
     return taken;
 }
 
-void pending_answer(struct pending *pending, uint64_t number, int result)
+bool pending_answer(struct pending *pending, uint64_t number, int result)
 {
     struct waiting *waiting = take(pending, number);
     if (!waiting)
-        return;
+        return false;
     if (result == 0)
         fuse_reply_write(waiting->request, waiting->size);
     else
         fuse_reply_err(waiting->request, -result);
     free(waiting);
+    return true;
 }
 
 static void interrupted(fuse_req_t request, void *number)

@@ -5,6 +5,7 @@
 #ifndef AAPFS_FS_MOUNT_PENDING_H
 #define AAPFS_FS_MOUNT_PENDING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,10 @@ uint64_t pending_add(struct pending *pending, fuse_req_t request, size_t size);
  */
 void pending_allow_interrupt(struct pending *pending, uint64_t number, fuse_req_t request);
 
-/* Answers with success (RESULT 0) or -RESULT. Nothing happens when it was interrupted before. */
-void pending_answer(struct pending *pending, uint64_t number, int result);
+/*
+ * Answers with success (RESULT 0) or -RESULT. False, and nothing happens, when it was interrupted
+ * before.
+ */
+bool pending_answer(struct pending *pending, uint64_t number, int result);
 
 #endif

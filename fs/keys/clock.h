@@ -1,0 +1,32 @@
+/*
+ * KMS's time: the local clock plus an offset that its answers' Date headers teach. Pure but for
+ * clock_local_ms; the engine's thread writes, readers take the offset from the registry.
+ */
+#ifndef AAPFS_FS_KEYS_CLOCK_H
+#define AAPFS_FS_KEYS_CLOCK_H
+
+#include <stdint.h>
+
+struct kms_clock {
+    int64_t offset_ms; /* KMS's time minus ours */
+};
+
+/*
+ * Learns from an answer: its Date header (whole seconds since 1970, 0: none) was written at some
+ * moment between SENT_MS and RECEIVED_MS of the local clock. The offset moves only as far as the
+ * header proves it wrong.
+ */
+void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms,
+                   int64_t received_ms);
+
+/* CLOCK_REALTIME in milliseconds since 1970, and nanoseconds. */
+int64_t clock_local_ms(void);
+int64_t clock_local_ns(void);
+
+/* CLOCK_MONOTONIC in milliseconds, for guards and deadlines. */
+int64_t clock_monotonic_ms(void);
+
+/* KMS's time at LOCAL_MS, in seconds since 1970. */
+int64_t clock_kms_time(const struct kms_clock *clock, int64_t local_ms);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * The engine: the loop that carries out what control writes ask for, and the only writer of the
+ * registry. A thread of its own, which alone talks to KMS; the session hands it writes and never
+ * waits for it.
+ */
+#ifndef AAPFS_FS_KEYS_ENGINE_H
+#define AAPFS_FS_KEYS_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs/config.h"
+#include "fs/keys/publish.h"
+#include "fs/keys/registry.h"
+#include "kmsapi/client_key.h"
+#include "kmsapi/transport.h"
+
+struct engine;
+
+/* What the engine is given from above and below; all of it outlives the engine. */
+struct engine_parts {
+    struct registry *registry;
+    const struct config *config;
+    struct transport *transport; /* the engine's thread alone uses it from engine_start on */
+    struct client_key_library *library;
+
+    publish_begin *publish;
+    void *publish_user;
+    int publish_socket;                   /* readable: call publish_receive */
+    bool (*publish_receive)(void *user);  /* false: the publisher is gone */
+
+    /* The result of a write: 0 or negative errno. False when its caller was interrupted before. */
+    bool (*answer)(void *user, uint64_t number, int result);
+    void *answer_user;
+
+    /* Called once, when the first listing of the AAPs has ended, well or not. Any use of it. */
+    void (*first_sync_ended)(void *user);
+    /* Called when the engine cannot go on: the publisher is gone. */
+    void (*failed)(void *user);
+    void *event_user;
+};
+
+/* A write to a control file. */
+struct engine_write {
+    uint64_t number; /* names it in ANSWER */
+    uint32_t aap;    /* the AAP's number; 0: .aapfs/control */
+    int64_t offset;
+    const void *data; /* copied */
+    size_t size;
+    pid_t pid;
+    uid_t uid;
+};
+
+/* NULL when memory is short or the thread cannot be started. */
+struct engine *engine_start(const struct engine_parts *parts);
+
+/* Hands over a write; any thread. False when memory is short: the caller answers it then. */
+bool engine_submit(struct engine *engine, const struct engine_write *write);
+
+/* Ends the thread and frees; writes that still wait are answered with EIO. */
+void engine_stop(struct engine *engine);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * One command under way: who waits for it, what it does, how it ended. Shared by engine, rotation,
+ * retire and sync; the engine's thread only.
+ */
+#ifndef AAPFS_FS_KEYS_OPERATION_H
+#define AAPFS_FS_KEYS_OPERATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs/keys/clock.h"
+#include "fs/keys/engine.h"
+#include "fs/tree/control.h"
+#include "kmsapi/kms.h"
+
+/* What the engine remembers of an AAP between commands. */
+struct engine_aap {
+    struct operation *running;
+    int64_t created_ms;    /* CLOCK_MONOTONIC of the last creation's end; 0: none */
+    pid_t creator;
+    int network_error;     /* errno of a command that ended in a network error, and when */
+    int64_t network_error_ms;
+};
+
+struct operation {
+    struct engine *engine;
+    uint32_t aap; /* 0: the mount */
+    pid_t pid;
+    uid_t uid;
+    char *bytes; /* as they were written: a repeated write is known by them; wiped */
+    size_t size;
+    struct control_command command;
+
+    uint64_t *waiting; /* the writes that wait for the result */
+    size_t waiting_count;
+    int64_t deadline_ms; /* when those who wait are answered, whatever is still going on */
+    bool answered;
+    bool interrupted; /* somebody was not there any more when the result came */
+
+    /* a creation's key on its way */
+    uint32_t key, generation;
+    char not_before[21], not_after[21];
+
+    bool ended;
+    int result;
+    int64_t ended_ms;
+    struct operation *next;
+};
+
+struct engine {
+    struct engine_parts parts;
+    struct kms_clock clock;
+    struct engine_aap *aaps; /* by number */
+    size_t aap_room;
+    struct operation *operations;
+
+    /* sync.c */
+    struct operation *sync_operation; /* the control write that asked for it, or NULL */
+    bool syncing, synced_once;
+    int64_t next_sync_ms; /* CLOCK_MONOTONIC; INT64_MAX: none */
+    unsigned int sync_failures;
+    uint32_t next_to_show; /* AAP number */
+
+    /* engine.c */
+    struct engine_queue *queue;
+};
+
+/* KMS's time now, seconds since 1970. */
+int64_t engine_now(const struct engine *engine);
+
+/* Learns KMS's time from an answer. */
+void engine_observe(struct engine *engine, const struct kms_answer *answer);
+
+/* The engine's notes on an AAP; NULL when memory is short. */
+struct engine_aap *engine_aap(struct engine *engine, uint32_t aap);
+
+/*
+ * Notes ERROR in last_error of the operation's AAP or the mount, and ends the operation with it.
+ * An error without an operation's name gets NAME.
+ */
+void operation_fail(struct operation *operation, const char *name, const struct kms_error *error);
+
+/* The same with an error of aapfs's own; the message is printf-like. */
+void operation_refuse(struct operation *operation, const char *name, int number, const char *code,
+                      const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Ends the operation well; a last_error of NAME is emptied. */
+void operation_succeed(struct operation *operation, const char *name);
+
+/* What the commands do, each ending in one of the three above. */
+void rotation_begin(struct operation *operation);
+void retire_begin(struct operation *operation);
+void sync_begin(struct engine *engine, struct operation *operation);
+
+#endif
