@@ -1,0 +1,26 @@
+/*
+ * The supervisor: owns the mount, keeps the publisher and a worker running, and unmounts at the end.
+ * One thread; it makes no use of curl or OpenSSL and holds no secrets.
+ */
+#ifndef AAPFS_FS_MOUNT_SUPERVISOR_H
+#define AAPFS_FS_MOUNT_SUPERVISOR_H
+
+#include "fs/config.h"
+#include "kmsapi/credentials/credentials.h"
+
+struct supervisor_parts {
+    const struct config *config;
+    const char *mountpoint;
+    const char *options;      /* of -o; NULL: none */
+    int ready;                /* where readiness is told by one byte; -1: nobody waits */
+    const struct credentials *credentials; /* NULL: from the environment */
+    int first_listing_timeout_ms; /* readiness waits that long for the first listing */
+};
+
+/*
+ * Mounts, serves, and returns when the mount is gone: by SIGTERM or SIGINT, or by umount(8). The
+ * exit status. Blocks these signals and SIGCHLD for itself.
+ */
+int supervisor_run(const struct supervisor_parts *parts);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * The worker: the process that answers FUSE requests (its first thread, the session) and talks to
+ * KMS (its second, the engine). Puts the parts together; run by the supervisor in a child.
+ */
+#ifndef AAPFS_FS_MOUNT_WORKER_H
+#define AAPFS_FS_MOUNT_WORKER_H
+
+#include "fs/config.h"
+#include "fs/mount/mount_memory.h"
+#include "fs/mount/mount_point.h"
+#include "kmsapi/credentials/credentials.h"
+
+struct worker_parts {
+    const struct config *config;
+    const struct mount_point *mount_point;
+    const struct mount_memory *memory;
+    int publisher; /* socket to the publisher */
+    int ready;     /* a byte is written here when the first listing of the AAPs has ended */
+    const struct credentials *credentials; /* NULL: from the environment at each request */
+};
+
+/* Serves until the mount is gone. The exit status. */
+int worker_run(const struct worker_parts *parts);
+
+#endif
