@@ -39,9 +39,13 @@ struct config {
     struct config_section {
         char name[CONFIG_NAME_SIZE];
         struct config_aap values;
+        unsigned int given; /* which of the values this section gives itself; config.c's */
     } *sections;
     size_t section_count;
 };
+
+/* Fills *CONFIG with the defaults alone, as --dev has it; free it with config_clear. */
+void config_defaults(struct config *config);
 
 /*
  * Fills *CONFIG with the defaults, then with FILE; free it with config_clear. FILE NULL: the

@@ -41,11 +41,8 @@ enum kms_retry kms_error_retry(const char *code, long http_status);
 bool kms_error_row(size_t i, const char **pattern, int *number, enum kms_retry *retry);
 
 /*
- * Keeps MESSAGE (SIZE bytes from outside) in ERROR, made harmless: cut at "string to sign" or
- * "canonical" (any case); every form of PASSWORD removed (as is, percent-encoded once and twice,
- * base64, JSON-escaped; NULL: none); control characters and bytes that are not UTF-8 become
- * spaces; at most 512 bytes, cut at a character. code and request_id get the same treatment by
- * kms_error_set_code and kms_error_set_request_id.
+ * Keep a text from outside in ERROR, made harmless as error_text.h says. PASSWORD (NULL: none) is
+ * what must not stand in it.
  */
 void kms_error_set_message(struct kms_error *error, const char *message, size_t size,
                            const char *password);

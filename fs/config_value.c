@@ -1,0 +1,150 @@
+#include "fs/config_value.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+
+static int refuse(char *reason, size_t size, const char *right)
+{
+    snprintf(reason, size, "%s", right);
+    return -EINVAL;
+}
+
+/* Decimal digits alone, at most MOST; the first character behind them, or NULL. */
+static const char *take_number(const char *text, uint64_t most, uint64_t *number)
+{
+    if (*text < '0' || *text > '9')
+        return NULL;
+    *number = 0;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        *number = *number * 10 + (uint64_t)(*text - '0');
+        if (*number > most)
+            return NULL;
+    }
+    return text;
+}
+
+int config_value_duration(const char *text, int64_t *milliseconds)
+{
+    static const struct {
+        const char *unit;
+        int64_t milliseconds;
+    } units[] = {
+        {"ms", 1},
+        {"s", 1000},
+        {"m", 60 * 1000},
+        {"h", 3600 * 1000},
+        {"d", CONFIG_DAY_SECONDS * 1000},
+        {"y", 365 * CONFIG_DAY_SECONDS * 1000},
+    };
+    const int64_t most = 100 * 365 * CONFIG_DAY_SECONDS * 1000;
+    uint64_t number;
+    const char *unit = take_number(text, (uint64_t)most, &number);
+    for (size_t i = 0; unit && i < sizeof(units) / sizeof(units[0]); i++)
+        if (strcmp(unit, units[i].unit) == 0 && (int64_t)number <= most / units[i].milliseconds) {
+            *milliseconds = (int64_t)number * units[i].milliseconds;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static int milliseconds_within(const char *text, int64_t least, int64_t most, unsigned int *value)
+{
+    int64_t milliseconds;
+    if (config_value_duration(text, &milliseconds) < 0 || milliseconds < least ||
+        milliseconds > most)
+        return -EINVAL;
+    *value = (unsigned int)milliseconds;
+    return 0;
+}
+
+int config_value_timeout(const char *text, void *value, char *reason, size_t size)
+{
+    if (milliseconds_within(text, 100, 3600 * 1000, value) < 0)
+        return refuse(reason, size, "not a time from 100ms to 1h; right is one like 30s");
+    return 0;
+}
+
+int config_value_guard(const char *text, void *value, char *reason, size_t size)
+{
+    if (milliseconds_within(text, 0, 3600 * 1000, value) < 0)
+        return refuse(reason, size, "not a time from 0s to 1h; right is one like 5s");
+    return 0;
+}
+
+int config_value_validity(const char *text, void *value, char *reason, size_t size)
+{
+    const int64_t least = 60 * 1000, most = 10 * 365 * CONFIG_DAY_SECONDS * 1000;
+    int64_t milliseconds = 0;
+    bool none = strcmp(text, "kms") == 0;
+    if (!none && (config_value_duration(text, &milliseconds) < 0 || milliseconds < least ||
+                  milliseconds > most))
+        return refuse(reason, size, "not a time from 1m to 10y, nor kms; right is one like 1y or "
+                                    "365d");
+    *(int64_t *)value = milliseconds / 1000;
+    return 0;
+}
+
+int config_value_max_keys(const char *text, void *value, char *reason, size_t size)
+{
+    uint64_t number;
+    const char *end = take_number(text, 1000, &number);
+    if (!end || *end || number < 1)
+        return refuse(reason, size, "not a number from 1 to 1000");
+    *(unsigned int *)value = (unsigned int)number;
+    return 0;
+}
+
+/* A number stands for itself, as in chown(1); (uid_t)-1 means "unchanged" to the kernel. */
+static bool take_id(const char *text, uint32_t *id)
+{
+    uint64_t number;
+    const char *end = take_number(text, UINT32_MAX - 1, &number);
+    if (!end || *end)
+        return false;
+    *id = (uint32_t)number;
+    return true;
+}
+
+int config_value_user(const char *text, void *value, char *reason, size_t size)
+{
+    char buffer[4096];
+    struct passwd entry, *found = NULL;
+    if (take_id(text, value))
+        return 0;
+    if (text[0] && getpwnam_r(text, &entry, buffer, sizeof(buffer), &found) == 0 && found) {
+        *(uid_t *)value = found->pw_uid;
+        return 0;
+    }
+    return refuse(reason, size, "no such user; right is a user's name or number");
+}
+
+int config_value_group(const char *text, void *value, char *reason, size_t size)
+{
+    char buffer[16384];
+    struct group entry, *found = NULL;
+    if (take_id(text, value))
+        return 0;
+    if (text[0] && getgrnam_r(text, &entry, buffer, sizeof(buffer), &found) == 0 && found) {
+        *(gid_t *)value = found->gr_gid;
+        return 0;
+    }
+    return refuse(reason, size, "no such group; right is a group's name or number");
+}
+
+int config_value_mode(const char *text, void *value, char *reason, size_t size)
+{
+    size_t length = strlen(text);
+    mode_t mode = 0;
+    if (length >= 3 && length <= 4 && strspn(text, "01234567") == length)
+        for (size_t i = 0; i < length; i++)
+            mode = mode * 8 + (mode_t)(text[i] - '0');
+    if (!(mode & 0400) || (mode & ~(mode_t)0444))
+        return refuse(reason, size, "not a mode that only reads; right is one of 0400, 0440, 0444");
+    *(mode_t *)value = mode;
+    return 0;
+}

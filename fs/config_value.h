@@ -1,0 +1,29 @@
+/*
+ * One value of the configuration each: text to number, checked, with a word on what would be right.
+ * Pure but for the user and group databases; the main thread.
+ *
+ * Each returns 0 and fills *VALUE, or -EINVAL and REASON.
+ */
+#ifndef AAPFS_FS_CONFIG_VALUE_H
+#define AAPFS_FS_CONFIG_VALUE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_DAY_SECONDS INT64_C(86400)
+
+/*
+ * A number and one of ms, s, m, h, d, y (365 days), in milliseconds. 0, or -EINVAL for any other
+ * form and for more than 100 years.
+ */
+int config_value_duration(const char *text, int64_t *milliseconds);
+
+int config_value_timeout(const char *text, void *unsigned_int, char *reason, size_t size);
+int config_value_guard(const char *text, void *unsigned_int, char *reason, size_t size);
+int config_value_validity(const char *text, void *int64, char *reason, size_t size);
+int config_value_max_keys(const char *text, void *unsigned_int, char *reason, size_t size);
+int config_value_user(const char *text, void *uid, char *reason, size_t size);
+int config_value_group(const char *text, void *gid, char *reason, size_t size);
+int config_value_mode(const char *text, void *mode, char *reason, size_t size);
+
+#endif

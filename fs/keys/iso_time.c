@@ -1,0 +1,55 @@
+#include "fs/keys/iso_time.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
+static const int64_t end_of_9999 = INT64_C(253402300800);
+
+static int number(const char *digits, int count)
+{
+    int value = 0;
+    for (int i = 0; i < count; i++)
+        value = value * 10 + (digits[i] - '0');
+    return value;
+}
+
+int iso_time_parse(const char *text, size_t size, int64_t *seconds)
+{
+    if (size != sizeof(form) - 1)
+        return -EINVAL;
+    for (size_t i = 0; i < size; i++)
+        if (form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
+            return -EINVAL;
+    struct tm fields = {
+        .tm_year = number(text, 4) - 1900,
+        .tm_mon = number(text + 5, 2) - 1,
+        .tm_mday = number(text + 8, 2),
+        .tm_hour = number(text + 11, 2),
+        .tm_min = number(text + 14, 2),
+        .tm_sec = number(text + 17, 2),
+    };
+    time_t time = timegm(&fields);
+
+    /* timegm puts February 30th right: what does not come back as it was does not exist */
+    char back[ISO_TIME_SIZE];
+    if (iso_time_format(time, back) < 0 || memcmp(back, text, size) != 0)
+        return -EINVAL;
+    *seconds = time;
+    return 0;
+}
+
+int iso_time_format(int64_t seconds, char text[static ISO_TIME_SIZE])
+{
+    text[0] = '\0';
+    if (seconds < 0 || seconds >= end_of_9999)
+        return -EINVAL;
+    time_t time = seconds;
+    struct tm fields;
+    if (!gmtime_r(&time, &fields))
+        return -EINVAL;
+    strftime(text, ISO_TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &fields);
+    return 0;
+}

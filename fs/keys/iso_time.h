@@ -1,0 +1,21 @@
+/*
+ * Moments as the KMS API writes them: ISO 8601, UTC, yyyy-MM-ddTHH:mm:ssZ. Pure, any thread.
+ */
+#ifndef AAPFS_FS_KEYS_ISO_TIME_H
+#define AAPFS_FS_KEYS_ISO_TIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ISO_TIME_SIZE = 21 }; /* with the NUL */
+
+/*
+ * TEXT (SIZE bytes, exactly this form, a day that exists, the years 1970 to 9999) to seconds since
+ * 1970. 0 or -EINVAL.
+ */
+int iso_time_parse(const char *text, size_t size, int64_t *seconds);
+
+/* The other way. 0, or -EINVAL (and an empty text) outside these years. */
+int iso_time_format(int64_t seconds, char text[static ISO_TIME_SIZE]);
+
+#endif
