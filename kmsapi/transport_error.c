@@ -1,0 +1,109 @@
+#include "kmsapi/transport_error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+void transport_error_set(struct kms_error *error, int number, const char *code,
+                         const char *message)
+{
+    error->number = number;
+    kms_error_set_code(error, code, NULL);
+    kms_error_set_message(error, message, strlen(message), NULL);
+}
+
+static void set_connection_error(struct kms_error *error, CURL *easy)
+{
+    long number = 0;
+    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);
+    switch (number) {
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EADDRNOTAVAIL:
+        transport_error_set(error, EHOSTUNREACH, "Network.Unreachable", "KMS cannot be reached");
+        break;
+    case ETIMEDOUT:
+        transport_error_set(error, ETIMEDOUT, "Network.Timeout",
+                            "no connection to KMS in time");
+        break;
+    default:
+        transport_error_set(error, ECONNREFUSED, "Network.Refused",
+                            "the connection to KMS was refused");
+        break;
+    }
+}
+
+void transport_error_of_curl(struct kms_error *error, CURL *easy, CURLcode code,
+                             const char *detail, bool maybe_sent, bool answer_too_large)
+{
+    char message[512];
+    if (answer_too_large) {
+        transport_error_set(error, EIO, "Answer.TooLarge", "the answer is larger than any of KMS's");
+        return;
+    }
+    switch (code) {
+    case CURLE_OUT_OF_MEMORY:
+        transport_error_set(error, ENOMEM, "Memory", "memory is short");
+        break;
+    case CURLE_COULDNT_CONNECT:
+        set_connection_error(error, easy);
+        break;
+    case CURLE_OPERATION_TIMEDOUT:
+        transport_error_set(error, ETIMEDOUT, "Network.Timeout", "no answer in time");
+        break;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+        snprintf(message, sizeof(message), "the server's certificate is not trusted: %s", detail);
+        transport_error_set(error, EPROTO, "Tls.Certificate", message);
+        break;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CERTPROBLEM:
+        snprintf(message, sizeof(message), "no TLS connection: %s", detail);
+        transport_error_set(error, EPROTO, "Tls.Handshake", message);
+        break;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_TOO_LARGE:
+    case CURLE_BAD_CONTENT_ENCODING:
+        transport_error_set(error, EIO, "Answer.Malformed", "the answer is not HTTP/1.1");
+        break;
+    default:
+        if (maybe_sent)
+            transport_error_set(error, ECONNRESET, "Network.Reset",
+                                "the connection broke after the request was sent");
+        else
+            transport_error_set(error, ECONNREFUSED, "Network.Closed",
+                                "the connection broke before the request was sent");
+        break;
+    }
+}
+
+static const char *member(const json_t *object, const char *name)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+    return value ? value : "";
+}
+
+void transport_error_of_answer(struct kms_error *error, long status, const char *body, size_t size,
+                               const char *password)
+{
+    error->http_status = status;
+    json_t *answer = json_loadb(body, size, JSON_REJECT_DUPLICATES, NULL);
+    const char *code = member(answer, "Code"), *message = member(answer, "Message");
+    if (code[0]) {
+        error->number = kms_error_errno(code, status);
+        kms_error_set_code(error, code, password);
+        kms_error_set_message(error, message, strlen(message), password);
+        kms_error_set_request_id(error, member(answer, "RequestId"), password);
+    } else {
+        char own[32];
+        snprintf(own, sizeof(own), "Http.%ld", status);
+        transport_error_set(error, kms_error_errno("", status), own,
+                            "not an answer of KMS; is the endpoint right?");
+    }
+    json_decref(answer);
+}

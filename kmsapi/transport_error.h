@@ -1,0 +1,30 @@
+/*
+ * What became of one attempt of a request: libcurl's result or KMS's answer, as a kms_error. The
+ * transport's own. Pure, any thread.
+ */
+#ifndef AAPFS_KMSAPI_TRANSPORT_ERROR_H
+#define AAPFS_KMSAPI_TRANSPORT_ERROR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <curl/curl.h>
+
+#include "kmsapi/kms_error.h"
+
+/* An error of aapfs's own. MESSAGE is a text of the program, or of libcurl or OpenSSL. */
+void transport_error_set(struct kms_error *error, int number, const char *code,
+                         const char *message);
+
+/*
+ * EASY ended with CODE, before a whole answer came. DETAIL is libcurl's error buffer. MAYBE_SENT:
+ * the request may have left. ANSWER_TOO_LARGE: the body went over the limit.
+ */
+void transport_error_of_curl(struct kms_error *error, CURL *easy, CURLcode code,
+                             const char *detail, bool maybe_sent, bool answer_too_large);
+
+/* A whole answer with STATUS that is not 2xx, and BODY. */
+void transport_error_of_answer(struct kms_error *error, long status, const char *body, size_t size,
+                               const char *password);
+
+#endif
