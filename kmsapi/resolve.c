@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ struct resolver {
 
 struct query {
     struct resolver *resolver;
-    char *host;
+    struct name *name; /* stays: names go with the resolver's last user */
 };
 
 static int64_t now_seconds(void)
@@ -119,15 +120,16 @@ static void *ask(void *argument)
 {
     struct query *query = argument;
     struct resolver *resolver = query->resolver;
+    struct name *name = query->name;
+    free(query);
     const struct addrinfo wanted = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
-    int r = getaddrinfo(query->host, NULL, &wanted, &list);
+    int r = getaddrinfo(name->host, NULL, &wanted, &list);
     char *addresses = r == 0 ? write_addresses(list) : NULL;
     if (list)
         freeaddrinfo(list);
 
     pthread_mutex_lock(&resolver->lock);
-    struct name *name = find(resolver, query->host);
     name->asking = false;
     name->failed = !addresses;
     if (addresses) {
@@ -140,8 +142,6 @@ static void *ask(void *argument)
     if (!resolver->closed)
         resolver->wake_up(resolver->user);
     release(resolver);
-    free(query->host);
-    free(query);
     return NULL;
 }
 
@@ -149,14 +149,13 @@ static void *ask(void *argument)
 static void begin_query(struct resolver *resolver, struct name *name)
 {
     struct query *query = malloc(sizeof(*query));
-    char *host = strdup(name->host);
     pthread_attr_t detached;
     pthread_t thread;
 
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    if (query && host) {
-        *query = (struct query){resolver, host};
+    if (query) {
+        *query = (struct query){resolver, name};
         name->asking = pthread_create(&thread, &detached, ask, query) == 0;
     }
     pthread_attr_destroy(&detached);
@@ -167,7 +166,6 @@ static void begin_query(struct resolver *resolver, struct name *name)
     }
     name->reason = "memory is short";
     free(query);
-    free(host);
 }
 
 static struct name *add(struct resolver *resolver, const char *host)

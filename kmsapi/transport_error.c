@@ -67,7 +67,6 @@ void transport_error_of_curl(struct kms_error *error, CURL *easy, CURLcode code,
         break;
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_TOO_LARGE:
     case CURLE_BAD_CONTENT_ENCODING:
         transport_error_set(error, EIO, "Answer.Malformed", "the answer is not HTTP/1.1");
         break;

@@ -1,0 +1,167 @@
+/* What a write to a control file means: each rule, just inside and just outside. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fs/keys/iso_time.h"
+#include "fs/tree/control.h"
+
+#define P64 "a1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID128 "KAAP.1234567890123456789012345678901234567890123456789012345678901234567890" \
+              "12345678901234567890123456789012345678901234567890123"
+
+static const int64_t now = 1795478400; /* 2026-11-24T00:00:00Z */
+
+static const struct {
+    const char *text;
+    const char *reason; /* a part of it; NULL: accepted */
+} cases[] = {
+    {"abcdefg1\n", NULL},
+    {"abcdef1\n", "too short"},
+    {P64 "\n", NULL},
+    {P64 "a\n", "too long"},
+    {"abcdefgh\n", "only one kind"},
+    {"12345678\n", "only one kind"},
+    {"~!@#$%^&*?_-\n", "only one kind"},
+    {"~!@#$%^&*?_-a\n", NULL},
+    {"abcdefg1+\n", "not allowed"},
+    {"abcdefg1\xc3\xbc\n", "not allowed"},
+    {"abcdefg1", "newline"},
+    {"", "nothing"},
+    {"\n", "empty"},
+    {"abcdefg1\nabcdefg1\n", "more than one line"},
+    {"abcdefg1\r\n", "carriage return"},
+    {"abcdefg1\t\n", "control character"},
+    {" abcdefg1\n", "one space"},
+    {"abcdefg1 \n", "one space"},
+    {"rotate-due\n", "command's word"},
+    {"retry-check\n", "command's word"},
+    {"delete\n", "command's word"},
+    {"delete-foreign KAAP.1\n", "command's word"},
+    {"rotate 2026-12-01T00:00:00Z 2027-12-01T00:00:00Z\n", "command's word"},
+    {"abcdefg1 2026-12-01T00:00:00Z\n", "two dates or none"},
+    {"abcdefg1 2026-12-01T00:00:00Z 2027-12-01T00:00:00Z\n", NULL},
+    {"abcdefg1  2026-12-01T00:00:00Z 2027-12-01T00:00:00Z\n", "one space"},
+    {"abcdefg1 2026-12-01T00:00:00Z 2027-12-01T00:00:00Z x\n", "too many"},
+    {"abcdefg1 2026-12-01T00:00:00Z 2026-12-01T00:00:01Z\n", NULL},
+    {"abcdefg1 2026-12-01T00:00:00Z 2026-12-01T00:00:00Z\n", "not later than NotBefore"},
+    {"abcdefg1 2020-12-01T00:00:00Z 2026-11-24T00:00:01Z\n", NULL},
+    {"abcdefg1 2020-12-01T00:00:00Z 2026-11-24T00:00:00Z\n", "has passed"},
+    {"abcdefg1 2026-12-01T00:00:00 2027-12-01T00:00:00Z\n", "NotBefore is not a date"},
+    {"abcdefg1 2026-12-01T00:00:00Z 2027-02-29T00:00:00Z\n", "NotAfter is not a date"},
+    {"abcdefg1 2026-12-01T00:00:00Z 2028-02-29T23:59:59Z\n", NULL},
+    {"delete KAAP.66abf237-63f6-4625-b8cf-47e1086e0000\n", NULL},
+    {"delete " ID128 "\n", NULL},
+    {"delete " ID128 "x\n", "ClientKeyId"},
+    {"delete ../x\n", "ClientKeyId"},
+    {"delete .x\n", "ClientKeyId"},
+    {"delete KAAP.1 KAAP.2\n", "command's word"},
+    {"{\"Password\": \"abcdefg1\"}", NULL},
+    {"{\n \"Password\": \"abcdefg1\"\n}\n", NULL},
+    {"{\"Password\": \"abcdefg1\"", "complete JSON"},
+    {"{\"Password\": \"abcdefg1\"}{}", "complete JSON"},
+    {"{\"Password\": \"abcdef1\"}", "too short"},
+    {"{\"Password\": \"abcdefg1\\u0000\"}", "complete JSON"},
+    {"{\"Password\": \"retry-check\"}", "command's word"},
+    {"{\"Password\": 12345678}", "are strings"},
+    {"{\"Password\": \"abcdefg1\", \"Password\": \"abcdefg2\"}", "stands twice"},
+    {"{\"Password\": \"abcdefg1\", \"Pasword\": \"x\"}", "unknown member"},
+    {"{\"NotBefore\": \"2026-12-01T00:00:00Z\"}", "Password is missing"},
+    {"{\"Password\": \"abcdefg1\", \"NotAfter\": \"2027-12-01T00:00:00Z\"}", "go together"},
+    {"{\"Password\": \"abcdefg1\", \"NotBefore\": \"2026-12-01T00:00:00Z\", "
+     "\"NotAfter\": \"2027-12-01T00:00:00Z\"}", NULL},
+    {"{\"Password\": \"abcdefg1\", \"NotBefore\": \"2026-12-01T00:00:00Z\", "
+     "\"NotAfter\": \"2026-11-01T00:00:00Z\"}", "not later"},
+    {"{}", "Password is missing"},
+};
+
+static void each_rule_just_inside_and_outside(void **state)
+{
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct control_command command;
+        char reason[256] = "";
+        int r = control_parse(false, cases[i].text, strlen(cases[i].text), 0, now, &command, reason,
+                              sizeof(reason));
+        if (r != (cases[i].reason ? -EINVAL : 0) ||
+            (cases[i].reason && !strstr(reason, cases[i].reason)))
+            fail_msg("%s: %d, \"%s\"", cases[i].text, r, reason);
+        if (strstr(reason, "abcdef") || strstr(reason, P64))
+            fail_msg("the reason tells the password: %s", reason);
+        control_clear(&command);
+    }
+}
+
+static void keeps_what_was_given(void **state)
+{
+    static const char text[] = "abcdefg1 2026-12-01T00:00:00Z 2027-12-01T00:00:00Z\n";
+    struct control_command command;
+    char reason[256];
+    assert_int_equal(control_parse(false, text, strlen(text), 0, now, &command, reason,
+                                   sizeof(reason)), 0);
+    assert_int_equal(command.verb, CONTROL_CREATE);
+    assert_string_equal(command.password, "abcdefg1");
+    assert_true(command.has_dates);
+    assert_string_equal(command.not_before, "2026-12-01T00:00:00Z");
+    assert_int_equal(command.not_after_time - command.not_before_time, 365 * 86400);
+}
+
+static void a_piece_of_a_write_is_no_command(void **state)
+{
+    struct control_command command;
+    char reason[256], most[CONTROL_SIZE + 1];
+    assert_int_equal(control_parse(false, "abcdefg1\n", 9, 4090, now, &command, reason,
+                                   sizeof(reason)), -EINVAL);
+    memset(most, ' ', sizeof(most));
+    memcpy(most, "{\"Password\":\"abcdefg1\"}", 23);
+    assert_int_equal(control_parse(false, most, CONTROL_SIZE, 0, now, &command, reason,
+                                   sizeof(reason)), 0);
+    assert_int_equal(control_parse(false, most, CONTROL_SIZE + 1, 0, now, &command, reason,
+                                   sizeof(reason)), -EINVAL);
+}
+
+static void the_mounts_control_takes_sync_alone(void **state)
+{
+    struct control_command command;
+    char reason[256];
+    assert_int_equal(control_parse(true, "sync\n", 5, 0, now, &command, reason, sizeof(reason)), 0);
+    assert_int_equal(command.verb, CONTROL_SYNC);
+    assert_int_equal(control_parse(true, "abcdefg1\n", 9, 0, now, &command, reason,
+                                   sizeof(reason)), -EINVAL);
+    assert_int_equal(control_parse(true, "{\"Password\":\"abcdefg1\"}", 23, 0, now, &command,
+                                   reason, sizeof(reason)), -EINVAL);
+}
+
+static void times_stay_what_they_are(void **state)
+{
+    char text[ISO_TIME_SIZE];
+    int64_t seconds;
+    assert_int_equal(iso_time_parse("1970-01-01T00:00:00Z", 20, &seconds), 0);
+    assert_int_equal(seconds, 0);
+    assert_int_equal(iso_time_parse("9999-12-31T23:59:59Z", 20, &seconds), 0);
+    assert_int_equal(iso_time_format(seconds, text), 0);
+    assert_string_equal(text, "9999-12-31T23:59:59Z");
+    assert_int_equal(iso_time_format(seconds + 1, text), -EINVAL);
+    assert_int_equal(iso_time_format(-1, text), -EINVAL);
+    assert_int_equal(iso_time_parse("2026-11-24T24:00:00Z", 20, &seconds), -EINVAL);
+    assert_int_equal(iso_time_parse("2026-11-24T23:59:60Z", 20, &seconds), -EINVAL);
+    assert_int_equal(iso_time_parse("2026-11-24T00:00:00Z ", 21, &seconds), -EINVAL);
+    assert_int_equal(iso_time_parse("1969-12-31T23:59:59Z", 20, &seconds), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_rule_just_inside_and_outside),
+        cmocka_unit_test(keeps_what_was_given),
+        cmocka_unit_test(a_piece_of_a_write_is_no_command),
+        cmocka_unit_test(the_mounts_control_takes_sync_alone),
+        cmocka_unit_test(times_stay_what_they_are),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
