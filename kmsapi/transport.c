@@ -1,0 +1,413 @@
+#include "kmsapi/transport.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+#include "kmsapi/cleanup.h"
+#include "kmsapi/endpoint.h"
+#include "kmsapi/resolve.h"
+#include "kmsapi/transport_error.h"
+#include "kmsapi/transport_request.h"
+
+enum {
+    ATTEMPTS_MOST = 4,
+    BACKOFF_MS = 200, /* KMS's sample: 2^n * 200 ms; ours is a random part of it */
+    RETRY_AFTER_MOST_MS = 120 * 1000,
+};
+
+enum state { STATE_BEGIN, STATE_RESOLVING, STATE_RUNNING, STATE_WAITING, STATE_DONE };
+
+struct transfer {
+    struct transport_request request; /* its texts are in TEXTS */
+    struct acs3_pair *query;
+    char *texts;
+    size_t texts_size;
+    transport_done *done;
+    void *user;
+    enum state state;
+    int64_t deadline_ms, again_ms; /* CLOCK_MONOTONIC */
+    struct attempt attempt;
+    struct transport_answer answer;
+    struct transfer *next;
+};
+
+struct transport {
+    struct transport_options options;
+    char *ca_file, *user_agent;
+    struct endpoint endpoint;
+    struct resolver *resolver;
+    CURLM *multi;
+    int watched;
+    atomic_bool woken;
+    struct transfer *transfers;
+};
+
+static int64_t milliseconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void name_changed(void *user)
+{
+    struct transport *transport = user;
+    curl_multi_wakeup(transport->multi);
+}
+
+int transport_new(const struct transport_options *options, struct transport **made, char *reason,
+                  size_t size)
+{
+    struct transport *transport = calloc(1, sizeof(*transport));
+    int r = -ENOMEM;
+    if (transport) {
+        transport->options = *options;
+        transport->watched = -1;
+        r = endpoint_parse(options->endpoint, &transport->endpoint, reason, size);
+    }
+    if (r == 0) {
+        transport->multi = curl_multi_init();
+        if (transport->multi)
+            transport->resolver = resolver_new(name_changed, transport);
+        transport->user_agent = strdup(options->user_agent ? options->user_agent : "aapfs");
+        transport->ca_file = options->ca_file ? strdup(options->ca_file) : NULL;
+        transport->options.user_agent = transport->user_agent;
+        transport->options.ca_file = transport->ca_file;
+        if (!transport->resolver || !transport->user_agent ||
+            (options->ca_file && !transport->ca_file))
+            r = -ENOMEM;
+    }
+    if (r < 0) {
+        if (r == -ENOMEM)
+            snprintf(reason, size, "memory is short");
+        transport_free(transport);
+        return r;
+    }
+    *made = transport;
+    return 0;
+}
+
+static void free_transfer(struct transport *transport, struct transfer *transfer)
+{
+    if (transfer->attempt.easy)
+        curl_multi_remove_handle(transport->multi, transfer->attempt.easy);
+    attempt_clear(&transfer->attempt);
+    OPENSSL_clear_free(transfer->texts, transfer->texts_size);
+    free(transfer->query);
+    free(transfer);
+}
+
+void transport_free(struct transport *transport)
+{
+    if (!transport)
+        return;
+    while (transport->transfers) {
+        struct transfer *transfer = transport->transfers;
+        transport->transfers = transfer->next;
+        free_transfer(transport, transfer);
+    }
+    resolver_free(transport->resolver);
+    curl_multi_cleanup(transport->multi);
+    free(transport->ca_file);
+    free(transport->user_agent);
+    free(transport);
+}
+
+static const char *keep(char **room, const char *text)
+{
+    char *kept = *room;
+    *room = stpcpy(kept, text) + 1;
+    return kept;
+}
+
+/* Copies REQUEST with all its texts, into one block that is wiped. */
+static int copy_request(struct transfer *transfer, const struct transport_request *request)
+{
+    size_t size = strlen(request->method) + strlen(request->operation) +
+                  strlen(request->version) + 3 +
+                  (request->password ? strlen(request->password) + 1 : 0);
+    for (size_t i = 0; i < request->query_count; i++)
+        size += strlen(request->query[i].name) + strlen(request->query[i].value) + 2;
+    transfer->texts = OPENSSL_malloc(size);
+    transfer->query = calloc(request->query_count + 1, sizeof(*transfer->query));
+    if (!transfer->texts || !transfer->query)
+        return -ENOMEM;
+    char *room = transfer->texts;
+    transfer->texts_size = size;
+    transfer->request = *request;
+    transfer->request.method = keep(&room, request->method);
+    transfer->request.operation = keep(&room, request->operation);
+    transfer->request.version = keep(&room, request->version);
+    if (request->password)
+        transfer->request.password = keep(&room, request->password);
+    for (size_t i = 0; i < request->query_count; i++) {
+        transfer->query[i].name = keep(&room, request->query[i].name);
+        transfer->query[i].value = keep(&room, request->query[i].value);
+    }
+    transfer->request.query = transfer->query;
+    return 0;
+}
+
+int transport_start(struct transport *transport, const struct transport_request *request,
+                    transport_done *done, void *user)
+{
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+    if (!transfer)
+        return -ENOMEM;
+    if (copy_request(transfer, request) < 0) {
+        free_transfer(transport, transfer);
+        return -ENOMEM;
+    }
+    transfer->done = done;
+    transfer->user = user;
+    transfer->deadline_ms = milliseconds(CLOCK_MONOTONIC) + request->timeout_ms;
+    snprintf(transfer->answer.error.operation, sizeof(transfer->answer.error.operation), "%s",
+             request->operation);
+    transfer->next = transport->transfers;
+    transport->transfers = transfer;
+    return 0;
+}
+
+static void fail(struct transfer *transfer, int number, const char *code, const char *message)
+{
+    transport_error_set(&transfer->answer.error, number, code, message);
+    transfer->state = STATE_DONE;
+}
+
+static void begin_attempt(struct transport *transport, struct transfer *transfer)
+{
+    struct credentials credentials = {0};
+    _cleanup_(free) char *addresses = NULL;
+    const char *why;
+    char reason[512] = "";
+
+    switch (resolver_look_up(transport->resolver, transport->endpoint.host, &addresses, &why)) {
+    case RESOLVE_PENDING:
+        transfer->state = STATE_RESOLVING;
+        return;
+    case RESOLVE_FAILED:
+        snprintf(reason, sizeof(reason), "%.253s does not resolve: %.128s",
+                 transport->endpoint.host, why);
+        fail(transfer, EHOSTUNREACH, "Network.NameNotResolved", reason);
+        return;
+    case RESOLVE_FOUND:
+        break;
+    }
+    int r = transport->options.get_credentials(transport->options.get_credentials_user,
+                                               &credentials, reason, sizeof(reason));
+    if (r < 0) {
+        fail(transfer, r == -ENOMEM ? ENOMEM : EACCES, "Credentials", reason);
+        return;
+    }
+    const struct kms_error clean = {0};
+    char operation[sizeof(clean.operation)];
+    memcpy(operation, transfer->answer.error.operation, sizeof(operation));
+    transfer->answer.error = clean;
+    memcpy(transfer->answer.error.operation, operation, sizeof(operation));
+    r = attempt_make(&transfer->attempt, &transport->options, &transport->endpoint,
+                     &transfer->request, &credentials, addresses);
+    credentials_clear(&credentials);
+    if (r == 0)
+        curl_easy_setopt(transfer->attempt.easy, CURLOPT_PRIVATE, transfer);
+    if (r < 0 || curl_multi_add_handle(transport->multi, transfer->attempt.easy) != CURLM_OK) {
+        fail(transfer, ENOMEM, "Memory", "memory is short");
+        return;
+    }
+    transfer->answer.attempts++;
+    transfer->answer.sent_at_ms = milliseconds(CLOCK_REALTIME);
+    transfer->state = STATE_RUNNING;
+}
+
+/* At most BACKOFF * 2^n, a random part of it; at least what the server asked for. */
+static int64_t backoff(const struct transfer *transfer)
+{
+    uint32_t random = 0;
+    if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1)
+        random = UINT32_MAX;
+    int64_t wait_ms = (int64_t)(random % (BACKOFF_MS << (transfer->answer.attempts - 1)));
+    const char *asked = attempt_header(&transfer->attempt, "x-acs-retry-after");
+    if (asked && asked[0] >= '0' && asked[0] <= '9') {
+        intmax_t asked_ms = strtoimax(asked, NULL, 10);
+        if (asked_ms > RETRY_AFTER_MOST_MS)
+            asked_ms = RETRY_AFTER_MOST_MS;
+        wait_ms = asked_ms > wait_ms ? asked_ms : wait_ms;
+    }
+    return wait_ms;
+}
+
+/* Whether an attempt that ended so may be repeated: without an answer, or with an error of KMS. */
+static bool may_repeat(const struct transfer *transfer, bool answered, bool maybe_sent)
+{
+    const struct kms_error *error = &transfer->answer.error;
+    bool harmless = transfer->request.kind != TRANSPORT_CREATE;
+    if (transfer->answer.attempts >= ATTEMPTS_MOST || error->number == ENOMEM ||
+        error->number == EPROTO)
+        return false;
+    if (!answered)
+        return !maybe_sent || (harmless && error->number != EIO);
+    switch (kms_error_retry(error->code, error->http_status)) {
+    case KMS_RETRY_THROTTLED:
+    case KMS_RETRY_UNAVAILABLE:
+        return true;
+    case KMS_RETRY_READ_ONLY:
+        return harmless;
+    case KMS_RETRY_NEVER:
+        break;
+    }
+    return false;
+}
+
+/* An error of KMS after which nobody knows whether the work was done. */
+static bool is_ambiguous(const struct kms_error *error)
+{
+    return kms_error_retry(error->code, error->http_status) == KMS_RETRY_READ_ONLY;
+}
+
+static void attempt_ended(struct transport *transport, struct transfer *transfer, CURLcode code)
+{
+    struct attempt *attempt = &transfer->attempt;
+    struct transport_answer *answer = &transfer->answer;
+    bool writes = transfer->request.kind != TRANSPORT_READ;
+    bool maybe_sent = attempt_maybe_sent(attempt), answered = code == CURLE_OK;
+    long status = 0;
+
+    curl_multi_remove_handle(transport->multi, attempt->easy);
+    answer->received_at_ms = milliseconds(CLOCK_REALTIME);
+    const char *date = attempt_header(attempt, "date");
+    time_t server_date = date ? curl_getdate(date, NULL) : -1;
+    answer->server_date = server_date > 0 ? server_date : 0;
+    curl_easy_getinfo(attempt->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (!answered) {
+        transport_error_of_curl(&answer->error, attempt->easy, code, attempt->detail, maybe_sent,
+                                attempt->too_large);
+        answer->error.maybe_done = writes && maybe_sent;
+    } else if (status < 200 || status > 299) {
+        transport_error_of_answer(&answer->error, status, attempt->body ? attempt->body : "",
+                                  attempt->size, transfer->request.password);
+        answer->error.maybe_done = writes && is_ambiguous(&answer->error);
+    }
+    if (answer->error.number == 0) {
+        answer->error.http_status = status;
+        answer->body = attempt->body;
+        answer->size = attempt->size;
+        transfer->state = STATE_DONE;
+        return;
+    }
+    transfer->again_ms = milliseconds(CLOCK_MONOTONIC) + backoff(transfer);
+    bool repeat = may_repeat(transfer, answered, maybe_sent);
+    attempt_clear(attempt);
+    /* what cannot be repeated in time is told now, rather than as a timeout */
+    transfer->state =
+        repeat && transfer->again_ms < transfer->deadline_ms ? STATE_WAITING : STATE_DONE;
+}
+
+static void time_is_up(struct transport *transport, struct transfer *transfer)
+{
+    bool running = transfer->state == STATE_RUNNING;
+    bool sent = running && attempt_maybe_sent(&transfer->attempt);
+    if (running)
+        curl_multi_remove_handle(transport->multi, transfer->attempt.easy);
+    attempt_clear(&transfer->attempt);
+    if (transfer->state == STATE_RESOLVING)
+        fail(transfer, EHOSTUNREACH, "Network.NameNotResolved", "no nameserver answered in time");
+    else
+        fail(transfer, ETIMEDOUT, "Network.Timeout",
+             sent ? "the request was sent and no answer came in time"
+                  : "no connection to KMS in time");
+    transfer->answer.error.maybe_done = sent && transfer->request.kind != TRANSPORT_READ;
+}
+
+/* Moves everything on that needs no network; when to look again. */
+static int64_t tend(struct transport *transport)
+{
+    int64_t now_ms = milliseconds(CLOCK_MONOTONIC), next_ms = INT64_MAX;
+    for (struct transfer *transfer = transport->transfers; transfer; transfer = transfer->next) {
+        if (transfer->state == STATE_BEGIN || transfer->state == STATE_RESOLVING ||
+            (transfer->state == STATE_WAITING && now_ms >= transfer->again_ms))
+            begin_attempt(transport, transfer);
+        if (transfer->state != STATE_DONE && now_ms >= transfer->deadline_ms)
+            time_is_up(transport, transfer);
+        int64_t wake_ms = transfer->state == STATE_DONE      ? now_ms
+                          : transfer->state == STATE_WAITING ? transfer->again_ms
+                                                             : transfer->deadline_ms;
+        next_ms = wake_ms < next_ms ? wake_ms : next_ms;
+    }
+    return next_ms;
+}
+
+static void read_results(struct transport *transport)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(transport->multi, &left))) {
+        char *transfer = NULL;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        attempt_ended(transport, (struct transfer *)(void *)transfer, code);
+    }
+}
+
+/* Answers what is done; whether there was anything. Callbacks may start new requests. */
+static bool answer_done(struct transport *transport)
+{
+    bool any = false;
+    struct transfer **link = &transport->transfers;
+    while (*link) {
+        struct transfer *transfer = *link;
+        if (transfer->state != STATE_DONE) {
+            link = &transfer->next;
+            continue;
+        }
+        *link = transfer->next;
+        transfer->done(transfer->user, &transfer->answer);
+        free_transfer(transport, transfer);
+        any = true;
+        link = &transport->transfers; /* the callback may have put one in front */
+    }
+    return any;
+}
+
+void transport_run(struct transport *transport, int timeout_ms)
+{
+    int64_t end_ms =
+        timeout_ms < 0 ? INT64_MAX : milliseconds(CLOCK_MONOTONIC) + timeout_ms;
+    for (;;) {
+        int running;
+        int64_t next_ms = tend(transport);
+        curl_multi_perform(transport->multi, &running);
+        read_results(transport);
+        if (answer_done(transport) || atomic_exchange(&transport->woken, false))
+            return;
+        int64_t left_ms = (next_ms < end_ms ? next_ms : end_ms) - milliseconds(CLOCK_MONOTONIC);
+        left_ms = left_ms < 0 ? 0 : left_ms > 3600 * 1000 ? 3600 * 1000 : left_ms;
+        struct curl_waitfd extra = {.fd = transport->watched, .events = CURL_WAIT_POLLIN};
+        curl_multi_poll(transport->multi, &extra, transport->watched >= 0, (int)left_ms, NULL);
+        if (extra.revents || atomic_exchange(&transport->woken, false) ||
+            milliseconds(CLOCK_MONOTONIC) >= end_ms)
+            return;
+    }
+}
+
+void transport_watch(struct transport *transport, int descriptor)
+{
+    transport->watched = descriptor;
+}
+
+void transport_wake_up(struct transport *transport)
+{
+    atomic_store(&transport->woken, true);
+    curl_multi_wakeup(transport->multi);
+}
+
+const char *transport_host(const struct transport *transport)
+{
+    return transport->endpoint.host;
+}

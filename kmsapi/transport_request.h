@@ -1,0 +1,44 @@
+/*
+ * One signed attempt of a request as a libcurl handle. The transport's own; its thread.
+ */
+#ifndef AAPFS_KMSAPI_TRANSPORT_REQUEST_H
+#define AAPFS_KMSAPI_TRANSPORT_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <curl/curl.h>
+
+#include "kmsapi/acs3.h"
+#include "kmsapi/credentials/credentials.h"
+#include "kmsapi/endpoint.h"
+#include "kmsapi/transport.h"
+
+struct attempt {
+    CURL *easy;
+    struct curl_slist *headers;
+    struct curl_slist *resolve;
+    char detail[CURL_ERROR_SIZE];
+    char *body; /* wiped by attempt_clear */
+    size_t size, room, limit;
+    bool too_large;
+};
+
+/*
+ * Makes an attempt of REQUEST with a fresh nonce and the time of now, ready for curl_multi_add_handle.
+ * ADDRESSES: what the endpoint's name resolves to. 0, or -ENOMEM.
+ */
+int attempt_make(struct attempt *attempt, const struct transport_options *options,
+                 const struct endpoint *endpoint, const struct transport_request *request,
+                 const struct credentials *credentials, const char *addresses);
+
+/* Frees; the handle must not be in a multi handle any more. Safe on a zeroed struct. */
+void attempt_clear(struct attempt *attempt);
+
+/* Whether the request, or a part of it, may have left this machine. */
+bool attempt_maybe_sent(const struct attempt *attempt);
+
+/* The last header NAME of the answer, or NULL; valid until attempt_clear. */
+const char *attempt_header(const struct attempt *attempt, const char *name);
+
+#endif
