@@ -1,0 +1,368 @@
+#include "kmsapi/kms.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kmsapi/kms_answer.h"
+#include "kmsapi/transport_error.h"
+
+enum { PAGE_SIZE = 100, AAPS_MOST = 100000 };
+
+/* One request under way, with the callback of its kind. */
+struct call {
+    union {
+        kms_client_key_done *client_key;
+        kms_client_keys_done *client_keys;
+        kms_simple_done *simple;
+        kms_aap_done *aap;
+    } done;
+    void *user;
+};
+
+/* What is read of an answer, whatever the operation. */
+struct reading {
+    struct kms_answer answer;
+    json_t *object;
+};
+
+static void begin_reading(struct reading *reading, const struct transport_answer *transport)
+{
+    *reading = (struct reading){.answer = {.error = transport->error, .transport = transport}};
+    reading->answer.request_id = "";
+    if (transport->error.number == 0)
+        kms_answer_parse(transport, &reading->object, &reading->answer.request_id,
+                         &reading->answer.error);
+    else
+        reading->answer.request_id = reading->answer.error.request_id;
+    if (transport->error.number == 0)
+        kms_error_set_request_id(&reading->answer.error, reading->answer.request_id, NULL);
+}
+
+static bool is_good(const struct reading *reading)
+{
+    return reading->answer.error.number == 0;
+}
+
+/* CALL is freed by the callback of the request, or here when there will be none. */
+static int start(struct transport *transport, const struct transport_request *request,
+                 transport_done *done, const struct call *call)
+{
+    struct call *kept = malloc(sizeof(*kept));
+    if (!kept)
+        return -ENOMEM;
+    *kept = *call;
+    int r = transport_start(transport, request, done, kept);
+    if (r < 0)
+        free(kept);
+    return r;
+}
+
+static void client_key_created(void *user, const struct transport_answer *transport)
+{
+    struct call *call = user;
+    struct kms_client_key key = {0};
+    struct reading reading;
+    begin_reading(&reading, transport);
+    struct kms_error *error = &reading.answer.error;
+    const struct {
+        const char *name;
+        const char **value;
+    } members[] = {
+        {"ClientKeyId", &key.client_key_id}, {"KeyAlgorithm", &key.key_algorithm},
+        {"NotBefore", &key.not_before},      {"NotAfter", &key.not_after},
+        {"PrivateKeyData", &key.private_key_data},
+    };
+    if (is_good(&reading) && !json_object_get(reading.object, "ClientKeyId"))
+        transport_error_set(error, EKEYREJECTED, "Answer.NoClientKeyId",
+                            "KMS made a key and did not tell its ClientKeyId");
+    for (size_t i = 0; is_good(&reading) && i < sizeof(members) / sizeof(members[0]); i++)
+        kms_answer_string(reading.object, members[i].name, false, members[i].value, error);
+    if (transport->error.number == 0 && !is_good(&reading))
+        error->maybe_done = true;
+    call->done.client_key(call->user, &reading.answer, is_good(&reading) ? &key : NULL);
+    json_decref(reading.object);
+    free(call);
+}
+
+int kms_create_client_key(struct transport *transport, const struct kms_create_client_key *request,
+                          unsigned int timeout_ms, kms_client_key_done *done, void *user)
+{
+    const struct acs3_pair query[] = {
+        {"AapName", request->aap_name},
+        {"Password", request->password},
+        {"NotBefore", request->not_before},
+        {"NotAfter", request->not_after},
+    };
+    const struct transport_request http = {
+        .kind = TRANSPORT_CREATE,
+        .method = "POST",
+        .operation = "CreateClientKey",
+        .version = KMS_API_VERSION,
+        .query = query,
+        .query_count = request->not_before ? 4 : 2,
+        .password = request->password,
+        .timeout_ms = timeout_ms,
+    };
+    const struct call call = {.done.client_key = done, .user = user};
+    return start(transport, &http, client_key_created, &call);
+}
+
+static void client_key_got(void *user, const struct transport_answer *transport)
+{
+    struct call *call = user;
+    struct kms_client_key key = {0};
+    struct reading reading;
+    begin_reading(&reading, transport);
+    if (is_good(&reading))
+        kms_answer_client_key(reading.object, &key, &reading.answer.error);
+    call->done.client_key(call->user, &reading.answer, is_good(&reading) ? &key : NULL);
+    json_decref(reading.object);
+    free(call);
+}
+
+/* A request with one parameter. */
+static int start_simple(struct transport *transport, enum transport_kind kind, const char *method,
+                        const char *operation, const struct acs3_pair *parameter,
+                        unsigned int timeout_ms, transport_done *done, const struct call *call)
+{
+    const struct transport_request http = {
+        .kind = kind,
+        .method = method,
+        .operation = operation,
+        .version = KMS_API_VERSION,
+        .query = parameter,
+        .query_count = 1,
+        .timeout_ms = timeout_ms,
+    };
+    return start(transport, &http, done, call);
+}
+
+int kms_get_client_key(struct transport *transport, const char *client_key_id,
+                       unsigned int timeout_ms, kms_client_key_done *done, void *user)
+{
+    const struct acs3_pair parameter = {"ClientKeyId", client_key_id};
+    const struct call call = {.done.client_key = done, .user = user};
+    return start_simple(transport, TRANSPORT_READ, "GET", "GetClientKey", &parameter, timeout_ms,
+                        client_key_got, &call);
+}
+
+static void client_keys_listed(void *user, const struct transport_answer *transport)
+{
+    struct call *call = user;
+    struct reading reading;
+    struct kms_client_key *keys = NULL;
+    const json_t *list = NULL;
+    size_t count = 0;
+
+    begin_reading(&reading, transport);
+    struct kms_error *error = &reading.answer.error;
+    if (is_good(&reading))
+        kms_answer_list(reading.object, "ClientKeys", "ClientKey", &list, error);
+    if (is_good(&reading)) {
+        count = json_array_size(list);
+        keys = calloc(count + 1, sizeof(*keys));
+        if (!keys)
+            transport_error_set(error, ENOMEM, "Memory", "memory is short");
+    }
+    for (size_t i = 0; is_good(&reading) && i < count; i++)
+        kms_answer_client_key(json_array_get(list, i), &keys[i], error);
+    bool good = is_good(&reading);
+    call->done.client_keys(call->user, &reading.answer, good ? keys : NULL, good ? count : 0);
+    free(keys);
+    json_decref(reading.object);
+    free(call);
+}
+
+int kms_list_client_keys(struct transport *transport, const char *aap_name,
+                         unsigned int timeout_ms, kms_client_keys_done *done, void *user)
+{
+    const struct acs3_pair parameter = {"AapName", aap_name};
+    const struct call call = {.done.client_keys = done, .user = user};
+    return start_simple(transport, TRANSPORT_READ, "GET", "ListClientKeys", &parameter, timeout_ms,
+                        client_keys_listed, &call);
+}
+
+static void client_key_deleted(void *user, const struct transport_answer *transport)
+{
+    struct call *call = user;
+    struct reading reading;
+    begin_reading(&reading, transport);
+    call->done.simple(call->user, &reading.answer);
+    json_decref(reading.object);
+    free(call);
+}
+
+int kms_delete_client_key(struct transport *transport, const char *client_key_id,
+                          unsigned int timeout_ms, kms_simple_done *done, void *user)
+{
+    const struct acs3_pair parameter = {"ClientKeyId", client_key_id};
+    const struct call call = {.done.simple = done, .user = user};
+    return start_simple(transport, TRANSPORT_WRITE, "POST", "DeleteClientKey", &parameter,
+                        timeout_ms, client_key_deleted, &call);
+}
+
+static void aap_got(void *user, const struct transport_answer *transport)
+{
+    struct call *call = user;
+    struct kms_aap aap = {0};
+    struct reading reading;
+    begin_reading(&reading, transport);
+    const struct {
+        const char *name;
+        bool optional;
+        const char **value;
+    } members[] = {
+        {"Name", false, &aap.name},
+        {"AuthenticationMethod", true, &aap.authentication_method},
+        {"Arn", false, &aap.arn},
+        {"Description", true, &aap.description},
+        {"Policies", true, &aap.policies},
+    };
+    for (size_t i = 0; is_good(&reading) && i < sizeof(members) / sizeof(members[0]); i++)
+        kms_answer_string(reading.object, members[i].name, members[i].optional, members[i].value,
+                          &reading.answer.error);
+    call->done.aap(call->user, &reading.answer, is_good(&reading) ? &aap : NULL);
+    json_decref(reading.object);
+    free(call);
+}
+
+int kms_describe_application_access_point(struct transport *transport, const char *name,
+                                          unsigned int timeout_ms, kms_aap_done *done, void *user)
+{
+    const struct acs3_pair parameter = {"Name", name};
+    const struct call call = {.done.aap = done, .user = user};
+    return start_simple(transport, TRANSPORT_READ, "POST", "DescribeApplicationAccessPoint",
+                        &parameter, timeout_ms, aap_got, &call);
+}
+
+int kms_create_application_access_point(struct transport *transport, const char *name,
+                                        const char *policies, const char *description,
+                                        unsigned int timeout_ms, kms_aap_done *done, void *user)
+{
+    const struct acs3_pair query[] = {
+        {"Name", name},
+        {"Policies", policies},
+        {"AuthenticationMethod", "ClientKey"},
+        {"Description", description},
+    };
+    const struct transport_request http = {
+        .kind = TRANSPORT_CREATE,
+        .method = "POST",
+        .operation = "CreateApplicationAccessPoint",
+        .version = KMS_API_VERSION,
+        .query = query,
+        .query_count = description ? 4 : 3,
+        .timeout_ms = timeout_ms,
+    };
+    const struct call call = {.done.aap = done, .user = user};
+    return start(transport, &http, aap_got, &call);
+}
+
+/* A listing on its way, page by page. */
+struct listing {
+    struct transport *transport;
+    unsigned int timeout_ms;
+    kms_aaps_done *done;
+    void *user;
+    unsigned int page;
+    json_t *pages; /* the answers: the names stay in them */
+    struct kms_aap *aaps;
+    size_t count, total;
+};
+
+static void listing_ended(struct listing *listing, const struct kms_answer *answer)
+{
+    bool good = answer->error.number == 0;
+    listing->done(listing->user, answer, good ? listing->aaps : NULL, good ? listing->count : 0);
+    json_decref(listing->pages);
+    free(listing->aaps);
+    free(listing);
+}
+
+static int take_page(struct listing *listing, json_t *object, struct kms_error *error)
+{
+    const json_t *list;
+    if (kms_answer_list(object, "ApplicationAccessPoints", "ApplicationAccessPoint", &list, error) <
+            0 ||
+        kms_answer_number(object, "TotalCount", &listing->total, error) < 0)
+        return -EIO;
+    size_t count = json_array_size(list);
+    if (listing->count + count > listing->total || listing->total > AAPS_MOST ||
+        (count == 0 && listing->count < listing->total)) {
+        transport_error_set(error, EIO, "Answer.Incomplete",
+                            "the pages of the listing do not add up to TotalCount");
+        return -EIO;
+    }
+    struct kms_aap *grown =
+        reallocarray(listing->aaps, listing->count + count + 1, sizeof(*grown));
+    if (!grown || json_array_append(listing->pages, object) < 0) {
+        listing->aaps = grown ? grown : listing->aaps;
+        transport_error_set(error, ENOMEM, "Memory", "memory is short");
+        return -ENOMEM;
+    }
+    listing->aaps = grown;
+    for (size_t i = 0; i < count; i++) {
+        struct kms_aap aap = {0};
+        const json_t *item = json_array_get(list, i);
+        if (kms_answer_string(item, "Name", false, &aap.name, error) < 0 ||
+            kms_answer_string(item, "AuthenticationMethod", true, &aap.authentication_method,
+                              error) < 0)
+            return -EIO;
+        listing->aaps[listing->count++] = aap;
+    }
+    return 0;
+}
+
+static int ask_for_page(struct listing *listing);
+
+static void page_listed(void *user, const struct transport_answer *transport)
+{
+    struct listing *listing = user;
+    struct reading reading;
+    begin_reading(&reading, transport);
+    if (is_good(&reading))
+        take_page(listing, reading.object, &reading.answer.error);
+    bool more = is_good(&reading) && listing->count < listing->total;
+    if (more && ask_for_page(listing) < 0) {
+        transport_error_set(&reading.answer.error, ENOMEM, "Memory", "memory is short");
+        more = false;
+    }
+    if (!more)
+        listing_ended(listing, &reading.answer);
+    json_decref(reading.object);
+}
+
+static int ask_for_page(struct listing *listing)
+{
+    char page[16], size[16];
+    snprintf(page, sizeof(page), "%u", ++listing->page);
+    snprintf(size, sizeof(size), "%d", PAGE_SIZE);
+    const struct acs3_pair query[] = {{"PageNumber", page}, {"PageSize", size}};
+    const struct transport_request http = {
+        .kind = TRANSPORT_READ,
+        .method = "POST",
+        .operation = "ListApplicationAccessPoints",
+        .version = KMS_API_VERSION,
+        .query = query,
+        .query_count = 2,
+        .timeout_ms = listing->timeout_ms,
+    };
+    return transport_start(listing->transport, &http, page_listed, listing);
+}
+
+int kms_list_application_access_points(struct transport *transport, unsigned int timeout_ms,
+                                       kms_aaps_done *done, void *user)
+{
+    struct listing *listing = calloc(1, sizeof(*listing));
+    if (!listing)
+        return -ENOMEM;
+    *listing = (struct listing){.transport = transport, .timeout_ms = timeout_ms, .done = done,
+                                .user = user, .pages = json_array()};
+    if (listing->pages && ask_for_page(listing) == 0)
+        return 0;
+    json_decref(listing->pages);
+    free(listing);
+    return -ENOMEM;
+}
