@@ -1,0 +1,207 @@
+/* PKCS#12 as KMS makes it, and everything that it must not be. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/provider.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "kmsapi/client_key.h"
+
+static const char password[] = "A~!@#$%^&*?_-9z";
+static const char id[] = "KAAP.66abf237-63f6-4625-b8cf-47e1086e0000";
+static EVP_PKEY *rsa, *other, *small, *elliptic;
+static struct client_key_library *library, *without_legacy;
+
+static X509 *certify(EVP_PKEY *key)
+{
+    X509 *certificate = X509_new();
+    X509_set_version(certificate, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
+    X509_set_pubkey(certificate, key);
+    assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
+    return certificate;
+}
+
+/* base64 of a PKCS#12; free() it. CERTIFIED NULL: no certificate. */
+static char *make(EVP_PKEY *key, EVP_PKEY *certified, const char *with, int certificate_cipher,
+                  int key_cipher, int iterations)
+{
+    X509 *certificate = certified ? certify(certified) : NULL;
+    PKCS12 *pkcs12 = PKCS12_create(with, NULL, key, NULL, NULL, key_cipher, -1, iterations, -1, 0);
+    if (certificate && key == certified) {
+        PKCS12_free(pkcs12);
+        pkcs12 = PKCS12_create(with, NULL, key, certificate, NULL, key_cipher, certificate_cipher,
+                               iterations, -1, 0);
+    } else if (certificate) {
+        STACK_OF(PKCS7) *safes = PKCS12_unpack_authsafes(pkcs12);
+        STACK_OF(PKCS12_SAFEBAG) *bags = NULL;
+        PKCS12_add_cert(&bags, certificate);
+        PKCS12_add_safe(&safes, bags, certificate_cipher, 0, with);
+        assert_true(PKCS12_pack_authsafes(pkcs12, safes));
+        sk_PKCS12_SAFEBAG_pop_free(bags, PKCS12_SAFEBAG_free);
+        sk_PKCS7_pop_free(safes, PKCS7_free);
+    }
+    assert_non_null(pkcs12);
+    assert_true(PKCS12_set_mac(pkcs12, with, -1, NULL, 0, 1, EVP_sha1()));
+    unsigned char *der = NULL;
+    int size = i2d_PKCS12(pkcs12, &der);
+    char *base64 = malloc((size_t)(size + 2) / 3 * 4 + 1);
+    EVP_EncodeBlock((unsigned char *)base64, der, size);
+    OPENSSL_free(der);
+    PKCS12_free(pkcs12);
+    X509_free(certificate);
+    return base64;
+}
+
+enum { TRIPLE = NID_pbe_WithSHA1And3_Key_TripleDES_CBC, RC2 = NID_pbe_WithSHA1And40BitRC2_CBC };
+
+static void opens_what_kms_makes_and_writes_its_forms(void **state)
+{
+    char reason[256] = "", expected[8192];
+    struct client_key key;
+    char *data = make(rsa, rsa, password, RC2, TRIPLE, 2048);
+    int r = client_key_open(library, id, data, password, &key, reason, sizeof(reason));
+    assert_string_equal(reason, "");
+    assert_int_equal(r, 0);
+    snprintf(expected, sizeof(expected), "{\"KeyId\":\"%s\",\"PrivateKeyData\":\"%s\"}\n", id, data);
+    assert_string_equal((char *)key.json.data, expected);
+    assert_int_equal(key.json.size, strlen(expected));
+    snprintf(expected, sizeof(expected), "%s\n", data);
+    assert_string_equal((char *)key.private_key_data.data, expected);
+
+    /* the default provider alone opens the PEM */
+    BIO *in = BIO_new_mem_buf(key.private_key_pem.data, (int)key.private_key_pem.size);
+    EVP_PKEY *opened = PEM_read_bio_PrivateKey(in, NULL, NULL, (void *)(uintptr_t)password);
+    assert_non_null(opened);
+    assert_int_equal(EVP_PKEY_eq(opened, rsa), 1);
+    EVP_PKEY_free(opened);
+    BIO_free(in);
+    in = BIO_new_mem_buf(key.certificate_pem.data, (int)key.certificate_pem.size);
+    X509 *certificate = PEM_read_bio_X509(in, NULL, NULL, NULL);
+    assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(certificate), rsa), 1);
+    X509_free(certificate);
+    BIO_free(in);
+    client_key_clear(&key);
+
+    /* without RC2 the key is checked all the same */
+    assert_int_equal(client_key_open(without_legacy, id, data, password, &key, reason,
+                                     sizeof(reason)), 0);
+    assert_null(key.certificate_pem.data);
+    assert_non_null(key.private_key_pem.data);
+    client_key_clear(&key);
+    assert_int_equal(client_key_open(without_legacy, id, data, "wrong-pw1", &key, reason,
+                                     sizeof(reason)), -EKEYREJECTED);
+    free(data);
+}
+
+static void opens_other_ciphers(void **state)
+{
+    static const int ciphers[][2] = {{TRIPLE, TRIPLE}, {NID_aes_256_cbc, NID_aes_256_cbc}};
+    for (size_t i = 0; i < 2; i++) {
+        char reason[256] = "";
+        struct client_key key;
+        char *data = make(rsa, rsa, password, ciphers[i][0], ciphers[i][1], 2048);
+        assert_int_equal(client_key_open(without_legacy, id, data, password, &key, reason,
+                                         sizeof(reason)), 0);
+        assert_non_null(key.certificate_pem.data);
+        client_key_clear(&key);
+        free(data);
+    }
+}
+
+static void rejected(const char *key_id, const char *data, const char *with, const char *expected)
+{
+    char reason[256] = "";
+    struct client_key key;
+    int r = client_key_open(library, key_id, data, with, &key, reason, sizeof(reason));
+    if (r != -EKEYREJECTED || !strstr(reason, expected))
+        fail_msg("%d \"%s\", expected \"%s\"", r, reason, expected);
+    assert_null(key.pkcs12.data);
+}
+
+static void rejects_what_is_no_usable_key(void **state)
+{
+    const struct {
+        EVP_PKEY *key, *certified;
+        const char *with;
+        int iterations;
+        const char *reason;
+    } cases[] = {
+        {rsa, rsa, "wrong-pw1", 2048, "does not open with the password"},
+        {rsa, other, password, 2048, "another key"},
+        {small, small, password, 2048, "not RSA of 2048"},
+        {elliptic, elliptic, password, 2048, "not RSA of 2048"},
+        {rsa, NULL, password, 2048, "no certificate"},
+        {rsa, rsa, password, 1000001, "iterations"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *data = make(cases[i].key, cases[i].certified, cases[i].with, -1, TRIPLE,
+                          cases[i].iterations);
+        rejected(id, data, password, cases[i].reason);
+        free(data);
+    }
+}
+
+static void rejects_damaged_data(void **state)
+{
+    char *data = make(rsa, rsa, password, TRIPLE, TRIPLE, 2048);
+    size_t size = strlen(data);
+    static const char *const ids[] = {"", ".x", "a/b", "a b", "a\n"};
+    for (size_t i = 0; i < 5; i++)
+        rejected(ids[i], data, password, "ClientKeyId");
+    rejected(id, "", password, "base64");
+    rejected(id, "AAA", password, "base64");
+    rejected(id, "AA==AAAA", password, "base64");
+    rejected(id, "AB==", password, "base64");
+    rejected(id, "AAAA", password, "not a PKCS#12");
+    data[size / 2] = '\n';
+    rejected(id, data, password, "base64");
+    data[size / 2] = data[size / 2 + 1] == 'A' ? 'B' : 'A';
+    data[size / 8 * 4] = '\0';
+    rejected(id, data, password, "not a PKCS#12");
+    free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(opens_what_kms_makes_and_writes_its_forms),
+        cmocka_unit_test(opens_other_ciphers),
+        cmocka_unit_test(rejects_what_is_no_usable_key),
+        cmocka_unit_test(rejects_damaged_data),
+    };
+    /* this process makes RC2 by itself; what it tests has contexts of its own */
+    OSSL_PROVIDER *standard = OSSL_PROVIDER_load(NULL, "default");
+    OSSL_PROVIDER *legacy = OSSL_PROVIDER_load(NULL, "legacy");
+    rsa = EVP_RSA_gen(2048);
+    other = EVP_RSA_gen(2048);
+    small = EVP_RSA_gen(1024);
+    elliptic = EVP_EC_gen("P-256");
+    library = client_key_library_new(true);
+    without_legacy = client_key_library_new(false);
+    if (!legacy || !rsa || !other || !small || !elliptic || !library || !without_legacy)
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    client_key_library_free(library);
+    client_key_library_free(without_legacy);
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(other);
+    EVP_PKEY_free(small);
+    EVP_PKEY_free(elliptic);
+    OSSL_PROVIDER_unload(legacy);
+    OSSL_PROVIDER_unload(standard);
+    return failed;
+}
