@@ -18,11 +18,6 @@ static const char *const published_names[PUBLISHED_COUNT] = {
     [PUBLISHED_NOT_AFTER] = "not_after",
 };
 
-static const char *const report_names[REPORT_KIND_COUNT] = {
-    [REPORT_STATUS] = "status",
-    [REPORT_LAST_ERROR] = "last_error",
-};
-
 enum published_name tree_published_name(const char *name)
 {
     for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)

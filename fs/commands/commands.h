@@ -1,0 +1,19 @@
+/*
+ * The sub-commands of aapfs, one file each; the main thread. ARGUMENTS begin with the command's own
+ * name. Each returns the exit status: 0 done, 1 failed, 2 wrong usage.
+ */
+#ifndef AAPFS_FS_COMMANDS_H
+#define AAPFS_FS_COMMANDS_H
+
+#define COMMANDS_DEFAULT_MOUNT "/run/aap"
+
+/* aapfs [OPTIONS] MOUNTPOINT: mounts and serves. */
+int command_mount(int count, char **arguments);
+
+/* aapfs create|rotate AAP: writes a password to an AAP's control. */
+int command_create(int count, char **arguments);
+
+/* aapfs delete AAP CLIENT_KEY_ID. */
+int command_delete(int count, char **arguments);
+
+#endif

@@ -1,0 +1,88 @@
+#include "fs/commands/control_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <linux/magic.h>
+
+#include "fs/config.h"
+#include "fs/log.h"
+#include "kmsapi/cleanup.h"
+
+static int open_aap(const char *mountpoint, const char *aap)
+{
+    _cleanup_(close) int mount = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int directory = -1;
+    if (mount >= 0 && config_aap_name_is_shown(aap))
+        directory = openat(mount, aap, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    else if (mount >= 0)
+        errno = ENOENT;
+    return directory < 0 ? -errno : directory;
+}
+
+static json_t *read_last_error(int directory)
+{
+    char text[8192];
+    _cleanup_(close) int file = openat(directory, "last_error", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    ssize_t got = file < 0 ? -1 : read(file, text, sizeof(text));
+    return got > 0 ? json_loadb(text, (size_t)got, 0, NULL) : NULL;
+}
+
+static void explain(int directory, const char *aap, int number)
+{
+    json_t *last = read_last_error(directory);
+    const char *code = json_string_value(json_object_get(last, "Code"));
+    const char *message = json_string_value(json_object_get(last, "Message"));
+    if (code && message)
+        log_error("%s: %s: %s: %s", aap, strerror(number), code, message);
+    else
+        log_error("%s: %s", aap, strerror(number));
+    json_decref(last);
+}
+
+int control_file_write(const char *mountpoint, const char *aap, const char *text, size_t size)
+{
+    struct statfs status;
+    _cleanup_(close) int directory = open_aap(mountpoint, aap);
+    if (directory < 0) {
+        int r = directory;
+        log_error("%s/%s: %s", mountpoint, aap, strerror(-r));
+        return r;
+    }
+    _cleanup_(close) int file = openat(directory, "control", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0 || fstatfs(file, &status) < 0) {
+        int r = -errno;
+        log_error("%s/%s/control: %s", mountpoint, aap, strerror(-r));
+        return r;
+    }
+    if (status.f_type != FUSE_SUPER_MAGIC) {
+        log_error("%s/%s/control: no aapfs is mounted there; nothing was written", mountpoint, aap);
+        return -ENODEV;
+    }
+    if (write(file, text, size) == (ssize_t)size)
+        return 0;
+    int r = -errno;
+    explain(directory, aap, -r);
+    return r;
+}
+
+int control_file_print_id(const char *mountpoint, const char *aap)
+{
+    char id[256];
+    _cleanup_(close) int directory = open_aap(mountpoint, aap);
+    _cleanup_(close) int file =
+        directory < 0 ? -1 : openat(directory, "client_key_id", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    ssize_t got = file < 0 ? -1 : read(file, id, sizeof(id));
+    if (got < 0) {
+        int r = -errno;
+        log_error("%s/%s/client_key_id: %s", mountpoint, aap, strerror(-r));
+        return r;
+    }
+    fwrite(id, 1, (size_t)got, stdout);
+    return fflush(stdout) == 0 ? 0 : -errno;
+}

@@ -1,0 +1,19 @@
+/*
+ * Writes one command to a control file of a mount, for the sub-commands. The main thread.
+ */
+#ifndef AAPFS_FS_COMMANDS_CONTROL_FILE_H
+#define AAPFS_FS_COMMANDS_CONTROL_FILE_H
+
+#include <stddef.h>
+
+/*
+ * Writes TEXT to MOUNTPOINT/AAP/control, after making sure that a FUSE filesystem is behind it: a
+ * password must not go into a plain file. On failure it says why on stderr, with what the AAP's
+ * last_error tells. 0 or negative errno.
+ */
+int control_file_write(const char *mountpoint, const char *aap, const char *text, size_t size);
+
+/* Prints MOUNTPOINT/AAP/client_key_id. 0 or negative errno, after a line on stderr. */
+int control_file_print_id(const char *mountpoint, const char *aap);
+
+#endif

@@ -1,0 +1,135 @@
+/*
+ * aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "fs/commands/commands.h"
+#include "fs/commands/control_file.h"
+#include "fs/log.h"
+#include "fs/tree/control.h"
+#include "kmsapi/cleanup.h"
+
+enum { LINE_SIZE = 256 };
+
+/* One line of FILE without its newline: the size, or negative errno. */
+static ssize_t read_line(int file, char line[LINE_SIZE])
+{
+    size_t size = 0;
+    while (size < LINE_SIZE) {
+        ssize_t got = read(file, line + size, 1);
+        if (got < 0)
+            return -errno;
+        if (got == 0 || line[size] == '\n')
+            return (ssize_t)size;
+        size++;
+    }
+    return -EMSGSIZE;
+}
+
+static ssize_t ask_once(int terminal, const char *prompt, char line[LINE_SIZE])
+{
+    struct termios before, silent;
+    if (tcgetattr(terminal, &before) < 0)
+        return -errno;
+    silent = before;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    if (tcsetattr(terminal, TCSAFLUSH, &silent) < 0)
+        return -errno;
+    dprintf(terminal, "%s", prompt);
+    ssize_t size = read_line(terminal, line);
+    dprintf(terminal, "\n");
+    tcsetattr(terminal, TCSAFLUSH, &before);
+    return size;
+}
+
+static ssize_t ask(const char *aap, char line[LINE_SIZE])
+{
+    char prompt[300], again[LINE_SIZE] = "";
+    _cleanup_(close) int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (terminal < 0) {
+        log_error("no terminal to ask for the password; give --password-file FILE or -");
+        return -errno;
+    }
+    snprintf(prompt, sizeof(prompt), "Password for %.200s's new client key: ", aap);
+    ssize_t size = ask_once(terminal, prompt, line);
+    ssize_t second = size < 0 ? size : ask_once(terminal, "Again: ", again);
+    bool same = second == size && size >= 0 && memcmp(line, again, (size_t)size) == 0;
+    OPENSSL_cleanse(again, sizeof(again));
+    if (size < 0 || second < 0)
+        log_error("the password could not be read");
+    else if (!same)
+        log_error("the two passwords differ; nothing was done");
+    return same ? size : -EINVAL;
+}
+
+static ssize_t take_from(const char *path, char line[LINE_SIZE])
+{
+    bool standard = strcmp(path, "-") == 0;
+    _cleanup_(close) int file =
+        standard ? fcntl(0, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file < 0 ? -errno : read_line(file, line);
+    if (size < 0)
+        log_error("%s: %s", standard ? "standard input" : path, strerror((int)-size));
+    return size;
+}
+
+static int has_key(const char *mountpoint, const char *aap)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%s/client_key_id", mountpoint, aap);
+    return access(path, F_OK) == 0;
+}
+
+static int create(const char *mountpoint, const char *aap, const char *password_file)
+{
+    char line[LINE_SIZE] = "", reason[256];
+    ssize_t size = password_file ? take_from(password_file, line) : ask(aap, line);
+    int r = size < 0 ? (int)size : 0;
+    if (r == 0 && !control_password_is_valid(line, (size_t)size, reason, sizeof(reason))) {
+        log_error("%s: %s", aap, reason);
+        r = -EINVAL;
+    }
+    if (r == 0) {
+        line[size] = '\n';
+        r = control_file_write(mountpoint, aap, line, (size_t)size + 1);
+    }
+    OPENSSL_cleanse(line, sizeof(line));
+    if (r == 0)
+        r = control_file_print_id(mountpoint, aap);
+    return r < 0;
+}
+
+int command_create(int count, char **words)
+{
+    static const struct option options[] = {
+        {"password-file", required_argument, NULL, 'p'}, {0}};
+    const char *mountpoint = COMMANDS_DEFAULT_MOUNT, *password_file = NULL;
+    int option;
+    while ((option = getopt_long(count, words, "m:", options, NULL)) != -1) {
+        if (option == 'm')
+            mountpoint = optarg;
+        else if (option == 'p')
+            password_file = optarg;
+        else
+            return 2;
+    }
+    if (count - optind != 1) {
+        fprintf(stderr, "usage: aapfs %s [-m MOUNTPOINT] [--password-file FILE|-] AAP\n", words[0]);
+        return 2;
+    }
+    const char *aap = words[optind];
+    if (strcmp(words[0], "rotate") == 0 && !has_key(mountpoint, aap)) {
+        log_error("%s: there is no key to rotate; make one by: aapfs create %s", aap, aap);
+        return 1;
+    }
+    return create(mountpoint, aap, password_file);
+}

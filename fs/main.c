@@ -1,0 +1,27 @@
+/*
+ * aapfs: dispatch. A first word that names a sub-command is one; everything else mounts.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/commands/commands.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int count, char **arguments);
+} commands[] = {
+    {"create", command_create},
+    {"rotate", command_create},
+    {"delete", command_delete},
+};
+
+int main(int count, char **arguments)
+{
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; count > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(arguments[1], commands[i].name) == 0)
+            return commands[i].run(count - 1, arguments + 1);
+    return command_mount(count, arguments);
+}
