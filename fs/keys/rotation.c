@@ -8,7 +8,7 @@
 
 #include <openssl/rand.h>
 
-#include "fs/keys/iso_time.h"
+#include "kmsapi/iso_time.h"
 #include "fs/keys/operation.h"
 #include "fs/keys/validity.h"
 

@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 
-#include "fs/keys/iso_time.h"
+#include "kmsapi/iso_time.h"
 
 enum { PASSWORD_MIN = 8, PASSWORD_MAX = 64, WORDS_MAX = 4 };
 

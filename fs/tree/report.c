@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "fs/keys/iso_time.h"
+#include "kmsapi/iso_time.h"
 
 enum { KEPT = 8 };
 

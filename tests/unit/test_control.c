@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/iso_time.h"
+#include "kmsapi/iso_time.h"
 #include "fs/tree/control.h"
 
 #define P64 "a1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

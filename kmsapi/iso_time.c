@@ -1,4 +1,4 @@
-#include "fs/keys/iso_time.h"
+#include "kmsapi/iso_time.h"
 
 #include <errno.h>
 #include <stdio.h>

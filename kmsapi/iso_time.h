@@ -1,8 +1,8 @@
 /*
  * Moments as the KMS API writes them: ISO 8601, UTC, yyyy-MM-ddTHH:mm:ssZ. Pure, any thread.
  */
-#ifndef AAPFS_FS_KEYS_ISO_TIME_H
-#define AAPFS_FS_KEYS_ISO_TIME_H
+#ifndef AAPFS_KMSAPI_ISO_TIME_H
+#define AAPFS_KMSAPI_ISO_TIME_H
 
 #include <stddef.h>
 #include <stdint.h>
