@@ -1,0 +1,128 @@
+#include "kmsapi/emulator/exchange.h"
+
+#include <string.h>
+
+#include "kmsapi/cleanup.h"
+#include "kmsapi/emulator/emulator_clock.h"
+#include "kmsapi/emulator/fault_reply.h"
+#include "kmsapi/iso_time.h"
+
+static void count(struct exchange_log *log, const struct request *request)
+{
+    const char *action = request_header(request, "x-acs-action");
+    const char *name = action ? action : "none";
+    pthread_mutex_lock(&log->lock);
+    json_int_t so_far = json_integer_value(json_object_get(log->counts, name));
+    json_object_set_new(log->counts, name, json_integer(so_far + 1));
+    if (log->record) {
+        json_t *line = request_to_json(request);
+        json_dumpf(line, log->record, JSON_COMPACT);
+        fputc('\n', log->record);
+        fflush(log->record);
+        json_decref(line);
+    }
+    pthread_mutex_unlock(&log->lock);
+}
+
+static void set_clock(const struct request *request, struct reply *reply)
+{
+    int64_t seconds;
+    json_t *object = json_loads(request->body ? request->body : "", 0, NULL);
+    const char *text = json_string_value(json_object_get(object, "Time"));
+    if (text && iso_time_parse(text, strlen(text), &seconds) == 0) {
+        emulator_clock_set(seconds);
+        reply_object(reply, json_object());
+    } else {
+        reply_invalid(reply, "Time");
+    }
+    json_decref(object);
+}
+
+/* The emulator's own paths, which KMS does not have. */
+static void answer_own(struct exchange_log *log, const struct request *request, struct reply *reply)
+{
+    if (strcmp(request->path, "/_emulator/requests") == 0 &&
+        strcmp(request->method, "GET") == 0) {
+        pthread_mutex_lock(&log->lock);
+        reply_object(reply, json_copy(log->counts));
+        pthread_mutex_unlock(&log->lock);
+    } else if (strcmp(request->path, "/_emulator/clock") == 0 &&
+               strcmp(request->method, "PUT") == 0) {
+        set_clock(request, reply);
+    } else {
+        reply_not_found(reply);
+    }
+}
+
+static enum exchange_end ending(enum fault_kind fault)
+{
+    switch (fault) {
+    case FAULT_RESET_AFTER:
+        return EXCHANGE_DROP;
+    case FAULT_TRUNCATE:
+        return EXCHANGE_TRUNCATE;
+    case FAULT_GARBAGE:
+        return EXCHANGE_GARBAGE;
+    case FAULT_HUGE:
+        return EXCHANGE_HUGE;
+    default:
+        return EXCHANGE_ANSWER;
+    }
+}
+
+static enum exchange_end answer_kms(const struct server_parts *parts, struct request *request,
+                                    exchange_wait *wait, void *user, struct reply *reply)
+{
+    const char *action = request_header(request, "x-acs-action");
+    if (request_read_form(request) < 0) {
+        reply_error(reply, 400, "ParseRequestParameterException",
+                    "Server parse parameters exception. Please check your input params.");
+        return EXCHANGE_ANSWER;
+    }
+    if (!signatures_check(parts->signatures, request, reply))
+        return EXCHANGE_ANSWER;
+    struct fault fault = faults_choose(parts->faults, action ? action : "none");
+    if (fault.kind == FAULT_RESET_BEFORE)
+        return EXCHANGE_DROP;
+    if (fault.kind == FAULT_SILENT && !wait(user, -1))
+        return EXCHANGE_DROP;
+    if (fault.kind == FAULT_DELAY && !wait(user, (int)fault.number))
+        return EXCHANGE_DROP;
+    if (fault_reply_refuse(&fault, request, reply))
+        return EXCHANGE_ANSWER;
+    operations_run(parts->operations, request, fault.kind, reply);
+    fault_reply_break(fault.kind, reply);
+    return ending(fault.kind);
+}
+
+static void add_ids(const struct request *request, struct reply *reply)
+{
+    char id[37] = "";
+    const char *host = request_header(request, "host");
+    if (!reply->object)
+        reply_no_memory(reply);
+    key_maker_uuid(id);
+    json_object_set_new(reply->object, "RequestId", json_string(id));
+    if (reply->status != 200)
+        json_object_set_new(reply->object, "HostId", json_string(host ? host : ""));
+}
+
+enum exchange_end exchange_run(const struct server_parts *parts, struct exchange_log *log,
+                               struct request *request, exchange_wait *wait, void *user,
+                               struct reply *reply)
+{
+    enum exchange_end end = EXCHANGE_ANSWER;
+    if (strncmp(request->path, "/_emulator/", strlen("/_emulator/")) == 0) {
+        answer_own(log, request, reply);
+        return end;
+    }
+    count(log, request);
+    if (strcmp(request->path, "/") == 0)
+        end = answer_kms(parts, request, wait, user, reply);
+    else
+        reply_error(reply, 404, "InvalidApi.NotFound",
+                    "Specified api is not found, please check your url and method.");
+    if (end != EXCHANGE_DROP)
+        add_ids(request, reply);
+    return end;
+}

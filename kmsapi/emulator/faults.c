@@ -1,0 +1,199 @@
+#include "kmsapi/emulator/faults.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "kmsapi/cleanup.h"
+
+enum { LINES_MOST = 200, MS_MOST = 3600000 };
+
+static const struct {
+    const char *name;
+    enum fault_kind kind;
+} kinds[] = {
+    {"throttle", FAULT_THROTTLE},
+    {"unavailable", FAULT_UNAVAILABLE},
+    {"internal", FAULT_INTERNAL},
+    {"delay", FAULT_DELAY},
+    {"reset-before", FAULT_RESET_BEFORE},
+    {"reset-after", FAULT_RESET_AFTER},
+    {"truncate", FAULT_TRUNCATE},
+    {"garbage", FAULT_GARBAGE},
+    {"wrong-password", FAULT_WRONG_PASSWORD},
+    {"expired-clock", FAULT_EXPIRED_CLOCK},
+    {"empty-list", FAULT_EMPTY_LIST},
+    {"short-page", FAULT_SHORT_PAGE},
+    {"denied", FAULT_DENIED},
+    {"wrong-types", FAULT_WRONG_TYPES},
+    {"huge", FAULT_HUGE},
+    {"other-certificate", FAULT_OTHER_CERTIFICATE},
+    {"missing-id", FAULT_MISSING_ID},
+    {"silent", FAULT_SILENT},
+    {"code", FAULT_CODE},
+    {"signature", FAULT_SIGNATURE},
+};
+
+struct line {
+    char operation[64];
+    struct fault fault;
+    double probability;
+    long times; /* left; negative: without end */
+};
+
+struct faults {
+    char *path;
+    pthread_mutex_t lock;
+    struct stat read_as; /* the file that the lines are from */
+    struct line lines[LINES_MOST];
+    size_t count;
+};
+
+static bool set_value(struct fault *fault, const char *value)
+{
+    int end = 0;
+    if (fault->kind == FAULT_CODE)
+        return sscanf(value, "%95[A-Za-z0-9.]:%u%n", fault->code, &fault->number, &end) == 2 &&
+               !value[end] && fault->number >= 400 && fault->number <= 599;
+    if (fault->kind != FAULT_DELAY && fault->kind != FAULT_THROTTLE)
+        return false;
+    return sscanf(value, "%7u%n", &fault->number, &end) == 1 && !value[end] &&
+           fault->number <= MS_MOST;
+}
+
+static bool parse_fault(char *word, struct fault *fault)
+{
+    char *value = strchr(word, '=');
+    if (value)
+        *value++ = '\0';
+    *fault = (struct fault){0};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(word, kinds[i].name) == 0)
+            fault->kind = kinds[i].kind;
+    if (fault->kind == FAULT_NONE)
+        return false;
+    bool needs_value = fault->kind == FAULT_DELAY || fault->kind == FAULT_CODE;
+    return value ? set_value(fault, value) : !needs_value;
+}
+
+static bool parse_limit(const char *word, struct line *line)
+{
+    char *end;
+    line->probability = 1;
+    line->times = -1;
+    if (!*word)
+        return true;
+    if (*word == 'x') {
+        line->times = strtol(word + 1, &end, 10);
+        return end > word + 1 && !*end && line->times > 0;
+    }
+    line->probability = strtod(word, &end);
+    return end > word && !*end && line->probability >= 0 && line->probability <= 1;
+}
+
+/* 1: a fault; 0: empty or a comment; -EINVAL. */
+static int parse_line(char *text, struct line *line)
+{
+    char fault[128] = "", limit[32] = "", rest[2] = "";
+    text[strcspn(text, "#\n")] = '\0';
+    int words = sscanf(text, "%63s %127s %31s %1s", line->operation, fault, limit, rest);
+    if (words <= 0)
+        return 0;
+    return words <= 3 && parse_fault(fault, &line->fault) && parse_limit(limit, line) ? 1 : -EINVAL;
+}
+
+static int read_lines(struct faults *faults, char *reason, size_t size)
+{
+    char text[256];
+    struct line lines[LINES_MOST];
+    size_t count = 0;
+    _cleanup_(fclose) FILE *file = fopen(faults->path, "re");
+    if (!file || fstat(fileno(file), &faults->read_as) < 0) {
+        snprintf(reason, size, "%s: %s", faults->path, strerror(errno));
+        return -errno;
+    }
+    for (unsigned int number = 1; fgets(text, sizeof(text), file); number++) {
+        int r = count < LINES_MOST ? parse_line(text, &lines[count]) : -EINVAL;
+        if (r < 0) {
+            snprintf(reason, size, "%s:%u: expected OPERATION FAULT [PROBABILITY|xTIMES]",
+                     faults->path, number);
+            return r;
+        }
+        count += (size_t)r;
+    }
+    memcpy(faults->lines, lines, count * sizeof(lines[0]));
+    faults->count = count;
+    return 0;
+}
+
+int faults_new(const char *path, struct faults **faults, char *reason, size_t size)
+{
+    struct faults *made = calloc(1, sizeof(*made));
+    int r = made ? 0 : -ENOMEM;
+    if (made)
+        pthread_mutex_init(&made->lock, NULL);
+    if (made && path) {
+        made->path = strdup(path);
+        r = made->path ? read_lines(made, reason, size) : -ENOMEM;
+    }
+    if (r < 0) {
+        faults_free(made);
+        return r;
+    }
+    *faults = made;
+    return 0;
+}
+
+void faults_free(struct faults *faults)
+{
+    if (!faults)
+        return;
+    free(faults->path);
+    pthread_mutex_destroy(&faults->lock);
+    free(faults);
+}
+
+static bool has_changed(const struct faults *faults)
+{
+    struct stat now;
+    const struct stat *then = &faults->read_as;
+    return stat(faults->path, &now) == 0 &&
+           (now.st_ino != then->st_ino || now.st_size != then->st_size ||
+            now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != then->st_mtim.tv_nsec);
+}
+
+static bool fits(const struct line *line, const char *operation)
+{
+    if (strcmp(line->operation, "*") != 0 && strcmp(line->operation, operation) != 0)
+        return false;
+    if (line->times == 0)
+        return false;
+    return line->probability >= 1 || drand48() < line->probability;
+}
+
+struct fault faults_choose(struct faults *faults, const char *operation)
+{
+    struct fault fault = {0};
+    char reason[512];
+    if (!faults->path)
+        return fault;
+    pthread_mutex_lock(&faults->lock);
+    if (has_changed(faults) && read_lines(faults, reason, sizeof(reason)) < 0)
+        fprintf(stderr, "kms-emulator: %s\n", reason);
+    for (size_t i = 0; i < faults->count; i++) {
+        struct line *line = &faults->lines[i];
+        if (!fits(line, operation))
+            continue;
+        if (line->times > 0)
+            line->times--;
+        fault = line->fault;
+        break;
+    }
+    pthread_mutex_unlock(&faults->lock);
+    return fault;
+}

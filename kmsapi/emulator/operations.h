@@ -1,0 +1,28 @@
+/*
+ * KMS's operations (2016-01-20) on an account: parameters, quotas and answers as the service has
+ * them. Any thread.
+ */
+#ifndef AAPFS_EMULATOR_OPERATIONS_H
+#define AAPFS_EMULATOR_OPERATIONS_H
+
+#include "kmsapi/emulator/account.h"
+#include "kmsapi/emulator/faults.h"
+#include "kmsapi/emulator/key_maker.h"
+#include "kmsapi/emulator/reply.h"
+#include "kmsapi/emulator/request.h"
+
+struct operations {
+    struct account *account;
+    struct key_maker *key_maker;
+    int64_t min_validity; /* seconds; 0: any */
+    unsigned int max_keys; /* of an AAP; 0: any number */
+};
+
+/* Does what REQUEST asks for and fills REPLY. Of FAULT, only what changes the key made counts. */
+void operations_run(const struct operations *operations, const struct request *request,
+                    enum fault_kind fault, struct reply *reply);
+
+/* An AAP as --aap makes it: no policies. False: it exists, or the name is not one. */
+bool operations_add_aap(const struct operations *operations, const char *name);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * What the emulator answers: a status and a JSON object. Pure, any thread.
+ */
+#ifndef AAPFS_EMULATOR_REPLY_H
+#define AAPFS_EMULATOR_REPLY_H
+
+#include <jansson.h>
+
+struct reply {
+    unsigned int status;
+    json_t *object;              /* owned; RequestId is added when it is sent */
+    unsigned int retry_after_ms; /* x-acs-retry-after; 0: none */
+};
+
+/* A success with OBJECT (taken). */
+void reply_object(struct reply *reply, json_t *object);
+
+/* KMS's error envelope, in place of what the reply held. */
+void reply_error(struct reply *reply, unsigned int status, const char *code, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
+
+/* The errors that several operations share. */
+void reply_not_found(struct reply *reply);
+void reply_missing(struct reply *reply, const char *parameter);
+void reply_invalid(struct reply *reply, const char *parameter);
+void reply_no_memory(struct reply *reply);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * The emulator's HTTP(S) server: a thread a connection, loopback only. The main thread.
+ */
+#ifndef AAPFS_EMULATOR_SERVER_H
+#define AAPFS_EMULATOR_SERVER_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "kmsapi/emulator/faults.h"
+#include "kmsapi/emulator/operations.h"
+#include "kmsapi/emulator/signature.h"
+
+struct server;
+
+/* Everything stays the caller's and outlives the server. */
+struct server_parts {
+    const struct operations *operations;
+    struct signatures *signatures;
+    struct faults *faults;
+    FILE *record;                         /* NULL: none. Gets a line of JSON a request. */
+    const char *certificate_pem, *key_pem; /* NULL: no TLS */
+    const struct sockaddr *address;
+    socklen_t address_size;
+};
+
+/* 0, or negative errno and REASON. */
+int server_start(const struct server_parts *parts, struct server **server, char *reason,
+                 size_t size);
+unsigned int server_port(const struct server *server);
+/* Ends every request and closes every connection. */
+void server_stop(struct server *server);
+
+#endif

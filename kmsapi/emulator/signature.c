@@ -1,0 +1,170 @@
+#include "kmsapi/emulator/signature.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "kmsapi/acs3.h"
+#include "kmsapi/cleanup.h"
+#include "kmsapi/emulator/emulator_clock.h"
+#include "kmsapi/iso_time.h"
+
+enum { WINDOW_SECONDS = 15 * 60, NONCES_MANY = 100000, NONCE_MOST = 128 };
+
+struct signatures {
+    char *access_key_id, *access_key_secret;
+    pthread_mutex_t lock;
+    json_t *nonces; /* nonce: when it came, seconds; under the lock */
+};
+
+struct signatures *signatures_new(const char *access_key_id, const char *access_key_secret)
+{
+    struct signatures *signatures = calloc(1, sizeof(*signatures));
+    if (!signatures)
+        return NULL;
+    pthread_mutex_init(&signatures->lock, NULL);
+    signatures->access_key_id = strdup(access_key_id);
+    signatures->access_key_secret = strdup(access_key_secret);
+    signatures->nonces = json_object();
+    if (signatures->access_key_id && signatures->access_key_secret && signatures->nonces)
+        return signatures;
+    signatures_free(signatures);
+    return NULL;
+}
+
+void signatures_free(struct signatures *signatures)
+{
+    if (!signatures)
+        return;
+    free(signatures->access_key_id);
+    if (signatures->access_key_secret)
+        OPENSSL_cleanse(signatures->access_key_secret, strlen(signatures->access_key_secret));
+    free(signatures->access_key_secret);
+    json_decref(signatures->nonces);
+    pthread_mutex_destroy(&signatures->lock);
+    free(signatures);
+}
+
+/* The parts of "ACS3-HMAC-SHA256 Credential=…,SignedHeaders=…,Signature=…". */
+struct authorization {
+    char access_key_id[129], signed_headers[1025], signature[129];
+};
+
+static bool parse_authorization(const char *text, struct authorization *parts)
+{
+    int end = 0;
+    return sscanf(text,
+                  "ACS3-HMAC-SHA256 Credential=%128[^, ],SignedHeaders=%1024[^, ],"
+                  "Signature=%128[0-9a-f]%n",
+                  parts->access_key_id, parts->signed_headers, parts->signature, &end) == 3 &&
+           text[end] == '\0';
+}
+
+static bool check_date(const struct request *request, struct reply *reply)
+{
+    const char *date = request_header(request, "x-acs-date");
+    int64_t seconds;
+    if (!date || iso_time_parse(date, strlen(date), &seconds) < 0) {
+        reply_error(reply, 400, "InvalidTimeStamp.Format",
+                    "Specified time stamp or date value is not well formatted.");
+        return false;
+    }
+    if (llabs(emulator_clock_now() - seconds) > WINDOW_SECONDS) {
+        reply_error(reply, 400, "InvalidTimeStamp.Expired",
+                    "Specified time stamp or date value is expired.");
+        return false;
+    }
+    return true;
+}
+
+/* What can no longer be replayed, because its date has passed, is forgotten. */
+static void forget_old_nonces(json_t *nonces, int64_t now)
+{
+    const char *nonce;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(nonces, next, nonce, value)
+        if (json_integer_value(value) < now - 2 * WINDOW_SECONDS)
+            json_object_del(nonces, nonce);
+}
+
+static bool take_nonce(struct signatures *signatures, const char *nonce, struct reply *reply)
+{
+    int64_t now = emulator_clock_now();
+    pthread_mutex_lock(&signatures->lock);
+    bool used = json_object_get(signatures->nonces, nonce) != NULL;
+    if (!used) {
+        if (json_object_size(signatures->nonces) % NONCES_MANY == NONCES_MANY - 1)
+            forget_old_nonces(signatures->nonces, now);
+        json_object_set_new(signatures->nonces, nonce, json_integer(now));
+    }
+    pthread_mutex_unlock(&signatures->lock);
+    if (used)
+        reply_error(reply, 400, "SignatureNonceUsed",
+                    "Specified signature nonce was used already.");
+    return !used;
+}
+
+static bool body_is_as_signed(const struct request *request)
+{
+    char hash[65];
+    const char *told = request_header(request, "x-acs-content-sha256");
+    const char *body = request->body ? request->body : "";
+    return told && acs3_sha256_hex(body, request->body_size, hash) == 0 && strcmp(told, hash) == 0;
+}
+
+static bool check_signature(const struct signatures *signatures, const struct request *request,
+                            const struct authorization *told, struct reply *reply)
+{
+    const struct acs3_request signed_request = {
+        .method = request->method,
+        .path = request->path,
+        .query = request->query.items,
+        .query_count = request->query.count,
+        .headers = request->headers.items,
+        .header_count = request->headers.count,
+    };
+    struct acs3_signature ours;
+    if (acs3_sign(&signed_request, signatures->access_key_secret, &ours) < 0) {
+        reply_error(reply, 400, "IncompleteSignature",
+                    "The request signature does not conform to Alibaba Cloud standards.");
+        return false;
+    }
+    bool same = strlen(told->signature) == strlen(ours.signature) &&
+                CRYPTO_memcmp(told->signature, ours.signature, strlen(ours.signature)) == 0 &&
+                strcmp(told->signed_headers, ours.signed_headers) == 0 &&
+                body_is_as_signed(request);
+    if (!same)
+        reply_error(reply, 400, "SignatureDoesNotMatch",
+                    "Specified signature is not matched with our calculation. server string to "
+                    "sign is:%s server canonical request is:%s",
+                    ours.string_to_sign, ours.canonical_request);
+    acs3_signature_clear(&ours);
+    return same;
+}
+
+bool signatures_check(struct signatures *signatures, const struct request *request,
+                      struct reply *reply)
+{
+    struct authorization told;
+    const char *authorization = request_header(request, "authorization");
+    const char *nonce = request_header(request, "x-acs-signature-nonce");
+    if (!authorization || !parse_authorization(authorization, &told) || !nonce || !*nonce ||
+        strlen(nonce) > NONCE_MOST) {
+        reply_error(reply, 400, "IncompleteSignature",
+                    "The request signature does not conform to Alibaba Cloud standards.");
+        return false;
+    }
+    if (!check_date(request, reply))
+        return false;
+    if (strcmp(told.access_key_id, signatures->access_key_id) != 0) {
+        reply_error(reply, 404, "InvalidAccessKeyId.NotFound",
+                    "The Access Key ID provided does not exist in our records.");
+        return false;
+    }
+    return check_signature(signatures, request, &told, reply) &&
+           take_nonce(signatures, nonce, reply);
+}

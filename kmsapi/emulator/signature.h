@@ -1,0 +1,26 @@
+/*
+ * Who sent a request: checks the V3 signature as the gateway does, each failure with its own code.
+ * Any thread.
+ */
+#ifndef AAPFS_EMULATOR_SIGNATURE_H
+#define AAPFS_EMULATOR_SIGNATURE_H
+
+#include <stdbool.h>
+
+#include "kmsapi/emulator/reply.h"
+#include "kmsapi/emulator/request.h"
+
+struct signatures;
+
+/* The one access key that is known. Copies both. NULL when memory is short. */
+struct signatures *signatures_new(const char *access_key_id, const char *access_key_secret);
+void signatures_free(struct signatures *signatures);
+
+/*
+ * True for a request that is signed with that key, no more than 15 minutes from the emulator's
+ * time, with a nonce that was not used before. False: REPLY holds the error.
+ */
+bool signatures_check(struct signatures *signatures, const struct request *request,
+                      struct reply *reply);
+
+#endif
