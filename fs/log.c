@@ -6,7 +6,7 @@
 
 static bool syslog_is_open;
 
-void log_to_syslog(void)
+void log_to_syslog_too(void)
 {
     openlog("aapfs", LOG_PID, LOG_DAEMON);
     syslog_is_open = true;
@@ -19,8 +19,7 @@ write_line(int priority, const char *format, va_list arguments)
     vsnprintf(line, sizeof(line), format, arguments);
     if (syslog_is_open)
         syslog(priority, "%s", line);
-    else
-        fprintf(stderr, "aapfs: %s\n", line);
+    fprintf(stderr, "aapfs: %s\n", line);
 }
 
 void log_error(const char *format, ...)

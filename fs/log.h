@@ -1,5 +1,5 @@
 /*
- * Lines for the person who runs aapfs: to stderr in the foreground, else to syslog. Any thread but
+ * Lines for the person who runs aapfs: to stderr, and in the background to syslog. Any thread but
  * the session's, which must not block on a log. Nothing secret goes in.
  */
 #ifndef AAPFS_FS_LOG_H
@@ -7,8 +7,11 @@
 
 #include <stdbool.h>
 
-/* From the next line on: to syslog instead of stderr. */
-void log_to_syslog(void);
+/*
+ * From the next line on: to syslog as well. stderr stays, for whoever started the daemon and still
+ * waits for it; nobody reads it later.
+ */
+void log_to_syslog_too(void);
 
 /* "aapfs: what: why" */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

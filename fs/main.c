@@ -15,6 +15,7 @@ static const struct {
     {"create", command_create},
     {"rotate", command_create},
     {"delete", command_delete},
+    {"status", command_status},
 };
 
 int main(int count, char **arguments)

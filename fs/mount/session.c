@@ -385,6 +385,7 @@ struct session *session_new(const struct session_parts *parts, int fuse)
     struct fuse_args args = FUSE_ARGS_INIT(1, arguments);
     snprintf(path, sizeof(path), "/dev/fd/%d", fuse);
     session->fuse = fuse_session_new(&args, &operations, sizeof(operations), session);
+    fuse_opt_free_args(&args); /* libfuse made a copy of the words */
     if (!session->tree.reports || !session->fuse || fuse_session_mount(session->fuse, path) != 0) {
         session_free(session);
         return NULL;

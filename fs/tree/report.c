@@ -180,6 +180,22 @@ static json_t *last_error(const struct registry_failure *failure)
     return object;
 }
 
+/* Not json_dumps: what that returns has jansson's allocator to be freed with. */
+static char *json_text(const json_t *value)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        return NULL;
+    bool good = json_dumpf(value, stream, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0 &&
+                fputc('\n', stream) != EOF;
+    if (fclose(stream) == 0 && good)
+        return text;
+    free(text);
+    return NULL;
+}
+
 /* The text of a report, malloc'ed; NULL when memory is short or the AAP is gone. */
 static char *make_text(struct reports *reports, uint32_t number, enum report_kind kind, int64_t now)
 {
@@ -192,15 +208,7 @@ static char *make_text(struct reports *reports, uint32_t number, enum report_kin
     }
     if (!value)
         return NULL;
-    char *text = NULL;
-    if (json_is_array(value)) {
-        text = strdup("");
-    } else {
-        char *json = json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
-        if (json && asprintf(&text, "%s\n", json) < 0)
-            text = NULL;
-        free(json);
-    }
+    char *text = json_is_array(value) ? strdup("") : json_text(value);
     json_decref(value);
     return text;
 }
