@@ -16,6 +16,7 @@
 
 #include "fs/keys/clock.h"
 #include "fs/log.h"
+#include "fs/mount/service_notify.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/mount_point.h"
 #include "fs/mount/publisher.h"
@@ -134,6 +135,9 @@ static void tell_ready(struct supervisor *supervisor)
     supervisor->told_ready = true;
     if (supervisor->parts->ready >= 0 && write(supervisor->parts->ready, "r", 1) < 0)
         log_error("ready: %s", strerror(errno));
+    int r = service_notify_ready();
+    if (r < 0)
+        log_error("NOTIFY_SOCKET: %s", strerror(-r));
 }
 
 static void leave(struct supervisor *supervisor)

@@ -1,0 +1,48 @@
+import pytest
+
+from harness import BUILD, Emulator, Mount
+
+
+@pytest.fixture(scope="session")
+def pool_file():
+    """RSA keys that every emulator hands out: made once a build folder."""
+    return BUILD / "test-key-pool.pem"
+
+
+@pytest.fixture
+def start_emulator(tmp_path, pool_file):
+    started = []
+
+    def start(*options, **parts):
+        started.append(Emulator(tmp_path, *options, pool_file=pool_file, **parts))
+        return started[-1]
+
+    yield start
+    for emulator in started:
+        emulator.stop()
+
+
+@pytest.fixture
+def emulator(start_emulator):
+    return start_emulator()
+
+
+@pytest.fixture
+def start_mount(tmp_path, request):
+    """Mounts; at the end they are stopped, and stderr is what `expected_errors` says."""
+    started = []
+
+    def start(url, *options, expected_errors="", **parts):
+        mount = Mount(tmp_path, url, *options, **parts)
+        mount.expected_errors = expected_errors
+        started.append(mount)
+        return mount
+
+    yield start
+    for mount in started:
+        mount.stop(mount.expected_errors)
+
+
+@pytest.fixture
+def mount(start_mount, emulator):
+    return start_mount(emulator.url)

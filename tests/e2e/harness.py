@@ -1,0 +1,163 @@
+"""Real parts for the tests: the emulator, and aapfs on a real mount."""
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("AAPFS_BUILD", ROOT / "build")).resolve()
+AAPFS = BUILD / "fs" / "aapfs"
+EMULATOR = BUILD / "kmsapi" / "emulator" / "kms-emulator"
+ACCESS_KEY_ID, ACCESS_KEY_SECRET = "LTAI5tTestOnly", "test-only-secret"
+PASSWORD = "Correct-Horse1"
+
+# libfuse's own leak; a sanitizer's word must reach stderr, which the tests look at
+os.environ.setdefault("LSAN_OPTIONS",
+                      f"suppressions={ROOT}/tests/data/lsan.txt:print_suppressions=0")
+os.environ.setdefault("TSAN_OPTIONS", f"suppressions={ROOT}/tests/data/tsan.txt:exitcode=66")
+os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
+
+
+def environment(**changed):
+    clean = {name: value for name, value in os.environ.items()
+             if not name.startswith("ALIBABA_") and name != "NOTIFY_SOCKET"}
+    clean.update(ALIBABA_CLOUD_ACCESS_KEY_ID=ACCESS_KEY_ID,
+                 ALIBABA_CLOUD_ACCESS_KEY_SECRET=ACCESS_KEY_SECRET)
+    clean.update(changed)
+    return {name: value for name, value in clean.items() if value is not None}
+
+
+class Emulator:
+    """kms-emulator on a port of its own; what it was asked is counted."""
+
+    def __init__(self, directory, *options, aaps=("payments", "orders"), pool_file=None,
+                 wrap=(), listen="127.0.0.1:0"):
+        self.directory = pathlib.Path(directory)
+        self.fault_file = self.directory / f"faults-{random.getrandbits(40):x}"
+        self.fault_file.write_text("")
+        self.record_file = self.fault_file.with_suffix(".record")
+        self.error_file = self.fault_file.with_suffix(".stderr")
+        words = [*wrap, EMULATOR, "--listen", listen, "--faults", self.fault_file,
+                 "--record", self.record_file, *options]
+        if pool_file:
+            words += ["--key-pool", "8", "--key-pool-file", pool_file]
+        for aap in aaps:
+            words += ["--aap", aap]
+        with open(self.error_file, "wb") as errors:
+            self.process = subprocess.Popen(
+                words, stdout=subprocess.PIPE, stderr=errors, text=True,
+                env=environment(KMS_EMULATOR_ACCESS_KEY=f"{ACCESS_KEY_ID}:{ACCESS_KEY_SECRET}"))
+        line = self.process.stdout.readline()
+        assert line.startswith("listening on "), self.error_file.read_text()
+        self.url = line.split()[-1]
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def set_faults(self, *lines):
+        """In force from the next request on."""
+        fresh = self.fault_file.with_suffix(".new")
+        fresh.write_text("".join(line + "\n" for line in lines))
+        os.replace(fresh, self.fault_file)
+
+    def counts(self):
+        with urllib.request.urlopen(self.url + "/_emulator/requests", timeout=10) as answer:
+            counts = json.load(answer)
+        counts.pop("RequestId")
+        return counts
+
+    def count(self, operation):
+        return self.counts().get(operation, 0)
+
+    def set_clock(self, time):
+        request = urllib.request.Request(self.url + "/_emulator/clock", method="PUT",
+                                         data=json.dumps({"Time": time}).encode())
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def records(self):
+        return [json.loads(line) for line in self.record_file.read_text().splitlines()]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0, self.error_file.read_text()
+        assert self.error_file.read_text() == ""
+
+
+class Mount:
+    """aapfs -f on a directory, ready when the constructor returns."""
+
+    def __init__(self, directory, url, *options, settings="", defaults="", sections="",
+                 creation_guard="0s", max_keys=100000, request_timeout="1s", wrap=(), env=None, binary=AAPFS, ready_timeout=30):
+        self.directory = pathlib.Path(directory)
+        self.path = self.directory / "aap"
+        self.path.mkdir(exist_ok=True)
+        name = f"aapfs-{random.getrandbits(40):x}"
+        self.config = self.directory / f"{name}.conf"
+        self.config.write_text(
+            f"[kms]\nendpoint = {url}\nrequest_timeout = {request_timeout}\n{settings}\n"
+            f"[mount]\ncreation_guard = {creation_guard}\n"
+            f"[defaults]\nmax_keys = {max_keys}\n{defaults}\n{sections}\n")
+        self.error_file = self.directory / f"{name}.stderr"
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(f"\0{name}")
+        words = [*wrap, binary, "-f", "-c", self.config, *options, self.path]
+        with open(self.error_file, "wb") as errors:
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+                env=environment(NOTIFY_SOCKET=f"@{name}", **(env or {})))
+        notify.settimeout(ready_timeout)
+        try:
+            assert notify.recv(100) == b"READY=1"
+        except TimeoutError:
+            self.process.kill()
+            raise AssertionError("not ready: " + self.errors()) from None
+        notify.close()
+
+    def __truediv__(self, name):
+        return self.path / name
+
+    def errors(self):
+        return self.error_file.read_text()
+
+    def write(self, aap, command):
+        """One write(2) of COMMAND (a newline is added to text) to an AAP's control."""
+        data = command if isinstance(command, bytes) else command.encode() + b"\n"
+        control = os.open(self.path / aap / "control", os.O_WRONLY)
+        try:
+            assert os.write(control, data) == len(data)
+        finally:
+            os.close(control)
+
+    def read(self, aap, name):
+        return (self.path / aap / name).read_text()
+
+    def key_id(self, aap="payments"):
+        return self.read(aap, "client_key_id").strip()
+
+    def status(self, aap=".aapfs"):
+        return json.loads(self.read(aap, "status"))
+
+    def last_error(self, aap="payments"):
+        text = self.read(aap, "last_error")
+        return json.loads(text) if text else None
+
+    def is_mounted(self):
+        mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+        return any(line.split()[4] == str(self.path) for line in mounts.splitlines())
+
+    def children(self):
+        """The publisher's and the worker's process ids, by name."""
+        pids = {}
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            for pid in (task / "children").read_text().split():
+                pids[pathlib.Path(f"/proc/{pid}/comm").read_text().strip()] = int(pid)
+        return pids
+
+    def stop(self, expected_errors=""):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0, self.errors()
+        assert not self.is_mounted()
+        assert self.errors() == expected_errors
