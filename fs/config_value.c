@@ -92,9 +92,9 @@ int config_value_validity(const char *text, void *value, char *reason, size_t si
 int config_value_max_keys(const char *text, void *value, char *reason, size_t size)
 {
     uint64_t number;
-    const char *end = take_number(text, 1000, &number);
+    const char *end = take_number(text, 100000, &number);
     if (!end || *end || number < 1)
-        return refuse(reason, size, "not a number from 1 to 1000");
+        return refuse(reason, size, "not a number from 1 to 100000");
     *(unsigned int *)value = (unsigned int)number;
     return 0;
 }

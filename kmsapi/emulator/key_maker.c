@@ -22,6 +22,7 @@ enum { POOL_MOST = 1000, SERIAL_BITS = 128, PBE_ITERATIONS = 2048 };
 
 struct key_maker {
     int certificate_cipher;
+    OSSL_PROVIDER *providers[2]; /* default, legacy */
     pthread_mutex_t lock;
     unsigned int next; /* under the lock */
     unsigned int pool; /* keys in use; 0: a fresh one each time */
@@ -89,7 +90,9 @@ int key_maker_new(unsigned int pool, const char *pool_file, bool rc2, struct key
     }
     pthread_mutex_init(&made->lock, NULL);
     /* RC2-40 is only there: what we make, KMS makes so, and a client has to read it */
-    if (!OSSL_PROVIDER_load(NULL, "default") || (rc2 && !OSSL_PROVIDER_load(NULL, "legacy"))) {
+    made->providers[0] = OSSL_PROVIDER_load(NULL, "default");
+    made->providers[1] = rc2 ? OSSL_PROVIDER_load(NULL, "legacy") : NULL;
+    if (!made->providers[0] || (rc2 && !made->providers[1])) {
         snprintf(reason, size, "OpenSSL's legacy provider cannot be loaded: use --pkcs12 3des");
         return -ENOENT;
     }
@@ -110,6 +113,9 @@ void key_maker_free(struct key_maker *maker)
         return;
     for (unsigned int i = 0; i < maker->pool; i++)
         EVP_PKEY_free(maker->keys[i]);
+    for (size_t i = 0; i < 2; i++)
+        if (maker->providers[i])
+            OSSL_PROVIDER_unload(maker->providers[i]);
     pthread_mutex_destroy(&maker->lock);
     free(maker);
 }

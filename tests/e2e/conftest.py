@@ -1,3 +1,7 @@
+import pathlib
+import shutil
+import tempfile
+
 import pytest
 
 from harness import BUILD, Emulator, Mount
@@ -7,6 +11,15 @@ from harness import BUILD, Emulator, Mount
 def pool_file():
     """RSA keys that every emulator hands out: made once a build folder."""
     return BUILD / "test-key-pool.pem"
+
+
+@pytest.fixture
+def tmp_path():
+    """Unlike pytest's own, one that other users may enter."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="aapfs-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture

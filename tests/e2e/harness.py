@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -65,8 +66,7 @@ class Emulator:
     def counts(self):
         with urllib.request.urlopen(self.url + "/_emulator/requests", timeout=10) as answer:
             counts = json.load(answer)
-        counts.pop("RequestId")
-        return counts
+        return {name: count for name, count in counts.items() if name != "RequestId"}
 
     def count(self, operation):
         return self.counts().get(operation, 0)
@@ -107,13 +107,15 @@ class Mount:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
                 env=environment(NOTIFY_SOCKET=f"@{name}", **(env or {})))
-        notify.settimeout(ready_timeout)
-        try:
-            assert notify.recv(100) == b"READY=1"
-        except TimeoutError:
+        ended = os.pidfd_open(self.process.pid)
+        ready, _, _ = select.select([notify, ended], [], [], ready_timeout)
+        if notify not in ready:
             self.process.kill()
-            raise AssertionError("not ready: " + self.errors()) from None
+            self.process.wait()
+            raise AssertionError("not ready: " + self.errors())
+        assert notify.recv(100) == b"READY=1"
         notify.close()
+        os.close(ended)
 
     def __truediv__(self, name):
         return self.path / name

@@ -112,7 +112,7 @@ static const struct {
     {"[defaults]\nvalidity = 11y\n", ":2: validity"},
     {"[defaults]\nmax_keys = 1\n", NULL},
     {"[defaults]\nmax_keys = 0\n", ":2: max_keys"},
-    {"[defaults]\nmax_keys = 1001\n", ":2: max_keys"},
+    {"[defaults]\nmax_keys = 100001\n", ":2: max_keys"},
     {"[defaults]\nmax_keys = 8x\n", ":2: max_keys"},
 };
 

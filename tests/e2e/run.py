@@ -1,0 +1,14 @@
+#!/usr/bin/python3
+"""Runs pytest on the files given, and leaves what each test took in the build folder."""
+import os
+import pathlib
+import sys
+
+import pytest
+
+results = pathlib.Path(os.environ["AAPFS_BUILD"]) / "test-results"
+results.mkdir(exist_ok=True)
+name = "-".join(pathlib.Path(word).stem for word in sys.argv[1:] if word.endswith(".py"))
+here = pathlib.Path(__file__).parent
+sys.exit(pytest.main(["-q", "-c", str(here / "pytest.ini"), "--rootdir", str(here),
+                      f"--junit-xml={results}/{name}.xml", *sys.argv[1:]]))
