@@ -18,7 +18,7 @@
 #include "kmsapi/transport_request.h"
 
 enum {
-    ATTEMPTS_MOST = 4,
+    ATTEMPTS_MOST = 4, CLOCK_WRONG_S = 60,
     BACKOFF_MS = 200, /* KMS's sample: 2^n * 200 ms; ours is a random part of it */
     RETRY_AFTER_MOST_MS = 120 * 1000,
 };
@@ -34,8 +34,10 @@ struct transfer {
     void *user;
     enum state state;
     int64_t deadline_ms, again_ms; /* CLOCK_MONOTONIC */
+    int64_t signed_offset_s; /* the clock's, when the attempt was signed */
     struct attempt attempt;
     struct transport_answer answer;
+    struct kms_error earlier; /* what the attempt before ended with */
     struct transfer *next;
 };
 
@@ -44,6 +46,7 @@ struct transport {
     char *ca_file, *user_agent;
     struct endpoint endpoint;
     struct resolver *resolver;
+    int64_t clock_offset_s; /* KMS's time, by the Date of its last answer, minus ours */
     CURLM *multi;
     int watched;
     atomic_bool woken;
@@ -212,8 +215,10 @@ static void begin_attempt(struct transport *transport, struct transfer *transfer
     memcpy(operation, transfer->answer.error.operation, sizeof(operation));
     transfer->answer.error = clean;
     memcpy(transfer->answer.error.operation, operation, sizeof(operation));
+    transfer->signed_offset_s = transport->clock_offset_s;
     r = attempt_make(&transfer->attempt, &transport->options, &transport->endpoint,
-                     &transfer->request, &credentials, addresses);
+                     &transfer->request, &credentials, addresses,
+                     time(NULL) + transfer->signed_offset_s);
     credentials_clear(&credentials);
     if (r == 0)
         curl_easy_setopt(transfer->attempt.easy, CURLOPT_PRIVATE, transfer);
@@ -243,8 +248,16 @@ static int64_t backoff(const struct transfer *transfer)
     return wait_ms;
 }
 
+/* Our clock was wrong, nothing was done, and the answer told the right time. */
+static bool learned_the_time(const struct transport *transport, const struct transfer *transfer)
+{
+    return strcmp(transfer->answer.error.code, "InvalidTimeStamp.Expired") == 0 &&
+           llabs(transport->clock_offset_s - transfer->signed_offset_s) > CLOCK_WRONG_S;
+}
+
 /* Whether an attempt that ended so may be repeated: without an answer, or with an error of KMS. */
-static bool may_repeat(const struct transfer *transfer, bool answered, bool maybe_sent)
+static bool may_repeat(const struct transport *transport, const struct transfer *transfer,
+                       bool answered, bool maybe_sent)
 {
     const struct kms_error *error = &transfer->answer.error;
     bool harmless = transfer->request.kind != TRANSPORT_CREATE;
@@ -253,6 +266,8 @@ static bool may_repeat(const struct transfer *transfer, bool answered, bool mayb
         return false;
     if (!answered)
         return !maybe_sent || (harmless && error->number != EIO);
+    if (learned_the_time(transport, transfer))
+        return true;
     switch (kms_error_retry(error->code, error->http_status)) {
     case KMS_RETRY_THROTTLED:
     case KMS_RETRY_UNAVAILABLE:
@@ -284,6 +299,8 @@ static void attempt_ended(struct transport *transport, struct transfer *transfer
     const char *date = attempt_header(attempt, "date");
     time_t server_date = date ? curl_getdate(date, NULL) : -1;
     answer->server_date = server_date > 0 ? server_date : 0;
+    if (server_date > 0)
+        transport->clock_offset_s = server_date - answer->received_at_ms / 1000;
     curl_easy_getinfo(attempt->easy, CURLINFO_RESPONSE_CODE, &status);
     if (!answered) {
         transport_error_of_curl(&answer->error, attempt->easy, code, attempt->detail, maybe_sent,
@@ -302,8 +319,9 @@ static void attempt_ended(struct transport *transport, struct transfer *transfer
         return;
     }
     transfer->again_ms = milliseconds(CLOCK_MONOTONIC) + backoff(transfer);
-    bool repeat = may_repeat(transfer, answered, maybe_sent);
+    bool repeat = may_repeat(transport, transfer, answered, maybe_sent);
     attempt_clear(attempt);
+    transfer->earlier = answer->error;
     /* what cannot be repeated in time is told now, rather than as a timeout */
     transfer->state =
         repeat && transfer->again_ms < transfer->deadline_ms ? STATE_WAITING : STATE_DONE;
@@ -316,13 +334,17 @@ static void time_is_up(struct transport *transport, struct transfer *transfer)
     if (running)
         curl_multi_remove_handle(transport->multi, transfer->attempt.easy);
     attempt_clear(&transfer->attempt);
-    if (transfer->state == STATE_RESOLVING)
+    if (!sent && transfer->earlier.number)
+        transfer->answer.error = transfer->earlier; /* says more than that time is up */
+    else if (transfer->state == STATE_RESOLVING)
         fail(transfer, EHOSTUNREACH, "Network.NameNotResolved", "no nameserver answered in time");
     else
         fail(transfer, ETIMEDOUT, "Network.Timeout",
              sent ? "the request was sent and no answer came in time"
                   : "no connection to KMS in time");
-    transfer->answer.error.maybe_done = sent && transfer->request.kind != TRANSPORT_READ;
+    if (sent)
+        transfer->answer.error.maybe_done = transfer->request.kind != TRANSPORT_READ;
+    transfer->state = STATE_DONE;
 }
 
 /* Moves everything on that needs no network; when to look again. */
@@ -343,16 +365,20 @@ static int64_t tend(struct transport *transport)
     return next_ms;
 }
 
-static void read_results(struct transport *transport)
+/* Whether an attempt ended: then it is time to tend again. */
+static bool read_results(struct transport *transport)
 {
     CURLMsg *message;
     int left;
+    bool any = false;
     while ((message = curl_multi_info_read(transport->multi, &left))) {
         char *transfer = NULL;
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         attempt_ended(transport, (struct transfer *)(void *)transfer, code);
+        any = true;
     }
+    return any;
 }
 
 /* Answers what is done; whether there was anything. Callbacks may start new requests. */
@@ -383,9 +409,11 @@ void transport_run(struct transport *transport, int timeout_ms)
         int running;
         int64_t next_ms = tend(transport);
         curl_multi_perform(transport->multi, &running);
-        read_results(transport);
+        bool ended = read_results(transport);
         if (answer_done(transport) || atomic_exchange(&transport->woken, false))
             return;
+        if (ended)
+            continue;
         int64_t left_ms = (next_ms < end_ms ? next_ms : end_ms) - milliseconds(CLOCK_MONOTONIC);
         left_ms = left_ms < 0 ? 0 : left_ms > 3600 * 1000 ? 3600 * 1000 : left_ms;
         struct curl_waitfd extra = {.fd = transport->watched, .events = CURL_WAIT_POLLIN};

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include "kmsapi/iso_time.h"
 #include "kmsapi/openssl_cleanup.h"
 
 enum { CONNECT_TIMEOUT_MS = 10000, HEADERS_MOST = 8, FIRST_ROOM = 4096 };
@@ -64,14 +64,13 @@ static int make_nonce(char nonce[static 33])
 
 /* The headers with their signature. */
 static int sign(struct attempt *attempt, const struct endpoint *endpoint,
-                const struct transport_request *request, const struct credentials *credentials)
+                const struct transport_request *request, const struct credentials *credentials,
+                int64_t now)
 {
-    char date[21], nonce[33], empty[65];
-    time_t now = time(NULL);
-    struct tm fields;
-    if (!gmtime_r(&now, &fields) || make_nonce(nonce) < 0 || acs3_sha256_hex("", 0, empty) < 0)
+    char date[ISO_TIME_SIZE], nonce[33], empty[65];
+    if (iso_time_format(now, date) < 0 || make_nonce(nonce) < 0 ||
+        acs3_sha256_hex("", 0, empty) < 0)
         return -ENOMEM;
-    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &fields);
 
     struct acs3_pair headers[HEADERS_MOST] = {
         {"host", endpoint->authority},
@@ -185,13 +184,14 @@ static int set_options(struct attempt *attempt, const struct transport_options *
 
 int attempt_make(struct attempt *attempt, const struct transport_options *options,
                  const struct endpoint *endpoint, const struct transport_request *request,
-                 const struct credentials *credentials, const char *addresses)
+                 const struct credentials *credentials, const char *addresses,
+                 int64_t now)
 {
     *attempt = (struct attempt){.easy = curl_easy_init()};
     attempt->limit = options->response_limit ? options->response_limit : (size_t)1 << 20;
     int r = attempt->easy ? 0 : -ENOMEM;
     if (r == 0)
-        r = sign(attempt, endpoint, request, credentials);
+        r = sign(attempt, endpoint, request, credentials, now);
     if (r == 0)
         r = set_url(attempt, endpoint, request);
     if (r == 0)

@@ -30,7 +30,8 @@ struct attempt {
  */
 int attempt_make(struct attempt *attempt, const struct transport_options *options,
                  const struct endpoint *endpoint, const struct transport_request *request,
-                 const struct credentials *credentials, const char *addresses);
+                 const struct credentials *credentials, const char *addresses,
+                 int64_t now);
 
 /* Frees; the handle must not be in a multi handle any more. Safe on a zeroed struct. */
 void attempt_clear(struct attempt *attempt);

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
 
 #include "kmsapi/cleanup.h"
+#include "kmsapi/emulator/emulator_clock.h"
 #include "kmsapi/emulator/exchange.h"
 
 #define HUGE_ANSWER_SIZE (UINT64_C(64) << 20)
@@ -146,6 +148,16 @@ static struct MHD_Response *make_response(enum exchange_end how, const struct re
                : MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
 }
 
+static void add_date(struct MHD_Response *response)
+{
+    char date[64];
+    time_t now = emulator_clock_now();
+    struct tm fields;
+    if (gmtime_r(&now, &fields) &&
+        strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &fields) > 0)
+        MHD_add_response_header(response, "Date", date);
+}
+
 static enum MHD_Result send_reply(struct MHD_Connection *connection, enum exchange_end how,
                                   const struct reply *reply)
 {
@@ -154,6 +166,7 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, enum exchan
         return MHD_NO;
     const char *id = json_string_value(json_object_get(reply->object, "RequestId"));
     MHD_add_response_header(response, "Content-Type", "application/json;charset=utf-8");
+    add_date(response);
     if (id)
         MHD_add_response_header(response, "x-acs-request-id", id);
     if (reply->retry_after_ms) {
@@ -232,6 +245,7 @@ int server_start(const struct server_parts *parts, struct server **server, char 
         bool tls = parts->certificate_pem != NULL;
         made->daemon = MHD_start_daemon(
             MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+                MHD_USE_SUPPRESS_DATE_NO_CLOCK | /* the Date is the emulator's */
                 (tls ? MHD_USE_TLS : 0U),
             0, NULL, NULL, handle, made, MHD_OPTION_LISTEN_SOCKET, listener,
             MHD_OPTION_URI_LOG_CALLBACK, begin, made, MHD_OPTION_NOTIFY_COMPLETED, end, NULL,
