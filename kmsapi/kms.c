@@ -53,7 +53,9 @@ static int start(struct transport *transport, const struct transport_request *re
     if (!kept)
         return -ENOMEM;
     *kept = *call;
-    int r = transport_start(transport, request, done, kept);
+    struct transport_request dropping = *request;
+    dropping.drop = free;
+    int r = transport_start(transport, &dropping, done, kept);
     if (r < 0)
         free(kept);
     return r;
@@ -272,13 +274,19 @@ struct listing {
     size_t count, total;
 };
 
+static void free_listing(void *user)
+{
+    struct listing *listing = user;
+    json_decref(listing->pages);
+    free(listing->aaps);
+    free(listing);
+}
+
 static void listing_ended(struct listing *listing, const struct kms_answer *answer)
 {
     bool good = answer->error.number == 0;
     listing->done(listing->user, answer, good ? listing->aaps : NULL, good ? listing->count : 0);
-    json_decref(listing->pages);
-    free(listing->aaps);
-    free(listing);
+    free_listing(listing);
 }
 
 static int take_page(struct listing *listing, json_t *object, struct kms_error *error)
@@ -348,6 +356,7 @@ static int ask_for_page(struct listing *listing)
         .query = query,
         .query_count = 2,
         .timeout_ms = listing->timeout_ms,
+        .drop = free_listing,
     };
     return transport_start(listing->transport, &http, page_listed, listing);
 }
@@ -362,7 +371,6 @@ int kms_list_application_access_points(struct transport *transport, unsigned int
                                 .user = user, .pages = json_array()};
     if (listing->pages && ask_for_page(listing) == 0)
         return 0;
-    json_decref(listing->pages);
-    free(listing);
+    free_listing(listing);
     return -ENOMEM;
 }

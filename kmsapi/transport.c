@@ -115,6 +115,8 @@ void transport_free(struct transport *transport)
     while (transport->transfers) {
         struct transfer *transfer = transport->transfers;
         transport->transfers = transfer->next;
+        if (transfer->request.drop)
+            transfer->request.drop(transfer->user);
         free_transfer(transport, transfer);
     }
     resolver_free(transport->resolver);

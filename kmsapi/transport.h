@@ -46,6 +46,7 @@ struct transport_request {
     size_t query_count;
     const char *password;  /* what must not stand in an error text, or NULL; copied */
     unsigned int timeout_ms; /* from now to the answer, retries included */
+    void (*drop)(void *user); /* frees USER when there will be no answer; NULL: nothing to free */
 };
 
 struct transport_answer {
@@ -62,7 +63,7 @@ typedef void transport_done(void *user, const struct transport_answer *answer);
 /* 0, or negative errno and REASON: a bad endpoint (-EINVAL), curl (-ENOMEM). */
 int transport_new(const struct transport_options *options, struct transport **transport,
                   char *reason, size_t size);
-/* Drops what is under way; no callback is called. */
+/* Drops what is under way: instead of their callbacks the requests' DROP are called. */
 void transport_free(struct transport *transport);
 
 /*

@@ -162,4 +162,5 @@ class Mount:
             self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0, self.errors()
         assert not self.is_mounted()
-        assert self.errors() == expected_errors
+        errors = self.errors()
+        assert errors == expected_errors, errors

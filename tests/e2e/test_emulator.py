@@ -1,0 +1,264 @@
+"""The emulator's signature check, parameters and quotas, asked by a signer of its own."""
+import base64
+import datetime
+import json
+import subprocess
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EMULATOR, PASSWORD, Emulator, environment
+from v3 import Request
+
+
+@pytest.fixture
+def ask(emulator):
+    def make(operation, query=(), send=True, **parts):
+        parts = {"key_id": ACCESS_KEY_ID, "secret": ACCESS_KEY_SECRET, **parts}
+        request = Request(f"127.0.0.1:{emulator.port}", operation, query, **parts)
+        return request.send(emulator.port) if send else request
+    return make
+
+
+def create(ask, password=PASSWORD, aap="payments", **dates):
+    return ask("CreateClientKey", [("AapName", aap), ("Password", password), *dates.items()])
+
+
+def flip(text):
+    """One byte changed, the length kept."""
+    return chr(ord(text[-1]) ^ 1) if len(text) == 1 else text[:-1] + ("1" if text[-1] == "0" else "0")
+
+
+def test_a_good_signature_is_accepted(ask):
+    assert create(ask)[0] == 200
+    assert ask("ListClientKeys", [("AapName", "payments")], method="GET")[0] == 200
+
+
+SIGNED = ["method", "query name", "query value", "host", "x-acs-action", "x-acs-version", "x-acs-date",
+          "x-acs-signature-nonce", "x-acs-content-sha256", "content-type", "body", "added x-acs header",
+          "SignedHeaders", "Signature"]
+
+
+@pytest.mark.parametrize("part", SIGNED)
+def test_a_byte_changed_in_a_signed_part_is_refused(ask, emulator, part):
+    request = ask("CreateApplicationAccessPoint", [("Name", "fresh"), ("Policies", "[]")], send=False,
+                  body=b"Description=x", content_type="application/x-www-form-urlencoded")
+    if part == "method":
+        request.method = "GET"
+    elif part == "query name":
+        request.query[0] = ("Names", "fresh")
+    elif part == "query value":
+        request.query[0] = ("Name", "fresj")
+    elif part == "host":
+        request.host = request.host.replace("127.0.0.1", "127.0.0.2")
+    elif part == "x-acs-action":
+        request.headers["x-acs-action"] = "ListApplicationAccessPoints"
+    elif part == "body":
+        request.body = b"Description=y"
+    elif part == "added x-acs header":
+        request.headers["x-acs-retry-attempts"] = "1"
+    elif part == "SignedHeaders":
+        request.authorization = request.authorization.replace("host;", "hosu;")
+    elif part == "Signature":
+        request.authorization = flip(request.authorization)
+    else:
+        request.headers[part] = flip(request.headers[part])
+    status, answer = request.send(emulator.port)
+    expected = "InvalidTimeStamp.Format" if part == "x-acs-date" else "SignatureDoesNotMatch"
+    assert (status, answer["Code"]) == (400, expected)
+    assert sorted(answer) == ["Code", "HostId", "Message", "Recommend", "RequestId"]
+    assert ask("DescribeApplicationAccessPoint", [("Name", "fresh")])[0] == 404
+
+
+def test_each_byte_of_a_query_is_signed(ask, emulator):
+    request = ask("CreateClientKey", [("AapName", "payments"), ("Password", "A~!@#$%^&*?_-9z")], send=False)
+    good = request.query[1][1]
+    for position in range(len(good)):
+        request.query[1] = ("Password", good[:position] + "x" + good[position + 1:])
+        assert request.send(emulator.port)[1]["Code"] == "SignatureDoesNotMatch"
+    request.query[1] = ("Password", good)
+    assert request.send(emulator.port)[0] == 200
+
+
+@pytest.mark.parametrize("name", ["accept", "user-agent", "connection", "x-other"])
+def test_unsigned_headers_may_change(ask, emulator, name):
+    request = ask("ListApplicationAccessPoints", send=False)
+    request.unsigned[name] = "close" if name == "connection" else "changed"
+    assert request.send(emulator.port)[0] == 200
+
+
+def test_the_query_is_decoded_encoded_again_and_sorted(ask, emulator):
+    request = ask("CreateClientKey", [("AapName", "payments"), ("Password", "abc-defg~1")], send=False)
+    assert request.send(emulator.port, "/?Password=abc%2Ddefg%7e1&AapName=%70ayments")[0] == 200
+
+
+def test_form_parameters_count_as_well(ask, emulator):
+    body = f"AapName=payments&Password={PASSWORD}".encode()
+    status, answer = ask("CreateClientKey", body=body, content_type="application/x-www-form-urlencoded")
+    assert status == 200 and answer["ClientKeyId"].startswith("KAAP.")
+
+
+def test_each_failure_has_its_own_code(ask, emulator):
+    def code(**parts):
+        status, answer = ask("ListApplicationAccessPoints", **parts)
+        return status, answer.get("Code")
+
+    assert code(key_id="LTAIunknown") == (404, "InvalidAccessKeyId.NotFound")
+    assert code(secret="wrong") == (400, "SignatureDoesNotMatch")
+    assert code(moment=time.time() - 14 * 60) == (200, None)
+    assert code(moment=time.time() + 14 * 60) == (200, None)
+    assert code(moment=time.time() - 16 * 60) == (400, "InvalidTimeStamp.Expired")
+    assert code(moment=time.time() + 16 * 60) == (400, "InvalidTimeStamp.Expired")
+    request = ask("ListApplicationAccessPoints", send=False)
+    assert request.send(emulator.port)[0] == 200
+    assert request.send(emulator.port)[1]["Code"] == "SignatureNonceUsed"
+    request.authorization = None
+    assert request.send(emulator.port)[1]["Code"] == "IncompleteSignature"
+    assert ask("NoSuchOperation")[1]["Code"] == "InvalidApi.NotFound"
+    assert ask("GetClientKey", [("ClientKeyId", "x")])[1]["Code"] == "UnsupportedHTTPMethod"
+    message = ask("CreateClientKey", [("AapName", "payments"), ("Password", "x")], secret="wrong")[1]["Message"]
+    assert "server string to sign is:ACS3-HMAC-SHA256\n" in message and "Password=x" in message
+
+
+def test_the_key_is_of_the_shape_of_kms(ask):
+    status, answer = create(ask, NotBefore="2026-01-02T03:04:05Z", NotAfter="2036-01-02T03:04:05Z")
+    assert status == 200
+    assert sorted(answer) == ["ClientKeyId", "KeyAlgorithm", "NotAfter", "NotBefore", "PrivateKeyData",
+                              "RequestId"]
+    der = base64.b64decode(answer["PrivateKeyData"], validate=True)
+    assert 2300 < len(der) < 2700
+    key, certificate, others = pkcs12.load_key_and_certificates(der, PASSWORD.encode())
+    assert others == [] and key.key_size == 2048
+    assert certificate.issuer == certificate.subject
+    assert certificate.subject.rfc4514_string().split(",")[0] == "CN=payments"
+    assert certificate.not_valid_before == datetime.datetime(2026, 1, 2, 3, 4, 5)
+    assert certificate.not_valid_after == datetime.datetime(2036, 1, 2, 3, 4, 5)
+    assert certificate.serial_number.bit_length() == 128
+    assert [extension.oid for extension in certificate.extensions] == [x509.ExtensionOID.KEY_USAGE]
+    assert certificate.extensions[0].critical and certificate.extensions[0].value.digital_signature
+    certificate.public_key().verify(certificate.signature, certificate.tbs_certificate_bytes,
+                                    padding.PKCS1v15(), certificate.signature_hash_algorithm)
+    text = subprocess.run(["openssl", "pkcs12", "-info", "-legacy", "-nodes", "-passin", "env:P"],
+                          input=der, env={"P": PASSWORD, "PATH": "/usr/bin:/bin"}, check=True,
+                          capture_output=True)
+    info = text.stderr.decode()
+    assert "MAC: sha1, Iteration 1\n" in info
+    assert info.index("pbeWithSHA1And40BitRC2-CBC, Iteration 2048") < info.index(
+        "pbeWithSHA1And3-KeyTripleDES-CBC, Iteration 2048")
+    assert "friendlyName" not in text.stdout.decode()
+    assert text.stdout.decode().count("localKeyID") == 2
+
+
+def test_lists_get_and_delete(ask):
+    made = [create(ask)[1] for _ in range(3)]
+    status, listed = ask("ListClientKeys", [("AapName", "payments")], method="GET")
+    assert [key["ClientKeyId"] for key in listed["ClientKeys"]] == [key["ClientKeyId"] for key in made]
+    assert sorted(listed["ClientKeys"][0]) == ["AapName", "ClientKeyId", "CreateTime", "KeyAlgorithm",
+                                               "KeyOrigin", "NotAfter", "NotBefore", "PublicKeyData"]
+    identifier = [("ClientKeyId", made[0]["ClientKeyId"])]
+    assert ask("GetClientKey", identifier, method="GET")[1]["AapName"] == "payments"
+    assert sorted(ask("DeleteClientKey", identifier)[1]) == ["RequestId"]
+    assert ask("GetClientKey", identifier, method="GET")[1]["Code"] == "Forbidden.ResourceNotFound"
+    assert ask("DeleteClientKey", identifier)[0] == 404
+    assert len(ask("ListClientKeys", [("AapName", "payments")], method="GET")[1]["ClientKeys"]) == 2
+    assert ask("ListClientKeys", [("AapName", "nothing")], method="GET")[0] == 404
+
+
+def test_application_access_points(ask):
+    def made(name, policies='[]', **more):
+        return ask("CreateApplicationAccessPoint", [("Name", name), ("Policies", policies), *more.items()])
+
+    status, answer = made("new_one", '[ "a" , "b" ]', Description="words")
+    assert status == 200
+    assert answer["Policies"] == '["a","b"]' and answer["Arn"].endswith(":applicationaccesspoint/new_one")
+    assert made("new_one")[1]["Code"] == "Rejected.ResourceExist"
+    assert made("other", '["a","b","c","d"]')[1]["Code"] == "InvalidParameter"
+    assert made("other", "a")[1]["Code"] == "InvalidParameter"
+    assert made("a/b")[1]["Code"] == "InvalidParameter"
+    for number in range(25):
+        made(f"aap-{number}")
+    page = ask("ListApplicationAccessPoints")[1]
+    assert (page["PageNumber"], page["PageSize"], page["TotalCount"]) == (1, 20, 28)
+    assert len(page["ApplicationAccessPoints"]["ApplicationAccessPoint"]) == 20
+    page = ask("ListApplicationAccessPoints", [("PageNumber", "3"), ("PageSize", "10")])[1]
+    assert [aap["Name"] for aap in page["ApplicationAccessPoints"]["ApplicationAccessPoint"]] == [
+        f"aap-{number}" for number in range(17, 25)]
+    for query in ([("PageSize", "101")], [("PageSize", "0")], [("PageNumber", "x")]):
+        assert ask("ListApplicationAccessPoints", query)[1]["Code"] == "InvalidParameter"
+
+
+def test_parameters_are_checked_as_kms_does(ask):
+    assert create(ask, aap="nothing")[1]["Code"] == "Forbidden.ResourceNotFound"
+    for password in ("abcdef1", "abcdefgh", "abcdefg1+", "a1" * 33):
+        assert create(ask, password)[1]["Code"] == "InvalidParameter"
+    assert ask("CreateClientKey", [("AapName", "payments")])[1]["Code"] == "MissingParameter"
+    assert create(ask, NotBefore="2026-01-02T03:04:05Z")[1]["Code"] == "MissingParameter"
+    assert create(ask, NotBefore="2026-01-02", NotAfter="2036-01-02T03:04:05Z")[1]["Code"] == "InvalidParameter"
+    assert create(ask, NotBefore="2016-01-02T03:04:05Z", NotAfter="2017-01-02T03:04:05Z")[0] == 400
+
+
+def test_quotas_clock_and_minimum_validity(tmp_path, pool_file):
+    emulator = Emulator(tmp_path, "--max-keys", "2", "--min-validity", "365", "--clock",
+                        "2030-01-01T00:00:00Z", pool_file=pool_file)
+
+    def ask(operation, query, moment=1893456000):
+        return Request(f"127.0.0.1:{emulator.port}", operation, query, key_id=ACCESS_KEY_ID,
+                       secret=ACCESS_KEY_SECRET, moment=moment).send(emulator.port)
+
+    year = [("NotBefore", "2030-01-01T00:00:00Z"), ("NotAfter", "2031-01-01T00:00:00Z")]
+    less = [("NotBefore", "2030-01-01T00:00:00Z"), ("NotAfter", "2030-12-31T23:59:59Z")]
+    key = [("AapName", "payments"), ("Password", PASSWORD)]
+    assert ask("CreateClientKey", key + less)[1]["Code"] == "InvalidParameter"
+    assert ask("CreateClientKey", key + year)[0] == 200
+    assert ask("CreateClientKey", key + year)[0] == 200
+    assert ask("CreateClientKey", key + year)[1]["Code"] == "Rejected.LimitExceeded"
+    emulator.set_clock("2040-01-01T00:00:00Z")
+    assert ask("ListApplicationAccessPoints", [])[1]["Code"] == "InvalidTimeStamp.Expired"
+    assert ask("ListApplicationAccessPoints", [], 2208988800)[0] == 200
+    emulator.stop()
+
+
+def test_the_account_outlives_the_emulator(tmp_path, pool_file):
+    account = tmp_path / "account.json"
+    key = [("AapName", "payments"), ("Password", PASSWORD)]
+    made = []
+    for _ in range(2):
+        emulator = Emulator(tmp_path, "--account", account, pool_file=pool_file)
+        made.append(Request(f"127.0.0.1:{emulator.port}", "CreateClientKey", key, key_id=ACCESS_KEY_ID,
+                            secret=ACCESS_KEY_SECRET).send(emulator.port)[1])
+        emulator.stop()
+    kept = json.loads(account.read_text())
+    assert list(kept["ClientKeys"]) == [key["ClientKeyId"] for key in made]
+    assert "PrivateKeyData" not in account.read_text()
+
+
+@pytest.mark.parametrize("words, part", [
+    ([], "usage"),
+    (["--listen", "0.0.0.0:0"], "loopback"),
+    (["--listen", "192.0.2.1:80"], "loopback"),
+    (["--listen", "127.0.0.1:70000"], "loopback"),
+    (["--listen", "127.0.0.1:0", "--pkcs12", "aes"], "usage"),
+    (["--listen", "127.0.0.1:0", "--key-pool", "many"], "usage"),
+    (["--listen", "127.0.0.1:0", "--access-key", "nocolon"], "ID:SECRET"),
+    (["--listen", "127.0.0.1:0", "--clock", "today"], "yyyy-MM-dd"),
+    (["--listen", "127.0.0.1:0", "--faults", "/nonexistent"], "No such file"),
+    (["--listen", "127.0.0.1:0", "--aap", "a/b"], "not a name"),
+    (["--listen", "127.0.0.1:0", "--tls-cert", "x"], "usage"),
+])
+def test_wrong_usage_is_one_clear_word(words, part):
+    done = subprocess.run([EMULATOR, *words], capture_output=True, text=True, env=environment(), timeout=20)
+    assert done.returncode in (1, 2) and part in done.stderr and done.stdout == ""
+
+
+def test_wrong_fault_lines_name_file_and_line(tmp_path):
+    faults = tmp_path / "faults"
+    for line in ("CreateClientKey nonsense", "CreateClientKey", "CreateClientKey delay",
+                 "CreateClientKey throttle 2", "CreateClientKey throttle x0", "* code=X:200",
+                 "* silent 0.5 more"):
+        faults.write_text("# comment\n" + line + "\n")
+        done = subprocess.run([EMULATOR, "--listen", "127.0.0.1:0", "--faults", faults],
+                              capture_output=True, text=True, timeout=20)
+        assert done.returncode == 1 and f"{faults}:2: expected OPERATION FAULT" in done.stderr

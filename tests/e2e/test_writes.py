@@ -1,0 +1,249 @@
+"""Writes that are cut, interrupted, repeated or race: never a command from a piece, never a second key."""
+import ctypes
+import errno
+import mmap
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from harness import AAPFS, PASSWORD
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def wait_for_request(emulator, operation="CreateClientKey", more_than=0):
+    """Until the emulator has counted one: its record file grows when a request arrives."""
+    watch = subprocess.Popen(["inotifywait", "-q", "-m", "-e", "modify", emulator.record_file],
+                             stdout=subprocess.PIPE, text=True)
+    try:
+        while emulator.count(operation) <= more_than:
+            ready, _, _ = select.select([watch.stdout], [], [], 0.2)
+            if ready:
+                os.read(watch.stdout.fileno(), 4096)
+    finally:
+        watch.kill()
+        watch.wait()
+
+
+def test_a_write_that_does_not_begin_at_zero(mount, emulator):
+    control = os.open(mount / "payments/control", os.O_WRONLY)
+    for offset in (1, 4090, 4096, 1 << 40):
+        with pytest.raises(OSError) as raised:
+            os.pwrite(control, f"{PASSWORD}\n".encode(), offset)
+        assert raised.value.errno == errno.EINVAL
+    os.close(control)
+    assert emulator.count("CreateClientKey") == 0
+
+
+def test_a_write_across_a_page_is_no_command(mount, emulator):
+    """The kernel cuts a write at 4096: neither its head nor its tail is a command."""
+    control = os.open(mount / "payments/control", os.O_WRONLY)
+    for text in (b" " * 4090 + f"{PASSWORD}\n".encode(),
+                 b'{"Password":"abcdefg1"}' + b" " * 4100,
+                 f"{PASSWORD}\n".encode() * 500):
+        with pytest.raises(OSError) as raised:
+            os.write(control, text)
+        assert raised.value.errno == errno.EINVAL
+    os.close(control)
+    assert emulator.count("CreateClientKey") == 0
+    assert mount.last_error()["Errno"] == "EINVAL"
+
+
+def test_a_buffer_over_a_page_that_is_not_there(mount, emulator):
+    """The kernel copies what it can; a head without its end must have no effect."""
+    page = mmap.PAGESIZE
+    area = mmap.mmap(-1, 2 * page)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    assert libc.mprotect(address + page, page, 0) == 0
+    command = f"{PASSWORD}\n".encode()
+    head = len(command) - 1
+    ctypes.memmove(address + page - head, command, head)
+    control = os.open(mount / "payments/control", os.O_WRONLY)
+    libc.write.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    assert libc.write(control, address + page - head, len(command)) == -1
+    assert ctypes.get_errno() in (errno.EFAULT, errno.EINVAL)
+    os.close(control)
+    libc.mprotect(address + page, page, 3)
+    assert emulator.count("CreateClientKey") == 0
+
+
+def test_a_buffer_over_a_page_that_has_to_be_read_in(mount, emulator, tmp_path):
+    """A page of a file that no memory holds yet: the whole command counts, once, or none of it."""
+    page = mmap.PAGESIZE
+    command = f"{PASSWORD}\n".encode()
+    source = tmp_path / "source"
+    head = 5
+    source.write_bytes(b" " * (page - head) + command + b" " * page)
+    descriptor = os.open(source, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    area = mmap.mmap(descriptor, 2 * page, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+    area[page - head]  # the first page is there, the second one is not
+    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    control = os.open(mount / "payments/control", os.O_WRONLY)
+    libc.write.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    result = libc.write(control, address + page - head, len(command))
+    os.close(control)
+    assert result in (len(command), -1)
+    assert emulator.count("CreateClientKey") == (result == len(command))
+
+
+WRITER = """
+import os, signal, sys
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+control = os.open(sys.argv[1], os.O_WRONLY)
+print(os.write(control, sys.argv[2].encode()))
+"""
+
+
+@pytest.mark.core
+def test_interrupted_and_repeated_by_python_itself(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="5s")
+    emulator.set_faults("CreateClientKey delay=700")
+    done = subprocess.run([sys.executable, "-c", WRITER, mount / "payments/control", PASSWORD + "\n"],
+                          capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{len(PASSWORD) + 1}\n", "")
+    assert emulator.count("CreateClientKey") == 1
+    assert mount.status("payments")["ClientKeyId"] == mount.key_id()
+
+
+def test_an_error_reaches_the_repeated_write(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="5s")
+    emulator.set_faults("CreateClientKey delay=400")
+    done = subprocess.run([sys.executable, "-c", WRITER.replace(
+        "print(os.write(control, sys.argv[2].encode()))",
+        "\ntry: os.write(control, sys.argv[2].encode())\nexcept OSError as e: print(e.errno)"),
+        mount / "payments/control", "delete KAAP.unknown\n"], capture_output=True, text=True)
+    assert done.stdout == f"{errno.ENOENT}\n"
+
+
+def test_interrupted_for_good_goes_on_in_the_background(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="5s")
+    emulator.set_faults("CreateClientKey delay=500 x1")
+    watch = subprocess.Popen(["inotifywait", "-q", "-e", "moved_to", mount / "payments"],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    writer = subprocess.Popen(["/bin/sh", "-c", 'printf "%s\\n" "$1" > "$2"', "sh", PASSWORD,
+                               mount / "payments/control"])
+    wait_for_request(emulator)
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    watch.communicate(timeout=20)
+    assert emulator.count("CreateClientKey") == 1
+    assert mount.status("payments")["State"] == "active"
+
+
+def test_two_writers_at_once_make_two_keys_one_after_the_other(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="5s")
+    emulator.set_faults("CreateClientKey delay=100")
+    results = []
+
+    def write(password):
+        mount.write("payments", password)
+        results.append(mount.key_id())
+
+    threads = [threading.Thread(target=write, args=[f"{PASSWORD}-{number}"]) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert emulator.count("CreateClientKey") == 2
+    assert len(os.listdir(mount / "payments/keys")) == 2
+    assert mount.key_id() in results
+
+
+def test_two_descriptors_writing_the_same_bytes_are_two_commands(mount, emulator):
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    assert emulator.count("CreateClientKey") == 2
+
+
+@pytest.mark.core
+def test_a_connection_that_drops_after_the_work_is_not_sent_again(start_mount, emulator):
+    mount = start_mount(emulator.url)
+    mount.write(".aapfs", "sync")  # leaves a connection that could be used again
+    emulator.set_faults("CreateClientKey reset-after")
+    with pytest.raises(ConnectionResetError):
+        mount.write("payments", PASSWORD)
+    assert emulator.count("CreateClientKey") == 1
+    assert not os.path.exists(mount / "payments/client_key.json")
+
+
+def test_shells_and_tools_write_it(mount, emulator, tmp_path):
+    control = mount / "payments/control"
+    source = tmp_path / "password"
+    source.write_text(PASSWORD + "\n")
+    for command in (f"echo '{PASSWORD}' > {control}", f"cat {source} > {control}", f"cp {source} {control}",
+                    f"dd if={source} of={control} status=none",
+                    f"echo '{PASSWORD}' | tee {control} > /dev/null"):
+        before = emulator.count("CreateClientKey")
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), command
+        assert emulator.count("CreateClientKey") == before + 1, command
+
+
+def test_appending_is_refused_with_a_word(mount, emulator):
+    """It would begin at byte 4096, the size of the file."""
+    done = subprocess.run(["bash", "-c", f"echo '{PASSWORD}' >> {mount.path}/payments/control"])
+    assert done.returncode == 1
+    assert "begin at 0" in mount.last_error()["Message"]
+    assert emulator.count("CreateClientKey") == 0
+
+
+def test_aapfs_create_rotate_and_delete(mount, emulator, tmp_path):
+    source = tmp_path / "password"
+    source.write_text(PASSWORD + "\n")
+
+    def aapfs(*words, **more):
+        return subprocess.run([AAPFS, words[0], "-m", mount.path, *words[1:]], capture_output=True,
+                              text=True, **more)
+
+    done = aapfs("rotate", "payments", "--password-file", source)
+    assert done.returncode == 1 and "no key to rotate" in done.stderr
+    done = aapfs("create", "payments", "--password-file", source)
+    assert (done.returncode, done.stdout, done.stderr) == (0, mount.key_id() + "\n", "")
+    old = mount.key_id()
+    done = aapfs("rotate", "--password-file", "-", "payments", input=PASSWORD + "\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, mount.key_id() + "\n", "")
+    assert mount.key_id() != old
+    done = aapfs("create", "payments", "--password-file", "-", input="short\n")
+    assert done.returncode == 1 and "too short" in done.stderr
+    assert emulator.count("CreateClientKey") == 2
+    done = aapfs("delete", "payments", mount.key_id())
+    assert done.returncode == 1 and "busy" in done.stderr
+    done = aapfs("delete", "payments", old)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.listdir(mount / "payments/keys") == [mount.key_id()]
+    emulator.set_faults("CreateClientKey denied")
+    done = aapfs("rotate", "--password-file", "-", "payments", input=PASSWORD + "\n")
+    assert done.returncode == 1
+    assert done.stderr == ("aapfs: payments: Permission denied: Forbidden.NoPermission: "
+                           "This operation is forbidden by permission system.\n")
+    assert aapfs("create", "nothing", "--password-file", "-", input="x").returncode == 1
+    assert aapfs("create").returncode == 2
+
+
+def test_create_asks_twice_without_echo(mount, emulator):
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(AAPFS, ["aapfs", "create", "-m", str(mount.path), "payments"])
+    shown = b""
+    for prompt in (b"key: ", b"Again: "):
+        while prompt not in shown:
+            shown += os.read(terminal, 1000)
+        os.write(terminal, PASSWORD.encode() + b"\n")
+    try:
+        while True:
+            shown += os.read(terminal, 1000)
+    except OSError:
+        pass
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert PASSWORD.encode() not in shown
+    assert mount.key_id().encode() in shown
