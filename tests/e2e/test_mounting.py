@@ -1,0 +1,292 @@
+"""Mounting, leaving, options, other users, wrong configuration, --dev, status."""
+import json
+import os
+import pathlib
+import select
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from harness import AAPFS, EMULATOR, PASSWORD, environment
+
+NOBODY = 65534
+
+
+def mounts_at(path):
+    lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line for line in lines if line.split()[4] == str(path)]
+
+
+def wait_for_end(pid):
+    """Until the process is gone, whoever its parent is."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([descriptor], [], [], 20)[0], "still running"
+    os.close(descriptor)
+
+
+def daemon_of(path):
+    """The process that serves a mount in the background: the one with the word PATH whose parent has it not."""
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")[:-1]
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if words and str(path).encode() in words and words[0].endswith(b"aapfs"):
+            if str(path).encode() not in pathlib.Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0"):
+                return int(entry.name)
+    return None
+
+
+def run(*words, **more):
+    return subprocess.run([AAPFS, *words], capture_output=True, text=True, timeout=60,
+                          env=environment(**more))
+
+
+def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path):
+    path = tmp_path / "aap"
+    path.mkdir()
+    config = tmp_path / "aapfs.conf"
+    config.write_text(f"[kms]\nendpoint = {emulator.url}\n")
+    done = run("-c", config, path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    # captured output ended: the daemon does not hold on to the caller's pipes
+    assert sorted(os.listdir(path)) == [".aapfs", "orders", "payments"]
+    pid = daemon_of(path)
+    assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    assert os.getsid(pid) == pid
+    subprocess.run(["umount", path], check=True)
+    wait_for_end(pid)
+
+
+def test_a_relative_path_and_a_source_as_mount8_gives_it(emulator, tmp_path):
+    (tmp_path / "aap").mkdir()
+    done = subprocess.run([AAPFS, "--endpoint", emulator.url, "aapfs", "aap", "-o", "rw,nosuid"],
+                          cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert mounts_at(tmp_path / "aap")
+    pid = daemon_of("aap")
+    os.kill(pid, signal.SIGTERM)
+    wait_for_end(pid)
+    assert not mounts_at(tmp_path / "aap")
+
+
+def test_the_mount_has_the_flags_that_it_should(mount):
+    line, = mounts_at(mount.path)
+    options = set(line.split()[5].split(","))
+    assert {"rw", "nosuid", "nodev", "noexec", "noatime"} <= options
+    assert line.split(" - ")[1].startswith("fuse.aapfs aapfs ")
+    assert {"allow_other", "default_permissions"} <= set(line.split()[-1].split(","))
+
+
+def test_fuse_options(start_mount, emulator):
+    mount = start_mount(emulator.url, "-o", "ro", "-o", "fsname=keys")
+    line, = mounts_at(mount.path)
+    assert "ro" in line.split()[5].split(",") and " fuse.aapfs keys " in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_unmount(start_mount, emulator, number):
+    mount = start_mount(emulator.url)
+    mount.process.send_signal(number)
+    assert mount.process.wait(20) == 0
+    assert not mount.is_mounted()
+
+
+@pytest.mark.parametrize("command", ["umount", "umount -l", "fusermount3 -u"])
+def test_umount_from_outside_ends_it(start_mount, emulator, command):
+    mount = start_mount(emulator.url)
+    subprocess.run([*command.split(), mount.path], check=True)
+    assert mount.process.wait(20) == 0
+
+
+def test_sigterm_while_the_mount_is_in_use(start_mount, emulator):
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    held = os.open(mount / "payments/client_key.json", os.O_RDONLY)
+    first = os.read(held, 10)
+    mount.process.send_signal(signal.SIGTERM)
+    assert mount.process.wait(20) == 0
+    assert not mount.is_mounted()
+    assert first == b'{"KeyId":"'
+    os.close(held)
+
+
+def test_an_ordinary_users_own_mount(emulator, tmp_path):
+    """By fusermount3, and for that user alone: not even root looks in."""
+    place = tmp_path / "own"
+    place.mkdir()
+    os.chown(place, NOBODY, NOBODY)
+    before = os.stat("/dev/fuse").st_mode
+    os.chmod("/dev/fuse", 0o666)
+    try:
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind("\0aapfs-own-mount")
+        process = subprocess.Popen(
+            [AAPFS, "-f", "--endpoint", emulator.url, place], user=NOBODY, group=NOBODY,
+            extra_groups=[], stderr=subprocess.PIPE, text=True,
+            env=environment(NOTIFY_SOCKET="@aapfs-own-mount"))
+        notify.settimeout(20)
+        assert notify.recv(100) == b"READY=1"
+        line, = mounts_at(place)
+        assert "allow_other" not in line and f"user_id={NOBODY}" in line
+        with pytest.raises(PermissionError):
+            os.listdir(place)
+
+        def as_owner(command):
+            return subprocess.run(["sh", "-c", command], cwd="/", user=NOBODY, group=NOBODY,
+                                  extra_groups=[], capture_output=True, text=True, check=True).stdout
+
+        as_owner(f"echo {PASSWORD} > {place}/payments/control")
+        assert as_owner(f"cat {place}/payments/client_key.json").startswith('{"KeyId":"KAAP.')
+        owners = as_owner(f"stat -c %u:%g:%a {place}/payments/control {place}/payments/client_key.json")
+        assert owners == f"{NOBODY}:{NOBODY}:200\n{NOBODY}:{NOBODY}:440\n"
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (0, "")
+        assert not mounts_at(place)
+    finally:
+        os.chmod("/dev/fuse", before & 0o7777)
+
+
+@pytest.mark.parametrize("text, said", [
+    ("[kms]\nregoin = x\n", ':2: unknown key "regoin"'),
+    ("[kms]\nregion = a b\n", ":2: region"),
+    ("[kms]\nendpoint = http://192.0.2.1\n", ":2: endpoint"),
+    ("[kms]\nrequest_timeout = 30\n", ":2: request_timeout"),
+    ("[defaults]\nmode = 0777\n", ":2: mode"),
+    ("[defaults]\nowner = no-such-user\n", ":2: owner"),
+    ("[nothing]\nx = 1\n", ":1: unknown section"),
+    ("[mount]\nstate = /var/lib/aapfs\n", ':2: unknown key "state"'),
+    ("[kms]\nregion = cn-hangzhou ; here\n", ":2: region"),
+])
+def test_a_wrong_configuration_is_one_line_and_exit_2(tmp_path, text, said):
+    (tmp_path / "aap").mkdir()
+    config = tmp_path / "aapfs.conf"
+    config.write_text(text)
+    done = run("-c", config, tmp_path / "aap")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("aapfs: configuration: ")
+    assert str(config) in done.stderr and said in done.stderr
+    assert not mounts_at(tmp_path / "aap")
+
+
+@pytest.mark.parametrize("words, status", [
+    ([], 2), (["--nonsense", "/x"], 2), (["a", "b", "c"], 2), (["--dev", "-c", "x", "/x"], 2),
+    (["--help"], 0), (["--version"], 0), (["-c", "/nonexistent", "/tmp"], 2),
+    (["status", "extra"], 2), (["delete", "payments"], 2),
+])
+def test_usage(words, status):
+    done = run(*words)
+    assert done.returncode == status
+    assert (done.stdout if status == 0 else done.stderr) != ""
+    assert (done.stderr if status == 0 else done.stdout) == ""
+
+
+@pytest.mark.parametrize("prepare, said", [
+    (lambda path: None, "No such file or directory"),
+    (lambda path: path.write_text(""), "not a directory"),
+])
+def test_where_nothing_can_be_mounted(emulator, tmp_path, prepare, said):
+    path = tmp_path / "aap"
+    prepare(path)
+    for foreground in ([], ["-f"]):
+        done = run(*foreground, "--endpoint", emulator.url, path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1 and said in done.stderr and str(path) in done.stderr
+
+
+def test_dev_has_a_kms_of_its_own(tmp_path):
+    path = tmp_path / "aap"
+    path.mkdir()
+    done = subprocess.run([AAPFS, "--dev", path], capture_output=True, text=True, timeout=60,
+                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    assert (done.returncode, done.stderr) == (0, "")
+    pid = daemon_of(path)
+    emulators = [int(child) for child in
+                 pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                 if pathlib.Path(f"/proc/{child}/exe").resolve() == EMULATOR]
+    assert len(emulators) == 1
+    assert sorted(os.listdir(path)) == [".aapfs", "orders", "payments"]
+    control = os.open(path / "orders/control", os.O_WRONLY)
+    os.write(control, f"{PASSWORD}\n".encode())
+    os.close(control)
+    assert (path / "orders/client_key_id").read_text().startswith("KAAP.")
+    subprocess.run(["umount", path], check=True)
+    wait_for_end(pid)
+    wait_for_end(emulators[0])
+
+
+def test_status(start_mount, emulator):
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    done = run("status", "-m", mount.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[1] == ["orders", "none", "-", "-"]
+    assert lines[2] == ["payments", "active", mount.key_id(), mount.read("payments", "not_after").strip()]
+    done = run("status", "-m", mount.path, "--json")
+    both = json.loads(done.stdout)
+    assert both["Mount"]["Aaps"] == {"none": 1, "active": 1}
+    assert [aap["AapName"] for aap in both["Aaps"]] == ["orders", "payments"]
+    soon = "2099-01-01T00:00:00Z"
+    mount.write("orders", f"{PASSWORD} 2098-01-01T00:00:00Z {soon}")
+    assert run("status", "-m", mount.path).returncode == 0
+    assert mount.status("orders")["State"] == "scheduled"
+
+
+def test_status_is_1_when_a_key_ends_within_a_week(start_mount, emulator):
+    mount = start_mount(emulator.url, defaults="validity = 6d")
+    mount.write("payments", PASSWORD)
+    assert run("status", "-m", mount.path).returncode == 1
+    assert mount.status("payments")["State"] == "expiring"
+
+
+def test_status_where_nothing_is_mounted(tmp_path):
+    done = run("status", "-m", tmp_path)
+    assert done.returncode == 1 and "is aapfs mounted?" in done.stderr
+
+
+@pytest.mark.core
+def test_tls_is_verified(start_mount, start_emulator, tmp_path):
+    (tmp_path / "tls").mkdir()
+    emulator = start_emulator("--tls-self-signed", tmp_path / "tls")
+    assert emulator.url.startswith("https://")
+    emulator.counts = lambda: {}
+    mount = start_mount(emulator.url, settings="aaps = payments")
+    with pytest.raises(OSError) as raised:
+        mount.write("payments", PASSWORD)
+    assert raised.value.errno == 71  # EPROTO
+    assert mount.last_error()["Code"] == "Tls.Certificate"
+
+
+def test_tls_with_a_trusted_certificate(start_mount, start_emulator, tmp_path):
+    """Trusted in a mount namespace of its own: the system's file is the emulator's certificate there."""
+    (tmp_path / "tls").mkdir()
+    emulator = start_emulator("--tls-self-signed", tmp_path / "tls")
+    (tmp_path / "aap").mkdir()
+    script = (f"mount --bind {tmp_path}/tls/certificate.pem /etc/ssl/certs/ca-certificates.crt && "
+              f"{AAPFS} --endpoint {emulator.url} {tmp_path}/aap && "
+              f"echo {PASSWORD} > {tmp_path}/aap/payments/control && "
+              f"cat {tmp_path}/aap/payments/client_key_id && umount {tmp_path}/aap")
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True,
+                          env=environment())
+    assert done.stdout.startswith("KAAP.") and done.stderr == ""
+
+
+def test_secrets_stay_out_of_processes(start_mount, emulator):
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    for pid in (mount.process.pid, *mount.children().values()):
+        assert PASSWORD.encode() not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+        core, = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+        assert core.split()[4:6] == ["0", "0"]
+    assert PASSWORD not in mount.errors()
