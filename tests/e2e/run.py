@@ -10,5 +10,8 @@ results = pathlib.Path(os.environ["AAPFS_BUILD"]) / "test-results"
 results.mkdir(exist_ok=True)
 name = "-".join(pathlib.Path(word).stem for word in sys.argv[1:] if word.endswith(".py"))
 here = pathlib.Path(__file__).parent
+# everyday: what `meson test` runs; the others are tests/run.sh's
+marks = {"everyday": "not full and not long", "full": "not long", "long": "", "core": "core"}
 sys.exit(pytest.main(["-q", "-c", str(here / "pytest.ini"), "--rootdir", str(here),
+                      "-m", marks[os.environ.get("AAPFS_TESTS", "everyday")],
                       f"--junit-xml={results}/{name}.xml", *sys.argv[1:]]))
