@@ -1,0 +1,50 @@
+"""What the README tells a newcomer to run."""
+import os
+import re
+import subprocess
+
+from harness import BUILD, PASSWORD, ROOT
+from test_rotation import wait_for_watch
+
+
+def test_reload_in_c(mount, tmp_path):
+    subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "reload",
+                    ROOT / "examples/reload.c"], check=True)
+    mount.write("payments", PASSWORD)
+    process = subprocess.Popen([tmp_path / "reload", mount / "payments"], stdout=subprocess.PIPE, text=True)
+    for _ in range(3):
+        size = os.stat(mount / "payments/client_key.json").st_size
+        assert process.stdout.readline() == f"client key {mount.key_id()}, {size} bytes\n"
+        mount.write("payments", PASSWORD)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_reload_in_shell(mount, tmp_path):
+    process = subprocess.Popen([ROOT / "examples/reload.sh", mount / "payments", "cat",
+                                mount / "payments/client_key_id"], stdout=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    watching = None
+    while watching is None:
+        children = subprocess.run(["pgrep", "-g", str(process.pid), "inotifywait"], capture_output=True, text=True)
+        watching = int(children.stdout) if children.stdout else None
+    wait_for_watch(watching)
+    for _ in range(3):
+        mount.write("payments", PASSWORD)
+        assert process.stdout.readline() == mount.key_id() + "\n"
+    os.killpg(process.pid, 9)
+    process.wait()
+    process.stdout.close()
+
+
+def test_quickstart():
+    for _ in range(2):
+        done = subprocess.run([ROOT / "examples/quickstart.sh"], capture_output=True, text=True,
+                              env={**os.environ, "BUILD_DIR": str(BUILD)})
+        assert (done.returncode, done.stderr) == (0, "")
+        before, after = re.search(r"# Done: (KAAP\.[0-9a-f-]{36}) was replaced by (KAAP\.[0-9a-f-]{36})\n",
+                                  done.stdout).groups()
+        assert before != after
+        assert "$ cat" in done.stdout and "Private-Key: (2048 bit, 2 primes)" in done.stdout
+        assert "Quick-" not in done.stdout

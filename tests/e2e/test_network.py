@@ -1,0 +1,24 @@
+"""The network at its worst: a nameserver that never answers."""
+import errno
+import json
+import pathlib
+import subprocess
+
+from harness import BUILD, environment
+
+HERE = pathlib.Path(__file__).parent
+
+
+def test_a_nameserver_that_never_answers(pool_file):
+    done = subprocess.run(["unshare", "--net", "--mount", "/usr/bin/python3", HERE / "dead_nameserver.py", pool_file],
+                          capture_output=True, text=True, timeout=120, cwd=HERE,
+                          env=environment(AAPFS_BUILD=str(BUILD)))
+    assert (done.returncode, done.stderr) == (0, "")
+    results = json.loads(done.stdout)
+    print(results)
+    for name in ("name", "name, second AAP"):
+        assert results[name]["errno"] == errno.EHOSTUNREACH
+        assert results[name]["seconds"] < 2  # request_timeout + 1 s
+    assert results["literal"]["errno"] == 0
+    assert results["literal"]["seconds"] < 0.9  # did not wait for the other's second
+    assert results["Code"] == "Network.NameNotResolved"
