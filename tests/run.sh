@@ -1,12 +1,40 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs every test.
+# Installs what is missing, builds, and runs every test; with --long those that take many minutes too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+tests=full
+if [ "${1:-}" = --long ]; then tests=long; fi
 
 tests/install-packages.sh tests/packages-build tests/packages-test
 command -v npm > /dev/null || tests/install-packages.sh tests/packages-node
 
-build=${BUILD_DIR:-build}
-[ -f "$build/build.ninja" ] || meson setup "$build" -Dwerror=true
-meson compile -C "$build"
-meson test -C "$build" --print-errorlogs
+# build FOLDER [MESON OPTIONS]: made when it is not there
+build() {
+    local folder=$1
+    shift
+    [ -f "$folder/build.ninja" ] || meson setup "$folder" -Dwerror=true "$@" > "$folder.log" || {
+        cat "$folder.log"
+        return 1
+    }
+    rm -f "$folder.log"
+    meson compile -C "$folder"
+}
+
+# core FOLDER: what runs again in other builds
+core() {
+    AAPFS_TESTS=core AAPFS_LOAD_ROTATIONS=10 meson test -C "$1" --no-rebuild --print-errorlogs
+}
+
+build build
+AAPFS_TESTS=$tests meson test -C build --no-rebuild --print-errorlogs
+
+build build-address -Db_sanitize=address,undefined -Db_lundef=false
+core build-address
+build build-thread -Db_sanitize=thread -Db_lundef=false
+core build-thread
+CC=clang build build-clang
+core build-clang
+
+echo
+tests/report.py build build-address build-thread build-clang

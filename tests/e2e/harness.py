@@ -19,7 +19,6 @@ PASSWORD = "Correct-Horse1"
 # libfuse's own leak; a sanitizer's word must reach stderr, which the tests look at
 os.environ.setdefault("LSAN_OPTIONS",
                       f"suppressions={ROOT}/tests/data/lsan.txt:print_suppressions=0")
-os.environ.setdefault("TSAN_OPTIONS", f"suppressions={ROOT}/tests/data/tsan.txt:exitcode=66")
 os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
 
 

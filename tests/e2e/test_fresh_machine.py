@@ -1,0 +1,47 @@
+"""The quickstart on a machine that has nothing but git: a minimal Debian root made by debootstrap."""
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from harness import ROOT
+
+
+def sh(command, **more):
+    done = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, **more)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.long
+def test_quickstart_in_a_minimal_root(tmp_path):
+    root = tmp_path / "root"
+    mirror = sh("apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1").strip()
+    sh(f"debootstrap --variant=minbase --include=git,ca-certificates bookworm {root} {mirror}")
+    # the way to the packages is this machine's own
+    sh(f"rm -f {root}/etc/apt/sources.list && cp -a /etc/apt/sources.list.d /etc/apt/apt.conf.d {root}/etc/apt/ && "
+       f"cp -a /usr/share/keyrings/. {root}/usr/share/keyrings/ && cp -L /etc/resolv.conf /etc/hosts {root}/etc/")
+    sh(f"git clone --quiet {ROOT} {root}/aapfs")
+    mounts = [("proc", "proc"), ("sysfs", "sys")]
+    try:
+        for kind, place in mounts:
+            sh(f"mount -t {kind} {kind} {root}/{place}")
+        sh(f"mknod -m 600 {root}/dev/fuse c 10 229")
+        transcripts = []
+        for _ in range(2):
+            transcripts.append(sh(f"chroot {root} env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "
+                                  "/aapfs/examples/quickstart.sh"))
+        for transcript in transcripts:
+            before, after = re.search(r"# Done: (KAAP\.[0-9a-f-]{36}) was replaced by (KAAP\.[0-9a-f-]{36})\n",
+                                      transcript).groups()
+            assert before != after
+        assert "installing:" in transcripts[0] and "installing:" not in transcripts[1]
+        print(transcripts[0])
+    finally:
+        for _, place in reversed(mounts):
+            subprocess.run(["umount", f"{root}/{place}"])
+        assert not [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+                    if str(root) in line.split()[4]]
+    shutil.rmtree(root)
