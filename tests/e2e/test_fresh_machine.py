@@ -15,7 +15,7 @@ def sh(command, **more):
     return done.stdout
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_quickstart_in_a_minimal_root(tmp_path):
     root = tmp_path / "root"
     mirror = sh("apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1").strip()
