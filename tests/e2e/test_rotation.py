@@ -28,7 +28,7 @@ def test_two_thousand_rotations(start_mount, emulator):
 
 def rotate_under_load(start_mount, emulator, rotations):
     mount = start_mount(emulator.url, request_timeout="20s")
-    done = subprocess.run([BUILD / "tests/load/rotation_load", mount.path, str(rotations), "payments",
+    done = subprocess.run([BUILD / "tests/programs/rotation_load", mount.path, str(rotations), "payments",
                            "orders"], capture_output=True, text=True, timeout=600)
     assert done.stderr == ""
     figures = json.loads(done.stdout)

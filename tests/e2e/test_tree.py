@@ -212,3 +212,15 @@ def test_copies_are_whole(mount, tmp_path):
     assert hashlib.sha256((tmp_path / "copy/client_key.p12").read_bytes()).hexdigest() == digest
     listed = subprocess.run(["tar", "-tf", archive], check=True, capture_output=True, text=True).stdout
     assert sorted(listed.split()) == sorted(["./", *(f"./{name}" for name in KEY_FILES)])
+
+
+def test_without_the_legacy_module_all_but_the_certificate_is_there(start_mount, emulator):
+    """RC2-40 hides the certificate; the key itself is checked and shown."""
+    mount = start_mount(emulator.url, env={"OPENSSL_MODULES": "/nonexistent"})
+    mount.write("payments", PASSWORD)
+    expected = {*KEY_FILES, *STANDING_FILES, "current", "keys"} - {"certificate.pem"}
+    assert set(os.listdir(mount / "payments")) == expected
+    assert set(os.listdir(mount / "payments/current/")) == set(KEY_FILES) - {"certificate.pem"}
+    assert not (mount / "payments/certificate.pem").exists()
+    mount.write("payments", PASSWORD)
+    assert mount.read("payments", "client_key_id") == mount.read("payments/current", "client_key_id")

@@ -1,0 +1,57 @@
+"""Every typed function of kmsapi against the emulator, over HTTP and over TLS."""
+import subprocess
+
+import pytest
+
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD
+
+EXPECTED = """\
+CreateApplicationAccessPoint 0 made ClientKey ["a","b"] words
+CreateApplicationAccessPoint EEXIST
+DescribeApplicationAccessPoint 0 made ClientKey ["a","b"] words
+DescribeApplicationAccessPoint ENOENT
+ListApplicationAccessPoints 0 251 made
+CreateClientKey 0 RSA_2048 -
+ListClientKeys 0 1 made
+GetClientKey 0 RSA_2048 made
+DeleteClientKey 0
+GetClientKey ENOENT
+DeleteClientKey ENOENT
+"""
+NAMES = [f"aap-{number}" for number in range(250)]
+
+
+def call(url, ca="-"):
+    done = subprocess.run([BUILD / "tests/programs/kms_calls", url, ca, ACCESS_KEY_ID, ACCESS_KEY_SECRET,
+                           PASSWORD], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.core
+def test_every_operation(start_emulator):
+    emulator = start_emulator(aaps=NAMES)
+    assert call(emulator.url) == EXPECTED
+    assert emulator.count("ListApplicationAccessPoints") == 3
+
+
+@pytest.mark.core
+def test_every_operation_over_tls(start_emulator, tmp_path):
+    emulator = start_emulator("--tls-self-signed", tmp_path, aaps=NAMES)
+    assert call(emulator.url, tmp_path / "certificate.pem") == EXPECTED
+    assert "CreateClientKey EPROTO" in call(emulator.url)
+
+
+@pytest.mark.core
+def test_reads_are_tried_again_whatever_happened_creations_only_if_nothing_was_done(start_emulator):
+    emulator = start_emulator(aaps=NAMES)
+    for fault in ("internal", "reset-after", "truncate", "unavailable", "throttle=10"):
+        emulator.set_faults(f"ListApplicationAccessPoints {fault} x1", f"GetClientKey {fault} x1")
+        before = emulator.count("ListApplicationAccessPoints")
+        assert "ListApplicationAccessPoints 0 251" in call(emulator.url), fault
+        assert emulator.count("ListApplicationAccessPoints") > before + 3
+        before = emulator.count("CreateClientKey")
+        emulator.set_faults(f"CreateClientKey {fault} x1")
+        repeated = fault in ("unavailable", "throttle=10")
+        assert ("CreateClientKey 0" in call(emulator.url)) == repeated
+        assert emulator.count("CreateClientKey") == before + 1 + repeated

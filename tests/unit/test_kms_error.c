@@ -1,0 +1,93 @@
+/* KMS's codes: which errno, and whether to try again. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kmsapi/kms_error.h"
+
+static const struct {
+    const char *code;
+    long status;
+    int number;
+    enum kms_retry retry;
+} cases[] = {
+    {"Rejected.Throttling", 429, EAGAIN, KMS_RETRY_THROTTLED},
+    {"Throttling", 400, EAGAIN, KMS_RETRY_THROTTLED},
+    {"Throttling.User", 400, EAGAIN, KMS_RETRY_THROTTLED},
+    {"Throttling.Api", 400, EAGAIN, KMS_RETRY_THROTTLED},
+    {"ServiceUnavailable", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
+    {"ServiceUnavailableTemporary", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
+    {"InternalFailure", 500, EIO, KMS_RETRY_READ_ONLY},
+    {"InternalError", 500, EIO, KMS_RETRY_READ_ONLY},
+    {"SignatureNonceUsed", 400, EIO, KMS_RETRY_READ_ONLY},
+    {"InvalidAccessKeyId.NotFound", 404, EACCES, KMS_RETRY_NEVER},
+    {"InvalidAccessKeyId.Inactive", 400, EACCES, KMS_RETRY_NEVER},
+    {"SignatureDoesNotMatch", 400, EACCES, KMS_RETRY_NEVER},
+    {"IncompleteSignature", 400, EACCES, KMS_RETRY_NEVER},
+    {"Forbidden.NoPermission", 403, EACCES, KMS_RETRY_NEVER},
+    {"Forbidden.RAM", 403, EACCES, KMS_RETRY_NEVER},
+    {"Forbidden.AccessKey", 403, EACCES, KMS_RETRY_NEVER},
+    {"Forbidden.InDebtOverdue", 403, EACCES, KMS_RETRY_NEVER},
+    {"Forbidden.ResourceNotFound", 404, ENOENT, KMS_RETRY_NEVER},
+    {"Forbidden.KeyNotFound", 404, ENOENT, KMS_RETRY_NEVER},
+    {"Forbidden.AliasNotFound", 404, ENOENT, KMS_RETRY_NEVER},
+    {"Forbidden.DKMSInstanceNotFound", 403, ENOENT, KMS_RETRY_NEVER},
+    {"Rejected.ResourceExist", 409, EEXIST, KMS_RETRY_NEVER},
+    {"Rejected.LimitExceeded", 400, EDQUOT, KMS_RETRY_NEVER},
+    {"Rejected.StateModifiedFailed", 409, EBUSY, KMS_RETRY_NEVER},
+    {"InvalidParameter", 400, EINVAL, KMS_RETRY_NEVER},
+    {"InvalidParameter.Format", 400, EINVAL, KMS_RETRY_NEVER},
+    {"InvalidPassword", 400, EINVAL, KMS_RETRY_NEVER},
+    {"MissingParameter", 400, EINVAL, KMS_RETRY_NEVER},
+    {"MissingPassword", 400, EINVAL, KMS_RETRY_NEVER},
+    {"ParseRequestParameterException", 400, EINVAL, KMS_RETRY_NEVER},
+    {"InvalidTimeStamp.Expired", 400, EIO, KMS_RETRY_NEVER},
+    {"InvalidTimeStamp.Format", 400, EIO, KMS_RETRY_NEVER},
+    {"InvalidApi.NotFound", 404, EIO, KMS_RETRY_NEVER},
+    {"InvalidProtocol.NeedSsl", 404, EIO, KMS_RETRY_NEVER},
+    {"UnsupportedHTTPMethod", 403, EIO, KMS_RETRY_NEVER},
+    {"Something.New", 418, EIO, KMS_RETRY_NEVER},
+    {"Something.New", 429, EAGAIN, KMS_RETRY_THROTTLED},
+    {"Something.New", 500, EIO, KMS_RETRY_READ_ONLY},
+    {"Something.New", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
+    {"", 502, EIO, KMS_RETRY_READ_ONLY},
+    {"NotThrottlingAtAll", 400, EIO, KMS_RETRY_NEVER},
+};
+
+static void each_code_has_its_errno_and_retry(void **state)
+{
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int number = kms_error_errno(cases[i].code, cases[i].status);
+        enum kms_retry retry = kms_error_retry(cases[i].code, cases[i].status);
+        if (number != cases[i].number || retry != cases[i].retry)
+            fail_msg("%s %ld: errno %d, retry %d", cases[i].code, cases[i].status, number,
+                     (int)retry);
+    }
+}
+
+static void every_row_is_reached_by_a_case(void **state)
+{
+    const char *pattern;
+    int number;
+    enum kms_retry retry;
+    for (size_t row = 0; kms_error_row(row, &pattern, &number, &retry); row++) {
+        bool found = false;
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+            found |= cases[i].number == number && cases[i].retry == retry;
+        if (!found)
+            fail_msg("%s", pattern);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_code_has_its_errno_and_retry),
+        cmocka_unit_test(every_row_is_reached_by_a_case),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
