@@ -15,7 +15,7 @@
 #include "fs/commands/commands.h"
 #include "fs/commands/control_file.h"
 #include "fs/log.h"
-#include "fs/tree/control.h"
+#include "fs/keys/control.h"
 #include "kmsapi/cleanup.h"
 
 enum { LINE_SIZE = 256 };

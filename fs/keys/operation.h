@@ -12,7 +12,7 @@
 
 #include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
-#include "fs/tree/control.h"
+#include "fs/keys/control.h"
 #include "kmsapi/kms.h"
 
 /* What the engine remembers of an AAP between commands. */

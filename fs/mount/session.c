@@ -10,7 +10,7 @@
 #include <openssl/crypto.h>
 
 #include "fs/mount/request_name.h"
-#include "fs/tree/control.h"
+#include "fs/keys/control.h"
 #include "fs/tree/tree.h"
 
 /*

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "kmsapi/iso_time.h"
-#include "fs/tree/control.h"
+#include "fs/keys/control.h"
 
 #define P64 "a1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define ID128 "KAAP.1234567890123456789012345678901234567890123456789012345678901234567890" \

@@ -2,8 +2,8 @@
  * Parses a write to an AAP's or the mount's control file: one write, one command. Pure, any thread.
  * DESIGN: "Control".
  */
-#ifndef AAPFS_FS_TREE_CONTROL_H
-#define AAPFS_FS_TREE_CONTROL_H
+#ifndef AAPFS_FS_KEYS_CONTROL_H
+#define AAPFS_FS_KEYS_CONTROL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "fs/tree/control.h"
+#include "fs/keys/control.h"
 
 #include <errno.h>
 #include <stdio.h>
