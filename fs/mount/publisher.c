@@ -12,8 +12,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
 #include <linux/fuse.h>
 
+#include "fs/log.h"
+#include "fs/mount/privileges.h"
 #include "kmsapi/cleanup.h"
 
 struct publisher {
@@ -142,6 +145,12 @@ int publisher_run(int socket, const char *mountpoint, dev_t device, int fuse)
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&detached, 128 * 1024);
+    /* directories may belong to another user than root's mount */
+    int r = privileges_keep_only(UINT64_C(1) << CAP_DAC_OVERRIDE);
+    if (r < 0) {
+        log_error("publisher: capabilities: %s", strerror(-r));
+        return 1;
+    }
 
     for (;;) {
         struct task *task = malloc(sizeof(*task));

@@ -13,6 +13,7 @@
 #include "fs/keys/engine.h"
 #include "fs/log.h"
 #include "fs/mount/pending.h"
+#include "fs/mount/privileges.h"
 #include "fs/mount/publication.h"
 #include "fs/mount/session.h"
 #include "kmsapi/client_key.h"
@@ -179,7 +180,9 @@ static void free_parts(struct worker *worker)
 int worker_run(const struct worker_parts *parts)
 {
     struct worker worker = {.parts = parts};
-    int r = make_lower_parts(&worker);
+    int r = privileges_keep_only(0);
+    if (r == 0)
+        r = make_lower_parts(&worker);
     if (r == 0) {
         worker.engine = make_engine(&worker);
         worker.session = worker.engine ? make_session(&worker) : NULL;

@@ -290,3 +290,16 @@ def test_secrets_stay_out_of_processes(start_mount, emulator):
         core, = [line for line in limits.splitlines() if line.startswith("Max core file size")]
         assert core.split()[4:6] == ["0", "0"]
     assert PASSWORD not in mount.errors()
+
+
+def test_each_process_keeps_only_the_privileges_that_it_needs(start_mount, emulator):
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    children = mount.children()
+    assert sorted(children) == ["aapfs-publisher", "aapfs-worker"]
+    for name, kept in (("aapfs-publisher", "0000000000000002"), ("aapfs-worker", "0000000000000000")):
+        status = dict(line.split(":\t", 1) for line in
+                      pathlib.Path(f"/proc/{children[name]}/status").read_text().splitlines() if ":\t" in line)
+        assert status["NoNewPrivs"] == "1"
+        assert (status["CapPrm"], status["CapEff"]) == (kept, kept)
+        assert (status["CapInh"], status["CapBnd"], status["CapAmb"]) == ("0" * 16,) * 3
