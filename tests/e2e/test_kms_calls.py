@@ -55,3 +55,10 @@ def test_reads_are_tried_again_whatever_happened_creations_only_if_nothing_was_d
         repeated = fault in ("unavailable", "throttle=10")
         assert ("CreateClientKey 0" in call(emulator.url)) == repeated
         assert emulator.count("CreateClientKey") == before + 1 + repeated
+
+
+@pytest.mark.core
+def test_a_trusted_certificate_of_another_host_is_refused(start_emulator, tmp_path):
+    emulator = start_emulator("--tls-self-signed", tmp_path, listen="127.0.0.2:0")
+    results = call(emulator.url, tmp_path / "certificate.pem").splitlines()
+    assert {line.split()[1] for line in results} == {"EPROTO"}
