@@ -4,6 +4,7 @@ none. Prints what writes ended with and how long they took, as JSON.
 """
 import json
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -50,4 +51,5 @@ results["Code"] = by_name.last_error()["Code"]
 by_name.stop()
 literal.stop()
 emulator.stop()
+shutil.rmtree(directory)
 print(json.dumps(results))
