@@ -152,3 +152,21 @@ def test_a_held_directory_lock_delays_no_other_aap(start_mount, emulator):
     stuck.join(20)
     assert not stuck.is_alive()
     assert mount.key_id("payments") != old
+
+
+def test_a_bind_of_the_directory_in_another_namespace_follows(mount, tmp_path):
+    """As a container has it: read-only, with a mount namespace of its own."""
+    mount.write("payments", PASSWORD)
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    script = (f"mount --bind {mount.path}/payments {volume} && mount -o remount,bind,ro {volume} && "
+              f"while read -r _; do cat {volume}/client_key_id; done")
+    container = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for _ in range(3):
+        container.stdin.write("read\n")
+        container.stdin.flush()
+        assert container.stdout.readline().strip() == mount.key_id()
+        mount.write("payments", PASSWORD)
+    container.communicate()
+    assert container.returncode == 0
