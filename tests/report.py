@@ -6,16 +6,21 @@ import sys
 import xml.etree.ElementTree
 
 tests = []  # (group, name, seconds)
+failed = skipped = 0
 for folder in map(pathlib.Path, sys.argv[1:]):
     for line in (folder / "meson-logs/testlog.json").read_text().splitlines():
         result = json.loads(line)
         name = result["name"].split(" / ")[-1]
         if not name.startswith("e2e_"):
             tests.append((f"{folder.name} unit", name, result["duration"]))
+            failed += result["result"] not in ("OK", "SKIP")
+            skipped += result["result"] == "SKIP"
     for file in sorted((folder / "test-results").glob("*.xml")):
         for case in xml.etree.ElementTree.parse(file).iter("testcase"):
             group = f"{folder.name} {case.get('classname').split('.')[-1]}"
             tests.append((group, case.get("name"), float(case.get("time"))))
+            failed += case.find("failure") is not None or case.find("error") is not None
+            skipped += case.find("skipped") is not None
 
 groups = {}
 for group, _, seconds in tests:
@@ -27,3 +32,4 @@ for group, (count, total) in groups.items():
 print("\nthe 20 slowest\nseconds  test")
 for group, name, seconds in sorted(tests, key=lambda test: -test[2])[:20]:
     print(f"{seconds:7.1f}  {group}: {name}")
+print(f"\n{len(tests) - failed - skipped} passed, {failed} failed, {skipped} skipped")
