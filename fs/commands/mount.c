@@ -14,6 +14,7 @@
 #include "fs/commands/dev.h"
 #include "fs/config.h"
 #include "fs/log.h"
+#include "fs/mount/mount_point.h"
 #include "fs/mount/supervisor.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/wiping_memory.h"
@@ -155,10 +156,10 @@ static int serve_dev(struct config *config, const struct mount_arguments *argume
 static int run(struct config *config, struct mount_arguments *arguments)
 {
     int ready = -1, status;
-    _cleanup_(free) char *mountpoint = realpath(arguments->mountpoint, NULL);
+    char mountpoint[MOUNT_POINT_PATH_SIZE];
     if (!arguments->foreground) {
         /* the daemon changes its directory; what is wrong with a path, mounting says */
-        if (mountpoint)
+        if (mount_point_resolve(arguments->mountpoint, mountpoint) == 0)
             arguments->mountpoint = mountpoint;
         ready = background_start(&status);
         if (ready < 0)

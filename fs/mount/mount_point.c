@@ -7,53 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include "fs/log.h"
+#include "fs/mount/mount_table.h"
 #include "kmsapi/cleanup.h"
-
-/* Undoes mountinfo's octal escapes (space, tab, newline, backslash) in place. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from; from++) {
-        if (from[0] == '\\' && from[1] && from[2] && from[3]) {
-            *to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
-            from += 3;
-        } else {
-            *to++ = *from;
-        }
-    }
-    *to = '\0';
-}
-
-/*
- * The device number of what is mounted at PATH, the topmost last, without touching the mount: a stat
- * would ask a daemon that does not answer yet. 0 when nothing is.
- */
-static dev_t device_at(const char *path)
-{
-    _cleanup_(fclose) FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
-    _cleanup_(free) char *line = NULL;
-    size_t room = 0;
-    dev_t device = 0;
-
-    while (mountinfo && getline(&line, &room, mountinfo) > 0) {
-        unsigned int major_number, minor_number;
-        _cleanup_(free) char *mounted_at = NULL;
-        if (sscanf(line, "%*d %*d %u:%u %*s %ms", &major_number, &minor_number, &mounted_at) != 3)
-            continue;
-        unescape(mounted_at);
-        if (strcmp(mounted_at, path) == 0)
-            device = makedev(major_number, minor_number);
-    }
-    return device;
-}
 
 /* libfuse knows the kernel's options from its own, and fusermount3's ways: it mounts. */
 static int mount_with_libfuse(const char *path, const char *options)
@@ -80,31 +42,6 @@ static int mount_with_libfuse(const char *path, const char *options)
     return descriptor;
 }
 
-int mount_point_mount(struct mount_point *mount_point, const char *path, const char *options,
-                      char *reason, size_t size)
-{
-    struct stat attributes;
-    mount_point->fuse = -1;
-    if (!realpath(path, mount_point->path) || stat(mount_point->path, &attributes) < 0) {
-        int error = errno;
-        snprintf(reason, size, "%s: %s; make an empty directory there first", path,
-                 strerror(error));
-        return -error;
-    }
-    if (!S_ISDIR(attributes.st_mode)) {
-        snprintf(reason, size, "%s: not a directory", path);
-        return -ENOTDIR;
-    }
-    mount_point->fuse = mount_with_libfuse(mount_point->path, options);
-    if (mount_point->fuse < 0) {
-        snprintf(reason, size, "%s: cannot mount here%s", path,
-                 mount_point->fuse == -EINVAL ? ": unknown mount option" : "");
-        return mount_point->fuse;
-    }
-    mount_point->device = device_at(mount_point->path);
-    return 0;
-}
-
 static int run_fusermount(const char *path)
 {
     pid_t child = fork();
@@ -121,11 +58,9 @@ static int run_fusermount(const char *path)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
 }
 
-int mount_point_unmount(const struct mount_point *mount_point)
+/* Lazily when it is in use. */
+static int detach(const char *path)
 {
-    const char *path = mount_point->path;
-    if (device_at(path) != mount_point->device)
-        return 0;
     if (geteuid() != 0)
         return run_fusermount(path);
     if (umount2(path, UMOUNT_NOFOLLOW) == 0)
@@ -133,4 +68,68 @@ int mount_point_unmount(const struct mount_point *mount_point)
     if (errno == EBUSY && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
         return 0;
     return errno == EINVAL || errno == ENOENT ? 0 : -errno;
+}
+
+/* A dead mount of ours makes way; a live one stays. */
+static int clear_the_way(const struct mount_point *mount_point, char *reason, size_t size)
+{
+    const char *path = mount_point->path;
+    if (!mount_table_at(path).is_aapfs)
+        return 0;
+    if (!mount_table_is_dead(path)) {
+        snprintf(reason, size, "%s: aapfs is mounted here and alive; umount it first", path);
+        return -EBUSY;
+    }
+    int r = detach(path);
+    if (r < 0)
+        snprintf(reason, size, "%s: a dead mount of aapfs is here and cannot be detached: %s", path,
+                 strerror(-r));
+    else
+        log_notice("%s: a mount of aapfs that had lost its daemon was detached", path);
+    return r;
+}
+
+int mount_point_resolve(const char *path, char resolved[static MOUNT_POINT_PATH_SIZE])
+{
+    char link[32];
+    _cleanup_(close) int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return -errno;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
+    ssize_t size = readlink(link, resolved, MOUNT_POINT_PATH_SIZE - 1);
+    if (size < 0)
+        return -errno;
+    resolved[size] = '\0';
+    return 0;
+}
+
+int mount_point_mount(struct mount_point *mount_point, const char *path, const char *options,
+                      char *reason, size_t size)
+{
+    mount_point->fuse = -1;
+    int r = mount_point_resolve(path, mount_point->path);
+    if (r < 0) {
+        snprintf(reason, size, "%s: %s; %s", path, strerror(-r),
+                 r == -ENOENT ? "make an empty directory there first"
+                              : "a mount point is an empty directory");
+        return r;
+    }
+    r = clear_the_way(mount_point, reason, size);
+    if (r < 0)
+        return r;
+    mount_point->fuse = mount_with_libfuse(mount_point->path, options);
+    if (mount_point->fuse < 0) {
+        snprintf(reason, size, "%s: cannot mount here%s", path,
+                 mount_point->fuse == -EINVAL ? ": unknown mount option" : "");
+        return mount_point->fuse;
+    }
+    mount_point->device = mount_table_at(mount_point->path).device;
+    return 0;
+}
+
+int mount_point_unmount(const struct mount_point *mount_point)
+{
+    if (mount_table_at(mount_point->path).device != mount_point->device)
+        return 0;
+    return detach(mount_point->path);
 }

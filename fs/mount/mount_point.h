@@ -8,16 +8,26 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+enum { MOUNT_POINT_PATH_SIZE = 4096 };
+
 struct mount_point {
-    char path[4096];  /* absolute, without links */
+    char path[MOUNT_POINT_PATH_SIZE]; /* absolute, without links */
     int fuse;         /* the /dev/fuse descriptor, close-on-exec */
     dev_t device;     /* st_dev of the mount, from mountinfo */
 };
 
 /*
+ * The absolute path of the directory PATH, without links. Unlike realpath(3) and stat(2) it asks no daemon: a
+ * dead or stopped mount may be there. 0, -ENOENT, -ENOTDIR …
+ */
+int mount_point_resolve(const char *path, char resolved[static MOUNT_POINT_PATH_SIZE]);
+
+/*
  * Mounts at PATH as the type fuse.aapfs: as root for everybody (allow_other), as another user through
  * fusermount3 for that user. Always with default_permissions, nosuid, nodev, noexec, noatime;
- * OPTIONS (NULL: none) are mount options as -o takes them. 0, or negative errno and REASON.
+ * OPTIONS (NULL: none) are mount options as -o takes them. A mount of aapfs there that has
+ * lost its daemon is detached first, and that is told; a live one is -EBUSY. 0, or negative errno
+ * and REASON.
  */
 int mount_point_mount(struct mount_point *mount_point, const char *path, const char *options,
                       char *reason, size_t size);

@@ -192,7 +192,7 @@ def test_usage(words, status):
 
 @pytest.mark.parametrize("prepare, said", [
     (lambda path: None, "No such file or directory"),
-    (lambda path: path.write_text(""), "not a directory"),
+    (lambda path: path.write_text(""), "Not a directory"),
 ])
 def test_where_nothing_can_be_mounted(emulator, tmp_path, prepare, said):
     path = tmp_path / "aap"
@@ -303,3 +303,58 @@ def test_each_process_keeps_only_the_privileges_that_it_needs(start_mount, emula
         assert status["NoNewPrivs"] == "1"
         assert (status["CapPrm"], status["CapEff"]) == (kept, kept)
         assert (status["CapInh"], status["CapBnd"], status["CapAmb"]) == ("0" * 16,) * 3
+
+
+def kill_all(mount):
+    """The whole daemon at once, so that nobody unmounts."""
+    pids = [mount.process.pid, *mount.children().values()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    mount.process.wait()
+    for pid in pids[1:]:
+        wait_for_end(pid)
+
+
+def test_a_dead_mount_makes_way(start_mount, emulator, tmp_path):
+    mount = start_mount(emulator.url)
+    held = os.open(mount / "payments", os.O_PATH)  # in use: it can only be detached
+    kill_all(mount)
+    mount.stop = lambda *_: None
+    with pytest.raises(OSError) as raised:
+        os.listdir(mount.path)
+    assert raised.value.errno == 107  # ENOTCONN
+    again = start_mount(emulator.url, expected_errors=(
+        f"aapfs: {mount.path}: a mount of aapfs that had lost its daemon was detached\n"))
+    assert sorted(os.listdir(again.path)) == [".aapfs", "orders", "payments"]
+    assert len(mounts_at(again.path)) == 1
+    os.close(held)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_live_mount_is_not_mounted_over(start_mount, emulator, stopped):
+    mount = start_mount(emulator.url)
+    pids = [mount.process.pid, *mount.children().values()] if stopped else []
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for foreground in ([], ["-f"]):
+        done = run(*foreground, "--endpoint", emulator.url, mount.path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"aapfs: {mount.path}: aapfs is mounted here and alive; umount it first\n"
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    assert len(mounts_at(mount.path)) == 1
+
+
+def test_an_overmount_is_not_what_is_unmounted(start_mount, emulator):
+    """What lies on top of ours is somebody else's: it stays, and so does ours under it."""
+    mount = start_mount(emulator.url)
+    subprocess.run(["mount", "-t", "tmpfs", "over", mount.path], check=True)
+    mount.process.send_signal(signal.SIGTERM)
+    assert mount.process.wait(20) == 0
+    mount.stop = lambda *_: None
+    assert [line.split(" - ")[1].split()[0] for line in mounts_at(mount.path)][-1] == "tmpfs"
+    subprocess.run(["umount", mount.path], check=True)
+    while mounts_at(mount.path):
+        subprocess.run(["umount", "-l", mount.path], check=True)

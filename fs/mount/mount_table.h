@@ -1,0 +1,28 @@
+/*
+ * What is mounted where, as /proc/self/mountinfo tells, and whether one of ours still has its daemon. Any
+ * thread; the second forks.
+ */
+#ifndef AAPFS_FS_MOUNT_MOUNT_TABLE_H
+#define AAPFS_FS_MOUNT_MOUNT_TABLE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct mounted {
+    dev_t device;  /* 0: nothing is mounted there */
+    bool is_aapfs; /* type fuse.aapfs */
+};
+
+/*
+ * What is mounted at PATH (a real path), the topmost, without touching the mount: a stat would ask a
+ * daemon that may not answer.
+ */
+struct mounted mount_table_at(const char *path);
+
+/*
+ * Whether the mount at PATH has lost its daemon (ENOTCONN). A daemon that does not answer within a second is
+ * taken to be alive.
+ */
+bool mount_table_is_dead(const char *path);
+
+#endif
