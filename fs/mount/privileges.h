@@ -12,4 +12,18 @@
  */
 int privileges_keep_only(uint64_t kept);
 
+/*
+ * Keys and passwords are in this process and its children: no core dump holds them, no other process of the
+ * same user reads them (prctl(2), PR_SET_DUMPABLE). 0 or negative errno. A build with a sanitizer only
+ * forbids core dumps: its leak check reads its own process from outside.
+ */
+int privileges_hide_memory(void);
+
+/*
+ * Keeps this process's memory, as far as it is used, out of swap. Without CAP_IPC_LOCK, which must
+ * then stay, and with a limit (RLIMIT_MEMLOCK) nothing is locked: a limit that is reached later would make
+ * allocations fail. 0 or negative errno.
+ */
+int privileges_lock_memory(void);
+
 #endif

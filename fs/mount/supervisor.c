@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -16,6 +15,7 @@
 
 #include "fs/keys/clock.h"
 #include "fs/log.h"
+#include "fs/mount/privileges.h"
 #include "fs/mount/service_notify.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/mount_point.h"
@@ -119,12 +119,13 @@ static int catch_signals(struct supervisor *supervisor)
 
 static int make_parts(struct supervisor *supervisor)
 {
-    const struct rlimit no_core = {0, 0};
-    setrlimit(RLIMIT_CORE, &no_core); /* keys and passwords are in memory */
+    int r = privileges_hide_memory();
+    if (r < 0)
+        return r;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, supervisor->publisher_socket) < 0 ||
         pipe2(supervisor->ready, O_CLOEXEC) < 0)
         return -errno;
-    int r = mount_memory_make(&supervisor->memory);
+    r = mount_memory_make(&supervisor->memory);
     return r < 0 ? r : catch_signals(supervisor);
 }
 

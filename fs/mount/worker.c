@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
 #include <openssl/crypto.h>
 
 #include "fs/keys/clock.h"
@@ -180,7 +181,9 @@ static void free_parts(struct worker *worker)
 int worker_run(const struct worker_parts *parts)
 {
     struct worker worker = {.parts = parts};
-    int r = privileges_keep_only(0);
+    int r = privileges_keep_only(UINT64_C(1) << CAP_IPC_LOCK);
+    if (r == 0)
+        r = privileges_lock_memory();
     if (r == 0)
         r = make_lower_parts(&worker);
     if (r == 0) {

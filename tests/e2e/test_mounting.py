@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import select
 import signal
 import socket
@@ -297,7 +298,7 @@ def test_each_process_keeps_only_the_privileges_that_it_needs(start_mount, emula
     mount.write("payments", PASSWORD)
     children = mount.children()
     assert sorted(children) == ["aapfs-publisher", "aapfs-worker"]
-    for name, kept in (("aapfs-publisher", "0000000000000002"), ("aapfs-worker", "0000000000000000")):
+    for name, kept in (("aapfs-publisher", "0000000000000002"), ("aapfs-worker", "0000000000004000")):
         status = dict(line.split(":\t", 1) for line in
                       pathlib.Path(f"/proc/{children[name]}/status").read_text().splitlines() if ":\t" in line)
         assert status["NoNewPrivs"] == "1"
@@ -358,3 +359,25 @@ def test_an_overmount_is_not_what_is_unmounted(start_mount, emulator):
     subprocess.run(["umount", mount.path], check=True)
     while mounts_at(mount.path):
         subprocess.run(["umount", "-l", mount.path], check=True)
+
+
+def test_memory_is_hidden_and_locked(start_mount, emulator):
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    worker = mount.children()["aapfs-worker"]
+    linked = subprocess.run(["ldd", AAPFS], capture_output=True, text=True).stdout
+    if "libasan" in linked or "libtsan" in linked:
+        return  # a sanitizer needs what is hidden here
+    locked, = re.findall(r"VmLck:\s+(\d+) kB", pathlib.Path(f"/proc/{worker}/status").read_text())
+    assert int(locked) > 1000
+    # what may look at a process as privileged as itself may not look at these, which are less so
+    unprivileged = ["setpriv", "--bounding-set", "-sys_ptrace"]
+    equal = subprocess.Popen([*unprivileged, "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    equal.stdin.write(b"x")
+    equal.stdin.flush()
+    assert equal.stdout.read(1) == b"x"  # it is cat by now
+    for pid, denied in ((equal.pid, False), *((pid, True) for pid in mount.children().values())):
+        done = subprocess.run([*unprivileged, "head", "-c", "0", f"/proc/{pid}/mem"], capture_output=True,
+                              text=True)
+        assert ("Permission denied" in done.stderr) == denied, (pid, done.stderr)
+    equal.communicate()
