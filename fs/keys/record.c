@@ -1,6 +1,7 @@
 #include "fs/keys/record.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,6 +173,15 @@ int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct reco
     if (r < 0)
         record_clear(record);
     return r;
+}
+
+bool record_told_aap(const unsigned char *bytes, size_t size, char *name, size_t name_size)
+{
+    size_t told = header_size(bytes, size);
+    _cleanup_(json) json_t *header =
+        told ? json_loadb((const char *)bytes + HEAD_SIZE, told, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    const char *text = json_string_value(json_object_get(header, "AapName"));
+    return text && (size_t)snprintf(name, name_size, "%s", text) < name_size;
 }
 
 void record_clear(struct record *record)

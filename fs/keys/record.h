@@ -46,6 +46,12 @@ int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct reco
                 const char *aap_name, const char *client_key_id, const unsigned char *bytes,
                 size_t size, struct record *record);
 
+/*
+ * The AapName that a record's header tells, into NAME: not yet checked by anything. False: there is none, or
+ * it is longer than SIZE.
+ */
+bool record_told_aap(const unsigned char *bytes, size_t size, char *name, size_t name_size);
+
 /* Safe on a zeroed struct. */
 void record_clear(struct record *record);
 

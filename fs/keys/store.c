@@ -1,0 +1,364 @@
+#include "fs/keys/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "fs/keys/store_file.h"
+#include "kmsapi/cleanup.h"
+
+static const char check_text[] = "aapfs state 1";
+
+enum { NUMBER_SIZE = 17, PATH_SIZE = 512 };
+
+struct store {
+    int directory;
+    int lock;
+    char *account, *region;
+    struct record_owner owner; /* points to the two above */
+    unsigned char key[SEAL_KEY_SIZE];
+};
+
+struct store_intent {
+    char number[NUMBER_SIZE]; /* hexadecimal */
+    char *aap_name;
+    int room;   /* the file that the record is to fill */
+    bool moved; /* it is filled and has its name; only syncing is left */
+};
+
+DEFINE_CLEANUP(store, struct store *, store_close)
+DEFINE_CLEANUP(closedir, DIR *, closedir)
+
+/* -- the directory ------------------------------------------------------------------------- */
+
+static int check_access(int directory, const char *path, char *reason, size_t size)
+{
+    struct stat attributes;
+    if (fstat(directory, &attributes) < 0)
+        return -errno;
+    if (attributes.st_uid == geteuid() && (attributes.st_mode & 077) == 0)
+        return 0;
+    snprintf(reason, size, "%s: %s; it must be this user's alone: chown it and chmod 0700", path,
+             attributes.st_uid == geteuid() ? "others may look into it" : "it is another user's");
+    return -EACCES;
+}
+
+static int take_lock(struct store *store, const char *path, char *reason, size_t size)
+{
+    store->lock = openat(store->directory, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (store->lock < 0)
+        return -errno;
+    if (flock(store->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return -errno;
+    snprintf(reason, size, "%s: another aapfs uses it", path);
+    return -EBUSY;
+}
+
+static bool has_records(int directory)
+{
+    int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
+    const struct dirent *entry;
+    while (entries && (entry = readdir(entries)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            strcmp(entry->d_name, ".lock") != 0)
+            return true;
+    return false;
+}
+
+/* The check value is an empty key's record: it opens under the right key, account and region only. */
+static int make_check(struct store *store)
+{
+    char empty[] = "", text[sizeof(check_text)];
+    memcpy(text, check_text, sizeof(text));
+    const struct record check = {.aap_name = text, .client_key_id = empty, .key_algorithm = empty,
+                                 .not_before = empty, .not_after = empty,
+                                 .private_key_data = empty, .password = empty};
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    int r = record_close(store->key, &store->owner, &check, &bytes, &size);
+    if (r == 0)
+        r = store_file_write(store->directory, ".check", bytes, size);
+    OPENSSL_free(bytes);
+    return r;
+}
+
+static int check_key(struct store *store, const char *path, char *reason, size_t size)
+{
+    struct record check;
+    struct store_file file;
+    int r = store_file_read(store->directory, ".check", RECORD_SIZE_MOST, &file);
+    if (r == -ENOENT && !has_records(store->directory))
+        return make_check(store);
+    if (r == 0) {
+        r = record_open(store->key, &store->owner, check_text, "", file.data, file.size, &check);
+        record_clear(&check);
+        store_file_clear(&file);
+    }
+    if (r == 0 || (r != -EBADMSG && r != -EINVAL && r != -ENOENT))
+        return r;
+    snprintf(reason, size, "%s: %s; give the state key that it was made with", path,
+             r == -ENOENT ? "its check value is missing"
+                          : "the state key is not the one that it was sealed with, or it is another "
+                            "account's");
+    return -EKEYREJECTED;
+}
+
+static int open_directory(const char *path)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return directory < 0 ? -errno : directory;
+}
+
+int store_open(const char *directory, const struct record_owner *owner,
+               const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason,
+               size_t size)
+{
+    _cleanup_(store) struct store *made = calloc(1, sizeof(*made));
+    if (!made)
+        return -ENOMEM;
+    made->lock = -1;
+    made->account = strdup(owner->account);
+    made->region = strdup(owner->region);
+    made->owner = (struct record_owner){made->account, made->region};
+    memcpy(made->key, key, SEAL_KEY_SIZE);
+    reason[0] = '\0';
+    made->directory = open_directory(directory);
+    int r = !made->account || !made->region ? -ENOMEM : made->directory < 0 ? made->directory : 0;
+    if (r == 0)
+        r = check_access(made->directory, directory, reason, size);
+    if (r == 0)
+        r = take_lock(made, directory, reason, size);
+    if (r == 0)
+        r = check_key(made, directory, reason, size);
+    if (r < 0) {
+        if (!reason[0])
+            snprintf(reason, size, "%s: %s", directory, strerror(-r));
+        return r;
+    }
+    *store = steal_pointer(&made);
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    if (store->lock >= 0)
+        close(store->lock);
+    if (store->directory >= 0)
+        close(store->directory);
+    free(store->account);
+    free(store->region);
+    OPENSSL_cleanse(store->key, sizeof(store->key));
+    free(store);
+}
+
+/* -- a creation ---------------------------------------------------------------------------- */
+
+static void name_of(const struct store_intent *intent, const char *kind, char name[64])
+{
+    snprintf(name, 64, ".%s-%s", kind, intent->number);
+}
+
+static void free_intent(struct store_intent *intent)
+{
+    if (intent->room >= 0)
+        close(intent->room);
+    free(intent->aap_name);
+    free(intent);
+}
+
+/* The intent's own file: a record without a key. */
+static int write_intent(struct store *store, const struct store_intent *intent,
+                        const char *not_before, const char *not_after)
+{
+    char name[64], empty[] = "";
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    const struct record record = {
+        .aap_name = intent->aap_name,
+        .client_key_id = empty,
+        .key_algorithm = empty,
+        .not_before = (char *)(uintptr_t)not_before,
+        .not_after = (char *)(uintptr_t)not_after,
+        .private_key_data = empty,
+        .password = empty,
+    };
+    int r = record_close(store->key, &store->owner, &record, &bytes, &size);
+    name_of(intent, "intent", name);
+    if (r == 0)
+        r = store_file_write(store->directory, name, bytes, size);
+    OPENSSL_free(bytes);
+    return r;
+}
+
+int store_reserve(struct store *store, const char *aap_name, const char *not_before,
+                  const char *not_after, struct store_intent **intent)
+{
+    uint64_t random;
+    char name[64];
+    struct store_intent *made = calloc(1, sizeof(*made));
+    if (!made)
+        return -ENOMEM;
+    made->room = -1;
+    made->aap_name = strdup(aap_name);
+    int r = made->aap_name ? 0 : -ENOMEM;
+    if (r == 0 && getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        r = -EIO;
+    if (r == 0) {
+        snprintf(made->number, sizeof(made->number), "%016llx", (unsigned long long)random);
+        name_of(made, "room", name);
+        r = store_file_make_directory(store->directory, aap_name);
+    }
+    if (r == 0) {
+        made->room = store_file_reserve(store->directory, name, RECORD_SIZE_MOST);
+        r = made->room < 0 ? made->room : 0;
+    }
+    if (r == 0)
+        r = write_intent(store, made, not_before, not_after);
+    if (r < 0) {
+        if (made->room >= 0)
+            store_drop(store, made);
+        else
+            free_intent(made);
+        return r;
+    }
+    *intent = made;
+    return 0;
+}
+
+static int fill_and_move(struct store *store, struct store_intent *intent,
+                         const struct record *record)
+{
+    char room[64], path[PATH_SIZE];
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    name_of(intent, "room", room);
+    if (snprintf(path, sizeof(path), "%s/%s", intent->aap_name, record->client_key_id) >=
+        (int)sizeof(path))
+        return -ENAMETOOLONG;
+    int r = record_close(store->key, &store->owner, record, &bytes, &size);
+    if (r == 0)
+        r = store_file_fill(intent->room, bytes, size);
+    if (r == 0 && renameat(store->directory, room, store->directory, path) < 0)
+        r = -errno;
+    OPENSSL_free(bytes);
+    intent->moved = r == 0;
+    return r;
+}
+
+int store_save(struct store *store, struct store_intent *intent, const struct record *record)
+{
+    char name[64];
+    int r = intent->moved ? 0 : fill_and_move(store, intent, record);
+    if (r == 0)
+        r = store_file_sync(store->directory, intent->aap_name);
+    if (r == 0)
+        r = store_file_sync(store->directory, NULL);
+    if (r < 0)
+        return r;
+    name_of(intent, "intent", name);
+    /* the key is safe: an intent that stays is only settled once more at the next start */
+    (void)store_file_remove(store->directory, NULL, name);
+    free_intent(intent);
+    return 0;
+}
+
+int store_drop(struct store *store, struct store_intent *intent)
+{
+    char name[64];
+    name_of(intent, "intent", name);
+    int r = store_file_remove(store->directory, NULL, name);
+    name_of(intent, "room", name);
+    int room = store_file_remove(store->directory, NULL, name);
+    free_intent(intent);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    return room == -ENOENT ? 0 : room;
+}
+
+void store_leave(struct store_intent *intent)
+{
+    free_intent(intent);
+}
+
+int store_remove(struct store *store, const char *aap_name, const char *client_key_id)
+{
+    char path[PATH_SIZE];
+    if (snprintf(path, sizeof(path), "%s/%s", aap_name, client_key_id) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    return store_file_remove(store->directory, aap_name, path);
+}
+
+/* -- loading ------------------------------------------------------------------------------- */
+
+/* One place in the store: AAP_NAME "" for what the header has to tell: an intent. */
+static void load_one(struct store *store, const char *path, const char *aap_name,
+                     const char *client_key_id, store_found *found, void *user)
+{
+    struct store_file file;
+    struct record record;
+    char told[256];
+    int r = store_file_read(store->directory, path, RECORD_SIZE_MOST, &file);
+    if (r < 0) {
+        found(user, NULL, path, r);
+        return;
+    }
+    if (!aap_name)
+        aap_name = record_told_aap(file.data, file.size, told, sizeof(told)) ? told : "";
+    r = record_open(store->key, &store->owner, aap_name, client_key_id, file.data, file.size, &record);
+    found(user, r < 0 ? NULL : &record, path, r);
+    record_clear(&record);
+    store_file_clear(&file);
+}
+
+static int load_aap(struct store *store, const char *aap_name, store_found *found, void *user)
+{
+    int below = openat(store->directory, aap_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_(closedir) DIR *entries = below < 0 ? NULL : fdopendir(below);
+    const struct dirent *entry;
+    char path[PATH_SIZE];
+    if (!entries)
+        return -errno;
+    while (errno = 0, (entry = readdir(entries))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        if (snprintf(path, sizeof(path), "%s/%s", aap_name, entry->d_name) < (int)sizeof(path))
+            load_one(store, path, aap_name, entry->d_name, found, user);
+    }
+    return -errno;
+}
+
+int store_load(struct store *store, store_found *found, void *user)
+{
+    int again = openat(store->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
+    const struct dirent *entry;
+    if (!entries)
+        return -errno;
+    while (errno = 0, (entry = readdir(entries))) {
+        const char *name = entry->d_name;
+        if (strncmp(name, ".intent-", strlen(".intent-")) == 0) {
+            load_one(store, name, NULL, "", found, user);
+        } else if (name[0] != '.') {
+            int r = load_aap(store, name, found, user);
+            if (r < 0)
+                found(user, NULL, name, r);
+        }
+    }
+    return -errno;
+}

@@ -1,0 +1,64 @@
+/*
+ * The keys on disk: what KMS handed out once is kept. One directory a mount, account and region, with a sealed
+ * record for each key (record.h):
+ *
+ *     DIRECTORY/.lock .check AAP/CLIENT_KEY_ID .intent-NUMBER .room-NUMBER
+ *
+ * A creation begins with an intent: what was asked for, and room for its record, both synced before a request
+ * is sent. Saving fills the room and renames it into place. The engine's thread.
+ *
+ * Every change is synced, file and directory, before its function returns 0.
+ */
+#ifndef AAPFS_FS_KEYS_STORE_H
+#define AAPFS_FS_KEYS_STORE_H
+
+#include <stddef.h>
+
+#include "fs/keys/record.h"
+
+struct store;
+
+/* What a creation has reserved; store_save or store_drop ends it. */
+struct store_intent;
+
+/*
+ * Opens DIRECTORY, made (0700) when missing, under KEY. 0; or REASON and
+ *   -EACCES: others could read or write it, or it is not ours;
+ *   -EBUSY: another process has it open;
+ *   -EKEYREJECTED: it was made under another key, account or region: nothing was changed;
+ *   any other errno of the disk.
+ */
+int store_open(const char *directory, const struct record_owner *owner,
+               const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason,
+               size_t size);
+void store_close(struct store *store);
+
+/*
+ * Reserves what saving a key of AAP_NAME needs, and notes its NotBefore and NotAfter. 0; -ENOSPC, -EROFS,
+ * -EIO …: nothing may be sent, and nothing is left behind.
+ */
+int store_reserve(struct store *store, const char *aap_name, const char *not_before,
+                  const char *not_after, struct store_intent **intent);
+
+/* Saves RECORD in the room of INTENT and frees that. On failure INTENT stays, to be tried again. */
+int store_save(struct store *store, struct store_intent *intent, const struct record *record);
+
+/* Nothing was made: removes INTENT and frees it. 0 or the disk's errno; it is freed all the same. */
+int store_drop(struct store *store, struct store_intent *intent);
+
+/* Frees INTENT and leaves it on disk: whether a key was made is not known. */
+void store_leave(struct store_intent *intent);
+
+/* Removes a record: its key no longer exists in KMS. -ENOENT: there is none. */
+int store_remove(struct store *store, const char *aap_name, const char *client_key_id);
+
+/*
+ * What stands in the store. ERROR 0: RECORD is a key, or with an empty client_key_id an intent that was left.
+ * Else RECORD is NULL, and PATH (below the directory) could not be read or opened; it stays where it is.
+ */
+typedef void store_found(void *user, const struct record *record, const char *path, int error);
+
+/* Calls FOUND for everything. 0, or the errno with which the directory itself cannot be listed. */
+int store_load(struct store *store, store_found *found, void *user);
+
+#endif

@@ -1,0 +1,329 @@
+/* The store on a real disk: what it keeps, what it refuses, and what failing system calls leave. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fs/keys/store.h"
+
+static const unsigned char key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcde";
+static const unsigned char other_key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcdf";
+static const struct record_owner owner = {"1192853035110000", "cn-hangzhou"};
+static char place[64], path[96];
+
+/* -- system calls that fail on order (linked with --wrap) ------------------------------------ */
+
+static int fail_at = -1, fail_with, calls;
+
+static int fails(void)
+{
+    if (calls++ != fail_at)
+        return 0;
+    errno = fail_with;
+    return 1;
+}
+
+#define WRAP(type, name, parameters, arguments)                                                    \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        return fails() ? -1 : __real_##name arguments;                                             \
+    }
+
+WRAP(int, fsync, (int file), (file))
+WRAP(int, mkdirat, (int directory, const char *name, mode_t mode), (directory, name, mode))
+WRAP(int, renameat, (int from_directory, const char *from, int to_directory, const char *to),
+     (from_directory, from, to_directory, to))
+WRAP(ssize_t, pwrite64, (int file, const void *data, size_t size, off_t offset),
+     (file, data, size, offset))
+WRAP(int, ftruncate64, (int file, off_t size), (file, size))
+
+int __real_posix_fallocate64(int file, off_t offset, off_t size);
+int __wrap_posix_fallocate64(int file, off_t offset, off_t size);
+int __wrap_posix_fallocate64(int file, off_t offset, off_t size)
+{
+    return fails() ? fail_with : __real_posix_fallocate64(file, offset, size);
+}
+
+/* -- helpers --------------------------------------------------------------------------------- */
+
+static int make_place(void **state)
+{
+    strcpy(place, "/tmp/aapfs-store-XXXXXX");
+    assert_non_null(mkdtemp(place));
+    snprintf(path, sizeof(path), "%s/state", place);
+    fail_at = -1;
+    return 0;
+}
+
+static int remove_one(const char *name, const struct stat *attributes, int type, struct FTW *where)
+{
+    return remove(name);
+}
+
+static int remove_place(void **state)
+{
+    return nftw(place, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct store *open_good(void)
+{
+    char reason[256];
+    struct store *store = NULL;
+    int r = store_open(path, &owner, key, &store, reason, sizeof(reason));
+    if (r < 0)
+        fail_msg("%d: %s", r, reason);
+    return store;
+}
+
+static struct record sample(const char *id)
+{
+    static char aap[] = "payments", algorithm[] = "RSA_2048", before[] = "2026-11-24T00:00:00Z",
+                after[] = "2027-11-24T00:00:00Z", data[] = "MIIJqwIBAzCC", password[] = "Abcdefg1~";
+    return (struct record){.aap_name = aap, .client_key_id = (char *)(uintptr_t)id,
+                           .key_algorithm = algorithm, .not_before = before, .not_after = after,
+                           .private_key_data = data, .password = password, .made_ns = 7};
+}
+
+static void save(struct store *store, const char *id)
+{
+    struct store_intent *intent;
+    const struct record record = sample(id);
+    assert_int_equal(store_reserve(store, "payments", record.not_before, record.not_after, &intent), 0);
+    assert_int_equal(store_save(store, intent, &record), 0);
+}
+
+struct seen {
+    int keys, intents, damaged, errors_sum;
+    char last_id[129], last_path[512], not_before[32];
+};
+
+static void note(void *user, const struct record *record, const char *name, int error)
+{
+    struct seen *seen = user;
+    if (!record) {
+        seen->damaged++;
+        seen->errors_sum += error;
+        snprintf(seen->last_path, sizeof(seen->last_path), "%s", name);
+    } else if (record->client_key_id[0]) {
+        seen->keys++;
+        assert_string_equal(record->password, "Abcdefg1~");
+        snprintf(seen->last_id, sizeof(seen->last_id), "%s", record->client_key_id);
+    } else {
+        seen->intents++;
+        snprintf(seen->not_before, sizeof(seen->not_before), "%s", record->not_before);
+    }
+}
+
+static struct seen load(struct store *store)
+{
+    struct seen seen = {0};
+    assert_int_equal(store_load(store, note, &seen), 0);
+    return seen;
+}
+
+/* Names and contents of everything, as one number. */
+static uint64_t digest;
+
+static int digest_one(const char *name, const struct stat *attributes, int type, struct FTW *where)
+{
+    unsigned char bytes[RECORD_SIZE_MOST];
+    uint64_t sum = UINT64_C(14695981039346656037);
+    for (const char *c = name; *c; c++)
+        sum = (sum ^ (unsigned char)*c) * UINT64_C(1099511628211);
+    int file = type == FTW_F ? open(name, O_RDONLY) : -1;
+    ssize_t size = file < 0 ? 0 : read(file, bytes, sizeof(bytes));
+    for (ssize_t i = 0; i < size; i++)
+        sum = (sum ^ bytes[i]) * UINT64_C(1099511628211);
+    if (file >= 0)
+        close(file);
+    digest += sum + (uint64_t)attributes->st_mode;
+    return 0;
+}
+
+static uint64_t digest_of_place(void)
+{
+    digest = 0;
+    assert_int_equal(nftw(path, digest_one, 8, FTW_PHYS), 0);
+    return digest;
+}
+
+static void put(const char *name, const void *bytes, size_t size)
+{
+    char whole[256];
+    snprintf(whole, sizeof(whole), "%s/%s", path, name);
+    int file = open(whole, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(file >= 0 && write(file, bytes, size) == (ssize_t)size);
+    close(file);
+}
+
+/* -- tests ----------------------------------------------------------------------------------- */
+
+static void keeps_keys_over_a_restart(void **state)
+{
+    struct store *store = open_good();
+    save(store, "KAAP.1");
+    save(store, "KAAP.2");
+    store_close(store);
+    store = open_good();
+    struct seen seen = load(store);
+    assert_int_equal(seen.keys, 2);
+    assert_int_equal(seen.intents + seen.damaged, 0);
+    assert_int_equal(store_remove(store, "payments", "KAAP.1"), 0);
+    assert_int_equal(store_remove(store, "payments", "KAAP.1"), -ENOENT);
+    seen = load(store);
+    assert_int_equal(seen.keys, 1);
+    assert_string_equal(seen.last_id, "KAAP.2");
+    store_close(store);
+}
+
+static void an_intent_is_dropped_or_found_again(void **state)
+{
+    struct store_intent *dropped, *left;
+    struct store *store = open_good();
+    uint64_t before = digest_of_place();
+    assert_int_equal(store_reserve(store, "payments", "b", "a", &dropped), 0);
+    assert_int_equal(load(store).intents, 1);
+    assert_int_equal(store_drop(store, dropped), 0);
+    assert_int_equal(load(store).intents, 0);
+    assert_int_equal(store_reserve(store, "payments", "2026-11-24T00:00:01Z", "a", &left), 0);
+    store_leave(left);
+    store_close(store);
+    store = open_good();
+    struct seen seen = load(store);
+    assert_int_equal(seen.intents, 1);
+    assert_string_equal(seen.not_before, "2026-11-24T00:00:01Z");
+    assert_true(digest_of_place() != before);
+    store_close(store);
+}
+
+static void refused(const struct record_owner *whose, const unsigned char *with, int expected)
+{
+    char reason[256];
+    struct store *store = NULL;
+    uint64_t before = digest_of_place();
+    int r = store_open(path, whose, with, &store, reason, sizeof(reason));
+    if (r != expected || !strstr(reason, path))
+        fail_msg("%d instead of %d: %s", r, expected, reason);
+    assert_null(store);
+    assert_true(digest_of_place() == before);
+}
+
+static void another_key_or_account_changes_nothing(void **state)
+{
+    static const struct record_owner account = {"1192853035110001", "cn-hangzhou"},
+                                     region = {"1192853035110000", "cn-beijing"};
+    char check[256];
+    struct store *store = open_good();
+    save(store, "KAAP.1");
+    refused(&owner, key, -EBUSY); /* open already */
+    store_close(store);
+    refused(&owner, other_key, -EKEYREJECTED);
+    refused(&account, key, -EKEYREJECTED);
+    refused(&region, key, -EKEYREJECTED);
+    store = open_good();
+    assert_int_equal(load(store).keys, 1);
+    store_close(store);
+    snprintf(check, sizeof(check), "%s/.check", path);
+    assert_int_equal(unlink(check), 0);
+    refused(&owner, key, -EKEYREJECTED); /* records, and nothing that says whose */
+}
+
+static void others_must_not_look_in(void **state)
+{
+    char link[128], reason[256];
+    struct store *store = open_good();
+    store_close(store);
+    static const mode_t modes[] = {0701, 0710, 0740, 0704, 0777};
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        assert_int_equal(chmod(path, modes[i]), 0);
+        refused(&owner, key, -EACCES);
+    }
+    assert_int_equal(chmod(path, 0700), 0);
+    snprintf(link, sizeof(link), "%s/link", place);
+    assert_int_equal(symlink(path, link), 0);
+    assert_true(store_open(link, &owner, key, &store, reason, sizeof(reason)) < 0);
+    store_close(open_good());
+}
+
+static void what_is_damaged_or_foreign_is_told_and_left(void **state)
+{
+    struct store *store = open_good();
+    save(store, "KAAP.1");
+    save(store, "KAAP.2");
+    put("payments/KAAP.empty", "", 0);
+    put("payments/KAAP.foreign", "hello\n", 6);
+    put("payments/KAAP.2", "aapfs-key-1\n\0\0\0\1{garbage", 24);
+    uint64_t before = digest_of_place();
+    struct seen seen = load(store);
+    assert_int_equal(seen.keys, 1);
+    assert_string_equal(seen.last_id, "KAAP.1");
+    assert_int_equal(seen.damaged, 3);
+    assert_true(digest_of_place() == before);
+    store_close(store);
+}
+
+/* Whatever call fails, and with what: reserving leaves nothing, saving can be tried again. */
+static void every_failing_call_is_borne(void **state)
+{
+    static const int errors[] = {ENOSPC, EIO, EROFS};
+    int tried = 0;
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+        for (int at = 0;; at++) {
+            char id[32];
+            struct store_intent *intent = NULL;
+            struct store *store = open_good();
+            int keys = load(store).keys;
+            snprintf(id, sizeof(id), "KAAP.%zu-%d", i, at);
+            const struct record record = sample(id);
+            calls = 0;
+            fail_at = at;
+            fail_with = errors[i];
+            int r = store_reserve(store, "payments", record.not_before, record.not_after, &intent);
+            if (r == 0) {
+                r = store_save(store, intent, &record);
+                fail_at = -1;
+                if (r < 0) /* the key is not lost: there is room again */
+                    assert_int_equal(store_save(store, intent, &record), 0);
+                keys++;
+            }
+            bool failed = r < 0;
+            if (failed)
+                assert_int_equal(r, -errors[i]);
+            bool reached = calls > at;
+            fail_at = -1;
+            struct seen seen = load(store);
+            assert_int_equal(seen.keys, keys);
+            assert_int_equal(seen.damaged, 0);
+            store_close(store);
+            tried++;
+            if (!reached)
+                break;
+        }
+    assert_true(tried > 3 * 12);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(keeps_keys_over_a_restart, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(an_intent_is_dropped_or_found_again, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(another_key_or_account_changes_nothing, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(others_must_not_look_in, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(what_is_damaged_or_foreign_is_told_and_left, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(every_failing_call_is_borne, make_place, remove_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
