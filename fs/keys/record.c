@@ -175,13 +175,14 @@ int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct reco
     return r;
 }
 
-bool record_told_aap(const unsigned char *bytes, size_t size, char *name, size_t name_size)
+bool record_told(const unsigned char *bytes, size_t size, const char *name, char *text,
+                 size_t text_size)
 {
     size_t told = header_size(bytes, size);
     _cleanup_(json) json_t *header =
         told ? json_loadb((const char *)bytes + HEAD_SIZE, told, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    const char *text = json_string_value(json_object_get(header, "AapName"));
-    return text && (size_t)snprintf(name, name_size, "%s", text) < name_size;
+    const char *value = json_string_value(json_object_get(header, name));
+    return value && (size_t)snprintf(text, text_size, "%s", value) < text_size;
 }
 
 void record_clear(struct record *record)

@@ -47,10 +47,11 @@ int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct reco
                 size_t size, struct record *record);
 
 /*
- * The AapName that a record's header tells, into NAME: not yet checked by anything. False: there is none, or
- * it is longer than SIZE.
+ * What a record's header tells of itself, not yet checked by anything: NAME of "AapName" or "ClientKeyId" into
+ * TEXT. False: it does not, or it is longer than TEXT_SIZE.
  */
-bool record_told_aap(const unsigned char *bytes, size_t size, char *name, size_t name_size);
+bool record_told(const unsigned char *bytes, size_t size, const char *name, char *text,
+                 size_t text_size);
 
 /* Safe on a zeroed struct. */
 void record_clear(struct record *record);

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,14 +66,14 @@ static int take_lock(struct store *store, const char *path, char *reason, size_t
     return -EBUSY;
 }
 
+/* Whether anything was sealed here: AAPs' directories and intents. A check value is made before them. */
 static bool has_records(int directory)
 {
     int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
     const struct dirent *entry;
     while (entries && (entry = readdir(entries)))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            strcmp(entry->d_name, ".lock") != 0)
+        if (entry->d_name[0] != '.' || strncmp(entry->d_name, ".intent-", strlen(".intent-")) == 0)
             return true;
     return false;
 }
@@ -115,10 +116,26 @@ static int check_key(struct store *store, const char *path, char *reason, size_t
     return -EKEYREJECTED;
 }
 
+/* The directory's own name is on the disk when the one above it is synced. */
+static int sync_parent(const char *path)
+{
+    _cleanup_(free) char *copy = strdup(path);
+    if (!copy)
+        return -ENOMEM;
+    _cleanup_(close) int parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return parent < 0 || fsync(parent) < 0 ? -errno : 0;
+}
+
 static int open_directory(const char *path)
 {
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return -errno;
+    if (mkdir(path, 0700) < 0) {
+        if (errno != EEXIST)
+            return -errno;
+    } else {
+        int r = sync_parent(path);
+        if (r < 0)
+            return r;
+    }
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return directory < 0 ? -errno : directory;
 }
@@ -228,7 +245,7 @@ int store_reserve(struct store *store, const char *aap_name, const char *not_bef
         made->room = store_file_reserve(store->directory, name, RECORD_SIZE_MOST);
         r = made->room < 0 ? made->room : 0;
     }
-    if (r == 0)
+    if (r == 0) /* syncs the directory, the room's and the AAP's names with it */
         r = write_intent(store, made, not_before, not_after);
     if (r < 0) {
         if (made->room >= 0)
@@ -267,28 +284,28 @@ int store_save(struct store *store, struct store_intent *intent, const struct re
     int r = intent->moved ? 0 : fill_and_move(store, intent, record);
     if (r == 0)
         r = store_file_sync(store->directory, intent->aap_name);
-    if (r == 0)
-        r = store_file_sync(store->directory, NULL);
     if (r < 0)
         return r;
-    name_of(intent, "intent", name);
     /* the key is safe: an intent that stays is only settled once more at the next start */
-    (void)store_file_remove(store->directory, NULL, name);
+    name_of(intent, "intent", name);
+    (void)unlinkat(store->directory, name, 0);
     free_intent(intent);
     return 0;
 }
 
 int store_drop(struct store *store, struct store_intent *intent)
 {
+    static const char *const kinds[] = {"intent", "room"};
     char name[64];
-    name_of(intent, "intent", name);
-    int r = store_file_remove(store->directory, NULL, name);
-    name_of(intent, "room", name);
-    int room = store_file_remove(store->directory, NULL, name);
+    int r = 0;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        name_of(intent, kinds[i], name);
+        /* not synced: one that comes back is settled at the next start */
+        if (unlinkat(store->directory, name, 0) < 0 && errno != ENOENT)
+            r = -errno;
+    }
     free_intent(intent);
-    if (r < 0 && r != -ENOENT)
-        return r;
-    return room == -ENOENT ? 0 : room;
+    return r;
 }
 
 void store_leave(struct store_intent *intent)
@@ -306,7 +323,7 @@ int store_remove(struct store *store, const char *aap_name, const char *client_k
 
 /* -- loading ------------------------------------------------------------------------------- */
 
-/* One place in the store: AAP_NAME "" for what the header has to tell: an intent. */
+/* One place in the store. AAP_NAME NULL: an intent, whose header has to tell it. */
 static void load_one(struct store *store, const char *path, const char *aap_name,
                      const char *client_key_id, store_found *found, void *user)
 {
@@ -319,7 +336,7 @@ static void load_one(struct store *store, const char *path, const char *aap_name
         return;
     }
     if (!aap_name)
-        aap_name = record_told_aap(file.data, file.size, told, sizeof(told)) ? told : "";
+        aap_name = record_told(file.data, file.size, "AapName", told, sizeof(told)) ? told : "";
     r = record_open(store->key, &store->owner, aap_name, client_key_id, file.data, file.size, &record);
     found(user, r < 0 ? NULL : &record, path, r);
     record_clear(&record);
@@ -343,7 +360,43 @@ static int load_aap(struct store *store, const char *aap_name, store_found *foun
     return -errno;
 }
 
-int store_load(struct store *store, store_found *found, void *user)
+static bool is_file_name(const char *name)
+{
+    return name[0] != '.' && name[0] != '\0' && !strchr(name, '/');
+}
+
+/*
+ * A room that was filled when the power went holds a key that nobody else has: it is put in its place. Any
+ * other room is empty, or half filled: what it was for is in its intent.
+ */
+static int recover_room(struct store *store, const char *room)
+{
+    struct store_file file;
+    struct record record = {0};
+    char aap[256], id[256], path[PATH_SIZE];
+    int r = store_file_read(store->directory, room, RECORD_SIZE_MOST, &file);
+    if (r < 0)
+        return r;
+    bool whole = record_told(file.data, file.size, "AapName", aap, sizeof(aap)) &&
+                 record_told(file.data, file.size, "ClientKeyId", id, sizeof(id)) &&
+                 is_file_name(aap) && is_file_name(id) &&
+                 record_open(store->key, &store->owner, aap, id, file.data, file.size, &record) == 0;
+    record_clear(&record);
+    store_file_clear(&file);
+    if (!whole)
+        return 0;
+    if (snprintf(path, sizeof(path), "%s/%s", aap, id) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    r = store_file_make_directory(store->directory, aap);
+    if (r == 0 && renameat(store->directory, room, store->directory, path) < 0)
+        r = -errno;
+    if (r == 0)
+        r = store_file_sync(store->directory, aap);
+    return r == 0 ? store_file_sync(store->directory, NULL) : r;
+}
+
+/* Goes through the top directory; ROOMS: puts those in their places, else tells the rest. */
+static int walk(struct store *store, bool rooms, store_found *found, void *user)
 {
     int again = openat(store->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
@@ -352,13 +405,23 @@ int store_load(struct store *store, store_found *found, void *user)
         return -errno;
     while (errno = 0, (entry = readdir(entries))) {
         const char *name = entry->d_name;
-        if (strncmp(name, ".intent-", strlen(".intent-")) == 0) {
+        size_t size = strlen(name);
+        bool temporary = size > 4 && strcmp(name + size - 4, ".new") == 0 && name[0] == '.';
+        int r = 0;
+        if (rooms && strncmp(name, ".room-", strlen(".room-")) == 0)
+            r = recover_room(store, name);
+        else if (!rooms && strncmp(name, ".intent-", strlen(".intent-")) == 0 && !temporary)
             load_one(store, name, NULL, "", found, user);
-        } else if (name[0] != '.') {
-            int r = load_aap(store, name, found, user);
-            if (r < 0)
-                found(user, NULL, name, r);
-        }
+        else if (!rooms && name[0] != '.')
+            r = load_aap(store, name, found, user);
+        if (r < 0)
+            found(user, NULL, name, r);
     }
     return -errno;
+}
+
+int store_load(struct store *store, store_found *found, void *user)
+{
+    int r = walk(store, true, found, user);
+    return r < 0 ? r : walk(store, false, found, user);
 }

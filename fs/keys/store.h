@@ -7,7 +7,7 @@
  * A creation begins with an intent: what was asked for, and room for its record, both synced before a request
  * is sent. Saving fills the room and renames it into place. The engine's thread.
  *
- * Every change is synced, file and directory, before its function returns 0.
+ * What a function promises is synced, file and directory, before it returns 0.
  */
 #ifndef AAPFS_FS_KEYS_STORE_H
 #define AAPFS_FS_KEYS_STORE_H

@@ -88,9 +88,7 @@ int store_file_write(int directory, const char *name, const void *data, size_t s
 
 int store_file_make_directory(int directory, const char *name)
 {
-    if (mkdirat(directory, name, 0700) < 0)
-        return errno == EEXIST ? 0 : -errno;
-    return store_file_sync(directory, NULL);
+    return mkdirat(directory, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 int store_file_reserve(int directory, const char *name, size_t size)
@@ -103,8 +101,6 @@ int store_file_reserve(int directory, const char *name, size_t size)
     int r = -posix_fallocate(file, 0, (off_t)size);
     if (r == 0 && fsync(file) < 0)
         r = -errno;
-    if (r == 0)
-        r = store_file_sync(directory, NULL);
     if (r < 0) {
         unlinkat(directory, name, 0);
         return r;

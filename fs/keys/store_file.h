@@ -19,10 +19,10 @@ void store_file_clear(struct store_file *file);
 /* A new file NAME in DIRECTORY with these bytes, or in place of one. */
 int store_file_write(int directory, const char *name, const void *data, size_t size);
 
-/* The directory NAME (0700), there or made. */
+/* The directory NAME (0700), there or made; whoever calls syncs DIRECTORY. */
 int store_file_make_directory(int directory, const char *name);
 
-/* A new file NAME with SIZE bytes of room on the disk: its descriptor. */
+/* A new file NAME with SIZE bytes of room on the disk: its descriptor. Whoever calls syncs DIRECTORY. */
 int store_file_reserve(int directory, const char *name, size_t size);
 
 /* FILE's content becomes these bytes, in the room that it has, synced. */
