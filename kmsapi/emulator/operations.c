@@ -164,14 +164,21 @@ static void list_client_keys(const struct operations *operations, const struct r
     account_unlock(operations->account, false);
 }
 
+/* The request's ClientKeyId; NULL: REPLY holds the error. */
+static const char *read_id(const struct request *request, struct reply *reply)
+{
+    const char *id = request_parameter(request, "ClientKeyId");
+    if (!id)
+        reply_missing(reply, "ClientKeyId");
+    return id;
+}
+
 static void get_client_key(const struct operations *operations, const struct request *request,
                            enum fault_kind fault, struct reply *reply)
 {
-    const char *id = request_parameter(request, "ClientKeyId");
-    if (!id) {
-        reply_missing(reply, "ClientKeyId");
+    const char *id = read_id(request, reply);
+    if (!id)
         return;
-    }
     account_lock(operations->account);
     json_t *key = json_object_get(account_client_keys(operations->account), id);
     if (key)
@@ -184,11 +191,9 @@ static void get_client_key(const struct operations *operations, const struct req
 static void delete_client_key(const struct operations *operations, const struct request *request,
                               enum fault_kind fault, struct reply *reply)
 {
-    const char *id = request_parameter(request, "ClientKeyId");
-    if (!id) {
-        reply_missing(reply, "ClientKeyId");
+    const char *id = read_id(request, reply);
+    if (!id)
         return;
-    }
     account_lock(operations->account);
     bool deleted = json_object_del(account_client_keys(operations->account), id) == 0;
     account_unlock(operations->account, deleted);

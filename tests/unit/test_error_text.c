@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "kmsapi/error_text.h"
-#include "kmsapi/kms_error.h"
 
 static const char password[] = "A~!@#$%^&*?_-9z";
 
@@ -81,46 +80,6 @@ static void keeps_one_line_of_whole_characters(void **state)
     assert_string_equal(clean, "ab");
 }
 
-static void every_code_has_its_errno(void **state)
-{
-    static const struct {
-        const char *code;
-        long status;
-        int number;
-        enum kms_retry retry;
-    } cases[] = {
-        {"Rejected.Throttling", 429, EAGAIN, KMS_RETRY_THROTTLED},
-        {"Throttling.User", 400, EAGAIN, KMS_RETRY_THROTTLED},
-        {"ServiceUnavailableTemporary", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
-        {"InternalFailure", 500, EIO, KMS_RETRY_READ_ONLY},
-        {"SignatureNonceUsed", 400, EIO, KMS_RETRY_READ_ONLY},
-        {"InvalidAccessKeyId.NotFound", 404, EACCES, KMS_RETRY_NEVER},
-        {"InvalidAccessKeyId.Inactive", 400, EACCES, KMS_RETRY_NEVER},
-        {"SignatureDoesNotMatch", 400, EACCES, KMS_RETRY_NEVER},
-        {"IncompleteSignature", 400, EACCES, KMS_RETRY_NEVER},
-        {"Forbidden.NoPermission", 403, EACCES, KMS_RETRY_NEVER},
-        {"Forbidden.InDebtOverdue", 403, EACCES, KMS_RETRY_NEVER},
-        {"Forbidden.ResourceNotFound", 404, ENOENT, KMS_RETRY_NEVER},
-        {"Forbidden.KeyNotFound", 404, ENOENT, KMS_RETRY_NEVER},
-        {"Rejected.ResourceExist", 409, EEXIST, KMS_RETRY_NEVER},
-        {"Rejected.LimitExceeded", 400, EDQUOT, KMS_RETRY_NEVER},
-        {"Rejected.StateModifiedFailed", 409, EBUSY, KMS_RETRY_NEVER},
-        {"InvalidParameter", 400, EINVAL, KMS_RETRY_NEVER},
-        {"InvalidPassword", 400, EINVAL, KMS_RETRY_NEVER},
-        {"MissingPassword", 400, EINVAL, KMS_RETRY_NEVER},
-        {"InvalidTimeStamp.Expired", 400, EIO, KMS_RETRY_NEVER},
-        {"InvalidApi.NotFound", 404, EIO, KMS_RETRY_NEVER},
-        {"SomethingNew", 400, EIO, KMS_RETRY_NEVER},
-        {"SomethingNew", 429, EAGAIN, KMS_RETRY_THROTTLED},
-        {"", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
-        {"", 502, EIO, KMS_RETRY_READ_ONLY},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(kms_error_errno(cases[i].code, cases[i].status), cases[i].number);
-        assert_int_equal(kms_error_retry(cases[i].code, cases[i].status), cases[i].retry);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,7 +87,6 @@ int main(void)
         cmocka_unit_test(finds_a_password_of_percent_signs),
         cmocka_unit_test(cuts_where_the_request_is_echoed),
         cmocka_unit_test(keeps_one_line_of_whole_characters),
-        cmocka_unit_test(every_code_has_its_errno),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
