@@ -1,0 +1,134 @@
+/* The state key: where it is looked for, made once, and refused when others could have it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fs/keys/state_key.h"
+
+static char place[64], path[128], reason[256];
+
+static int make_place(void **state)
+{
+    snprintf(place, sizeof(place), "/tmp/aapfs-state-key-%s", "XXXXXX");
+    assert_non_null(mkdtemp(place));
+    snprintf(path, sizeof(path), "%s/aapfs/state.key", place);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    unsetenv("XDG_CONFIG_HOME");
+    return 0;
+}
+
+static int remove_one(const char *name, const struct stat *attributes, int type, struct FTW *where)
+{
+    return remove(name);
+}
+
+static int remove_place(void **state)
+{
+    return nftw(place, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void put(const char *text, mode_t mode)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text));
+    assert_int_equal(fchmod(file, mode), 0);
+    close(file);
+}
+
+static void is_made_once_and_read_again(void **state)
+{
+    unsigned char first[SEAL_KEY_SIZE], again[SEAL_KEY_SIZE];
+    struct stat attributes;
+    assert_int_equal(state_key_read(path, false, first, reason, sizeof(reason)), -ENOENT);
+    assert_non_null(strstr(reason, path));
+    assert_int_equal(state_key_read(path, true, first, reason, sizeof(reason)), 0);
+    assert_int_equal(state_key_read(path, true, again, reason, sizeof(reason)), 0);
+    assert_memory_equal(first, again, SEAL_KEY_SIZE);
+    assert_int_equal(stat(path, &attributes), 0);
+    assert_int_equal(attributes.st_mode & 07777, 0600);
+    assert_int_equal(attributes.st_size, 65);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(state_key_read(path, true, again, reason, sizeof(reason)), 0);
+    assert_memory_not_equal(first, again, SEAL_KEY_SIZE);
+}
+
+#define DIGITS_63 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+
+static void what_is_no_key_is_refused_and_left(void **state)
+{
+    static const char *const texts[] = {"", "\n", DIGITS_63 "f", DIGITS_63 "\n", DIGITS_63 "ff\n", DIGITS_63 "F\n",
+                                        DIGITS_63 "g\n", DIGITS_63 "f\n\n", DIGITS_63 "f "};
+    unsigned char key[SEAL_KEY_SIZE];
+    assert_int_equal(state_key_read(path, true, key, reason, sizeof(reason)), 0);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct stat attributes;
+        put(texts[i], 0600);
+        assert_int_equal(state_key_read(path, true, key, reason, sizeof(reason)), -EINVAL);
+        assert_non_null(strstr(reason, "64 hexadecimal digits"));
+        assert_int_equal(stat(path, &attributes), 0);
+        assert_int_equal(attributes.st_size, strlen(texts[i]));
+    }
+    put(DIGITS_63 "f\n", 0600);
+    assert_int_equal(state_key_read(path, true, key, reason, sizeof(reason)), 0);
+    assert_int_equal(key[0], 0x01);
+    assert_int_equal(key[31], 0xef);
+}
+
+static void others_must_not_have_it(void **state)
+{
+    static const mode_t modes[] = {0640, 0604, 0620, 0610, 0666};
+    unsigned char key[SEAL_KEY_SIZE];
+    assert_int_equal(state_key_read(path, true, key, reason, sizeof(reason)), 0);
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        assert_int_equal(chmod(path, modes[i]), 0);
+        assert_int_equal(state_key_read(path, true, key, reason, sizeof(reason)), -EACCES);
+        assert_non_null(strstr(reason, "chmod 0600"));
+    }
+    assert_int_equal(chmod(path, 0400), 0);
+    assert_int_equal(state_key_read(path, true, key, reason, sizeof(reason)), 0);
+}
+
+static void is_looked_for_in_its_places(void **state)
+{
+    char found[256], expected[160];
+    bool may_make = false;
+    assert_int_equal(state_key_place("/some/key", found, sizeof(found), &may_make), 0);
+    assert_string_equal(found, "/some/key");
+    assert_false(may_make);
+    assert_int_equal(state_key_place(NULL, found, sizeof(found), &may_make), 0);
+    assert_true(may_make);
+    if (geteuid() == 0)
+        assert_string_equal(found, "/etc/aapfs/state.key");
+    /* a directory without the file does not count, one with it counts first */
+    setenv("CREDENTIALS_DIRECTORY", place, 1);
+    assert_int_equal(state_key_place("/some/key", found, sizeof(found), &may_make), 0);
+    assert_string_equal(found, "/some/key");
+    snprintf(expected, sizeof(expected), "%s/aapfs.state-key", place);
+    close(open(expected, O_WRONLY | O_CREAT, 0400));
+    assert_int_equal(state_key_place("/some/key", found, sizeof(found), &may_make), 0);
+    assert_string_equal(found, expected);
+    assert_false(may_make);
+    assert_int_equal(state_key_place("/some/key", found, 8, &may_make), -ENAMETOOLONG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(is_made_once_and_read_again, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(what_is_no_key_is_refused_and_left, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(others_must_not_have_it, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(is_looked_for_in_its_places, make_place, remove_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
