@@ -12,6 +12,14 @@ void log_to_syslog_too(void)
     syslog_is_open = true;
 }
 
+void log_after_fork(void)
+{
+    if (!syslog_is_open)
+        return;
+    closelog();
+    log_to_syslog_too();
+}
+
 static void __attribute__((format(printf, 2, 0)))
 write_line(int priority, const char *format, va_list arguments)
 {

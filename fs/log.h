@@ -13,6 +13,9 @@
  */
 void log_to_syslog_too(void);
 
+/* In a child, before it closes descriptors: syslog's is not its own. */
+void log_after_fork(void);
+
 /* "aapfs: what: why" */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));

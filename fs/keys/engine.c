@@ -253,7 +253,8 @@ static void begin(struct operation *operation)
         end(operation, -ENOMEM);
         return;
     }
-    if (!may_begin(operation, notes))
+    operation->waits_for_catch_up = !catch_up_is_done(engine, operation->aap);
+    if (operation->waits_for_catch_up || !may_begin(operation, notes))
         return;
     notes->running = operation;
     registry_lock(engine->parts.registry);
@@ -275,8 +276,26 @@ static void begin(struct operation *operation)
     }
 }
 
+void engine_caught_up(struct engine *engine, uint32_t aap)
+{
+    for (struct operation *operation = engine->operations; operation; operation = operation->next) {
+        if (operation->aap != aap || !operation->waits_for_catch_up)
+            continue;
+        operation->waits_for_catch_up = false;
+        if (operation->answered) /* its time was up before it began */
+            end(operation, -ETIMEDOUT);
+        else
+            begin(operation);
+    }
+}
+
 static void take_write(struct engine *engine, const struct engine_write *write)
 {
+    if (write->inherited) {
+        inherit_write(engine, write);
+        return;
+    }
+    engine->parts.begin(engine->parts.answer_user, write->number);
     if (join(engine, write))
         return;
     struct operation *operation = new_operation(engine, write);
@@ -341,6 +360,7 @@ static void *run(void *argument)
     const struct engine_parts *parts = &engine->parts;
     bool stop = false;
 
+    catch_up(engine);
     sync_begin(engine, NULL);
     for (;;) {
         take_writes(engine, &stop);

@@ -31,6 +31,10 @@ struct engine_parts {
     int publish_socket;                   /* readable: call publish_receive */
     bool (*publish_receive)(void *user);  /* false: the publisher is gone */
 
+    /* A write is begun: from here on nobody may begin it again. */
+    void (*begin)(void *user, uint64_t number);
+    /* The creation that a write asked for has an intent on disk (never 0), and nothing is sent yet. */
+    void (*note_intent)(void *user, uint64_t number, uint64_t intent);
     /* The result of a write: 0 or negative errno. False when its caller was interrupted before. */
     bool (*answer)(void *user, uint64_t number, int result);
     void *answer_user;
@@ -51,6 +55,8 @@ struct engine_write {
     size_t size;
     pid_t pid;
     uid_t uid;
+    bool inherited;  /* an earlier worker had begun it: it is answered, and never carried out again */
+    uint64_t intent; /* of an inherited one; 0: nothing was sent */
 };
 
 /* NULL when memory is short or the thread cannot be started. */

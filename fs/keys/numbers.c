@@ -6,11 +6,9 @@ struct numbers {
     uint32_t aap_count;
     uint32_t key_count;
     uint32_t generation_count;
-    uint32_t report_count;
     struct numbered_aap aaps[NUMBERS_MOST_AAPS];
     struct numbered_key keys[NUMBERS_MOST_KEYS];
     struct numbered_generation generations[NUMBERS_MOST_GENERATIONS];
-    int64_t newest_ns[NUMBERS_MOST_AAPS]; /* made_ns of each AAP's newest generation */
 };
 
 size_t numbers_size(void)
@@ -18,9 +16,53 @@ size_t numbers_size(void)
     return sizeof(struct numbers);
 }
 
+static bool is_text(const char *text, size_t size)
+{
+    return text[0] && memchr(text, '\0', size);
+}
+
+static bool aap_makes_sense(const struct numbers *numbers, const struct numbered_aap *aap)
+{
+    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
+        if (aap->published[i] > numbers->generation_count)
+            return false;
+    return is_text(aap->name, sizeof(aap->name)) && aap->newest <= numbers->generation_count &&
+           aap->settled_generation <= numbers->generation_count;
+}
+
+static bool makes_sense(const struct numbers *numbers)
+{
+    if (numbers->aap_count > NUMBERS_MOST_AAPS || numbers->key_count > NUMBERS_MOST_KEYS ||
+        numbers->generation_count > NUMBERS_MOST_GENERATIONS)
+        return false;
+    for (uint32_t i = 0; i < numbers->aap_count; i++)
+        if (!aap_makes_sense(numbers, &numbers->aaps[i]))
+            return false;
+    for (uint32_t i = 0; i < numbers->key_count; i++) {
+        const struct numbered_key *key = &numbers->keys[i];
+        if (!is_text(key->client_key_id, sizeof(key->client_key_id)) || key->aap == 0 ||
+            key->aap > numbers->aap_count)
+            return false;
+    }
+    for (uint32_t i = 0; i < numbers->generation_count; i++) {
+        const struct numbered_generation *generation = &numbers->generations[i];
+        if (generation->key == 0 || generation->key > numbers->key_count ||
+            generation->aap != numbers->keys[generation->key - 1].aap)
+            return false;
+    }
+    return true;
+}
+
 struct numbers *numbers_open(void *memory)
 {
-    return memory;
+    return makes_sense(memory) ? memory : NULL;
+}
+
+/* What was written before becomes part of the table: in this order also for a worker that comes later. */
+static uint32_t one_more(uint32_t *count)
+{
+    __atomic_store_n(count, *count + 1, __ATOMIC_RELEASE);
+    return *count;
 }
 
 uint32_t numbers_add_aap(struct numbers *numbers, const char *name)
@@ -31,7 +73,7 @@ uint32_t numbers_add_aap(struct numbers *numbers, const char *name)
     if (numbers->aap_count == NUMBERS_MOST_AAPS || strlen(name) >= AAP_NAME_SIZE)
         return 0;
     memcpy(numbers->aaps[numbers->aap_count].name, name, strlen(name) + 1);
-    return ++numbers->aap_count;
+    return one_more(&numbers->aap_count);
 }
 
 uint32_t numbers_add_key(struct numbers *numbers, uint32_t aap, const char *client_key_id)
@@ -46,7 +88,7 @@ uint32_t numbers_add_key(struct numbers *numbers, uint32_t aap, const char *clie
     struct numbered_key *key = &numbers->keys[numbers->key_count];
     memcpy(key->client_key_id, client_key_id, strlen(client_key_id) + 1);
     key->aap = aap;
-    return ++numbers->key_count;
+    return one_more(&numbers->key_count);
 }
 
 uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t made_ns)
@@ -54,13 +96,15 @@ uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t m
     const struct numbered_key *of = numbers_key(numbers, key);
     if (!of || numbers->generation_count == NUMBERS_MOST_GENERATIONS)
         return 0;
-    int64_t *newest = &numbers->newest_ns[of->aap - 1];
-    if (made_ns <= *newest)
-        made_ns = *newest + 1;
-    *newest = made_ns;
+    struct numbered_aap *aap = &numbers->aaps[of->aap - 1];
+    const struct numbered_generation *newest = numbers_generation(numbers, aap->newest);
+    if (newest && made_ns <= newest->made_ns)
+        made_ns = newest->made_ns + 1;
     numbers->generations[numbers->generation_count] =
         (struct numbered_generation){.aap = of->aap, .key = key, .made_ns = made_ns};
-    return ++numbers->generation_count;
+    uint32_t number = one_more(&numbers->generation_count);
+    aap->newest = number;
+    return number;
 }
 
 struct numbered_aap *numbers_aap(struct numbers *numbers, uint32_t number)
@@ -84,7 +128,7 @@ uint32_t numbers_aap_count(const struct numbers *numbers)
     return numbers->aap_count;
 }
 
-uint32_t numbers_next_report(struct numbers *numbers)
+uint32_t numbers_key_count(const struct numbers *numbers)
 {
-    return ++numbers->report_count;
+    return numbers->key_count;
 }

@@ -2,7 +2,8 @@
  * The numbers by which AAPs, client keys and generations are known, and which generation each
  * published name shows. They live in one flat piece of memory that is given from above (the mount
  * memory), so that they mean the same to every worker of a mount: numbers are handed out once,
- * never shift and are never used again.
+ * never shift and are never used again. A worker may be killed at any moment: an entry is written before
+ * the count that makes it one.
  *
  * A generation is one publication of a client key as its AAP's current one; it is what a published
  * name leads to. Numbers begin at 1; 0 is "none".
@@ -39,9 +40,15 @@ enum {
     CLIENT_KEY_ID_SIZE = 129,
 };
 
+/*
+ * What is shown moves in the middle of a publication; `settled` follows when that has ended. A worker that
+ * finds the two apart knows that somebody may not have been told.
+ */
 struct numbered_aap {
     char name[AAP_NAME_SIZE];
-    bool shown;               /* its directory has been published */
+    bool shown, settled;      /* its directory has been published */
+    uint32_t newest;          /* generation */
+    uint32_t settled_generation; /* every name shows it, and every watcher was told */
     int64_t changed_ns;       /* mtime of its directory */
     uint32_t published[PUBLISHED_COUNT]; /* the generation that each name shows */
 };
@@ -49,7 +56,7 @@ struct numbered_aap {
 struct numbered_key {
     char client_key_id[CLIENT_KEY_ID_SIZE];
     uint32_t aap;
-    bool shown; /* keys/<id> has been published */
+    bool shown, settled; /* keys/<id> has been published */
 };
 
 struct numbered_generation {
@@ -63,7 +70,7 @@ struct numbers;
 /* How much memory numbers_open needs. Most of it is never touched: give it sparse. */
 size_t numbers_size(void);
 
-/* MEMORY, zeroed or as an earlier worker left it: the numbers in it. */
+/* MEMORY, zeroed or as an earlier worker left it: the numbers in it; NULL when they make no sense. */
 struct numbers *numbers_open(void *memory);
 
 /* The number of the AAP NAME, given now if it has none; 0 when there is no room. */
@@ -84,8 +91,6 @@ struct numbered_key *numbers_key(struct numbers *numbers, uint32_t number);
 struct numbered_generation *numbers_generation(struct numbers *numbers, uint32_t number);
 
 uint32_t numbers_aap_count(const struct numbers *numbers);
-
-/* A number that no report has had yet. */
-uint32_t numbers_next_report(struct numbers *numbers);
+uint32_t numbers_key_count(const struct numbers *numbers);
 
 #endif

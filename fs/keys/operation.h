@@ -18,6 +18,9 @@
 /* What the engine remembers of an AAP between commands. */
 struct engine_aap {
     struct operation *running;
+    /* catch_up.c: publications that an earlier worker left half done */
+    unsigned int catching_up;
+    uint32_t generation_behind; /* to be published when its directory and keys are */
     int64_t created_ms;    /* CLOCK_MONOTONIC of the last creation's end; 0: none */
     pid_t creator;
     int network_error;     /* errno of a command that ended in a network error, and when */
@@ -37,6 +40,7 @@ struct operation {
     size_t waiting_count;
     int64_t deadline_ms; /* when those who wait are answered, whatever is still going on */
     bool answered;
+    bool waits_for_catch_up; /* it is not begun yet */
     bool interrupted; /* somebody was not there any more when the result came */
 
     /* a creation's key on its way */
@@ -63,9 +67,27 @@ struct engine {
     unsigned int sync_failures;
     uint32_t next_to_show; /* AAP number */
 
+    /* catch_up.c */
+    struct inherited *inherited; /* writes that wait until their AAP has caught up */
+
     /* engine.c */
     struct engine_queue *queue;
 };
+
+/*
+ * At the engine's start: publishes what an earlier worker left half published. Watchers may hear of a name twice,
+ * readers never see one go back.
+ */
+void catch_up(struct engine *engine);
+
+/* Whether everything of AAP that was left half published is published by now. */
+bool catch_up_is_done(const struct engine *engine, uint32_t aap);
+
+/* A write that an earlier worker had begun when it died. */
+void inherit_write(struct engine *engine, const struct engine_write *write);
+
+/* AAP has caught up: what waited for that is begun. */
+void engine_caught_up(struct engine *engine, uint32_t aap);
 
 /* KMS's time now, seconds since 1970. */
 int64_t engine_now(const struct engine *engine);

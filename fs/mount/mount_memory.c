@@ -1,11 +1,48 @@
 #include "fs/mount/mount_memory.h"
 
 #include <errno.h>
-#include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/keys/clock.h"
 #include "fs/keys/numbers.h"
+#include "fs/mount/receive_slots.h"
+#include "fs/tree/report_history.h"
+
+/* Changes whenever anything in the memory does: a worker of another version must not guess. */
+static const char magic[16] = "aapfs mount 1";
+
+enum { PAGE = 4096 };
+
+/* Where each part begins, and the end. */
+struct layout {
+    size_t numbers, reports, slots, end;
+};
+
+static size_t whole_pages(size_t size)
+{
+    return (size + PAGE - 1) / PAGE * PAGE;
+}
+
+static struct layout layout(void)
+{
+    struct layout layout = {.numbers = whole_pages(sizeof(struct mount_head))};
+    layout.reports = layout.numbers + whole_pages(numbers_size());
+    layout.slots = layout.reports + whole_pages(report_history_size());
+    layout.end = layout.slots + whole_pages(receive_slots_size());
+    return layout;
+}
+
+static int map(struct mount_memory *memory, size_t size)
+{
+    void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory->descriptor, 0);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    memory->head = mapped;
+    return 0;
+}
 
 int mount_memory_make(struct mount_memory *memory)
 {
@@ -13,26 +50,57 @@ int mount_memory_make(struct mount_memory *memory)
     if (memory->descriptor < 0)
         return -errno;
     /* sparse: only what is used costs memory */
-    if (ftruncate(memory->descriptor, (off_t)numbers_size()) < 0) {
-        int error = errno;
+    int r = ftruncate(memory->descriptor, (off_t)layout().end) < 0 ? -errno : 0;
+    if (r == 0)
+        r = map(memory, whole_pages(sizeof(struct mount_head)));
+    if (r < 0) {
         mount_memory_drop(memory);
-        return -error;
+        return r;
     }
-    void *mapped = mmap(NULL, numbers_size(), PROT_READ | PROT_WRITE, MAP_SHARED,
-                        memory->descriptor, 0);
-    if (mapped == MAP_FAILED) {
-        int error = errno;
-        mount_memory_drop(memory);
-        return -error;
+    memcpy(memory->head->magic, magic, sizeof(magic));
+    memory->head->mounted_ns = clock_local_ns();
+    return 0;
+}
+
+/* A memory of another size is another version's as well: to map it would mean to read past its end. */
+static int attach(struct mount_memory *memory, int descriptor, size_t size)
+{
+    struct stat attributes;
+    *memory = (struct mount_memory){.descriptor = descriptor};
+    int r = fstat(descriptor, &attributes) < 0                  ? -errno
+            : attributes.st_size != (off_t)layout().end         ? -EPROTO
+                                                                : map(memory, size);
+    if (r == 0 && (memcmp(memory->head->magic, magic, sizeof(magic)) != 0 ||
+                   memory->head->init_size > MOUNT_MEMORY_INIT_SIZE)) {
+        munmap(memory->head, size);
+        memory->head = NULL;
+        r = -EPROTO;
     }
-    memory->numbers = mapped;
+    return r;
+}
+
+int mount_memory_map_head(struct mount_memory *memory, int descriptor)
+{
+    return attach(memory, descriptor, whole_pages(sizeof(struct mount_head)));
+}
+
+int mount_memory_map(struct mount_memory *memory, int descriptor)
+{
+    const struct layout parts = layout();
+    int r = attach(memory, descriptor, parts.end);
+    if (r < 0)
+        return r;
+    char *begin = (char *)memory->head;
+    memory->numbers = begin + parts.numbers;
+    memory->reports = begin + parts.reports;
+    memory->slots = begin + parts.slots;
     return 0;
 }
 
 void mount_memory_drop(struct mount_memory *memory)
 {
-    if (memory->numbers)
-        munmap(memory->numbers, numbers_size());
+    if (memory->head)
+        munmap(memory->head, memory->slots ? layout().end : whole_pages(sizeof(struct mount_head)));
     if (memory->descriptor >= 0)
         close(memory->descriptor);
     *memory = (struct mount_memory){.descriptor = -1};

@@ -1,20 +1,58 @@
 /*
- * What must outlive a worker: a memfd that the supervisor holds for the life of the mount. Today it
- * holds the numbers (fs/keys/numbers.h).
+ * What must outlive a worker, in a memfd that the supervisor holds for the life of the mount: the kernel's first
+ * INIT message, the numbers (fs/keys/numbers.h), the contents of changing files (fs/tree/report_history.h) and
+ * the receive slots (receive_slots.h).
  *
- * Made by the supervisor before it forks; every process maps the same memory.
+ * The supervisor maps the head only: passwords go through the slots, and it holds no secrets. A worker maps all
+ * of it, and checks what it finds there like any input.
  */
 #ifndef AAPFS_FS_MOUNT_MOUNT_MEMORY_H
 #define AAPFS_FS_MOUNT_MOUNT_MEMORY_H
 
-struct mount_memory {
-    int descriptor;
-    void *numbers;
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MOUNT_MEMORY_INIT_SIZE = 512, MOUNT_MEMORY_OPCODES = 64 };
+
+/* What a worker's answer to INIT settles for the life of the mount. */
+struct mount_agreement {
+    uint32_t protocol_minor, wanted, max_write, max_readahead, max_background, congestion_threshold,
+        time_granularity;
 };
 
-/* 0 or negative errno. */
+struct mount_head {
+    char magic[16];
+    int64_t mounted_ns;     /* mtime of what never changes; since 1970 */
+    uint32_t init_size;
+    unsigned char init[MOUNT_MEMORY_INIT_SIZE];
+    struct mount_agreement agreement; /* protocol_minor 0: none yet */
+    uint32_t served;        /* a worker has begun to answer: the kernel may know names */
+    uint64_t answered;      /* requests that the workers took from the kernel and were done with */
+    uint64_t publications;  /* the number of the last one */
+    uint64_t requests[MOUNT_MEMORY_OPCODES]; /* received, by opcode */
+};
+
+struct mount_memory {
+    int descriptor;
+    struct mount_head *head;
+    /* of a worker; NULL in the supervisor */
+    void *numbers, *reports, *slots;
+};
+
+/* New, with the head mapped. 0 or negative errno. */
 int mount_memory_make(struct mount_memory *memory);
 
+/*
+ * Maps all of what DESCRIPTOR holds. 0; negative errno; -EPROTO when another version of aapfs laid it out, or it
+ * makes no sense.
+ */
+int mount_memory_map(struct mount_memory *memory, int descriptor);
+
+/* The head only, in a supervisor that was replaced. As mount_memory_map. */
+int mount_memory_map_head(struct mount_memory *memory, int descriptor);
+
+/* Unmaps and closes. Safe on what was never made ({.descriptor = -1}). */
 void mount_memory_drop(struct mount_memory *memory);
 
 #endif

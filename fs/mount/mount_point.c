@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,4 +133,13 @@ int mount_point_unmount(const struct mount_point *mount_point)
     if (mount_table_at(mount_point->path).device != mount_point->device)
         return 0;
     return detach(mount_point->path);
+}
+
+void mount_point_abort(const struct mount_point *mount_point)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor(mount_point->device));
+    _cleanup_(close) int file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0 || write(file, "1", 1) < 0)
+        log_error("%s: %s; a process may be left waiting for the mount", path, strerror(errno));
 }

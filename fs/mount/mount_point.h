@@ -38,4 +38,10 @@ int mount_point_mount(struct mount_point *mount_point, const char *path, const c
  */
 int mount_point_unmount(const struct mount_point *mount_point);
 
+/*
+ * Ends the connection under whoever still waits for an answer, where the kernel's control filesystem is mounted
+ * (/sys/fs/fuse/connections).
+ */
+void mount_point_abort(const struct mount_point *mount_point);
+
 #endif

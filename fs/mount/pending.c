@@ -9,6 +9,7 @@ struct waiting {
     uint64_t number;
     fuse_req_t request;
     size_t size;
+    int slot;
     struct waiting *next;
 };
 
@@ -16,6 +17,7 @@ struct pending {
     pthread_mutex_t lock;
     uint64_t last_number;
     struct waiting *first;
+    struct receive_slots *slots;
 };
 
 /*
@@ -24,22 +26,25 @@ struct pending {
  */
 static struct pending *the_pending;
 
-struct pending *pending_new(void)
+struct pending *pending_new(struct receive_slots *slots)
 {
     struct pending *pending = calloc(1, sizeof(*pending));
-    if (pending)
+    if (pending) {
         pthread_mutex_init(&pending->lock, NULL);
+        pending->slots = slots;
+    }
     the_pending = pending;
     return pending;
 }
 
-uint64_t pending_add(struct pending *pending, fuse_req_t request, size_t size)
+uint64_t pending_add(struct pending *pending, fuse_req_t request, size_t size, int slot)
 {
     struct waiting *waiting = calloc(1, sizeof(*waiting));
     if (!waiting)
         return 0;
     waiting->request = request;
     waiting->size = size;
+    waiting->slot = slot;
     pthread_mutex_lock(&pending->lock);
     uint64_t number = waiting->number = ++pending->last_number;
     waiting->next = pending->first;
@@ -72,8 +77,42 @@ bool pending_answer(struct pending *pending, uint64_t number, int result)
         fuse_reply_write(waiting->request, waiting->size);
     else
         fuse_reply_err(waiting->request, -result);
+    receive_slot_release(pending->slots, waiting->slot);
     free(waiting);
     return true;
+}
+
+/* With the lock: an answer would release the slot. */
+static struct receive_slot_note *note_of(struct pending *pending, uint64_t number, int *slot)
+{
+    for (const struct waiting *waiting = pending->first; waiting; waiting = waiting->next)
+        if (waiting->number == number) {
+            *slot = waiting->slot;
+            return receive_slot_note(pending->slots, waiting->slot);
+        }
+    return NULL;
+}
+
+void pending_begun(struct pending *pending, uint64_t number, enum receive_slot_stage stage)
+{
+    int slot;
+    pthread_mutex_lock(&pending->lock);
+    struct receive_slot_note *note = note_of(pending, number, &slot);
+    if (note) {
+        __atomic_store_n(&note->stage, (uint32_t)stage, __ATOMIC_SEQ_CST);
+        receive_slot_wipe_payload(pending->slots, slot);
+    }
+    pthread_mutex_unlock(&pending->lock);
+}
+
+void pending_note_intent(struct pending *pending, uint64_t number, uint64_t intent)
+{
+    int slot;
+    pthread_mutex_lock(&pending->lock);
+    struct receive_slot_note *note = note_of(pending, number, &slot);
+    if (note)
+        __atomic_store_n(&note->intent, intent, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&pending->lock);
 }
 
 static void interrupted(fuse_req_t request, void *number)
@@ -84,6 +123,18 @@ static void interrupted(fuse_req_t request, void *number)
 void pending_allow_interrupt(struct pending *pending, uint64_t number, fuse_req_t request)
 {
     fuse_req_interrupt_func(request, interrupted, (void *)(uintptr_t)number);
+}
+
+void pending_leave(struct pending *pending)
+{
+    pthread_mutex_lock(&pending->lock);
+    while (pending->first) {
+        struct waiting *waiting = pending->first;
+        pending->first = waiting->next;
+        fuse_reply_none(waiting->request);
+        free(waiting);
+    }
+    pthread_mutex_unlock(&pending->lock);
 }
 
 void pending_free(struct pending *pending)

@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 
 #include "fs/mount/publisher.h"
+#include "fs/stops.h"
 #include "fs/tree/content.h"
 #include "fs/tree/tree.h"
 
@@ -28,22 +29,24 @@ struct publication {
     struct hidden names[PUBLISHER_STEPS];
     uint32_t count;
     bool notifying; /* the mount could not be reached: the kernel is being notified */
+    bool sent;      /* to the publisher; the engine's */
     struct publication *next;
 };
 
 struct publications {
     struct registry *registry;
     int socket;
-    uint64_t last_id;
+    uint64_t *last_id;
     struct publication *first; /* under the registry's lock: the session looks names up */
 };
 
-struct publications *publications_new(struct registry *registry, int socket)
+struct publications *publications_new(struct registry *registry, int socket, uint64_t *last_id)
 {
     struct publications *publications = calloc(1, sizeof(*publications));
     if (publications) {
         publications->registry = registry;
         publications->socket = socket;
+        publications->last_id = last_id;
     }
     return publications;
 }
@@ -134,25 +137,42 @@ static void directory_path(struct registry *registry, const struct node *parent,
     snprintf(path, size, "%s%s", aap, parent->kind == NODE_KIND_KEYS ? "/keys" : "");
 }
 
-static int send_work(struct publications *publications, const struct publication *publication,
-                     enum publisher_action action)
+/* What is left to do of PUBLICATION. With the registry's lock: the session spends the names. */
+static void make_work(struct publications *publications, const struct publication *publication,
+                      struct publisher_work *work)
 {
-    struct publisher_work work = {
+    *work = (struct publisher_work){
         .id = publication->id,
-        .action = action,
-        .count = publication->count,
+        .action = publication->notifying ? PUBLISHER_FORGET : publication->action,
     };
-    directory_path(publications->registry, &publication->names[0].parent, work.directory,
-                   sizeof(work.directory));
-    for (uint32_t i = 0; i < work.count; i++) {
-        struct publisher_step *step = &work.steps[i];
-        memcpy(step->from, publication->names[i].from, sizeof(step->from));
-        snprintf(step->to, sizeof(step->to), "%s", publication->names[i].to);
-        step->parent = node_id_of(publication->names[i].parent);
+    directory_path(publications->registry, &publication->names[0].parent, work->directory,
+                   sizeof(work->directory));
+    for (uint32_t i = 0; i < publication->count; i++) {
+        const struct hidden *hidden = &publication->names[i];
+        if (hidden->spent && work->action != PUBLISHER_FORGET)
+            continue; /* an earlier publisher got that far */
+        struct publisher_step *step = &work->steps[work->count++];
+        memcpy(step->from, hidden->from, sizeof(step->from));
+        snprintf(step->to, sizeof(step->to), "%s", hidden->to);
+        step->parent = node_id_of(hidden->parent);
     }
-    if (send(publications->socket, &work, sizeof(work), MSG_NOSIGNAL) < 0)
-        return -errno;
-    return 0;
+}
+
+/* Sends what was not sent, as far as the socket has room: a publisher that is not there must not stop the engine. */
+static void send_unsent(struct publications *publications)
+{
+    for (struct publication *publication = publications->first; publication;
+         publication = publication->next) {
+        struct publisher_work work;
+        if (publication->sent)
+            continue;
+        registry_lock(publications->registry);
+        make_work(publications, publication, &work);
+        registry_unlock(publications->registry);
+        if (send(publications->socket, &work, sizeof(work), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+            return;
+        publication->sent = true;
+    }
 }
 
 void publication_begin(struct publications *publications, const struct publish_request *request)
@@ -163,7 +183,7 @@ void publication_begin(struct publications *publications, const struct publish_r
         return;
     }
     publication->request = *request;
-    publication->id = ++publications->last_id;
+    publication->id = ++*publications->last_id;
 
     registry_lock(publications->registry);
     int r = fill(publications->registry, publication) ? 0 : -EIO;
@@ -172,17 +192,12 @@ void publication_begin(struct publications *publications, const struct publish_r
         publications->first = publication;
     }
     registry_unlock(publications->registry);
-
     if (r == 0) {
-        r = send_work(publications, publication, publication->action);
-        if (r == 0)
-            return;
-        registry_lock(publications->registry);
-        publications->first = publication->next;
-        registry_unlock(publications->registry);
+        send_unsent(publications);
+    } else {
+        free(publication);
+        request->done(request->user, r);
     }
-    free(publication);
-    request->done(request->user, r);
 }
 
 static int64_t now_ns(void)
@@ -213,11 +228,34 @@ static void show(struct publications *publications, enum publish_kind kind, stru
         break;
     case PUBLISH_GENERATION:
         aap = numbers_aap(numbers, hidden->parent.number);
-        aap->published[hidden->node.file] = hidden->node.number;
+        if (aap->published[hidden->node.file] < hidden->node.number)
+            aap->published[hidden->node.file] = hidden->node.number;
         break;
     }
     if (aap)
         aap->changed_ns = now_ns();
+}
+
+/* Every name is shown, and who watches was told. */
+static void settle(struct publications *publications, const struct publish_request *request)
+{
+    struct numbers *numbers = registry_numbers(publications->registry);
+    const struct numbered_generation *generation;
+    switch (request->kind) {
+    case PUBLISH_AAP:
+        numbers_aap(numbers, request->number)->settled = true;
+        break;
+    case PUBLISH_KEY:
+    case PUBLISH_REMOVE_KEY:
+        numbers_key(numbers, request->number)->settled = request->kind == PUBLISH_KEY;
+        break;
+    case PUBLISH_GENERATION:
+        generation = numbers_generation(numbers, request->number);
+        struct numbered_aap *aap = numbers_aap(numbers, generation->aap);
+        if (aap->settled_generation < request->number)
+            aap->settled_generation = request->number;
+        break;
+    }
 }
 
 static struct publication *find(struct publications *publications, uint64_t id,
@@ -233,14 +271,15 @@ static struct publication *find(struct publications *publications, uint64_t id,
  * The publisher could not do it through the mount (read-only, moved away, another namespace): show
  * the names all the same and have the kernel notified. Watchers hear nothing then.
  */
-static bool go_by_notification(struct publications *publications, struct publication *publication)
+static void go_by_notification(struct publications *publications, struct publication *publication)
 {
     registry_lock(publications->registry);
     for (uint32_t i = 0; i < publication->count; i++)
         show(publications, publication->request.kind, &publication->names[i]);
-    registry_unlock(publications->registry);
     publication->notifying = true;
-    return send_work(publications, publication, PUBLISHER_FORGET) == 0;
+    registry_unlock(publications->registry);
+    publication->sent = false;
+    send_unsent(publications);
 }
 
 static void finish(struct publications *publications, const struct publisher_result *result)
@@ -251,16 +290,29 @@ static void finish(struct publications *publications, const struct publisher_res
     registry_unlock(publications->registry);
     if (!publication)
         return;
-    if (result->error != 0 && !publication->notifying &&
-        go_by_notification(publications, publication))
+    if (result->error != 0 && !publication->notifying) {
+        go_by_notification(publications, publication);
         return;
+    }
 
     registry_lock(publications->registry);
     if (find(publications, result->id, &link))
         *link = publication->next;
+    settle(publications, &publication->request);
     registry_unlock(publications->registry);
     publication->request.done(publication->request.user, 0);
     free(publication);
+}
+
+/*
+ * A new publisher is there: what the one before has begun or never got is sent to it. What it has got already
+ * it knows by its number.
+ */
+static void send_again(struct publications *publications)
+{
+    for (struct publication *publication = publications->first; publication;
+         publication = publication->next)
+        publication->sent = false;
 }
 
 bool publication_receive(struct publications *publications)
@@ -270,11 +322,18 @@ bool publication_receive(struct publications *publications)
         ssize_t size = recv(publications->socket, &result, sizeof(result), MSG_DONTWAIT);
         if (size < 0 && errno == EINTR)
             continue;
-        if (size < 0)
-            return errno == EAGAIN;
+        if (size < 0) {
+            bool waiting = errno == EAGAIN;
+            send_unsent(publications);
+            return waiting;
+        }
         if (size == 0)
             return false;
-        if (size == sizeof(result))
+        if (size != sizeof(result))
+            continue;
+        if (result.id == PUBLISHER_HELLO)
+            send_again(publications);
+        else
             finish(publications, &result);
     }
 }
@@ -305,9 +364,20 @@ bool hidden_lookup(struct publications *publications, struct node parent, const 
 {
     struct publication *publication;
     const struct hidden *hidden = find_hidden(publications, parent, name, &publication);
-    if (hidden)
+    if (hidden) {
+        stop_here("session-hidden-lookup");
         *node = hidden->node;
+    }
     return hidden != NULL;
+}
+
+/* A name that shows a newer generation already never shows an older one again. */
+static bool goes_back(struct publications *publications, const struct publication *publication,
+                      const struct hidden *hidden)
+{
+    return publication->request.kind == PUBLISH_GENERATION &&
+           numbers_aap(registry_numbers(publications->registry), hidden->parent.number)
+                   ->published[hidden->node.file] >= hidden->node.number;
 }
 
 int hidden_rename(struct publications *publications, struct node parent, const char *from,
@@ -315,9 +385,11 @@ int hidden_rename(struct publications *publications, struct node parent, const c
 {
     struct publication *publication;
     struct hidden *hidden = find_hidden(publications, parent, from, &publication);
-    if (!hidden || strcmp(hidden->to, to) != 0)
+    if (!hidden || strcmp(hidden->to, to) != 0 || goes_back(publications, publication, hidden))
         return -EPERM;
+    stop_here("session-rename");
     show(publications, publication->request.kind, hidden);
+    stop_here("session-renamed");
     return 0;
 }
 

@@ -20,8 +20,11 @@
 
 struct publications;
 
-/* SOCKET: to the publisher, stays the caller's. NULL when memory is short. */
-struct publications *publications_new(struct registry *registry, int socket);
+/*
+ * SOCKET: to the publisher, stays the caller's. LAST_ID, in the mount memory: the number of the last publication;
+ * a result for an earlier worker's is known by it. NULL when memory is short.
+ */
+struct publications *publications_new(struct registry *registry, int socket, uint64_t *last_id);
 void publications_free(struct publications *publications);
 
 /* As keys/publish.h says. */

@@ -17,6 +17,7 @@
 
 #include "fs/log.h"
 #include "fs/mount/privileges.h"
+#include "fs/stops.h"
 #include "kmsapi/cleanup.h"
 
 struct publisher {
@@ -88,8 +89,11 @@ static void work_through_mount(const struct task *task, struct publisher_result 
     const struct publisher_work *work = &task->work;
     _cleanup_(close) int directory = open_directory(task->publisher, work->directory);
     int r = directory < 0 ? directory : 0;
-    for (; r == 0 && result->done < work->count; result->done += r == 0)
+    for (; r == 0 && result->done < work->count; result->done += r == 0) {
+        stop_here(result->done == 0 ? "publisher-first" : "publisher-between");
         r = carry_out(directory, work->action, &work->steps[result->done]);
+    }
+    stop_here("publisher-last");
     result->error = -r;
 }
 
@@ -138,41 +142,70 @@ static bool is_well_formed(const struct publisher_work *work, ssize_t size)
     return true;
 }
 
+/* The last pieces of work that were taken: more than can wait in the socket. */
+enum { TAKEN_KEPT = 1024 };
+
+struct taken {
+    struct {
+        uint64_t id;
+        enum publisher_action action;
+    } kept[TAKEN_KEPT];
+    unsigned int next;
+};
+
+static bool is_taken(struct taken *taken, const struct publisher_work *work)
+{
+    for (unsigned int i = 0; i < TAKEN_KEPT; i++)
+        if (taken->kept[i].id == work->id && taken->kept[i].action == work->action)
+            return true;
+    taken->kept[taken->next].id = work->id;
+    taken->kept[taken->next].action = work->action;
+    taken->next = (taken->next + 1) % TAKEN_KEPT;
+    return false;
+}
+
+/* One message of the socket. 0; negative errno at the end. */
+static int take_work(const struct publisher *publisher, const pthread_attr_t *detached,
+                     struct taken *taken)
+{
+    _cleanup_(free) struct task *task = malloc(sizeof(*task));
+    pthread_t thread;
+    if (!task)
+        return -ENOMEM;
+    task->publisher = publisher;
+    ssize_t size = recv(publisher->socket, &task->work, sizeof(task->work), 0);
+    if (size < 0 && errno == EINTR)
+        return 0;
+    if (size <= 0)
+        return size < 0 ? -errno : -EPIPE;
+    if (!is_well_formed(&task->work, size) || is_taken(taken, &task->work))
+        return 0;
+    stop_here("publisher-taken");
+    if (pthread_create(&thread, detached, work_thread, task) == 0) {
+        (void)steal_pointer(&task);
+        return 0;
+    }
+    const struct publisher_result refused = {.id = task->work.id, .error = EAGAIN};
+    return send(publisher->socket, &refused, sizeof(refused), MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 int publisher_run(int socket, const char *mountpoint, dev_t device, int fuse)
 {
+    static const struct publisher_result hello = {.id = PUBLISHER_HELLO};
     const struct publisher publisher = {socket, mountpoint, device, fuse};
+    struct taken taken = {0};
     pthread_attr_t detached;
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&detached, 128 * 1024);
     /* directories may belong to another user than root's mount */
     int r = privileges_keep_only(UINT64_C(1) << CAP_DAC_OVERRIDE);
-    if (r < 0) {
+    if (r < 0)
         log_error("publisher: capabilities: %s", strerror(-r));
-        return 1;
-    }
-
-    for (;;) {
-        struct task *task = malloc(sizeof(*task));
-        if (!task)
-            return 1;
-        task->publisher = &publisher;
-        ssize_t size = recv(socket, &task->work, sizeof(task->work), 0);
-        if (size <= 0) {
-            free(task);
-            if (size < 0 && errno == EINTR)
-                continue;
-            break;
-        }
-        pthread_t thread;
-        if (!is_well_formed(&task->work, size) ||
-            pthread_create(&thread, &detached, work_thread, task) != 0) {
-            struct publisher_result refused = {.id = task->work.id, .error = EAGAIN};
-            (void)send(socket, &refused, sizeof(refused), MSG_NOSIGNAL);
-            free(task);
-        }
-    }
+    if (r == 0 && send(socket, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
+        r = -errno;
+    while (r == 0)
+        r = take_work(&publisher, &detached, &taken);
     pthread_attr_destroy(&detached);
-    /* threads may still wait for the mount: leave without them */
-    _exit(0);
+    return r == -EPIPE ? 0 : 1; /* threads may still wait for the mount: the caller leaves without them */
 }

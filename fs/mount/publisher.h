@@ -4,8 +4,9 @@
  * because whoever waits for the mount cannot die before the mount is answered: a worker with such
  * a thread could not be replaced.
  *
- * Work comes and results go as single messages of a SOCK_SEQPACKET socket. Each piece of work gets a
- * thread: any local user can hold a directory's lock, and nobody else's publication may wait for it.
+ * Work comes and results go as single messages of a SOCK_SEQPACKET socket, whose ends outlive publisher and
+ * worker. Each piece of work gets a thread: any local user can hold a directory's lock, and nobody else's
+ * publication may wait for it. Work that is sent again (to a new publisher) is carried out once.
  */
 #ifndef AAPFS_FS_MOUNT_PUBLISHER_H
 #define AAPFS_FS_MOUNT_PUBLISHER_H
@@ -35,8 +36,10 @@ struct publisher_work {
     struct publisher_step steps[PUBLISHER_STEPS];
 };
 
+enum { PUBLISHER_HELLO = 0 };
+
 struct publisher_result {
-    uint64_t id;
+    uint64_t id; /* PUBLISHER_HELLO: a publisher has begun, and knows of no work yet */
     uint32_t done; /* steps that were carried out, from the first */
     int32_t error; /* errno of the step that was not; 0: all were */
 };
@@ -44,7 +47,7 @@ struct publisher_result {
 /*
  * The publisher's life, called in its process: works until SOCKET is closed at the other end.
  * MOUNTPOINT is where the mount is, DEVICE its st_dev, FUSE the descriptor for notifications.
- * Returns the exit status.
+ * Returns the exit status, for _exit.
  */
 int publisher_run(int socket, const char *mountpoint, dev_t device, int fuse);
 

@@ -1,16 +1,21 @@
 #include "fs/mount/session.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/statvfs.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <linux/fuse.h>
-#include <openssl/crypto.h>
 
 #include "fs/mount/request_name.h"
 #include "fs/keys/control.h"
+#include "fs/stops.h"
 #include "fs/tree/tree.h"
 
 /*
@@ -20,13 +25,21 @@
  */
 static const double timeout_seconds = 60;
 
-enum { REQUEST_KINDS = 64 };
+/* Two workers died with it in hand: no third one tries. */
+enum { DEATHS_MOST = 2 };
 
 struct session {
     struct session_parts parts;
     struct tree tree;
     struct fuse_session *fuse;
-    uint64_t requests[REQUEST_KINDS]; /* by opcode; this thread's */
+    struct mount_agreement agreement;
+    int stop; /* eventfd: readable when session_run is to return */
+    atomic_bool stopping;
+
+    /* the request in hand */
+    int slot;
+    uint32_t stage; /* in which an earlier worker left it; SLOT_RECEIVED for a new one */
+    bool waits;     /* its slot is pending.h's now */
 };
 
 static struct session *session_of(fuse_req_t request)
@@ -223,20 +236,28 @@ static void on_readdirplus(fuse_req_t request, fuse_ino_t id, size_t size, off_t
     free(buffer);
 }
 
+/* A control write goes to the engine; its slot stays until that has answered. */
 static void on_write(fuse_req_t request, fuse_ino_t id, const char *data, size_t size,
                      off_t offset, struct fuse_file_info *file)
 {
     struct session *session = session_of(request);
+    struct receive_slots *slots = session->parts.slots;
     struct node node;
     if (!is_control(id, &node)) {
         fuse_reply_err(request, EPERM);
         return;
     }
-    uint64_t number = pending_add(session->parts.pending, request, size);
+    if (receive_slots_left(slots) == 0) { /* the last one is for those who read */
+        fuse_reply_err(request, EBUSY);
+        return;
+    }
+    uint64_t number = pending_add(session->parts.pending, request, size, session->slot);
     if (number == 0) {
         fuse_reply_err(request, ENOMEM);
         return;
     }
+    session->waits = true;
+    struct receive_slot_note *note = receive_slot_note(slots, session->slot);
     const struct fuse_ctx *caller = fuse_req_ctx(request);
     const struct engine_write write = {
         .number = number,
@@ -246,7 +267,11 @@ static void on_write(fuse_req_t request, fuse_ino_t id, const char *data, size_t
         .size = size,
         .pid = caller->pid,
         .uid = caller->uid,
+        .inherited = session->stage == SLOT_WAITING || session->stage == SLOT_UPGRADE,
+        .intent = note->intent,
     };
+    if (!write.inherited)
+        note->stage = SLOT_HELD;
     pending_allow_interrupt(session->parts.pending, number, request);
     if (!engine_submit(session->parts.engine, &write))
         pending_answer(session->parts.pending, number, -ENOMEM);
@@ -336,10 +361,21 @@ static void on_init(void *user, struct fuse_conn_info *connection)
                                         FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
                                         FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_IOCTL_DIR |
                                         FUSE_CAP_WRITEBACK_CACHE);
+    connection->max_write = RECEIVE_SLOT_MAX_WRITE;
     connection->want |= connection->capable &
                         (FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT |
                          FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA |
                          FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT);
+    struct session *session = user;
+    session->agreement = (struct mount_agreement){
+        .protocol_minor = connection->proto_minor,
+        .wanted = connection->want,
+        .max_write = connection->max_write,
+        .max_readahead = connection->max_readahead,
+        .max_background = connection->max_background,
+        .congestion_threshold = connection->congestion_threshold,
+        .time_granularity = connection->time_gran,
+    };
 }
 
 static const struct fuse_lowlevel_ops operations = {
@@ -364,61 +400,162 @@ static const struct fuse_lowlevel_ops operations = {
     .create = refuse_create,
 };
 
-struct session *session_new(const struct session_parts *parts, int fuse)
+static bool make_parts(struct session *session, const struct session_parts *parts, int fuse)
 {
-    struct session *session = calloc(1, sizeof(*session));
-    if (!session)
-        return NULL;
-    session->parts = *parts;
+    struct mount_head *head = parts->memory->head;
     const struct report_facts facts = {
         .region = parts->region,
         .endpoint = parts->endpoint,
         .mountpoint = parts->mountpoint,
-        .requests = session->requests,
+        .requests = head->requests,
         .request_name = request_name,
-        .request_kinds = REQUEST_KINDS,
+        .request_kinds = MOUNT_MEMORY_OPCODES,
     };
-    session->tree = (struct tree){parts->registry, reports_new(parts->registry, &facts)};
-
+    session->tree = (struct tree){
+        parts->registry,
+        reports_new(parts->registry, &facts, report_history_open(parts->memory->reports)),
+    };
     char program[] = "aapfs", path[32];
     char *arguments[] = {program, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(1, arguments);
     snprintf(path, sizeof(path), "/dev/fd/%d", fuse);
     session->fuse = fuse_session_new(&args, &operations, sizeof(operations), session);
     fuse_opt_free_args(&args); /* libfuse made a copy of the words */
-    if (!session->tree.reports || !session->fuse || fuse_session_mount(session->fuse, path) != 0) {
+    session->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return session->tree.reports && session->fuse && session->stop >= 0 &&
+           fuse_session_mount(session->fuse, path) == 0;
+}
+
+struct session *session_new(const struct session_parts *parts, int fuse)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    if (!session)
+        return NULL;
+    session->parts = *parts;
+    session->stop = -1;
+    if (!make_parts(session, parts, fuse)) {
         session_free(session);
         return NULL;
     }
     return session;
 }
 
+/* -- agreeing with the kernel, once a mount ------------------------------------------------ */
+
+int session_agree(struct session *session)
+{
+    struct mount_head *head = session->parts.memory->head;
+    /*
+     * The first worker's answer reaches the kernel. To a later one the kernel says ENOENT, which libfuse takes for
+     * an interrupted request; libfuse has set itself up all the same.
+     */
+    struct fuse_buf init = {.mem = head->init, .size = head->init_size};
+    fuse_session_process_buf(session->fuse, &init);
+    if (session->agreement.protocol_minor == 0)
+        return -EPROTO;
+    if (head->agreement.protocol_minor == 0) {
+        head->agreement = session->agreement;
+        return 0;
+    }
+    return memcmp(&head->agreement, &session->agreement, sizeof(head->agreement)) == 0 ? 0 : -EPROTO;
+}
+
+/* -- requests ------------------------------------------------------------------------------ */
+
+/* The request in SLOT: to libfuse, which calls the functions above. */
+static void process(struct session *session, int slot, size_t size)
+{
+    struct receive_slots *slots = session->parts.slots;
+    struct receive_slot_note *note = receive_slot_note(slots, slot);
+    struct fuse_buf buffer = {.mem = receive_slot_bytes(slots, slot), .size = size};
+
+    session->slot = slot;
+    session->stage = note->stage;
+    session->waits = false;
+    if (session->stage != SLOT_WAITING && session->stage != SLOT_UPGRADE)
+        note->stage = SLOT_IN_HAND;
+    fuse_session_process_buf(session->fuse, &buffer);
+    if (!session->waits)
+        receive_slot_release(slots, slot);
+    session->parts.memory->head->answered++;
+}
+
+/* Without libfuse, which might be what two workers died in. */
+static void refuse(struct session *session, int slot)
+{
+    const struct fuse_in_header *header = receive_slot_bytes(session->parts.slots, slot);
+    const struct fuse_out_header reply = {.len = sizeof(reply), .error = -EIO, .unique = header->unique};
+    const char *kind = request_name(header->opcode);
+    session->parts.say(session->parts.user, "a %s request of process %u was refused: two workers died with it",
+                       kind ? kind : "FUSE", header->pid);
+    if (write(fuse_session_fd(session->fuse), &reply, sizeof(reply)) < 0 && errno != ENOENT)
+        session->parts.say(session->parts.user, "/dev/fuse: %s", strerror(errno));
+    receive_slot_release(session->parts.slots, slot);
+}
+
+void session_take_over(struct session *session)
+{
+    struct receive_slots *slots = session->parts.slots;
+    for (int slot = -1; (slot = receive_slots_next_left(slots, slot + 1)) >= 0;) {
+        struct receive_slot_note *note = receive_slot_note(slots, slot);
+        if (note->stage == SLOT_IN_HAND)
+            note->deaths++;
+        if (note->deaths >= DEATHS_MOST)
+            refuse(session, slot);
+        else
+            process(session, slot, receive_slot_request_size(slots, slot));
+    }
+    session->parts.memory->head->served = 1;
+}
+
+/* The size of the request that came into SLOT; 0: stop; negative errno. */
+static ssize_t receive(struct session *session, int slot)
+{
+    int fuse = fuse_session_fd(session->fuse);
+    while (!atomic_load(&session->stopping)) {
+        ssize_t size = read(fuse, receive_slot_bytes(session->parts.slots, slot), RECEIVE_SLOT_SIZE);
+        if (size >= 0)
+            return (size_t)size < sizeof(struct fuse_in_header) ? -EIO : size;
+        if (errno == EAGAIN) {
+            struct pollfd polled[] = {{.fd = fuse, .events = POLLIN},
+                                      {.fd = session->stop, .events = POLLIN}};
+            (void)poll(polled, 2, -1);
+        } else if (errno != EINTR && errno != ENOENT) { /* ENOENT: its caller was killed meanwhile */
+            return -errno;
+        }
+    }
+    return 0;
+}
+
 int session_run(struct session *session)
 {
-    struct fuse_buf buffer = {0};
-    int r = 0;
-
-    while (!fuse_session_exited(session->fuse)) {
-        r = fuse_session_receive_buf(session->fuse, &buffer);
-        if (r == -EINTR)
-            continue;
-        if (r <= 0)
+    struct receive_slots *slots = session->parts.slots;
+    uint64_t *requests = session->parts.memory->head->requests;
+    ssize_t size;
+    for (;;) {
+        int slot = receive_slots_take(slots); /* there is one: on_write leaves one */
+        size = slot < 0 ? -EBUSY : receive(session, slot);
+        if (size <= 0) {
+            if (slot >= 0)
+                receive_slot_release(slots, slot);
             break;
-        const struct fuse_in_header *header = buffer.mem;
-        if ((size_t)r >= sizeof(*header) && header->opcode < REQUEST_KINDS)
-            session->requests[header->opcode]++;
-        bool may_be_secret = header->opcode == FUSE_WRITE;
-        fuse_session_process_buf(session->fuse, &buffer);
-        if (may_be_secret)
-            OPENSSL_cleanse(buffer.mem, (size_t)r);
+        }
+        const struct fuse_in_header *header = receive_slot_bytes(slots, slot);
+        if (header->opcode < MOUNT_MEMORY_OPCODES)
+            requests[header->opcode]++;
+        if (header->opcode == FUSE_LOOKUP)
+            stop_here("session-lookup");
+        process(session, slot, (size_t)size);
     }
-    free(buffer.mem);
-    return r == -ENODEV || r > 0 ? 0 : r;
+    return size == 0 ? SESSION_STOPPED : size == -ENODEV ? SESSION_UNMOUNTED : (int)size;
 }
 
 void session_stop(struct session *session)
 {
-    fuse_session_exit(session->fuse);
+    static const uint64_t one = 1;
+    atomic_store(&session->stopping, true);
+    ssize_t written = write(session->stop, &one, sizeof(one));
+    (void)written; /* it is readable already */
 }
 
 void session_free(struct session *session)
@@ -427,6 +564,8 @@ void session_free(struct session *session)
         return;
     if (session->fuse)
         fuse_session_destroy(session->fuse);
+    if (session->stop >= 0)
+        close(session->stop);
     reports_free(session->tree.reports);
     free(session);
 }

@@ -3,7 +3,8 @@
  * everything that waits is handed to the engine.
  *
  * There are no file handles and no state per open: OPEN and OPENDIR are answered with ENOSYS once,
- * and the kernel never sends them again (protocol 7.23 and 7.27).
+ * and the kernel never sends them again (protocol 7.23 and 7.27). Whatever else a worker knows of the
+ * kernel is in the mount memory: the next one goes on where it was killed.
  */
 #ifndef AAPFS_FS_MOUNT_SESSION_H
 #define AAPFS_FS_MOUNT_SESSION_H
@@ -13,8 +14,10 @@
 #include "fs/config.h"
 #include "fs/keys/engine.h"
 #include "fs/keys/registry.h"
+#include "fs/mount/mount_memory.h"
 #include "fs/mount/pending.h"
 #include "fs/mount/publication.h"
+#include "fs/mount/receive_slots.h"
 #include "fs/tree/content.h"
 
 struct session;
@@ -23,18 +26,34 @@ struct session_parts {
     struct registry *registry;
     struct publications *publications;
     struct pending *pending;
+    struct receive_slots *slots;
+    struct mount_memory *memory;
     struct engine *engine;
     struct content_owner owner;
     const char *region, *endpoint, *mountpoint;
+    /* A line for the log, by somebody who may block. */
+    void (*say)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));
+    void *user;
 };
 
-/* Takes over the mount behind the descriptor FUSE. NULL, with a line on stderr by libfuse. */
+/* Over the mount behind the descriptor FUSE, which does not block. NULL: memory, or a line by libfuse. */
 struct session *session_new(const struct session_parts *parts, int fuse);
 
-/* Serves until the mount is gone or session_stop. 0 or negative errno. */
+/*
+ * Answers the kernel's first message, or sets this process up as the worker did who answered it. 0; -EPROTO when
+ * the two would differ: this worker cannot serve this mount.
+ */
+int session_agree(struct session *session);
+
+/* Answers what an earlier worker left. A request that two workers died with is refused with EIO. */
+void session_take_over(struct session *session);
+
+enum { SESSION_UNMOUNTED, SESSION_STOPPED };
+
+/* Serves until the mount is gone (SESSION_UNMOUNTED) or session_stop (SESSION_STOPPED). Or negative errno. */
 int session_run(struct session *session);
 
-/* Makes session_run return after the request in hand; from a signal handler too. */
+/* Makes session_run return after the request in hand; any thread, and a signal handler. */
 void session_stop(struct session *session);
 
 void session_free(struct session *session);

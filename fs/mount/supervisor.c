@@ -1,3 +1,7 @@
+/*
+ * The mount belongs to this process: it holds /dev/fuse and the mount memory, and the two sockets between publisher
+ * and worker. Either of these may die; it is started again, and goes on.
+ */
 #include "fs/mount/supervisor.h"
 
 #include <errno.h>
@@ -7,100 +11,97 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/fuse.h>
+
 #include "fs/keys/clock.h"
 #include "fs/log.h"
-#include "fs/mount/privileges.h"
-#include "fs/mount/service_notify.h"
+#include "fs/mount/child.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/mount_point.h"
+#include "fs/mount/privileges.h"
 #include "fs/mount/publisher.h"
+#include "fs/mount/service_notify.h"
 #include "fs/mount/worker.h"
+#include "fs/mount/worker_link.h"
 #include "kmsapi/cleanup.h"
 
-/* How long a worker may take to end after the mount is gone, before it is told to. */
+/* How long a worker may take to end after the mount is gone: then it is told to, and then it is killed. */
 enum { LEAVE_MS = 2000 };
+
+/* The two ends of the publisher's socket. */
+enum { WORKERS_END, PUBLISHERS_END };
 
 struct supervisor {
     const struct supervisor_parts *parts;
     struct mount_point mount_point;
     struct mount_memory memory;
-    int signals;           /* signalfd */
+    int signals; /* signalfd */
     int publisher_socket[2];
-    int ready[2];          /* pipe from the worker */
-    pid_t publisher, worker;
+    int link;    /* to the worker; -1: none runs */
+    struct child publisher, worker;
+    uint64_t answered_before; /* what the workers had answered when this one began */
     bool told_ready, leaving;
+    int leave_signal;
     int64_t ready_until_ms, leave_until_ms;
-    int status;            /* exit status */
+    int status; /* exit status */
 };
-
-static void close_both(int pair[2])
-{
-    for (int i = 0; i < 2; i++) {
-        if (pair[i] >= 0)
-            close(pair[i]);
-        pair[i] = -1;
-    }
-}
-
-/* A child with a name of its own, which does not outlive its supervisor. 0 in the child. */
-static pid_t fork_child(const char *name)
-{
-    pid_t parent = getpid();
-    pid_t child = fork();
-    if (child == 0) {
-        prctl(PR_SET_NAME, name);
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (getppid() != parent)
-            _exit(1);
-    }
-    return child;
-}
 
 static int start_publisher(struct supervisor *supervisor)
 {
-    supervisor->publisher = fork_child("aapfs-publisher");
-    if (supervisor->publisher < 0)
-        return -errno;
-    if (supervisor->publisher > 0)
-        return 0;
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGINT, SIG_IGN); /* ^C reaches the supervisor, which unmounts first */
-    close(supervisor->signals);
-    close(supervisor->publisher_socket[0]);
-    close_both(supervisor->ready);
-    mount_memory_drop(&supervisor->memory);
-    _exit(publisher_run(supervisor->publisher_socket[1], supervisor->mount_point.path,
-                        supervisor->mount_point.device, supervisor->mount_point.fuse));
+    pid_t process = child_start(&supervisor->publisher);
+    if (process != 0)
+        return process < 0 ? (int)process : 0;
+    const int socket = supervisor->publisher_socket[PUBLISHERS_END];
+    const int fuse = supervisor->mount_point.fuse;
+    const int kept[] = {socket, fuse};
+    child_keep_only(kept, 2);
+    _exit(publisher_run(socket, supervisor->mount_point.path, supervisor->mount_point.device, fuse));
+}
+
+static void __attribute__((noreturn)) be_worker(struct supervisor *supervisor, int link)
+{
+    const struct worker_parts parts = {
+        .config = supervisor->parts->config,
+        .mount_point = &supervisor->mount_point,
+        .memory = supervisor->memory.descriptor,
+        .publisher = supervisor->publisher_socket[WORKERS_END],
+        .link = link,
+        .credentials = supervisor->parts->credentials,
+    };
+    const int kept[] = {supervisor->mount_point.fuse, parts.memory, parts.publisher, parts.link};
+    child_keep_only(kept, 4);
+    /* exit, not _exit: sanitizers report at exit; this is the end of the child's main */
+    exit(worker_run(&parts));
 }
 
 static int start_worker(struct supervisor *supervisor)
 {
-    supervisor->worker = fork_child("aapfs-worker");
-    if (supervisor->worker < 0)
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
-    if (supervisor->worker > 0)
-        return 0;
-    close(supervisor->signals);
-    close(supervisor->publisher_socket[1]);
-    close(supervisor->ready[0]);
-    const struct worker_parts parts = {
-        .config = supervisor->parts->config,
-        .mount_point = &supervisor->mount_point,
-        .memory = &supervisor->memory,
-        .publisher = supervisor->publisher_socket[0],
-        .ready = supervisor->ready[1],
-        .credentials = supervisor->parts->credentials,
-    };
-    /* exit, not _exit: sanitizers report at exit; this is the end of the child's main */
-    exit(worker_run(&parts));
+    supervisor->answered_before = supervisor->memory.head->answered;
+    pid_t process = child_start(&supervisor->worker);
+    if (process == 0)
+        be_worker(supervisor, pair[1]);
+    close(pair[1]);
+    if (process < 0) {
+        close(pair[0]);
+        return (int)process;
+    }
+    supervisor->link = pair[0];
+    return 0;
+}
+
+static void unlink_worker(struct supervisor *supervisor)
+{
+    if (supervisor->link >= 0)
+        close(supervisor->link);
+    supervisor->link = -1;
 }
 
 static int catch_signals(struct supervisor *supervisor)
@@ -122,11 +123,37 @@ static int make_parts(struct supervisor *supervisor)
     int r = privileges_hide_memory();
     if (r < 0)
         return r;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, supervisor->publisher_socket) < 0 ||
-        pipe2(supervisor->ready, O_CLOEXEC) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, supervisor->publisher_socket) < 0)
         return -errno;
     r = mount_memory_make(&supervisor->memory);
     return r < 0 ? r : catch_signals(supervisor);
+}
+
+/*
+ * The kernel says INIT once, to whoever reads first: kept, so that every worker is given the same bytes. It
+ * waits in the queue from the moment of mounting.
+ */
+static int read_init(struct supervisor *supervisor)
+{
+    struct mount_head *head = supervisor->memory.head;
+    union {
+        struct fuse_in_header header;
+        unsigned char bytes[FUSE_MIN_READ_BUFFER];
+    } message;
+    ssize_t size;
+    do
+        size = read(supervisor->mount_point.fuse, &message, sizeof(message));
+    while (size < 0 && errno == EINTR);
+    if (size < 0)
+        return -errno;
+    if (size < (ssize_t)sizeof(message.header) || message.header.opcode != FUSE_INIT ||
+        size > MOUNT_MEMORY_INIT_SIZE)
+        return -EPROTO;
+    memcpy(head->init, &message, (size_t)size);
+    head->init_size = (uint32_t)size;
+    head->requests[FUSE_INIT]++;
+    int flags = fcntl(supervisor->mount_point.fuse, F_GETFL);
+    return flags < 0 || fcntl(supervisor->mount_point.fuse, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 static void tell_ready(struct supervisor *supervisor)
@@ -146,7 +173,11 @@ static void leave(struct supervisor *supervisor)
     if (supervisor->leaving)
         return;
     supervisor->leaving = true;
+    supervisor->leave_signal = SIGTERM;
     supervisor->leave_until_ms = clock_monotonic_ms() + LEAVE_MS;
+    /* while somebody answers what it waits for: it could not end otherwise */
+    if (supervisor->publisher.process > 0)
+        kill(supervisor->publisher.process, SIGKILL);
     int r = mount_point_unmount(&supervisor->mount_point);
     if (r < 0) {
         log_error("%s: cannot unmount: %s", supervisor->mount_point.path, strerror(-r));
@@ -154,25 +185,23 @@ static void leave(struct supervisor *supervisor)
     }
 }
 
-/* What a child's end means: only a worker that saw the mount go ends well. */
-static void child_ended(struct supervisor *supervisor, pid_t child, int status)
+/* A worker ends well only when the mount is gone. One that ends badly before it served can never serve. */
+static void worker_ended(struct supervisor *supervisor, int status)
 {
-    bool is_worker = child == supervisor->worker;
-    if (is_worker)
-        supervisor->worker = 0;
-    else if (child == supervisor->publisher)
-        supervisor->publisher = 0;
-    else
+    const struct mount_head *head = supervisor->memory.head;
+    unlink_worker(supervisor);
+    if (supervisor->leaving || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+        supervisor->worker.process = 0;
+        leave(supervisor);
         return;
-    if (is_worker && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return;
-    if (!supervisor->leaving) {
-        if (WIFSIGNALED(status))
-            log_error("the %s was killed by signal %d; unmounting",
-                      is_worker ? "worker" : "publisher", WTERMSIG(status));
-        supervisor->status = 1;
     }
-    leave(supervisor);
+    if (WIFEXITED(status) && !head->served) {
+        supervisor->worker.process = 0;
+        supervisor->status = WEXITSTATUS(status);
+        leave(supervisor);
+        return;
+    }
+    child_ended(&supervisor->worker, status, head->answered != supervisor->answered_before);
 }
 
 static void take_signals(struct supervisor *supervisor)
@@ -181,55 +210,122 @@ static void take_signals(struct supervisor *supervisor)
     while (read(supervisor->signals, &info, sizeof(info)) == sizeof(info))
         if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             leave(supervisor);
-    pid_t child;
+    pid_t process;
     int status;
-    while ((child = waitpid(-1, &status, WNOHANG)) > 0)
-        child_ended(supervisor, child, status);
+    while ((process = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (process == supervisor->worker.process)
+            worker_ended(supervisor, status);
+        else if (process == supervisor->publisher.process && supervisor->leaving)
+            supervisor->publisher.process = 0;
+        else if (process == supervisor->publisher.process)
+            child_ended(&supervisor->publisher, status, false);
+    }
+}
+
+static void take_messages(struct supervisor *supervisor)
+{
+    struct worker_message message;
+    while (supervisor->link >= 0 && worker_link_receive(supervisor->link, &message) == 0) {
+        if (message.kind == WORKER_LISTED)
+            tell_ready(supervisor);
+        else if (message.kind == WORKER_SAYS)
+            log_error("%s", message.text);
+    }
+}
+
+/* A lazily detached mount lives on in those who use it; the worker does not wait for them. */
+static void hurry(struct supervisor *supervisor)
+{
+    if (supervisor->worker.process <= 0 || clock_monotonic_ms() < supervisor->leave_until_ms)
+        return;
+    kill(supervisor->worker.process, supervisor->leave_signal);
+    supervisor->leave_signal = SIGKILL;
+    supervisor->leave_until_ms = clock_monotonic_ms() + LEAVE_MS;
+}
+
+static void start_what_is_due(struct supervisor *supervisor)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int r = 0;
+    if (supervisor->publisher.process == 0 && now_ms >= supervisor->publisher.start_ms)
+        r = start_publisher(supervisor);
+    if (r == 0 && supervisor->worker.process == 0 && now_ms >= supervisor->worker.start_ms)
+        r = start_worker(supervisor);
+    if (r < 0) {
+        log_error("fork: %s; it is tried again", strerror(-r));
+        supervisor->publisher.start_ms = supervisor->worker.start_ms = now_ms + 1000;
+    }
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 static int time_left(const struct supervisor *supervisor)
 {
-    int64_t until_ms = supervisor->leaving       ? supervisor->leave_until_ms
-                       : !supervisor->told_ready ? supervisor->ready_until_ms
-                                                 : INT64_MAX;
+    int64_t until_ms = INT64_MAX;
+    if (supervisor->leaving) {
+        until_ms = supervisor->leave_until_ms;
+    } else {
+        if (!supervisor->told_ready)
+            until_ms = supervisor->ready_until_ms;
+        if (supervisor->publisher.process == 0)
+            until_ms = sooner(until_ms, supervisor->publisher.start_ms);
+        if (supervisor->worker.process == 0)
+            until_ms = sooner(until_ms, supervisor->worker.start_ms);
+    }
     if (until_ms == INT64_MAX)
         return -1;
     int64_t left_ms = until_ms - clock_monotonic_ms();
     return left_ms < 0 ? 0 : (int)left_ms;
 }
 
-/* A lazily detached mount lives on in those who use it; the worker does not wait for them. */
-static void hurry(struct supervisor *supervisor)
-{
-    if (clock_monotonic_ms() < supervisor->leave_until_ms)
-        return;
-    kill(supervisor->worker, SIGTERM);
-    supervisor->leave_until_ms = INT64_MAX;
-}
-
 static void watch(struct supervisor *supervisor)
 {
-    while (supervisor->worker > 0) {
+    while (!supervisor->leaving || supervisor->worker.process > 0) {
+        if (!supervisor->leaving)
+            start_what_is_due(supervisor);
+        bool alone = supervisor->worker.process == 0;
         struct pollfd polled[] = {
             {.fd = supervisor->signals, .events = POLLIN},
-            {.fd = supervisor->told_ready ? -1 : supervisor->ready[0], .events = POLLIN},
+            {.fd = supervisor->link, .events = POLLIN},
+            /* without a worker nobody else hears that the mount is gone */
+            {.fd = alone ? supervisor->mount_point.fuse : -1},
         };
-        if (poll(polled, 2, time_left(supervisor)) < 0 && errno != EINTR)
+        if (poll(polled, 3, time_left(supervisor)) < 0 && errno != EINTR)
             break;
+        take_messages(supervisor);
         take_signals(supervisor);
-        if (polled[1].revents & POLLIN || clock_monotonic_ms() >= supervisor->ready_until_ms)
+        if (alone && polled[2].revents & POLLERR)
+            leave(supervisor);
+        if (supervisor->memory.head->served && clock_monotonic_ms() >= supervisor->ready_until_ms)
             tell_ready(supervisor);
-        if (supervisor->leaving && supervisor->worker > 0)
+        if (supervisor->leaving)
             hurry(supervisor);
     }
 }
 
 static void end_publisher(struct supervisor *supervisor)
 {
-    close_both(supervisor->publisher_socket);
-    if (supervisor->publisher > 0) {
-        kill(supervisor->publisher, SIGTERM);
-        waitpid(supervisor->publisher, NULL, 0);
+    pid_t process = supervisor->publisher.process;
+    int64_t until_ms = clock_monotonic_ms() + LEAVE_MS;
+    for (int i = 0; i < 2; i++)
+        if (supervisor->publisher_socket[i] >= 0)
+            close(supervisor->publisher_socket[i]);
+    if (process <= 0)
+        return;
+    while (waitpid(process, NULL, WNOHANG) == 0) {
+        int64_t left_ms = until_ms - clock_monotonic_ms();
+        struct pollfd polled = {.fd = supervisor->signals, .events = POLLIN};
+        struct signalfd_siginfo info;
+        if (left_ms <= 0) {
+            mount_point_abort(&supervisor->mount_point);
+            break;
+        }
+        if (poll(&polled, 1, (int)left_ms) > 0 &&
+            read(supervisor->signals, &info, sizeof(info)) < 0 && errno != EAGAIN)
+            break;
     }
 }
 
@@ -239,9 +335,11 @@ int supervisor_run(const struct supervisor_parts *parts)
         .parts = parts,
         .signals = -1,
         .publisher_socket = {-1, -1},
-        .ready = {-1, -1},
+        .link = -1,
         .memory = {.descriptor = -1},
         .mount_point = {.fuse = -1},
+        .publisher = {.name = "aapfs-publisher"},
+        .worker = {.name = "aapfs-worker"},
     };
     char reason[512];
     int r = make_parts(&supervisor);
@@ -256,21 +354,16 @@ int supervisor_run(const struct supervisor_parts *parts)
         return 1;
     }
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
-    r = start_publisher(&supervisor);
-    if (r == 0)
-        r = start_worker(&supervisor);
+    r = read_init(&supervisor);
     if (r < 0) {
-        log_error("fork: %s", strerror(-r));
+        log_error("%s: the kernel's first message: %s", parts->mountpoint, strerror(-r));
         supervisor.status = 1;
+        leave(&supervisor);
     }
-    /* the worker must be the last to hold the connection: then it goes when the worker goes */
-    close(supervisor.mount_point.fuse);
-    close(supervisor.ready[1]);
-    supervisor.ready[1] = -1;
     watch(&supervisor);
-    leave(&supervisor);
+    close(supervisor.mount_point.fuse); /* the connection ends here, whoever still uses it */
     end_publisher(&supervisor);
-    close_both(supervisor.ready);
+    unlink_worker(&supervisor);
     close(supervisor.signals);
     mount_memory_drop(&supervisor.memory);
     return supervisor.status;

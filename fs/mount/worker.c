@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,15 +14,20 @@
 #include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
 #include "fs/log.h"
+#include "fs/mount/mount_memory.h"
 #include "fs/mount/pending.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/publication.h"
+#include "fs/mount/receive_slots.h"
 #include "fs/mount/session.h"
+#include "fs/mount/worker_link.h"
 #include "kmsapi/client_key.h"
 #include "kmsapi/transport.h"
 
 struct worker {
     const struct worker_parts *parts;
+    struct mount_memory memory;
+    struct receive_slots *slots;
     struct client_key_library *library;
     struct registry *registry;
     struct transport *transport;
@@ -29,7 +35,7 @@ struct worker {
     struct pending *pending;
     struct engine *engine;
     struct session *session;
-    bool told_ready; /* the engine's thread */
+    bool told_listed; /* the engine's thread */
 };
 
 /* For the signal handler: one worker a process. */
@@ -43,15 +49,8 @@ static void stop_running_session(int signal_number)
 
 static void handle_signals(void)
 {
-    struct sigaction stop = {.sa_handler = stop_running_session}; /* no SA_RESTART: read returns */
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction stop = {.sa_handler = stop_running_session};
     sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGINT, &ignore, NULL); /* ^C reaches the supervisor, which unmounts */
-    sigaction(SIGHUP, &ignore, NULL);
-    sigaction(SIGPIPE, &ignore, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 static int copy_credentials(const struct credentials *from, struct credentials *to)
@@ -89,19 +88,42 @@ static bool answer_write(void *user, uint64_t number, int result)
     return pending_answer(worker->pending, number, result);
 }
 
-static void tell_ready(void *user)
+static void begin_write(void *user, uint64_t number)
 {
-    struct worker *worker = user;
-    if (!worker->told_ready && write(worker->parts->ready, "r", 1) < 0)
-        log_error("ready: %s", strerror(errno));
-    worker->told_ready = true;
+    const struct worker *worker = user;
+    pending_begun(worker->pending, number, SLOT_WAITING);
 }
 
-/* The session's thread is told by a signal: it waits in read(2). */
+static void note_intent(void *user, uint64_t number, uint64_t intent)
+{
+    const struct worker *worker = user;
+    pending_note_intent(worker->pending, number, intent);
+}
+
+static void tell_listed(void *user)
+{
+    struct worker *worker = user;
+    if (!worker->told_listed)
+        (void)worker_link_send(worker->parts->link, WORKER_LISTED, 0, "%s", "");
+    worker->told_listed = true;
+}
+
+static void say(void *user, const char *format, ...)
+{
+    const struct worker *worker = user;
+    char line[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    (void)worker_link_send(worker->parts->link, WORKER_SAYS, 0, "%s", line);
+}
+
+/* The session's thread is told by a signal. */
 static void engine_failed(void *user)
 {
-    log_error("the publisher is gone");
-    kill(getpid(), SIGTERM);
+    log_error("the publisher's socket is gone");
+    kill(getpid(), SIGKILL); /* with all that is under way: the next worker goes on */
 }
 
 static int make_lower_parts(struct worker *worker)
@@ -124,10 +146,17 @@ static int make_lower_parts(struct worker *worker)
         log_error("OpenSSL: its default provider cannot be loaded");
         return -ENOENT;
     }
-    worker->registry = registry_new(numbers_open(parts->memory->numbers));
-    worker->pending = pending_new();
+    struct numbers *numbers = numbers_open(worker->memory.numbers);
+    if (!numbers) {
+        log_error("the mount memory makes no sense");
+        return -EPROTO;
+    }
+    worker->registry = registry_new(numbers);
+    worker->slots = receive_slots_new(worker->memory.slots);
+    worker->pending = worker->slots ? pending_new(worker->slots) : NULL;
     if (worker->registry)
-        worker->publications = publications_new(worker->registry, parts->publisher);
+        worker->publications = publications_new(worker->registry, parts->publisher,
+                                                &worker->memory.head->publications);
     return worker->publications && worker->pending ? 0 : -ENOMEM;
 }
 
@@ -142,9 +171,11 @@ static struct engine *make_engine(struct worker *worker)
         .publish_user = worker,
         .publish_socket = worker->parts->publisher,
         .publish_receive = receive_publications,
+        .begin = begin_write,
+        .note_intent = note_intent,
         .answer = answer_write,
         .answer_user = worker,
-        .first_sync_ended = tell_ready,
+        .first_sync_ended = tell_listed,
         .failed = engine_failed,
         .event_user = worker,
     };
@@ -158,11 +189,15 @@ static struct session *make_session(struct worker *worker)
         .registry = worker->registry,
         .publications = worker->publications,
         .pending = worker->pending,
+        .slots = worker->slots,
+        .memory = &worker->memory,
         .engine = worker->engine,
-        .owner = {geteuid(), getegid(), clock_local_ns()},
+        .owner = {geteuid(), getegid(), worker->memory.head->mounted_ns},
         .region = parts->config->region,
         .endpoint = parts->config->endpoint,
         .mountpoint = parts->mount_point->path,
+        .say = say,
+        .user = worker,
     };
     return session_new(&session, parts->mount_point->fuse);
 }
@@ -174,31 +209,53 @@ static void free_parts(struct worker *worker)
     session_free(worker->session);
     publications_free(worker->publications);
     registry_free(worker->registry);
+    receive_slots_free(worker->slots);
     client_key_library_free(worker->library);
     transport_free(worker->transport);
+    mount_memory_drop(&worker->memory);
+}
+
+/* Everything but the answering. */
+static int prepare(struct worker *worker)
+{
+    int r = mount_memory_map(&worker->memory, worker->parts->memory);
+    if (r < 0)
+        log_error("the mount memory: %s",
+                  r == -EPROTO ? "another version's, or damaged" : strerror(-r));
+    if (r == 0)
+        r = privileges_keep_only(UINT64_C(1) << CAP_IPC_LOCK);
+    if (r == 0)
+        r = privileges_lock_memory();
+    return r < 0 ? r : make_lower_parts(worker);
+}
+
+static int serve(struct worker *worker)
+{
+    worker->engine = make_engine(worker);
+    worker->session = worker->engine ? make_session(worker) : NULL;
+    if (!worker->session)
+        return -ENOMEM;
+    int r = session_agree(worker->session);
+    if (r < 0) {
+        log_error("this version and the mount's first worker agree with the kernel on different things");
+        return r;
+    }
+    running_session = worker->session;
+    handle_signals();
+    session_take_over(worker->session);
+    r = session_run(worker->session);
+    running_session = NULL;
+    return r;
 }
 
 int worker_run(const struct worker_parts *parts)
 {
-    struct worker worker = {.parts = parts};
-    int r = privileges_keep_only(UINT64_C(1) << CAP_IPC_LOCK);
+    struct worker worker = {.parts = parts, .memory = {.descriptor = -1}};
+    int r = prepare(&worker);
     if (r == 0)
-        r = privileges_lock_memory();
-    if (r == 0)
-        r = make_lower_parts(&worker);
-    if (r == 0) {
-        worker.engine = make_engine(&worker);
-        worker.session = worker.engine ? make_session(&worker) : NULL;
-        r = worker.session ? 0 : -ENOMEM;
-    }
-    if (r == 0) {
-        running_session = worker.session;
-        handle_signals();
-        r = session_run(worker.session);
-        running_session = NULL;
-    }
+        r = serve(&worker);
     if (r < 0)
         log_error("worker: %s", strerror(-r));
     free_parts(&worker);
-    return r < 0;
+    return r == SESSION_UNMOUNTED ? 0 : 1;
 }

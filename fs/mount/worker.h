@@ -6,20 +6,19 @@
 #define AAPFS_FS_MOUNT_WORKER_H
 
 #include "fs/config.h"
-#include "fs/mount/mount_memory.h"
 #include "fs/mount/mount_point.h"
 #include "kmsapi/credentials/credentials.h"
 
 struct worker_parts {
     const struct config *config;
     const struct mount_point *mount_point;
-    const struct mount_memory *memory;
+    int memory;    /* descriptor of the mount memory */
     int publisher; /* socket to the publisher */
-    int ready;     /* a byte is written here when the first listing of the AAPs has ended */
+    int link;      /* socket to the supervisor (worker_link.h) */
     const struct credentials *credentials; /* NULL: from the environment at each request */
 };
 
-/* Serves until the mount is gone. The exit status. */
+/* Serves until the mount is gone. The exit status: 0 only then. */
 int worker_run(const struct worker_parts *parts);
 
 #endif

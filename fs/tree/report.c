@@ -6,52 +6,29 @@
 
 #include <jansson.h>
 
+#include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
-
-enum { KEPT = 8 };
-
-struct content {
-    uint32_t report; /* 0: empty */
-    int64_t made_ns;
-    char *text;
-    size_t size;
-};
-
-/* The newest contents of one file; NEXT is where the next one goes. */
-struct history {
-    struct content contents[KEPT];
-    unsigned int next;
-};
 
 struct reports {
     struct registry *registry;
     struct report_facts facts;
-    struct history *(*histories)[REPORT_KIND_COUNT]; /* by AAP number, 0: the mount */
-    size_t room;
+    struct report_history *history;
 };
 
-struct reports *reports_new(struct registry *registry, const struct report_facts *facts)
+struct reports *reports_new(struct registry *registry, const struct report_facts *facts,
+                            struct report_history *history)
 {
     struct reports *reports = calloc(1, sizeof(*reports));
     if (!reports)
         return NULL;
     reports->registry = registry;
     reports->facts = *facts;
+    reports->history = history;
     return reports;
 }
 
 void reports_free(struct reports *reports)
 {
-    if (!reports)
-        return;
-    for (size_t i = 0; i < reports->room; i++)
-        for (size_t kind = 0; kind < REPORT_KIND_COUNT; kind++) {
-            struct history *history = reports->histories[i][kind];
-            for (size_t j = 0; history && j < KEPT; j++)
-                free(history->contents[j].text);
-            free(history);
-        }
-    free(reports->histories);
     free(reports);
 }
 
@@ -213,67 +190,36 @@ static char *make_text(struct reports *reports, uint32_t number, enum report_kin
     return text;
 }
 
-static struct history *history_of(struct reports *reports, uint32_t number, enum report_kind kind)
-{
-    if (number >= reports->room) {
-        size_t room = number < 32 ? 64 : (size_t)number * 2;
-        void *grown = reallocarray(reports->histories, room, sizeof(*reports->histories));
-        if (!grown)
-            return NULL;
-        reports->histories = grown;
-        memset(reports->histories + reports->room, 0,
-               (room - reports->room) * sizeof(*reports->histories));
-        reports->room = room;
-    }
-    struct history **history = &reports->histories[number][kind];
-    if (!*history)
-        *history = calloc(1, sizeof(**history));
-    return *history;
-}
-
 int reports_current(struct reports *reports, uint32_t number, enum report_kind kind, int64_t now_ns,
                     int64_t now, struct node *node)
 {
     if (number && !registry_aap(reports->registry, number))
         return -ESTALE;
-    struct history *history = history_of(reports, number, kind);
-    char *text = history ? make_text(reports, number, kind, now) : NULL;
+    _cleanup_(free) char *text = make_text(reports, number, kind, now);
     if (!text)
         return -ENOMEM;
 
-    struct content *newest = &history->contents[(history->next + KEPT - 1) % KEPT];
-    if (newest->report != 0 && strcmp(newest->text, text) == 0) {
-        free(text);
-    } else {
-        newest = &history->contents[history->next];
-        history->next = (history->next + 1) % KEPT;
-        free(newest->text);
-        *newest = (struct content){
-            .report = numbers_next_report(registry_numbers(reports->registry)),
-            .made_ns = now_ns,
-            .text = text,
-            .size = strlen(text),
-        };
-    }
+    struct report_content content;
+    size_t size = strlen(text);
+    int r = report_history_newest(reports->history, number, kind, &content);
+    if (r < 0 || content.size != size || memcmp(content.data, text, size) != 0)
+        r = report_history_add(reports->history, number, kind, text, size, now_ns, &content);
     *node = (struct node){.kind = NODE_KIND_REPORT, .file = kind, .number = number,
-                          .report = newest->report};
-    return 0;
+                          .report = r < 0 ? 0 : content.report};
+    return r;
 }
 
 int reports_read(struct reports *reports, struct node node, const void **data, size_t *size,
                  int64_t *made_ns)
 {
-    const struct history *history =
-        node.number < reports->room ? reports->histories[node.number][node.file] : NULL;
-    for (size_t i = 0; history && i < KEPT; i++) {
-        const struct content *content = &history->contents[i];
-        if (content->report == 0 || content->report != node.report)
-            continue;
-        *data = content->text;
-        *size = content->size;
-        if (made_ns)
-            *made_ns = content->made_ns;
-        return 0;
-    }
-    return -ESTALE;
+    struct report_content content;
+    int r = report_history_find(reports->history, node.number, (enum report_kind)node.file,
+                                node.report, &content);
+    if (r < 0)
+        return r;
+    *data = content.data;
+    *size = content.size;
+    if (made_ns)
+        *made_ns = content.made_ns;
+    return 0;
 }

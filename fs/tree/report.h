@@ -1,7 +1,7 @@
 /*
  * Files whose content changes: status and last_error, of an AAP and of the mount. Each content is a
- * node of its own that never changes; looking the name up makes the newest one. The last 8 of each
- * file are kept for readers that are still at it.
+ * node of its own that never changes; looking the name up makes the newest one. report_history.h keeps them
+ * for readers that are still at it.
  *
  * The session's thread only, with the registry's lock held.
  */
@@ -13,6 +13,7 @@
 
 #include "fs/keys/registry.h"
 #include "fs/tree/node_id.h"
+#include "fs/tree/report_history.h"
 
 struct reports;
 
@@ -26,7 +27,9 @@ struct report_facts {
     size_t request_kinds;
 };
 
-struct reports *reports_new(struct registry *registry, const struct report_facts *facts);
+/* HISTORY outlives the reports. */
+struct reports *reports_new(struct registry *registry, const struct report_facts *facts,
+                            struct report_history *history);
 void reports_free(struct reports *reports);
 
 /*

@@ -1,0 +1,181 @@
+/*
+ * What an earlier worker left half done: publications, and writes that it had begun.
+ *
+ * A publication that was not seen to end is made again as a whole, and as a new generation of the same key: then
+ * the node that a name is to lead to differs from any that the kernel may have for it, the rename is a rename, and
+ * every watcher hears of it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fs/keys/operation.h"
+
+/* One publication. */
+struct catching_up {
+    struct engine *engine;
+    uint32_t aap;
+};
+
+struct inherited {
+    uint64_t number, intent;
+    uint32_t aap;
+    struct inherited *next;
+};
+
+/* What becomes of an inherited write is known when its AAP shows what the store has. */
+static int result_of(struct engine *engine, const struct inherited *inherited)
+{
+    (void)engine;
+    (void)inherited;
+    return -EIO;
+}
+
+static void answer_inherited(struct engine *engine, uint32_t aap)
+{
+    struct inherited **link = &engine->inherited;
+    while (*link) {
+        struct inherited *inherited = *link;
+        if (inherited->aap != aap || !catch_up_is_done(engine, aap)) {
+            link = &inherited->next;
+            continue;
+        }
+        *link = inherited->next;
+        engine->parts.answer(engine->parts.answer_user, inherited->number,
+                             result_of(engine, inherited));
+        free(inherited);
+    }
+}
+
+void inherit_write(struct engine *engine, const struct engine_write *write)
+{
+    struct inherited *inherited = calloc(1, sizeof(*inherited));
+    if (!inherited) {
+        engine->parts.answer(engine->parts.answer_user, write->number, -EIO);
+        return;
+    }
+    *inherited = (struct inherited){write->number, write->intent, write->aap, engine->inherited};
+    engine->inherited = inherited;
+    answer_inherited(engine, write->aap);
+}
+
+bool catch_up_is_done(const struct engine *engine, uint32_t aap)
+{
+    return aap >= engine->aap_room ||
+           (engine->aaps[aap].catching_up == 0 && engine->aaps[aap].generation_behind == 0);
+}
+
+static void published(void *user, int result);
+
+static void publish(struct engine *engine, uint32_t aap, enum publish_kind kind, uint32_t number)
+{
+    struct catching_up *one = malloc(sizeof(*one));
+    if (!one)
+        return; /* the names are there; who watches is not told */
+    *one = (struct catching_up){engine, aap};
+    engine->aaps[aap].catching_up++;
+    const struct publish_request request = {kind, number, published, one};
+    engine->parts.publish(engine->parts.publish_user, &request);
+}
+
+/* The names come last: what `current` leads to is there by then. */
+static void publish_names(struct engine *engine, uint32_t aap)
+{
+    struct engine_aap *notes = &engine->aaps[aap];
+    uint32_t generation = notes->generation_behind;
+    if (notes->catching_up > 0)
+        return;
+    notes->generation_behind = 0;
+    if (generation)
+        publish(engine, aap, PUBLISH_GENERATION, generation);
+    if (!catch_up_is_done(engine, aap))
+        return;
+    answer_inherited(engine, aap);
+    engine_caught_up(engine, aap);
+}
+
+static void published(void *user, int result)
+{
+    struct catching_up *one = user;
+    struct engine *engine = one->engine;
+    uint32_t aap = one->aap;
+    free(one);
+    engine->aaps[aap].catching_up--;
+    (void)result; /* readers see the names all the same */
+    publish_names(engine, aap);
+}
+
+/* Whether AAP's directory is to be shown anew; *GENERATION: which names are, 0: none. */
+static bool is_behind(struct registry *registry, struct registry_aap *aap, uint32_t *generation)
+{
+    struct numbers *numbers = registry_numbers(registry);
+    struct numbered_aap *numbered = numbers_aap(numbers, aap->number);
+    numbered->shown = numbered->settled;
+    if (aap->current && numbered->settled_generation != aap->generation)
+        *generation =
+            numbered->published[PUBLISHED_CURRENT] == 0
+                ? aap->generation /* nobody has seen any of it */
+                : registry_make_current(registry, aap, aap->current,
+                                        numbers_generation(numbers, aap->generation)->made_ns);
+    return !numbered->settled;
+}
+
+static void catch_up_aaps(struct engine *engine)
+{
+    struct registry *registry = engine->parts.registry;
+    uint32_t count;
+    registry_lock(registry);
+    count = numbers_aap_count(registry_numbers(registry));
+    registry_unlock(registry);
+    for (uint32_t number = 1; number <= count; number++) {
+        uint32_t generation = 0;
+        registry_lock(registry);
+        struct registry_aap *aap = registry_aap(registry, number);
+        bool directory = aap && is_behind(registry, aap, &generation);
+        registry_unlock(registry);
+        struct engine_aap *notes = directory || generation ? engine_aap(engine, number) : NULL;
+        if (!notes)
+            continue;
+        notes->generation_behind = generation;
+        if (directory)
+            publish(engine, number, PUBLISH_AAP, number);
+    }
+}
+
+/* The first key at or after the one of NUMBER that keys/ does not show for sure; 0: none. */
+static uint32_t next_key(struct registry *registry, uint32_t number, uint32_t *aap)
+{
+    struct numbers *numbers = registry_numbers(registry);
+    uint32_t count = numbers_key_count(numbers);
+    for (; number <= count; number++) {
+        struct numbered_key *numbered = numbers_key(numbers, number);
+        if (numbered->settled || !registry_key(registry, number))
+            continue;
+        numbered->shown = false;
+        *aap = numbered->aap;
+        return number;
+    }
+    return 0;
+}
+
+static void catch_up_keys(struct engine *engine)
+{
+    struct registry *registry = engine->parts.registry;
+    uint32_t aap = 0, key;
+    for (uint32_t number = 1;; number = key + 1) {
+        registry_lock(registry);
+        key = next_key(registry, number, &aap);
+        registry_unlock(registry);
+        if (key == 0)
+            return;
+        if (engine_aap(engine, aap))
+            publish(engine, aap, PUBLISH_KEY, key);
+    }
+}
+
+void catch_up(struct engine *engine)
+{
+    catch_up_aaps(engine);
+    catch_up_keys(engine);
+    for (uint32_t aap = 1; aap < engine->aap_room; aap++)
+        publish_names(engine, aap);
+}

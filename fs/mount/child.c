@@ -1,0 +1,75 @@
+#include "fs/mount/child.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fs/keys/clock.h"
+#include "fs/log.h"
+
+pid_t child_start(struct child *child)
+{
+    pid_t parent = getpid();
+    pid_t process = fork();
+    if (process < 0)
+        return -errno;
+    if (process > 0) {
+        child->process = process;
+        return process;
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    prctl(PR_SET_NAME, child->name);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(1);
+    signal(SIGINT, SIG_IGN); /* ^C reaches the supervisor, which unmounts first */
+    signal(SIGHUP, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    log_after_fork();
+    return 0;
+}
+
+void child_ended(struct child *child, int status, bool useful)
+{
+    static const int64_t waits_ms[] = {0, 100, 1000, 10000, 30000};
+    static const unsigned int last = sizeof(waits_ms) / sizeof(waits_ms[0]) - 1;
+    child->process = 0;
+    if (useful)
+        child->failures = 0;
+    int64_t wait_ms = waits_ms[child->failures < last ? child->failures : last];
+    child->failures++;
+    child->start_ms = clock_monotonic_ms() + wait_ms;
+    if (WIFSIGNALED(status))
+        log_error("%s was killed by signal %d; it is started again%s", child->name, WTERMSIG(status),
+                  wait_ms > 0 ? " after a while" : "");
+    else
+        log_error("%s ended with status %d; it is started again%s", child->name,
+                  WEXITSTATUS(status), wait_ms > 0 ? " after a while" : "");
+}
+
+static int compare(const void *left, const void *right)
+{
+    return *(const int *)left < *(const int *)right ? -1 : *(const int *)left > *(const int *)right;
+}
+
+void child_keep_only(const int kept[], unsigned int count)
+{
+    int sorted[16];
+    unsigned int from = 3;
+    memcpy(sorted, kept, count * sizeof(*kept));
+    qsort(sorted, count, sizeof(*sorted), compare);
+    for (unsigned int i = 0; i < count; i++) {
+        if (sorted[i] < (int)from)
+            continue;
+        if (sorted[i] > (int)from)
+            close_range(from, (unsigned int)sorted[i] - 1, 0);
+        from = (unsigned int)sorted[i] + 1;
+    }
+    close_range(from, UINT_MAX, 0);
+}

@@ -1,0 +1,33 @@
+/*
+ * A process that the supervisor keeps running: forked, awaited, forked again. The supervisor's thread.
+ */
+#ifndef AAPFS_FS_MOUNT_CHILD_H
+#define AAPFS_FS_MOUNT_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct child {
+    const char *name;      /* for ps, and for messages behind "aapfs-" */
+    pid_t process;         /* 0: not running */
+    unsigned int failures; /* ends in a row that came before it had done anything */
+    int64_t start_ms;      /* CLOCK_MONOTONIC from when on it may be started again */
+};
+
+/*
+ * Forks; 0 in the child, which has the name, does not outlive its supervisor, and has its signals as a
+ * program expects them. Else the process id, kept in CHILD too, or negative errno.
+ */
+pid_t child_start(struct child *child);
+
+/*
+ * CHILD has ended with STATUS (waitpid's); tells so. It may be started again at once; after ends in a row
+ * without anything USEFUL done it may after 0, 0.1, 1, 10, then 30 s.
+ */
+void child_ended(struct child *child, int status, bool useful);
+
+/* Closes every descriptor above the standard ones but the COUNT in KEPT. In a child. */
+void child_keep_only(const int kept[], unsigned int count);
+
+#endif

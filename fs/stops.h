@@ -1,0 +1,19 @@
+/*
+ * Places where a test has a process killed: in a build with AAPFS_WITH_STOPS, and nowhere else. Any thread.
+ *
+ * The file that $AAPFS_STOPS names holds one place's name, perhaps with how many more times it is passed first
+ * ("publisher-rename 3"). The process that comes to it removes the file and kills itself.
+ */
+#ifndef AAPFS_FS_STOPS_H
+#define AAPFS_FS_STOPS_H
+
+#ifdef AAPFS_WITH_STOPS
+void stop_here(const char *place);
+#else
+static inline void stop_here(const char *place)
+{
+    (void)place;
+}
+#endif
+
+#endif
