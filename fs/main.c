@@ -16,6 +16,7 @@ static const struct {
     {"rotate", command_create},
     {"delete", command_delete},
     {"status", command_status},
+    {"upgrade", command_upgrade},
 };
 
 int main(int count, char **arguments)

@@ -48,7 +48,8 @@ struct transport {
     struct resolver *resolver;
     int64_t clock_offset_s; /* KMS's time, by the Date of its last answer, minus ours */
     CURLM *multi;
-    int watched;
+    int watched[TRANSPORT_WATCHED_MOST];
+    unsigned int watched_count;
     atomic_bool woken;
     struct transfer *transfers;
 };
@@ -73,7 +74,6 @@ int transport_new(const struct transport_options *options, struct transport **ma
     int r = -ENOMEM;
     if (transport) {
         transport->options = *options;
-        transport->watched = -1;
         r = endpoint_parse(options->endpoint, &transport->endpoint, reason, size);
     }
     if (r == 0) {
@@ -403,6 +403,19 @@ static bool answer_done(struct transport *transport)
     return any;
 }
 
+/* True when a watched descriptor is readable. */
+static bool wait_for_something(struct transport *transport, int timeout_ms)
+{
+    struct curl_waitfd extra[TRANSPORT_WATCHED_MOST] = {0};
+    bool readable = false;
+    for (unsigned int i = 0; i < transport->watched_count; i++)
+        extra[i] = (struct curl_waitfd){.fd = transport->watched[i], .events = CURL_WAIT_POLLIN};
+    curl_multi_poll(transport->multi, extra, transport->watched_count, timeout_ms, NULL);
+    for (unsigned int i = 0; i < transport->watched_count; i++)
+        readable = readable || extra[i].revents;
+    return readable;
+}
+
 void transport_run(struct transport *transport, int timeout_ms)
 {
     int64_t end_ms =
@@ -418,9 +431,7 @@ void transport_run(struct transport *transport, int timeout_ms)
             continue;
         int64_t left_ms = (next_ms < end_ms ? next_ms : end_ms) - milliseconds(CLOCK_MONOTONIC);
         left_ms = left_ms < 0 ? 0 : left_ms > 3600 * 1000 ? 3600 * 1000 : left_ms;
-        struct curl_waitfd extra = {.fd = transport->watched, .events = CURL_WAIT_POLLIN};
-        curl_multi_poll(transport->multi, &extra, transport->watched >= 0, (int)left_ms, NULL);
-        if (extra.revents || atomic_exchange(&transport->woken, false) ||
+        if (wait_for_something(transport, (int)left_ms) || atomic_exchange(&transport->woken, false) ||
             milliseconds(CLOCK_MONOTONIC) >= end_ms)
             return;
     }
@@ -428,7 +439,8 @@ void transport_run(struct transport *transport, int timeout_ms)
 
 void transport_watch(struct transport *transport, int descriptor)
 {
-    transport->watched = descriptor;
+    if (transport->watched_count < TRANSPORT_WATCHED_MOST)
+        transport->watched[transport->watched_count++] = descriptor;
 }
 
 void transport_wake_up(struct transport *transport)

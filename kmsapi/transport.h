@@ -79,7 +79,9 @@ int transport_start(struct transport *transport, const struct transport_request 
  */
 void transport_run(struct transport *transport, int timeout_ms);
 
-/* Has transport_run return as well when DESCRIPTOR is readable (-1: none any more). */
+enum { TRANSPORT_WATCHED_MOST = 4 };
+
+/* From here on transport_run returns as well when DESCRIPTOR is readable; that many at the most. */
 void transport_watch(struct transport *transport, int descriptor);
 
 /* Makes transport_run return soon. Any thread. */

@@ -19,4 +19,7 @@ int command_delete(int count, char **arguments);
 /* aapfs status [--json]: a table of the AAPs; 1 when one needs somebody. */
 int command_status(int count, char **arguments);
 
+/* aapfs upgrade: has the installed program take over a mount; returns when it serves. */
+int command_upgrade(int count, char **arguments);
+
 #endif

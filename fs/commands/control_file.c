@@ -18,7 +18,7 @@ static int open_aap(const char *mountpoint, const char *aap)
 {
     _cleanup_(close) int mount = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int directory = -1;
-    if (mount >= 0 && config_aap_name_is_shown(aap))
+    if (mount >= 0 && (config_aap_name_is_shown(aap) || strcmp(aap, ".aapfs") == 0))
         directory = openat(mount, aap, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     else if (mount >= 0)
         errno = ENOENT;

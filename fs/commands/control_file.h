@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /*
- * Writes TEXT to MOUNTPOINT/AAP/control, after making sure that a FUSE filesystem is behind it: a
+ * Writes TEXT to MOUNTPOINT/AAP/control (AAP may be ".aapfs"), after making sure that a FUSE filesystem is behind it: a
  * password must not go into a plain file. On failure it says why on stderr, with what the AAP's
  * last_error tells. 0 or negative errno.
  */

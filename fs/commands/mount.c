@@ -12,6 +12,7 @@
 #include "fs/commands/background.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/dev.h"
+#include "fs/commands/take_over.h"
 #include "fs/config.h"
 #include "fs/log.h"
 #include "fs/mount/mount_point.h"
@@ -27,12 +28,14 @@ static const char usage[] =
     "       aapfs --dev [-f] [-o OPTIONS] MOUNTPOINT\n"
     "       aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP\n"
     "       aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID\n"
-    "       aapfs status [-m MOUNTPOINT] [--json]\n";
+    "       aapfs status [-m MOUNTPOINT] [--json]\n"
+    "       aapfs upgrade [-m MOUNTPOINT]\n";
 
 struct mount_arguments {
     bool foreground, dev;
     const char *file, *region, *endpoint, *mountpoint;
     char *options; /* every -o, joined */
+    const struct handover *handover; /* from the version before; NULL: none */
 };
 
 static int add_options(struct mount_arguments *arguments, const char *more)
@@ -127,15 +130,25 @@ static int configure(const struct mount_arguments *arguments, struct config *con
 static int serve(const struct config *config, const struct mount_arguments *arguments,
                  const struct dev_kms *kms, int ready)
 {
-    const struct supervisor_parts parts = {
+    const struct mount_words words = {arguments->file, arguments->region, arguments->endpoint,
+                                      arguments->mountpoint};
+    static char *command[ARGUMENTS_MOST]; /* for as long as the process lives */
+    struct supervisor_parts parts = {
         .config = config,
         .mountpoint = arguments->mountpoint,
         .options = arguments->options,
         .ready = ready,
         .credentials = kms ? &kms->credentials : NULL,
         .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : FIRST_LISTING_TIMEOUT_MS,
+        .to_syslog = !arguments->foreground,
+        .arguments = command,
     };
-    return supervisor_run(&parts);
+    int r = kms ? 0 : take_over_command(&words, command, &parts.executable);
+    if (r < 0) {
+        log_error("start: %s", strerror(-r));
+        return 1;
+    }
+    return arguments->handover ? take_over(&parts, arguments->handover) : supervisor_run(&parts);
 }
 
 static int serve_dev(struct config *config, const struct mount_arguments *arguments, int ready)
@@ -157,7 +170,10 @@ static int run(struct config *config, struct mount_arguments *arguments)
 {
     int ready = -1, status;
     char mountpoint[MOUNT_POINT_PATH_SIZE];
-    if (!arguments->foreground) {
+    _cleanup_(free) char *file = arguments->file ? realpath(arguments->file, NULL) : NULL;
+    if (file)
+        arguments->file = file;
+    if (!arguments->foreground && !arguments->handover) {
         /* the daemon changes its directory; what is wrong with a path, mounting says */
         if (mount_point_resolve(arguments->mountpoint, mountpoint) == 0)
             arguments->mountpoint = mountpoint;
@@ -177,6 +193,14 @@ int command_mount(int count, char **words)
 {
     struct mount_arguments arguments = {0};
     struct config config;
+    struct handover handover;
+    int handed_over = handover_read(&handover);
+    if (handed_over < 0) {
+        fputs("aapfs: $AAPFS_HANDOVER is set, and not by a version of aapfs that this one knows\n", stderr);
+        return 2;
+    }
+    if (handed_over > 0)
+        arguments.handover = &handover;
     int status = parse(count, words, &arguments);
     if (status == 0 && configure(&arguments, &config) < 0)
         status = 2;

@@ -136,6 +136,23 @@ static int split(const char *text, size_t size, struct word words[WORDS_MAX])
     return count;
 }
 
+static const char mount_rule[] = "the mount's control takes: sync, upgrade";
+
+static int set_mount_command(struct control_command *command, int count, const struct word *word,
+                             char *reason, size_t size)
+{
+    static const struct {
+        const char *word;
+        enum control_verb verb;
+    } commands[] = {{"sync", CONTROL_SYNC}, {"upgrade", CONTROL_UPGRADE}};
+    for (size_t i = 0; count == 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (word_is(word, commands[i].word)) {
+            command->verb = commands[i].verb;
+            return 0;
+        }
+    return refuse(reason, size, mount_rule);
+}
+
 static int parse_line(bool mount, const char *text, size_t size, int64_t now,
                       struct control_command *command, char *reason, size_t reason_size)
 {
@@ -151,12 +168,8 @@ static int parse_line(bool mount, const char *text, size_t size, int64_t now,
     if (count < 0)
         return refuse(reason, reason_size, "words are separated by exactly one space, with none "
                                            "before and after, and there are at most three");
-    if (mount) {
-        if (count != 1 || !word_is(&words[0], "sync"))
-            return refuse(reason, reason_size, "the mount's control takes: sync");
-        command->verb = CONTROL_SYNC;
-        return 0;
-    }
+    if (mount)
+        return set_mount_command(command, count, &words[0], reason, reason_size);
     if (count == 2 && word_is(&words[0], "delete"))
         return set_delete(command, &words[1], reason, reason_size);
     if (count == 2 && !is_reserved(&words[0]))
@@ -208,7 +221,7 @@ static int parse_json(bool mount, const char *text, size_t size, int64_t now,
                       struct control_command *command, char *reason, size_t reason_size)
 {
     if (mount)
-        return refuse(reason, reason_size, "the mount's control takes: sync");
+        return refuse(reason, reason_size, mount_rule);
     json_error_t error;
     json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     if (!object) {

@@ -12,7 +12,9 @@
 enum control_verb {
     CONTROL_CREATE, /* a password, alone or with dates, bare or as JSON */
     CONTROL_DELETE, /* delete KAAP.… */
-    CONTROL_SYNC,   /* .aapfs/control: list the AAPs again */
+    /* .aapfs/control */
+    CONTROL_SYNC,    /* list the AAPs again */
+    CONTROL_UPGRADE, /* have the installed program take over */
 };
 
 enum { CONTROL_SIZE = 4096 }; /* st_size of every control file, and the most that is accepted */

@@ -167,12 +167,13 @@ static struct operation *new_operation(struct engine *engine, const struct engin
     operation->pid = write->pid;
     operation->uid = write->uid;
     operation->bytes = OPENSSL_malloc(write->size + 1);
-    operation->size = write->size;
+    operation->size = write->inherited ? 0 : write->size;
     if (!operation->bytes || !add_waiting(operation, write->number)) {
         free_operation(operation);
         return NULL;
     }
-    memcpy(operation->bytes, write->data, write->size);
+    if (!write->inherited)
+        memcpy(operation->bytes, write->data, write->size);
     operation->deadline_ms =
         clock_monotonic_ms() + engine->parts.config->request_timeout_ms + 500;
     operation->next = engine->operations;
@@ -214,6 +215,7 @@ static const char *const verb_names[] = {
     [CONTROL_CREATE] = "CreateClientKey",
     [CONTROL_DELETE] = "DeleteClientKey",
     [CONTROL_SYNC] = "ListApplicationAccessPoints",
+    [CONTROL_UPGRADE] = "upgrade",
 };
 
 /* One command at a time for each AAP, and none right after the network failed one. */
@@ -273,7 +275,59 @@ static void begin(struct operation *operation)
     case CONTROL_SYNC:
         sync_begin(engine, operation);
         break;
+    case CONTROL_UPGRADE:
+        operation->deadline_ms = INT64_MAX; /* the supervisor has its own */
+        engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
+        break;
     }
+}
+
+/* The worker before has asked the supervisor; its verdict comes to this one. */
+static void inherit_upgrade(struct engine *engine, const struct engine_write *write)
+{
+    struct operation *operation = new_operation(engine, write);
+    if (!operation) {
+        engine->parts.answer(engine->parts.answer_user, write->number, -EIO);
+        return;
+    }
+    operation->command.verb = CONTROL_UPGRADE;
+    operation->deadline_ms = INT64_MAX;
+    engine->parts.upgrade(engine->parts.answer_user, write->number, true);
+}
+
+void engine_verdict(struct engine *engine, int number, const char *text)
+{
+    for (struct operation *operation = engine->operations; operation; operation = operation->next) {
+        if (operation->ended || operation->command.verb != CONTROL_UPGRADE)
+            continue;
+        if (number == 0)
+            operation_succeed(operation, verb_names[CONTROL_UPGRADE]);
+        else
+            operation_refuse(operation, verb_names[CONTROL_UPGRADE], number, "Upgrade", "%s", text);
+    }
+}
+
+void engine_drain(struct engine *engine, bool drain)
+{
+    engine->draining = drain;
+    engine->told_drained = false;
+}
+
+static bool is_idle(const struct engine *engine)
+{
+    for (const struct operation *operation = engine->operations; operation;
+         operation = operation->next)
+        if (!operation->ended && operation->command.verb != CONTROL_UPGRADE)
+            return false;
+    return true;
+}
+
+static void tell_drained(struct engine *engine)
+{
+    if (!engine->draining || engine->told_drained || !is_idle(engine))
+        return;
+    engine->told_drained = true;
+    engine->parts.drained(engine->parts.answer_user);
 }
 
 void engine_caught_up(struct engine *engine, uint32_t aap)
@@ -292,7 +346,10 @@ void engine_caught_up(struct engine *engine, uint32_t aap)
 static void take_write(struct engine *engine, const struct engine_write *write)
 {
     if (write->inherited) {
-        inherit_write(engine, write);
+        if (write->upgrade)
+            inherit_upgrade(engine, write);
+        else
+            inherit_write(engine, write);
         return;
     }
     engine->parts.begin(engine->parts.answer_user, write->number);
@@ -311,21 +368,29 @@ static void take_write(struct engine *engine, const struct engine_write *write)
         begin(operation);
 }
 
+static void free_queued(struct queued *queued)
+{
+    OPENSSL_cleanse(queued->data, queued->write.size);
+    free(queued);
+}
+
 static void take_writes(struct engine *engine, bool *stop)
 {
     struct engine_queue *queue = engine->queue;
     pthread_mutex_lock(&queue->lock);
-    struct queued *queued = queue->first;
-    queue->first = NULL;
-    queue->end = &queue->first;
+    struct queued *queued = NULL;
+    if (!engine->draining) {
+        queued = queue->first;
+        queue->first = NULL;
+        queue->end = &queue->first;
+    }
     *stop = queue->stop;
     pthread_mutex_unlock(&queue->lock);
 
     while (queued) {
         struct queued *next = queued->next;
         take_write(engine, &queued->write);
-        OPENSSL_cleanse(queued->data, queued->write.size);
-        free(queued);
+        free_queued(queued);
         queued = next;
     }
 }
@@ -366,6 +431,7 @@ static void *run(void *argument)
         take_writes(engine, &stop);
         if (stop)
             break;
+        parts->receive_messages(parts->answer_user);
         if (!parts->publish_receive(parts->publish_user)) {
             parts->failed(parts->event_user);
             break;
@@ -373,6 +439,7 @@ static void *run(void *argument)
         if (clock_monotonic_ms() >= engine->next_sync_ms)
             sync_begin(engine, NULL);
         int64_t next_ms = tend_operations(engine);
+        tell_drained(engine);
         if (engine->next_sync_ms < next_ms)
             next_ms = engine->next_sync_ms;
         int64_t wait_ms = next_ms - clock_monotonic_ms();
@@ -396,6 +463,7 @@ struct engine *engine_start(const struct engine_parts *parts)
     queue->end = &queue->first;
     pthread_mutex_init(&queue->lock, NULL);
     transport_watch(parts->transport, parts->publish_socket);
+    transport_watch(parts->transport, parts->message_socket);
     if (pthread_create(&queue->thread, NULL, run, engine) != 0) {
         pthread_mutex_destroy(&queue->lock);
         free(queue);
@@ -433,6 +501,11 @@ void engine_stop(struct engine *engine)
     transport_wake_up(engine->parts.transport);
     pthread_join(engine->queue->thread, NULL);
 
+    while (engine->queue->first) {
+        struct queued *queued = engine->queue->first;
+        engine->queue->first = queued->next;
+        free_queued(queued);
+    }
     while (engine->operations) {
         struct operation *operation = engine->operations;
         engine->operations = operation->next;

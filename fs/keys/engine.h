@@ -35,6 +35,16 @@ struct engine_parts {
     void (*begin)(void *user, uint64_t number);
     /* The creation that a write asked for has an intent on disk (never 0), and nothing is sent yet. */
     void (*note_intent)(void *user, uint64_t number, uint64_t intent);
+    /*
+     * The write asks for an upgrade; engine_verdict ends it. INHERITED: an earlier worker has asked for it
+     * already.
+     */
+    void (*upgrade)(void *user, uint64_t number, bool inherited);
+    /* After engine_drain: nothing is under way. */
+    void (*drained)(void *user);
+    int message_socket;                   /* readable: call receive_messages */
+    void (*receive_messages)(void *user);
+
     /* The result of a write: 0 or negative errno. False when its caller was interrupted before. */
     bool (*answer)(void *user, uint64_t number, int result);
     void *answer_user;
@@ -57,6 +67,7 @@ struct engine_write {
     uid_t uid;
     bool inherited;  /* an earlier worker had begun it: it is answered, and never carried out again */
     uint64_t intent; /* of an inherited one; 0: nothing was sent */
+    bool upgrade;    /* an inherited one: it asked for an upgrade */
 };
 
 /* NULL when memory is short or the thread cannot be started. */
@@ -64,6 +75,14 @@ struct engine *engine_start(const struct engine_parts *parts);
 
 /* Hands over a write; any thread. False when memory is short: the caller answers it then. */
 bool engine_submit(struct engine *engine, const struct engine_write *write);
+
+/* The two below: from receive_messages only. */
+
+/* DRAIN: no write is begun any more, and DRAINED called once when none is under way. Else goes on as before. */
+void engine_drain(struct engine *engine, bool drain);
+
+/* Ends the writes that asked for an upgrade: NUMBER 0, or an errno and why. */
+void engine_verdict(struct engine *engine, int number, const char *text);
 
 /* Ends the thread and frees; writes that still wait are answered with EIO. */
 void engine_stop(struct engine *engine);

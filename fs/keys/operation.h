@@ -72,6 +72,7 @@ struct engine {
 
     /* engine.c */
     struct engine_queue *queue;
+    bool draining, told_drained;
 };
 
 /*

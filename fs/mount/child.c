@@ -40,6 +40,11 @@ void child_ended(struct child *child, int status, bool useful)
     static const int64_t waits_ms[] = {0, 100, 1000, 10000, 30000};
     static const unsigned int last = sizeof(waits_ms) / sizeof(waits_ms[0]) - 1;
     child->process = 0;
+    if (child->replaced) {
+        child->replaced = false;
+        child->start_ms = 0;
+        return;
+    }
     if (useful)
         child->failures = 0;
     int64_t wait_ms = waits_ms[child->failures < last ? child->failures : last];

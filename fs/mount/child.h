@@ -13,6 +13,7 @@ struct child {
     pid_t process;         /* 0: not running */
     unsigned int failures; /* ends in a row that came before it had done anything */
     int64_t start_ms;      /* CLOCK_MONOTONIC from when on it may be started again */
+    bool replaced;         /* it was made to end, for another to be started */
 };
 
 /*

@@ -1,6 +1,7 @@
 #include "fs/mount/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct session {
     struct session_parts parts;
     struct tree tree;
     struct fuse_session *fuse;
+    struct engine *engine;
     struct mount_agreement agreement;
     int stop; /* eventfd: readable when session_run is to return */
     atomic_bool stopping;
@@ -269,11 +271,12 @@ static void on_write(fuse_req_t request, fuse_ino_t id, const char *data, size_t
         .uid = caller->uid,
         .inherited = session->stage == SLOT_WAITING || session->stage == SLOT_UPGRADE,
         .intent = note->intent,
+        .upgrade = session->stage == SLOT_UPGRADE,
     };
     if (!write.inherited)
         note->stage = SLOT_HELD;
     pending_allow_interrupt(session->parts.pending, number, request);
-    if (!engine_submit(session->parts.engine, &write))
+    if (!engine_submit(session->engine, &write))
         pending_answer(session->parts.pending, number, -ENOMEM);
 }
 
@@ -426,6 +429,16 @@ static bool make_parts(struct session *session, const struct session_parts *part
            fuse_session_mount(session->fuse, path) == 0;
 }
 
+int session_try(struct mount_memory *memory, int fuse)
+{
+    const struct session_parts parts = {.memory = memory};
+    int own = fcntl(fuse, F_DUPFD_CLOEXEC, 3); /* libfuse closes it */
+    struct session *session = own < 0 ? NULL : session_new(&parts, own);
+    int r = session ? session_agree(session) : -ENOMEM;
+    session_free(session);
+    return r;
+}
+
 struct session *session_new(const struct session_parts *parts, int fuse)
 {
     struct session *session = calloc(1, sizeof(*session));
@@ -438,6 +451,11 @@ struct session *session_new(const struct session_parts *parts, int fuse)
         return NULL;
     }
     return session;
+}
+
+void session_set_engine(struct session *session, struct engine *engine)
+{
+    session->engine = engine;
 }
 
 /* -- agreeing with the kernel, once a mount ------------------------------------------------ */

@@ -28,7 +28,6 @@ struct session_parts {
     struct pending *pending;
     struct receive_slots *slots;
     struct mount_memory *memory;
-    struct engine *engine;
     struct content_owner owner;
     const char *region, *endpoint, *mountpoint;
     /* A line for the log, by somebody who may block. */
@@ -39,11 +38,17 @@ struct session_parts {
 /* Over the mount behind the descriptor FUSE, which does not block. NULL: memory, or a line by libfuse. */
 struct session *session_new(const struct session_parts *parts, int fuse);
 
+/* Where control writes go: before session_take_over. */
+void session_set_engine(struct session *session, struct engine *engine);
+
 /*
  * Answers the kernel's first message, or sets this process up as the worker did who answered it. 0; -EPROTO when
  * the two would differ: this worker cannot serve this mount.
  */
 int session_agree(struct session *session);
+
+/* Whether a session of this program would agree, in a process that may serve later. As session_agree. */
+int session_try(struct mount_memory *memory, int fuse);
 
 /* Answers what an earlier worker left. A request that two workers died with is refused with EIO. */
 void session_take_over(struct session *session);

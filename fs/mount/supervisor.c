@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -20,36 +19,18 @@
 
 #include "fs/keys/clock.h"
 #include "fs/log.h"
-#include "fs/mount/child.h"
-#include "fs/mount/mount_memory.h"
-#include "fs/mount/mount_point.h"
+#include "fs/mount/handover.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/publisher.h"
 #include "fs/mount/service_notify.h"
+#include "fs/mount/supervisor_state.h"
+#include "fs/mount/upgrade.h"
 #include "fs/mount/worker.h"
 #include "fs/mount/worker_link.h"
 #include "kmsapi/cleanup.h"
 
 /* How long a worker may take to end after the mount is gone: then it is told to, and then it is killed. */
 enum { LEAVE_MS = 2000 };
-
-/* The two ends of the publisher's socket. */
-enum { WORKERS_END, PUBLISHERS_END };
-
-struct supervisor {
-    const struct supervisor_parts *parts;
-    struct mount_point mount_point;
-    struct mount_memory memory;
-    int signals; /* signalfd */
-    int publisher_socket[2];
-    int link;    /* to the worker; -1: none runs */
-    struct child publisher, worker;
-    uint64_t answered_before; /* what the workers had answered when this one began */
-    bool told_ready, leaving;
-    int leave_signal;
-    int64_t ready_until_ms, leave_until_ms;
-    int status; /* exit status */
-};
 
 static int start_publisher(struct supervisor *supervisor)
 {
@@ -173,6 +154,7 @@ static void leave(struct supervisor *supervisor)
     if (supervisor->leaving)
         return;
     supervisor->leaving = true;
+    upgrade_abandon(supervisor);
     supervisor->leave_signal = SIGTERM;
     supervisor->leave_until_ms = clock_monotonic_ms() + LEAVE_MS;
     /* while somebody answers what it waits for: it could not end otherwise */
@@ -190,6 +172,8 @@ static void worker_ended(struct supervisor *supervisor, int status)
 {
     const struct mount_head *head = supervisor->memory.head;
     unlink_worker(supervisor);
+    if (!supervisor->leaving && upgrade_worker_ended(supervisor, status))
+        return;
     if (supervisor->leaving || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
         supervisor->worker.process = 0;
         leave(supervisor);
@@ -215,6 +199,8 @@ static void take_signals(struct supervisor *supervisor)
     while ((process = waitpid(-1, &status, WNOHANG)) > 0) {
         if (process == supervisor->worker.process)
             worker_ended(supervisor, status);
+        else if (process == supervisor->upgrade.standby.process)
+            upgrade_standby_ended(supervisor, status);
         else if (process == supervisor->publisher.process && supervisor->leaving)
             supervisor->publisher.process = 0;
         else if (process == supervisor->publisher.process)
@@ -230,6 +216,8 @@ static void take_messages(struct supervisor *supervisor)
             tell_ready(supervisor);
         else if (message.kind == WORKER_SAYS)
             log_error("%s", message.text);
+        else
+            upgrade_take_message(supervisor, &message);
     }
 }
 
@@ -249,7 +237,8 @@ static void start_what_is_due(struct supervisor *supervisor)
     int r = 0;
     if (supervisor->publisher.process == 0 && now_ms >= supervisor->publisher.start_ms)
         r = start_publisher(supervisor);
-    if (r == 0 && supervisor->worker.process == 0 && now_ms >= supervisor->worker.start_ms)
+    if (r == 0 && supervisor->worker.process == 0 && now_ms >= supervisor->worker.start_ms &&
+        supervisor->upgrade.stage != UPGRADE_TAKING_OVER)
         r = start_worker(supervisor);
     if (r < 0) {
         log_error("fork: %s; it is tried again", strerror(-r));
@@ -270,9 +259,10 @@ static int time_left(const struct supervisor *supervisor)
     } else {
         if (!supervisor->told_ready)
             until_ms = supervisor->ready_until_ms;
+        until_ms = sooner(until_ms, upgrade_until_ms(supervisor));
         if (supervisor->publisher.process == 0)
             until_ms = sooner(until_ms, supervisor->publisher.start_ms);
-        if (supervisor->worker.process == 0)
+        if (supervisor->worker.process == 0 && supervisor->upgrade.stage != UPGRADE_TAKING_OVER)
             until_ms = sooner(until_ms, supervisor->worker.start_ms);
     }
     if (until_ms == INT64_MAX)
@@ -292,11 +282,13 @@ static void watch(struct supervisor *supervisor)
             {.fd = supervisor->link, .events = POLLIN},
             /* without a worker nobody else hears that the mount is gone */
             {.fd = alone ? supervisor->mount_point.fuse : -1},
+            {.fd = supervisor->upgrade.link, .events = POLLIN},
         };
-        if (poll(polled, 3, time_left(supervisor)) < 0 && errno != EINTR)
+        if (poll(polled, 4, time_left(supervisor)) < 0 && errno != EINTR)
             break;
         take_messages(supervisor);
         take_signals(supervisor);
+        upgrade_tend(supervisor);
         if (alone && polled[2].revents & POLLERR)
             leave(supervisor);
         if (supervisor->memory.head->served && clock_monotonic_ms() >= supervisor->ready_until_ms)
@@ -329,9 +321,9 @@ static void end_publisher(struct supervisor *supervisor)
     }
 }
 
-int supervisor_run(const struct supervisor_parts *parts)
+static void begin(struct supervisor *supervisor, const struct supervisor_parts *parts)
 {
-    struct supervisor supervisor = {
+    *supervisor = (struct supervisor){
         .parts = parts,
         .signals = -1,
         .publisher_socket = {-1, -1},
@@ -340,8 +332,25 @@ int supervisor_run(const struct supervisor_parts *parts)
         .mount_point = {.fuse = -1},
         .publisher = {.name = "aapfs-publisher"},
         .worker = {.name = "aapfs-worker"},
+        .upgrade = {.link = -1, .standby = {.name = "aapfs-worker"}},
     };
+}
+
+static int end_all(struct supervisor *supervisor)
+{
+    close(supervisor->mount_point.fuse); /* the connection ends here, whoever still uses it */
+    end_publisher(supervisor);
+    unlink_worker(supervisor);
+    close(supervisor->signals);
+    mount_memory_drop(&supervisor->memory);
+    return supervisor->status;
+}
+
+int supervisor_run(const struct supervisor_parts *parts)
+{
+    struct supervisor supervisor;
     char reason[512];
+    begin(&supervisor, parts);
     int r = make_parts(&supervisor);
     if (r < 0) {
         log_error("start: %s", strerror(-r));
@@ -361,10 +370,37 @@ int supervisor_run(const struct supervisor_parts *parts)
         leave(&supervisor);
     }
     watch(&supervisor);
-    close(supervisor.mount_point.fuse); /* the connection ends here, whoever still uses it */
-    end_publisher(&supervisor);
-    unlink_worker(&supervisor);
-    close(supervisor.signals);
-    mount_memory_drop(&supervisor.memory);
-    return supervisor.status;
+    return end_all(&supervisor);
+}
+
+int supervisor_resume(const struct supervisor_parts *parts, const struct handover *handover)
+{
+    struct supervisor supervisor;
+    const int32_t *descriptors = handover->descriptors;
+    begin(&supervisor, parts);
+    supervisor.mount_point.fuse = descriptors[HANDOVER_FUSE];
+    supervisor.mount_point.device = (dev_t)handover->device;
+    memcpy(supervisor.mount_point.path, handover->mountpoint, sizeof(supervisor.mount_point.path));
+    supervisor.publisher_socket[WORKERS_END] = descriptors[HANDOVER_PUBLISHER_WORKERS_END];
+    supervisor.publisher_socket[PUBLISHERS_END] = descriptors[HANDOVER_PUBLISHER_PUBLISHERS_END];
+    supervisor.link = descriptors[HANDOVER_LINK];
+    supervisor.worker.process = handover->worker;
+    supervisor.publisher.process = handover->publisher;
+    supervisor.told_ready = true;
+    int r = mount_memory_map_head(&supervisor.memory, descriptors[HANDOVER_MEMORY]);
+    if (r == 0)
+        r = privileges_hide_memory();
+    if (r == 0)
+        r = catch_signals(&supervisor);
+    if (r < 0) {
+        log_error("the mount cannot be taken over: %s", strerror(-r));
+        return 1;
+    }
+    supervisor.answered_before = supervisor.memory.head->answered;
+    supervisor.publisher.replaced = true; /* it is the version before */
+    if (supervisor.publisher.process > 0)
+        kill(supervisor.publisher.process, SIGKILL);
+    upgrade_resumed(&supervisor);
+    watch(&supervisor);
+    return end_all(&supervisor);
 }

@@ -5,6 +5,8 @@
 #ifndef AAPFS_FS_MOUNT_SUPERVISOR_H
 #define AAPFS_FS_MOUNT_SUPERVISOR_H
 
+#include <stdbool.h>
+
 #include "fs/config.h"
 #include "kmsapi/credentials/credentials.h"
 
@@ -15,6 +17,9 @@ struct supervisor_parts {
     int ready;                /* where readiness is told by one byte; -1: nobody waits */
     const struct credentials *credentials; /* NULL: from the environment */
     int first_listing_timeout_ms; /* readiness waits that long for the first listing */
+    bool to_syslog;           /* it runs in the background */
+    const char *executable;   /* what an upgrade starts; NULL: this mount is not upgraded */
+    char *const *arguments;   /* with which it was started, and the new one is */
 };
 
 /*
@@ -22,5 +27,13 @@ struct supervisor_parts {
  * exit status. Blocks these signals and SIGCHLD for itself.
  */
 int supervisor_run(const struct supervisor_parts *parts);
+
+struct handover;
+
+/*
+ * Goes on where another version's supervisor has left, in the same process. As supervisor_run; MOUNTPOINT,
+ * OPTIONS and READY are not used.
+ */
+int supervisor_resume(const struct supervisor_parts *parts, const struct handover *handover);
 
 #endif

@@ -1,8 +1,10 @@
 #include "fs/mount/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +38,7 @@ struct worker {
     struct engine *engine;
     struct session *session;
     bool told_listed; /* the engine's thread */
+    atomic_bool leaving; /* what waits is another worker's */
 };
 
 /* For the signal handler: one worker a process. */
@@ -108,6 +111,36 @@ static void tell_listed(void *user)
     worker->told_listed = true;
 }
 
+static void ask_for_upgrade(void *user, uint64_t number, bool inherited)
+{
+    const struct worker *worker = user;
+    pending_begun(worker->pending, number, SLOT_UPGRADE);
+    (void)worker_link_send(worker->parts->link,
+                           inherited ? WORKER_AWAITS_VERDICT : WORKER_WANTS_UPGRADE, 0, "%s", "");
+}
+
+static void tell_drained(void *user)
+{
+    const struct worker *worker = user;
+    (void)worker_link_send(worker->parts->link, WORKER_DRAINED, 0, "%s", "");
+}
+
+static void receive_messages(void *user)
+{
+    struct worker *worker = user;
+    struct worker_message message;
+    while (worker_link_receive(worker->parts->link, &message) == 0) {
+        if (message.kind == WORKER_DRAIN || message.kind == WORKER_RESUME) {
+            engine_drain(worker->engine, message.kind == WORKER_DRAIN);
+        } else if (message.kind == WORKER_LEAVE) {
+            atomic_store(&worker->leaving, true);
+            session_stop(worker->session);
+        } else if (message.kind == WORKER_VERDICT) {
+            engine_verdict(worker->engine, message.number, message.text);
+        }
+    }
+}
+
 static void say(void *user, const char *format, ...)
 {
     const struct worker *worker = user;
@@ -126,12 +159,12 @@ static void engine_failed(void *user)
     kill(getpid(), SIGKILL); /* with all that is under way: the next worker goes on */
 }
 
-static int make_lower_parts(struct worker *worker)
+/* What needs nothing of the mount. */
+static int make_tools(struct worker *worker)
 {
-    const struct worker_parts *parts = worker->parts;
     char reason[256] = "memory is short";
     const struct transport_options options = {
-        .endpoint = parts->config->endpoint,
+        .endpoint = worker->parts->config->endpoint,
         .user_agent = "aapfs/" AAPFS_VERSION,
         .get_credentials = get_credentials,
         .get_credentials_user = worker,
@@ -142,10 +175,14 @@ static int make_lower_parts(struct worker *worker)
         return r;
     }
     worker->library = client_key_library_new(true);
-    if (!worker->library) {
+    if (!worker->library)
         log_error("OpenSSL: its default provider cannot be loaded");
-        return -ENOENT;
-    }
+    return worker->library ? 0 : -ENOENT;
+}
+
+/* What is built on what the worker before has left. */
+static int make_lower_parts(struct worker *worker)
+{
     struct numbers *numbers = numbers_open(worker->memory.numbers);
     if (!numbers) {
         log_error("the mount memory makes no sense");
@@ -155,7 +192,7 @@ static int make_lower_parts(struct worker *worker)
     worker->slots = receive_slots_new(worker->memory.slots);
     worker->pending = worker->slots ? pending_new(worker->slots) : NULL;
     if (worker->registry)
-        worker->publications = publications_new(worker->registry, parts->publisher,
+        worker->publications = publications_new(worker->registry, worker->parts->publisher,
                                                 &worker->memory.head->publications);
     return worker->publications && worker->pending ? 0 : -ENOMEM;
 }
@@ -173,6 +210,10 @@ static struct engine *make_engine(struct worker *worker)
         .publish_receive = receive_publications,
         .begin = begin_write,
         .note_intent = note_intent,
+        .upgrade = ask_for_upgrade,
+        .drained = tell_drained,
+        .message_socket = worker->parts->link,
+        .receive_messages = receive_messages,
         .answer = answer_write,
         .answer_user = worker,
         .first_sync_ended = tell_listed,
@@ -191,7 +232,6 @@ static struct session *make_session(struct worker *worker)
         .pending = worker->pending,
         .slots = worker->slots,
         .memory = &worker->memory,
-        .engine = worker->engine,
         .owner = {geteuid(), getegid(), worker->memory.head->mounted_ns},
         .region = parts->config->region,
         .endpoint = parts->config->endpoint,
@@ -204,6 +244,8 @@ static struct session *make_session(struct worker *worker)
 
 static void free_parts(struct worker *worker)
 {
+    if (worker->pending && atomic_load(&worker->leaving))
+        pending_leave(worker->pending);
     engine_stop(worker->engine);
     pending_free(worker->pending);
     session_free(worker->session);
@@ -215,7 +257,6 @@ static void free_parts(struct worker *worker)
     mount_memory_drop(&worker->memory);
 }
 
-/* Everything but the answering. */
 static int prepare(struct worker *worker)
 {
     int r = mount_memory_map(&worker->memory, worker->parts->memory);
@@ -226,16 +267,43 @@ static int prepare(struct worker *worker)
         r = privileges_keep_only(UINT64_C(1) << CAP_IPC_LOCK);
     if (r == 0)
         r = privileges_lock_memory();
-    return r < 0 ? r : make_lower_parts(worker);
+    return r < 0 ? r : make_tools(worker);
+}
+
+/* 0 when the one before is gone; -ECANCELED when it stays. */
+static int stand_by(struct worker *worker)
+{
+    int link = worker->parts->link;
+    struct worker_message message;
+    int r = session_try(&worker->memory, worker->parts->mount_point->fuse);
+    if (r < 0) {
+        log_error("the installed version would serve this mount differently from the running one; "
+                  "umount and mount again");
+        return r;
+    }
+    r = worker_link_send(link, WORKER_STANDS_BY, 0, "%s", "");
+    while (r == 0 || r == -EAGAIN) {
+        struct pollfd polled = {.fd = link, .events = POLLIN};
+        if (poll(&polled, 1, -1) < 0 && errno != EINTR)
+            return -errno;
+        r = worker_link_receive(link, &message);
+        if (r == 0 && message.kind == WORKER_GO)
+            return 0;
+    }
+    return r == -EPIPE ? -ECANCELED : r;
 }
 
 static int serve(struct worker *worker)
 {
-    worker->engine = make_engine(worker);
-    worker->session = worker->engine ? make_session(worker) : NULL;
-    if (!worker->session)
+    int r = make_lower_parts(worker);
+    if (r < 0)
+        return r;
+    worker->session = make_session(worker);
+    worker->engine = worker->session ? make_engine(worker) : NULL;
+    if (!worker->engine)
         return -ENOMEM;
-    int r = session_agree(worker->session);
+    session_set_engine(worker->session, worker->engine);
+    r = session_agree(worker->session);
     if (r < 0) {
         log_error("this version and the mount's first worker agree with the kernel on different things");
         return r;
@@ -243,6 +311,7 @@ static int serve(struct worker *worker)
     running_session = worker->session;
     handle_signals();
     session_take_over(worker->session);
+    (void)worker_link_send(worker->parts->link, WORKER_SERVES, 0, "%s", "");
     r = session_run(worker->session);
     running_session = NULL;
     return r;
@@ -252,10 +321,13 @@ int worker_run(const struct worker_parts *parts)
 {
     struct worker worker = {.parts = parts, .memory = {.descriptor = -1}};
     int r = prepare(&worker);
+    if (r == 0 && parts->stand_by)
+        r = stand_by(&worker);
     if (r == 0)
         r = serve(&worker);
-    if (r < 0)
+    if (r < 0 && r != -ECANCELED)
         log_error("worker: %s", strerror(-r));
+    bool left = r == SESSION_STOPPED && atomic_load(&worker.leaving);
     free_parts(&worker);
-    return r == SESSION_UNMOUNTED ? 0 : 1;
+    return r == SESSION_UNMOUNTED ? 0 : left ? WORKER_LEFT : 1;
 }

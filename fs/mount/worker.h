@@ -5,6 +5,8 @@
 #ifndef AAPFS_FS_MOUNT_WORKER_H
 #define AAPFS_FS_MOUNT_WORKER_H
 
+#include <stdbool.h>
+
 #include "fs/config.h"
 #include "fs/mount/mount_point.h"
 #include "kmsapi/credentials/credentials.h"
@@ -16,9 +18,12 @@ struct worker_parts {
     int publisher; /* socket to the publisher */
     int link;      /* socket to the supervisor (worker_link.h) */
     const struct credentials *credentials; /* NULL: from the environment at each request */
+    bool stand_by; /* another worker serves still: tell whether this one could, and wait for WORKER_GO */
 };
 
-/* Serves until the mount is gone. The exit status: 0 only then. */
+enum { WORKER_LEFT = 10 }; /* exit status of a worker that left its mount to another */
+
+/* Serves until the mount is gone. The exit status: 0 only then; WORKER_LEFT after WORKER_LEAVE. */
 int worker_run(const struct worker_parts *parts);
 
 #endif

@@ -8,10 +8,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Supervisor and worker may be of two versions for a moment: numbers keep their meaning. */
 enum worker_message_kind {
     /* from a worker */
-    WORKER_LISTED = 1, /* its first listing of the AAPs has ended, well or not */
-    WORKER_SAYS,       /* TEXT is for the log */
+    WORKER_LISTED = 1,        /* its first listing of the AAPs has ended, well or not */
+    WORKER_SAYS = 2,          /* TEXT is for the log */
+    WORKER_WANTS_UPGRADE = 3, /* somebody wrote `upgrade`: answered by WORKER_VERDICT */
+    WORKER_AWAITS_VERDICT = 4, /* it has such a write from the worker before */
+    WORKER_DRAINED = 5,       /* nothing is under way */
+    WORKER_STANDS_BY = 6,     /* a new version's: it could serve this mount */
+    WORKER_SERVES = 7,        /* it has taken over */
+
+    /* to a worker */
+    WORKER_DRAIN = 20,   /* begin nothing new; say when nothing is under way */
+    WORKER_RESUME = 21,  /* go on as before */
+    WORKER_LEAVE = 22,   /* end, and leave what waits in its slots */
+    WORKER_GO = 23,      /* the one before is gone: take over */
+    WORKER_VERDICT = 24, /* of the upgrade: NUMBER 0 or an errno, TEXT says why */
 
     WORKER_MESSAGE_KINDS
 };

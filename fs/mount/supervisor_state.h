@@ -1,0 +1,52 @@
+/*
+ * What the supervisor has in its hands; supervisor.c, upgrade.c and nobody else.
+ */
+#ifndef AAPFS_FS_MOUNT_SUPERVISOR_STATE_H
+#define AAPFS_FS_MOUNT_SUPERVISOR_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/mount/child.h"
+#include "fs/mount/mount_memory.h"
+#include "fs/mount/mount_point.h"
+#include "fs/mount/supervisor.h"
+
+/* The two ends of the publisher's socket: both stay open here, so that neither side hears of the other's death. */
+enum { WORKERS_END, PUBLISHERS_END };
+
+enum upgrade_stage {
+    UPGRADE_NONE,
+    UPGRADE_STARTING, /* the installed program has been started, and is to say that it could serve */
+    UPGRADE_DRAINING, /* the worker is to finish what is under way */
+    UPGRADE_LEAVING,  /* the worker is to end */
+    UPGRADE_TAKING_OVER, /* the new worker is to serve */
+};
+
+struct upgrade {
+    enum upgrade_stage stage;
+    struct child standby;
+    int link; /* to the standby; -1: none */
+    int64_t until_ms;
+    /* of the last one, for a worker that still has somebody waiting for it */
+    int verdict;
+    char reason[256];
+};
+
+struct supervisor {
+    const struct supervisor_parts *parts;
+    struct mount_point mount_point;
+    struct mount_memory memory;
+    int signals; /* signalfd */
+    int publisher_socket[2];
+    int link;    /* to the worker; -1: none runs */
+    struct child publisher, worker;
+    uint64_t answered_before; /* what the workers had answered when this one began */
+    struct upgrade upgrade;
+    bool told_ready, leaving;
+    int leave_signal;
+    int64_t ready_until_ms, leave_until_ms;
+    int status; /* exit status */
+};
+
+#endif
