@@ -40,6 +40,8 @@ static const struct setting settings[] = {
     {SECTION_KMS, "request_timeout", config_value_timeout,
      offsetof(struct config, request_timeout_ms)},
     {SECTION_KMS, "aaps", parse_aaps, 0},
+    {SECTION_MOUNT, "state", config_value_path, offsetof(struct config, state)},
+    {SECTION_MOUNT, "state_key", config_value_path, offsetof(struct config, state_key)},
     {SECTION_MOUNT, "creation_guard", config_value_guard,
      offsetof(struct config, creation_guard_ms)},
     {SECTION_AAP, "owner", config_value_user, offsetof(struct config_aap, owner)},
@@ -132,6 +134,34 @@ int config_set_endpoint(struct config *config, const char *endpoint, char *reaso
         return -EINVAL;
     }
     return 0;
+}
+
+static int set_path(char to[static CONFIG_PATH_SIZE], const char *path, char *reason,
+                    size_t reason_size)
+{
+    char whole[2 * CONFIG_PATH_SIZE], here[CONFIG_PATH_SIZE] = "";
+    if (path[0] != '/' && !getcwd(here, sizeof(here))) {
+        snprintf(reason, reason_size, "the directory of now has no path; give a whole one");
+        return -errno;
+    }
+    if (path[0] == '\0' ||
+        snprintf(whole, sizeof(whole), "%s%s%s", here, here[0] ? "/" : "", path) >=
+            (int)sizeof(whole)) {
+        snprintf(reason, reason_size, "empty or too long; right is a path");
+        return -EINVAL;
+    }
+    return config_value_path(whole, to, reason, reason_size);
+}
+
+int config_set_state(struct config *config, const char *path, char *reason, size_t reason_size)
+{
+    return set_path(config->state, path, reason, reason_size);
+}
+
+int config_set_state_key(struct config *config, const char *path, char *reason,
+                         size_t reason_size)
+{
+    return set_path(config->state_key, path, reason, reason_size);
 }
 
 bool config_aap_name_is_shown(const char *name)

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256 };
+enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256, CONFIG_PATH_SIZE = 1024 };
 
 /* [defaults], or what [aap NAME] makes of it. */
 struct config_aap {
@@ -32,6 +32,7 @@ struct config {
     char (*aap_names)[CONFIG_NAME_SIZE]; /* else these */
     size_t aap_name_count;
     /* [mount] */
+    char state[CONFIG_PATH_SIZE], state_key[CONFIG_PATH_SIZE]; /* default "": as fs/keys/state.h finds them */
     unsigned int creation_guard_ms; /* default 5 s; 0 to 1 h */
     /* [defaults] */
     struct config_aap defaults;
@@ -57,10 +58,16 @@ void config_defaults(struct config *config);
  */
 int config_read(const char *file, struct config *config, char *reason, size_t reason_size);
 
-/* For --region and --endpoint: the same checks; an endpoint that was derived from a region follows. */
+/*
+ * For --region, --endpoint, --state and --state-key: the same checks; an endpoint that was derived from a region
+ * follows. A relative path is taken from the directory of now.
+ */
 int config_set_region(struct config *config, const char *region, char *reason, size_t reason_size);
 int config_set_endpoint(struct config *config, const char *endpoint, char *reason,
                         size_t reason_size);
+int config_set_state(struct config *config, const char *path, char *reason, size_t reason_size);
+int config_set_state_key(struct config *config, const char *path, char *reason,
+                         size_t reason_size);
 
 /* What holds for the AAP NAME: its section, else the defaults. */
 const struct config_aap *config_for_aap(const struct config *config, const char *name);

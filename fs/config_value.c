@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "fs/config.h"
+
 static int refuse(char *reason, size_t size, const char *right)
 {
     snprintf(reason, size, "%s", right);
@@ -134,6 +136,15 @@ int config_value_group(const char *text, void *value, char *reason, size_t size)
         return 0;
     }
     return refuse(reason, size, "no such group; right is a group's name or number");
+}
+
+int config_value_path(const char *text, void *value, char *reason, size_t size)
+{
+    if ((text[0] && text[0] != '/') || strlen(text) >= CONFIG_PATH_SIZE)
+        return refuse(reason, size, "not a whole path; right is one that begins with / and has at "
+                                    "most 1023 bytes");
+    strcpy(value, text);
+    return 0;
 }
 
 int config_value_mode(const char *text, void *value, char *reason, size_t size)

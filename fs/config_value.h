@@ -24,6 +24,8 @@ int config_value_validity(const char *text, void *int64, char *reason, size_t si
 int config_value_max_keys(const char *text, void *unsigned_int, char *reason, size_t size);
 int config_value_user(const char *text, void *uid, char *reason, size_t size);
 int config_value_group(const char *text, void *gid, char *reason, size_t size);
+/* A whole path, or "", into a char[CONFIG_PATH_SIZE] (config.h). */
+int config_value_path(const char *text, void *path, char *reason, size_t size);
 int config_value_mode(const char *text, void *mode, char *reason, size_t size);
 
 #endif

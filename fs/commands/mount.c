@@ -12,6 +12,8 @@
 #include "fs/commands/background.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/dev.h"
+#include "fs/commands/dev_state.h"
+#include "fs/commands/open_state.h"
 #include "fs/commands/take_over.h"
 #include "fs/config.h"
 #include "fs/log.h"
@@ -24,7 +26,8 @@
 enum { FIRST_LISTING_TIMEOUT_MS = 800, DEV_LISTING_TIMEOUT_MS = 10000 };
 
 static const char usage[] =
-    "usage: aapfs [-f] [-c FILE] [--region REGION] [--endpoint URL] [-o OPTIONS] MOUNTPOINT\n"
+    "usage: aapfs [-f] [-c FILE] [--region REGION] [--endpoint URL] [--state DIRECTORY]\n"
+    "             [--state-key FILE] [-o OPTIONS] MOUNTPOINT\n"
     "       aapfs --dev [-f] [-o OPTIONS] MOUNTPOINT\n"
     "       aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP\n"
     "       aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID\n"
@@ -33,7 +36,7 @@ static const char usage[] =
 
 struct mount_arguments {
     bool foreground, dev;
-    const char *file, *region, *endpoint, *mountpoint;
+    const char *file, *region, *endpoint, *state, *state_key, *mountpoint;
     char *options; /* every -o, joined */
     const struct handover *handover; /* from the version before; NULL: none */
 };
@@ -54,6 +57,7 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
 {
     static const struct option options[] = {
         {"region", required_argument, NULL, 'R'},  {"endpoint", required_argument, NULL, 'E'},
+        {"state", required_argument, NULL, 'S'},   {"state-key", required_argument, NULL, 'K'},
         {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'V'},
         {"config", required_argument, NULL, 'c'},  {"dev", no_argument, NULL, 'D'},
         {0},
@@ -80,6 +84,12 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         case 'E':
             arguments->endpoint = optarg;
             break;
+        case 'S':
+            arguments->state = optarg;
+            break;
+        case 'K':
+            arguments->state_key = optarg;
+            break;
         case 'h':
             fputs(usage, stdout);
             return 1;
@@ -97,10 +107,36 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         return 2;
     }
     arguments->mountpoint = words[count - 1];
-    if (arguments->dev && (arguments->file || arguments->region || arguments->endpoint)) {
-        fputs("aapfs: --dev has a KMS of its own: it goes with neither -c, --region nor --endpoint\n",
-              stderr);
+    if (arguments->dev && (arguments->file || arguments->region || arguments->endpoint ||
+                           arguments->state || arguments->state_key)) {
+        fputs("aapfs: --dev has a KMS and a state of its own: it goes with none of -c, --region, "
+              "--endpoint, --state and --state-key\n", stderr);
         return 2;
+    }
+    return 0;
+}
+
+/* What the command line says in place of the file. */
+static int override(const struct mount_arguments *arguments, struct config *config)
+{
+    const struct {
+        const char *name, *value;
+        int (*set)(struct config *config, const char *value, char *reason, size_t size);
+    } overrides[] = {
+        {"--region", arguments->region, config_set_region},
+        {"--endpoint", arguments->endpoint, config_set_endpoint},
+        {"--state", arguments->state, config_set_state},
+        {"--state-key", arguments->state_key, config_set_state_key},
+    };
+    for (size_t i = 0; i < sizeof(overrides) / sizeof(overrides[0]); i++) {
+        char reason[640];
+        int r = overrides[i].value
+                    ? overrides[i].set(config, overrides[i].value, reason, sizeof(reason))
+                    : 0;
+        if (r < 0) {
+            log_error("%s: %s", overrides[i].name, reason);
+            return r;
+        }
     }
     return 0;
 }
@@ -108,33 +144,31 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
 static int configure(const struct mount_arguments *arguments, struct config *config)
 {
     char reason[640];
-    const char *what = "configuration";
-    int r = 0;
-    if (arguments->dev)
+    if (arguments->dev) {
         config_defaults(config);
-    else
-        r = config_read(arguments->file, config, reason, sizeof(reason));
-    if (r == 0 && arguments->region) {
-        what = "--region";
-        r = config_set_region(config, arguments->region, reason, sizeof(reason));
+        return 0;
     }
-    if (r == 0 && arguments->endpoint) {
-        what = "--endpoint";
-        r = config_set_endpoint(config, arguments->endpoint, reason, sizeof(reason));
+    int r = config_read(arguments->file, config, reason, sizeof(reason));
+    if (r < 0) {
+        log_error("configuration: %s", reason);
+        return r;
     }
+    r = override(arguments, config);
     if (r < 0)
-        log_error("%s: %s", what, reason);
+        config_clear(config);
     return r;
 }
 
-static int serve(const struct config *config, const struct mount_arguments *arguments,
-                 const struct dev_kms *kms, int ready)
+static int serve_in(const struct state_places *places, const struct config *config,
+                    const struct mount_arguments *arguments, const struct dev_kms *kms, int ready)
 {
     const struct mount_words words = {arguments->file, arguments->region, arguments->endpoint,
                                       arguments->mountpoint};
     static char *command[ARGUMENTS_MOST]; /* for as long as the process lives */
+    struct state state;
     struct supervisor_parts parts = {
         .config = config,
+        .state = &state,
         .mountpoint = arguments->mountpoint,
         .options = arguments->options,
         .ready = ready,
@@ -148,20 +182,41 @@ static int serve(const struct config *config, const struct mount_arguments *argu
         log_error("start: %s", strerror(-r));
         return 1;
     }
-    return arguments->handover ? take_over(&parts, arguments->handover) : supervisor_run(&parts);
+    if (arguments->handover)
+        return take_over(&parts, &state, arguments->handover);
+    int status = open_state(places, config->region, &state);
+    if (status != 0)
+        return status;
+    status = supervisor_run(&parts);
+    state_close(&state);
+    return status;
+}
+
+static int serve(const struct config *config, const struct mount_arguments *arguments, int ready)
+{
+    struct state_places places;
+    char reason[256];
+    if (state_places_find(config->state, config->state_key, &places, reason, sizeof(reason)) < 0) {
+        log_error("%s", reason);
+        return 2;
+    }
+    return serve_in(&places, config, arguments, NULL, ready);
 }
 
 static int serve_dev(struct config *config, const struct mount_arguments *arguments, int ready)
 {
     char reason[640];
     struct dev_kms kms;
+    struct dev_state state;
     int status = 1;
     if (dev_kms_start(&kms) < 0)
         return 1;
-    if (config_set_endpoint(config, kms.endpoint, reason, sizeof(reason)) < 0)
+    if (config_set_endpoint(config, kms.endpoint, reason, sizeof(reason)) < 0) {
         log_error("--dev: %s", reason);
-    else
-        status = serve(config, arguments, &kms, ready);
+    } else if (dev_state_make(&state) == 0) {
+        status = serve_in(&state.places, config, arguments, &kms, ready);
+        dev_state_remove(&state);
+    }
     dev_kms_stop(&kms);
     return status;
 }
@@ -185,8 +240,7 @@ static int run(struct config *config, struct mount_arguments *arguments)
         log_error("libcurl cannot be set up");
         return 1;
     }
-    return arguments->dev ? serve_dev(config, arguments, ready)
-                          : serve(config, arguments, NULL, ready);
+    return arguments->dev ? serve_dev(config, arguments, ready) : serve(config, arguments, ready);
 }
 
 int command_mount(int count, char **words)

@@ -21,6 +21,7 @@ static int stand_by(const struct supervisor_parts *parts, const struct handover 
     memcpy(mount_point.path, handover->mountpoint, sizeof(mount_point.path));
     const struct worker_parts worker = {
         .config = parts->config,
+        .state = parts->state,
         .mount_point = &mount_point,
         .memory = handover->descriptors[HANDOVER_MEMORY],
         .publisher = handover->descriptors[HANDOVER_PUBLISHER_WORKERS_END],
@@ -36,8 +37,15 @@ static int stand_by(const struct supervisor_parts *parts, const struct handover 
     return worker_run(&worker);
 }
 
-int take_over(const struct supervisor_parts *parts, const struct handover *handover)
+int take_over(const struct supervisor_parts *parts, struct state *state,
+              const struct handover *handover)
 {
+    *state = (struct state){
+        .directory = handover->descriptors[HANDOVER_STATE_DIRECTORY],
+        .lock = handover->descriptors[HANDOVER_STATE_LOCK],
+        .key = handover->descriptors[HANDOVER_STATE_KEY],
+    };
+    memcpy(state->path, handover->state, sizeof(state->path));
     if (handover->to_syslog)
         log_to_syslog_too();
     if (handover->role == HANDOVER_SUPERVISE)

@@ -8,8 +8,9 @@
 #include "fs/mount/handover.h"
 #include "fs/mount/supervisor.h"
 
-/* Does what HANDOVER asks for, to its end. The exit status. */
-int take_over(const struct supervisor_parts *parts, const struct handover *handover);
+/* Does what HANDOVER asks for, to its end; *STATE, which PARTS points to, is filled. The exit status. */
+int take_over(const struct supervisor_parts *parts, struct state *state,
+              const struct handover *handover);
 
 enum { ARGUMENTS_MOST = 20 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,12 +48,13 @@ static int digit(unsigned char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static int parse(const struct store_file *file, unsigned char key[static SEAL_KEY_SIZE])
+static int parse(const char text[static DIGITS + 2], ssize_t size,
+                 unsigned char key[static SEAL_KEY_SIZE])
 {
-    if (file->size != DIGITS + 1 || file->data[DIGITS] != '\n')
+    if (size != DIGITS + 1 || text[DIGITS] != '\n')
         return -EINVAL;
     for (size_t i = 0; i < SEAL_KEY_SIZE; i++) {
-        int high = digit(file->data[2 * i]), low = digit(file->data[2 * i + 1]);
+        int high = digit((unsigned char)text[2 * i]), low = digit((unsigned char)text[2 * i + 1]);
         if (high < 0 || low < 0)
             return -EINVAL;
         key[i] = (unsigned char)(high << 4 | low);
@@ -60,11 +62,49 @@ static int parse(const struct store_file *file, unsigned char key[static SEAL_KE
     return 0;
 }
 
-/* A new key in a new file, synced before anything is sealed with it. */
-static int make(int directory, const char *name)
+int state_key_read(int file, unsigned char key[static SEAL_KEY_SIZE])
+{
+    char text[DIGITS + 2]; /* one byte more than a key has */
+    ssize_t size = pread(file, text, sizeof(text), 0);
+    int r = size < 0 ? -errno : parse(text, size, key);
+    OPENSSL_cleanse(text, sizeof(text));
+    if (r < 0)
+        OPENSSL_cleanse(key, SEAL_KEY_SIZE);
+    return r;
+}
+
+int state_key_open(const char *path, char *reason, size_t size)
+{
+    struct stat attributes;
+    _cleanup_(close) int file = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int r = file < 0 || fstat(file, &attributes) < 0 ? -errno : 0;
+    reason[0] = '\0';
+    if (r == -ENOENT)
+        return r;
+    if (r == 0 && !S_ISREG(attributes.st_mode))
+        r = -EINVAL;
+    /* systemd's credentials belong to root, whoever the service runs as */
+    else if (r == 0 && ((attributes.st_uid != geteuid() && attributes.st_uid != 0) ||
+                        (attributes.st_mode & 077) != 0))
+        r = -EACCES;
+    if (r == 0)
+        return steal_descriptor(&file);
+    snprintf(reason, size, "%s: %s", path,
+             r == -EACCES   ? "others may read or write it; chmod 0600, and chown it to this user"
+             : r == -EINVAL ? "not a plain file"
+                            : strerror(-r));
+    return r;
+}
+
+/* In a new file, synced before anything is sealed with it; one that another aapfs makes at this moment stays. */
+static int make_in(int directory, const char *name)
 {
     unsigned char key[SEAL_KEY_SIZE];
     char text[DIGITS + 2];
+    if (flock(directory, LOCK_EX) < 0)
+        return -errno;
+    if (faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
     if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
         return -EIO;
     for (size_t i = 0; i < sizeof(key); i++)
@@ -76,59 +116,20 @@ static int make(int directory, const char *name)
     return r;
 }
 
-static int open_above(const char *path, bool may_make)
-{
-    _cleanup_(free) char *copy = strdup(path);
-    if (!copy)
-        return -ENOMEM;
-    const char *above = dirname(copy);
-    if (may_make && mkdir(above, 0700) < 0 && errno != EEXIST)
-        return -errno;
-    int directory = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return directory < 0 ? -errno : directory;
-}
-
-static int check_access(int directory, const char *name)
-{
-    struct stat attributes;
-    if (fstatat(directory, name, &attributes, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    bool ours = attributes.st_uid == geteuid() || attributes.st_uid == 0;
-    return ours && (attributes.st_mode & 077) == 0 ? 0 : -EACCES;
-}
-
-static int read_key(int directory, const char *name, unsigned char key[static SEAL_KEY_SIZE])
-{
-    struct store_file file;
-    int r = check_access(directory, name);
-    if (r == 0)
-        r = store_file_read(directory, name, DIGITS + 1, &file);
-    if (r < 0)
-        return r == -EMSGSIZE ? -EINVAL : r;
-    r = parse(&file, key);
-    store_file_clear(&file);
-    if (r < 0)
-        OPENSSL_cleanse(key, SEAL_KEY_SIZE);
-    return r;
-}
-
-int state_key_read(const char *path, bool may_make, unsigned char key[static SEAL_KEY_SIZE],
-                   char *reason, size_t size)
+int state_key_make(const char *path, char *reason, size_t size)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    _cleanup_(close) int directory = open_above(path, may_make);
-    int r = directory < 0 ? directory : read_key(directory, name, key);
-    if (r == -ENOENT && may_make && directory >= 0) {
-        r = make(directory, name);
+    _cleanup_(free) char *copy = strdup(path);
+    int r = copy ? 0 : -ENOMEM;
+    if (r == 0) {
+        const char *above = dirname(copy);
+        r = store_file_make_path(above);
+        _cleanup_(close) int directory =
+            r < 0 ? -1 : open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (r == 0)
-            r = read_key(directory, name, key);
+            r = directory < 0 ? -errno : make_in(directory, name);
     }
-    if (r == -EACCES)
-        snprintf(reason, size, "%s: others may read or write it; chmod 0600, and chown it to this user",
-                 path);
-    else if (r == -EINVAL)
-        snprintf(reason, size, "%s: not a state key: 64 hexadecimal digits and a newline", path);
-    else if (r < 0)
-        snprintf(reason, size, "%s: %s", path, strerror(-r));
+    if (r < 0)
+        snprintf(reason, size, "%s: cannot be made: %s", path, strerror(-r));
     return r;
 }

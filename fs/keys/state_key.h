@@ -1,6 +1,8 @@
 /*
- * The key that the store is sealed with: 64 hexadecimal digits in a file of its owner's alone. At start, the main
- * thread.
+ * The key that the store is sealed with: 64 hexadecimal digits in a file of its owner's alone. Any thread.
+ *
+ * Its file is opened before mounting and stays open: whoever needs the key reads it from the descriptor and wipes
+ * it, and a process that does not need it never holds it.
  */
 #ifndef AAPFS_FS_KEYS_STATE_KEY_H
 #define AAPFS_FS_KEYS_STATE_KEY_H
@@ -19,11 +21,15 @@
 int state_key_place(const char *configured, char *path, size_t size, bool *may_make);
 
 /*
- * Reads the key in PATH; with MAY_MAKE a missing one is made, in a directory (0700) made when missing, and
- * synced. 0; or REASON and -EACCES: others could read or write it; -EINVAL: not 64 digits and a newline; -ENOENT …
- * Wipe KEY.
+ * The descriptor of the file PATH, close-on-exec, unread. -ENOENT without a REASON: there is none; or REASON and
+ * -EACCES: others could read or write it; -EINVAL: no plain file; any other errno.
  */
-int state_key_read(const char *path, bool may_make, unsigned char key[static SEAL_KEY_SIZE],
-                   char *reason, size_t size);
+int state_key_open(const char *path, char *reason, size_t size);
+
+/* A new key in the new file PATH, in directories (0700) made when missing; synced. 0, or REASON and an errno. */
+int state_key_make(const char *path, char *reason, size_t size);
+
+/* The key in FILE; wipe it. 0, -EINVAL: not 64 digits and a newline; any errno of the disk. */
+int state_key_read(int file, unsigned char key[static SEAL_KEY_SIZE]);
 
 #endif

@@ -3,11 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,11 +17,10 @@
 
 static const char check_text[] = "aapfs state 1";
 
-enum { NUMBER_SIZE = 17, PATH_SIZE = 512 };
+enum { NUMBER_SIZE = 17, PATH_SIZE = 512, WHOLE_PATH_SIZE = 4352 };
 
 struct store {
     int directory;
-    int lock;
     char *account, *region;
     struct record_owner owner; /* points to the two above */
     unsigned char key[SEAL_KEY_SIZE];
@@ -51,19 +48,6 @@ static int check_access(int directory, const char *path, char *reason, size_t si
     snprintf(reason, size, "%s: %s; it must be this user's alone: chown it and chmod 0700", path,
              attributes.st_uid == geteuid() ? "others may look into it" : "it is another user's");
     return -EACCES;
-}
-
-static int take_lock(struct store *store, const char *path, char *reason, size_t size)
-{
-    store->lock = openat(store->directory, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (store->lock < 0)
-        return -errno;
-    if (flock(store->lock, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    if (errno != EWOULDBLOCK)
-        return -errno;
-    snprintf(reason, size, "%s: another aapfs uses it", path);
-    return -EBUSY;
 }
 
 /* Whether anything was sealed here: AAPs' directories and intents. A check value is made before them. */
@@ -95,13 +79,14 @@ static int make_check(struct store *store)
     return r;
 }
 
-static int check_key(struct store *store, const char *path, char *reason, size_t size)
+/* MAKE: where nothing was sealed yet, a check value is made. */
+static int check_key(struct store *store, bool make, const char *path, char *reason, size_t size)
 {
     struct record check;
     struct store_file file;
     int r = store_file_read(store->directory, ".check", RECORD_SIZE_MOST, &file);
     if (r == -ENOENT && !has_records(store->directory))
-        return make_check(store);
+        return make ? make_check(store) : 0;
     if (r == 0) {
         r = record_open(store->key, &store->owner, check_text, "", file.data, file.size, &check);
         record_clear(&check);
@@ -116,66 +101,62 @@ static int check_key(struct store *store, const char *path, char *reason, size_t
     return -EKEYREJECTED;
 }
 
-/* The directory's own name is on the disk when the one above it is synced. */
-static int sync_parent(const char *path)
+static int make_directory(const struct store_place *place)
 {
-    _cleanup_(free) char *copy = strdup(path);
-    if (!copy)
-        return -ENOMEM;
-    _cleanup_(close) int parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return parent < 0 || fsync(parent) < 0 ? -errno : 0;
+    int r = store_file_make_directory(place->above, place->name);
+    return r < 0 ? r : store_file_sync(place->above, NULL);
 }
 
-static int open_directory(const char *path)
+static int open_or_check(const struct store_place *place, const struct record_owner *owner,
+                         const unsigned char key[static SEAL_KEY_SIZE], bool make,
+                         struct store **store, char *reason, size_t size)
 {
-    if (mkdir(path, 0700) < 0) {
-        if (errno != EEXIST)
-            return -errno;
-    } else {
-        int r = sync_parent(path);
-        if (r < 0)
-            return r;
-    }
-    int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return directory < 0 ? -errno : directory;
-}
-
-int store_open(const char *directory, const struct record_owner *owner,
-               const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason,
-               size_t size)
-{
+    char path[WHOLE_PATH_SIZE];
     _cleanup_(store) struct store *made = calloc(1, sizeof(*made));
     if (!made)
         return -ENOMEM;
-    made->lock = -1;
+    snprintf(path, sizeof(path), "%s/%s", place->above_path, place->name);
+    made->directory = -1;
     made->account = strdup(owner->account);
     made->region = strdup(owner->region);
     made->owner = (struct record_owner){made->account, made->region};
     memcpy(made->key, key, SEAL_KEY_SIZE);
     reason[0] = '\0';
-    made->directory = open_directory(directory);
-    int r = !made->account || !made->region ? -ENOMEM : made->directory < 0 ? made->directory : 0;
-    if (r == 0)
-        r = check_access(made->directory, directory, reason, size);
-    if (r == 0)
-        r = take_lock(made, directory, reason, size);
-    if (r == 0)
-        r = check_key(made, directory, reason, size);
-    if (r < 0) {
-        if (!reason[0])
-            snprintf(reason, size, "%s: %s", directory, strerror(-r));
-        return r;
+    int r = !made->account || !made->region ? -ENOMEM : make ? make_directory(place) : 0;
+    if (r == 0) {
+        made->directory = openat(place->above, place->name,
+                                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        r = made->directory < 0 ? -errno : check_access(made->directory, path, reason, size);
     }
-    *store = steal_pointer(&made);
-    return 0;
+    if (r == 0)
+        r = check_key(made, make, path, reason, size);
+    if (r < 0 && !reason[0])
+        snprintf(reason, size, "%s: %s", path, strerror(-r));
+    if (r == 0)
+        *store = steal_pointer(&made);
+    return r;
+}
+
+int store_open(const struct store_place *place, const struct record_owner *owner,
+               const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason,
+               size_t size)
+{
+    return open_or_check(place, owner, key, true, store, reason, size);
+}
+
+int store_check(const struct store_place *place, const struct record_owner *owner,
+                const unsigned char key[static SEAL_KEY_SIZE], char *reason, size_t size)
+{
+    struct store *store = NULL;
+    int r = open_or_check(place, owner, key, false, &store, reason, size);
+    store_close(store);
+    return r;
 }
 
 void store_close(struct store *store)
 {
     if (!store)
         return;
-    if (store->lock >= 0)
-        close(store->lock);
     if (store->directory >= 0)
         close(store->directory);
     free(store->account);

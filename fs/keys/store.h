@@ -2,7 +2,7 @@
  * The keys on disk: what KMS handed out once is kept. One directory a mount, account and region, with a sealed
  * record for each key (record.h):
  *
- *     DIRECTORY/.lock .check AAP/CLIENT_KEY_ID .intent-NUMBER .room-NUMBER
+ *     DIRECTORY/.check AAP/CLIENT_KEY_ID .intent-NUMBER .room-NUMBER
  *
  * A creation begins with an intent: what was asked for, and room for its record, both synced before a request
  * is sent. Saving fills the room and renames it into place. The engine's thread.
@@ -21,16 +21,26 @@ struct store;
 /* What a creation has reserved; store_save or store_drop ends it. */
 struct store_intent;
 
+/* The directory NAME in the directory ABOVE (open, path ABOVE_PATH), which the caller keeps to itself by a lock. */
+struct store_place {
+    int above;
+    const char *name, *above_path;
+};
+
 /*
- * Opens DIRECTORY, made (0700) when missing, under KEY. 0; or REASON and
+ * Opens the store at PLACE, made (0700) when missing, under KEY. 0; or REASON and
  *   -EACCES: others could read or write it, or it is not ours;
- *   -EBUSY: another process has it open;
  *   -EKEYREJECTED: it was made under another key, account or region: nothing was changed;
  *   any other errno of the disk.
  */
-int store_open(const char *directory, const struct record_owner *owner,
+int store_open(const struct store_place *place, const struct record_owner *owner,
                const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason,
                size_t size);
+
+/* Whether store_open would open what is there, as far as that can be known without changing anything. */
+int store_check(const struct store_place *place, const struct record_owner *owner,
+                const unsigned char key[static SEAL_KEY_SIZE], char *reason, size_t size);
+
 void store_close(struct store *store);
 
 /*

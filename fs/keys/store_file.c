@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,6 +92,33 @@ int store_file_write(int directory, const char *name, const void *data, size_t s
 int store_file_make_directory(int directory, const char *name)
 {
     return mkdirat(directory, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* PATH itself; the one above it is there. */
+static int make_one(const char *path)
+{
+    if (mkdir(path, 0700) < 0)
+        return errno == EEXIST ? 0 : -errno;
+    _cleanup_(free) char *copy = strdup(path);
+    if (!copy)
+        return -ENOMEM;
+    _cleanup_(close) int above = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return above < 0 ? -errno : store_file_sync(above, NULL);
+}
+
+int store_file_make_path(const char *path)
+{
+    _cleanup_(free) char *copy = strdup(path);
+    if (!copy)
+        return -ENOMEM;
+    for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        int r = access(copy, F_OK) == 0 ? 0 : make_one(copy);
+        *slash = '/';
+        if (r < 0)
+            return r;
+    }
+    return make_one(copy);
 }
 
 int store_file_reserve(int directory, const char *name, size_t size)

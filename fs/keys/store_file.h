@@ -22,6 +22,9 @@ int store_file_write(int directory, const char *name, const void *data, size_t s
 /* The directory NAME (0700), there or made; whoever calls syncs DIRECTORY. */
 int store_file_make_directory(int directory, const char *name);
 
+/* The directory PATH with all that are missing above it (0700 each), every new name synced. */
+int store_file_make_path(const char *path);
+
 /* A new file NAME with SIZE bytes of room on the disk: its descriptor. Whoever calls syncs DIRECTORY. */
 int store_file_reserve(int directory, const char *name, size_t size);
 

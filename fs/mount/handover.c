@@ -78,6 +78,7 @@ static bool makes_sense(const struct handover *handover)
            (handover->role == HANDOVER_STAND_BY || handover->role == HANDOVER_SUPERVISE) &&
            handover->mountpoint[0] == '/' && handover->worker >= 0 && handover->publisher >= 0 &&
            memchr(handover->mountpoint, '\0', sizeof(handover->mountpoint)) &&
+           memchr(handover->state, '\0', sizeof(handover->state)) &&
            memchr(handover->region, '\0', sizeof(handover->region)) &&
            set_all_inherited(handover, false) == 0;
 }

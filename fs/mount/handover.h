@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "fs/config.h"
+#include "fs/keys/state.h"
 #include "fs/mount/mount_point.h"
 
 enum handover_role {
@@ -26,6 +27,9 @@ enum handover_descriptor {
     HANDOVER_PUBLISHER_WORKERS_END,
     HANDOVER_PUBLISHER_PUBLISHERS_END,
     HANDOVER_LINK, /* a worker's own end; in HANDOVER_SUPERVISE the supervisor's end to its worker */
+    HANDOVER_STATE_DIRECTORY,
+    HANDOVER_STATE_KEY,
+    HANDOVER_STATE_LOCK, /* the supervisor's alone */
     HANDOVER_DESCRIPTORS = 16
 };
 
@@ -38,6 +42,7 @@ struct handover {
     uint32_t to_syslog;        /* it runs in the background */
     int32_t verdict;           /* of the upgrade that this is */
     char mountpoint[MOUNT_POINT_PATH_SIZE];
+    char state[STATE_PATH_SIZE]; /* the state directory, for messages */
     char region[64]; /* whose keys these are: another one's are other keys */
 };
 

@@ -46,16 +46,20 @@ static int start_publisher(struct supervisor *supervisor)
 
 static void __attribute__((noreturn)) be_worker(struct supervisor *supervisor, int link)
 {
+    const struct state *state = supervisor->parts->state;
     const struct worker_parts parts = {
         .config = supervisor->parts->config,
+        .state = state,
         .mount_point = &supervisor->mount_point,
         .memory = supervisor->memory.descriptor,
         .publisher = supervisor->publisher_socket[WORKERS_END],
         .link = link,
         .credentials = supervisor->parts->credentials,
     };
-    const int kept[] = {supervisor->mount_point.fuse, parts.memory, parts.publisher, parts.link};
-    child_keep_only(kept, 4);
+    /* not the state's lock: a worker that is slow to die keeps no other daemon out */
+    const int kept[] = {supervisor->mount_point.fuse, parts.memory, parts.publisher,
+                        parts.link, state->directory, state->key};
+    child_keep_only(kept, 6);
     /* exit, not _exit: sanitizers report at exit; this is the end of the child's main */
     exit(worker_run(&parts));
 }

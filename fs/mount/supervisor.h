@@ -8,10 +8,12 @@
 #include <stdbool.h>
 
 #include "fs/config.h"
+#include "fs/keys/state.h"
 #include "kmsapi/credentials/credentials.h"
 
 struct supervisor_parts {
     const struct config *config;
+    const struct state *state; /* open; stays the caller's */
     const char *mountpoint;
     const char *options;      /* of -o; NULL: none */
     int ready;                /* where readiness is told by one byte; -1: nobody waits */

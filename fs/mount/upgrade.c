@@ -75,12 +75,16 @@ static void fill(const struct supervisor *supervisor, enum handover_role role, i
     handover->descriptors[HANDOVER_MEMORY] = supervisor->memory.descriptor;
     handover->descriptors[HANDOVER_PUBLISHER_WORKERS_END] = supervisor->publisher_socket[WORKERS_END];
     handover->descriptors[HANDOVER_LINK] = link;
+    handover->descriptors[HANDOVER_STATE_DIRECTORY] = supervisor->parts->state->directory;
+    handover->descriptors[HANDOVER_STATE_KEY] = supervisor->parts->state->key;
     if (role == HANDOVER_SUPERVISE) {
+        handover->descriptors[HANDOVER_STATE_LOCK] = supervisor->parts->state->lock;
         handover->descriptors[HANDOVER_PUBLISHER_PUBLISHERS_END] =
             supervisor->publisher_socket[PUBLISHERS_END];
         handover->worker = supervisor->worker.process;
         handover->publisher = supervisor->publisher.process;
     }
+    memcpy(handover->state, supervisor->parts->state->path, sizeof(handover->state));
     handover->device = supervisor->mount_point.device;
     handover->to_syslog = supervisor->parts->to_syslog;
     memcpy(handover->mountpoint, supervisor->mount_point.path, sizeof(handover->mountpoint));

@@ -8,11 +8,13 @@
 #include <stdbool.h>
 
 #include "fs/config.h"
+#include "fs/keys/state.h"
 #include "fs/mount/mount_point.h"
 #include "kmsapi/credentials/credentials.h"
 
 struct worker_parts {
     const struct config *config;
+    const struct state *state;
     const struct mount_point *mount_point;
     int memory;    /* descriptor of the mount memory */
     int publisher; /* socket to the publisher */

@@ -84,19 +84,32 @@ class Emulator:
         assert self.error_file.read_text() == ""
 
 
+def make_state_key(path):
+    """A file with a new state key."""
+    path.touch(0o600)
+    path.write_text(f"{random.getrandbits(256):064x}\n")
+    return path
+
+
 class Mount:
-    """aapfs -f on a directory, ready when the constructor returns."""
+    """
+    aapfs -f on a directory, ready when the constructor returns. Its state and its state's key are its own; STATE and
+    STATE_KEY are those of another one to take over.
+    """
 
     def __init__(self, directory, url, *options, settings="", defaults="", sections="",
-                 creation_guard="0s", max_keys=100000, request_timeout="1s", wrap=(), env=None, binary=AAPFS, ready_timeout=30):
+                 creation_guard="0s", max_keys=100000, request_timeout="1s", wrap=(), env=None, binary=AAPFS,
+                 ready_timeout=30, state=None, state_key=None):
         self.directory = pathlib.Path(directory)
         self.path = self.directory / "aap"
         self.path.mkdir(exist_ok=True)
         name = f"aapfs-{random.getrandbits(40):x}"
         self.config = self.directory / f"{name}.conf"
+        self.state = state or self.directory / f"{name}.state"
+        self.state_key = state_key or make_state_key(self.directory / f"{name}.key")
         self.config.write_text(
             f"[kms]\nendpoint = {url}\nrequest_timeout = {request_timeout}\n{settings}\n"
-            f"[mount]\ncreation_guard = {creation_guard}\n"
+            f"[mount]\ncreation_guard = {creation_guard}\nstate = {self.state}\nstate_key = {self.state_key}\n"
             f"[defaults]\nmax_keys = {max_keys}\n{defaults}\n{sections}\n")
         self.error_file = self.directory / f"{name}.stderr"
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -10,9 +10,14 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, EMULATOR, PASSWORD, environment
+from harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key
 
 NOBODY = 65534
+
+
+def own_state(tmp_path):
+    """Options that give a mount a state of its own."""
+    return ["--state", tmp_path / "state", "--state-key", make_state_key(tmp_path / "key")]
 
 
 def mounts_at(path):
@@ -56,7 +61,7 @@ def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path)
     path.mkdir()
     config = tmp_path / "aapfs.conf"
     config.write_text(f"[kms]\nendpoint = {emulator.url}\n")
-    done = run("-c", config, path)
+    done = run("-c", config, *own_state(tmp_path), path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     # captured output ended: the daemon does not hold on to the caller's pipes
     assert sorted(os.listdir(path)) == [".aapfs", "orders", "payments"]
@@ -69,7 +74,8 @@ def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path)
 
 def test_a_relative_path_and_a_source_as_mount8_gives_it(emulator, tmp_path):
     (tmp_path / "aap").mkdir()
-    done = subprocess.run([AAPFS, "--endpoint", emulator.url, "aapfs", "aap", "-o", "rw,nosuid"],
+    done = subprocess.run([AAPFS, "--endpoint", emulator.url, "aapfs", "aap", "-o", "rw,nosuid",
+                           "--state", "state", "--state-key", make_state_key(tmp_path / "key").name],
                           cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert mounts_at(tmp_path / "aap")
@@ -124,16 +130,19 @@ def test_an_ordinary_users_own_mount(emulator, tmp_path):
     """By fusermount3, and for that user alone: not even root looks in."""
     place = tmp_path / "own"
     place.mkdir()
-    os.chown(place, NOBODY, NOBODY)
+    home = tmp_path / "home"
+    home.mkdir()
+    for directory in (place, home):
+        os.chown(directory, NOBODY, NOBODY)
     before = os.stat("/dev/fuse").st_mode
     os.chmod("/dev/fuse", 0o666)
     try:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind("\0aapfs-own-mount")
         process = subprocess.Popen(
-            [AAPFS, "-f", "--endpoint", emulator.url, place], user=NOBODY, group=NOBODY,
+            [AAPFS, "-f", "--endpoint", emulator.url, place], cwd="/", user=NOBODY, group=NOBODY,
             extra_groups=[], stderr=subprocess.PIPE, text=True,
-            env=environment(NOTIFY_SOCKET="@aapfs-own-mount"))
+            env=environment(NOTIFY_SOCKET="@aapfs-own-mount", HOME=str(home)))
         notify.settimeout(20)
         assert notify.recv(100) == b"READY=1"
         line, = mounts_at(place)
@@ -153,6 +162,9 @@ def test_an_ordinary_users_own_mount(emulator, tmp_path):
         _, errors = process.communicate(timeout=20)
         assert (process.returncode, errors) == (0, "")
         assert not mounts_at(place)
+        made = [home / ".local/state/aapfs", home / ".config/aapfs", home / ".config/aapfs/state.key"]
+        assert [oct(path.stat().st_mode & 0o7777) for path in made] == ["0o700", "0o700", "0o600"]
+        assert {path.stat().st_uid for path in made} == {NOBODY}
     finally:
         os.chmod("/dev/fuse", before & 0o7777)
 
@@ -165,7 +177,7 @@ def test_an_ordinary_users_own_mount(emulator, tmp_path):
     ("[defaults]\nmode = 0777\n", ":2: mode"),
     ("[defaults]\nowner = no-such-user\n", ":2: owner"),
     ("[nothing]\nx = 1\n", ":1: unknown section"),
-    ("[mount]\nstate = /var/lib/aapfs\n", ':2: unknown key "state"'),
+    ("[mount]\nstate = aapfs\n", ":2: state"),
     ("[kms]\nregion = cn-hangzhou ; here\n", ":2: region"),
 ])
 def test_a_wrong_configuration_is_one_line_and_exit_2(tmp_path, text, said):
@@ -181,6 +193,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(tmp_path, text, said):
 
 @pytest.mark.parametrize("words, status", [
     ([], 2), (["--nonsense", "/x"], 2), (["a", "b", "c"], 2), (["--dev", "-c", "x", "/x"], 2),
+    (["--dev", "--state", "x", "/x"], 2), (["--state", "", "/x"], 2),
     (["--help"], 0), (["--version"], 0), (["-c", "/nonexistent", "/tmp"], 2),
     (["status", "extra"], 2), (["delete", "payments"], 2),
 ])
@@ -199,7 +212,7 @@ def test_where_nothing_can_be_mounted(emulator, tmp_path, prepare, said):
     path = tmp_path / "aap"
     prepare(path)
     for foreground in ([], ["-f"]):
-        done = run(*foreground, "--endpoint", emulator.url, path)
+        done = run(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), path)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1 and said in done.stderr and str(path) in done.stderr
 
@@ -207,9 +220,15 @@ def test_where_nothing_can_be_mounted(emulator, tmp_path, prepare, said):
 def test_dev_has_a_kms_of_its_own(tmp_path):
     path = tmp_path / "aap"
     path.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    # what a service is given is somebody else's here
     done = subprocess.run([AAPFS, "--dev", path], capture_output=True, text=True, timeout=60,
-                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(elsewhere),
+                               "STATE_DIRECTORY": "/nonexistent", "CREDENTIALS_DIRECTORY": "/nonexistent"})
     assert (done.returncode, done.stderr) == (0, "")
+    private, = elsewhere.iterdir()
+    assert private.stat().st_mode & 0o7777 == 0o700
     pid = daemon_of(path)
     emulators = [int(child) for child in
                  pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -223,6 +242,7 @@ def test_dev_has_a_kms_of_its_own(tmp_path):
     subprocess.run(["umount", path], check=True)
     wait_for_end(pid)
     wait_for_end(emulators[0])
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_status(start_mount, emulator):
@@ -273,8 +293,9 @@ def test_tls_with_a_trusted_certificate(start_mount, start_emulator, tmp_path):
     (tmp_path / "tls").mkdir()
     emulator = start_emulator("--tls-self-signed", tmp_path / "tls")
     (tmp_path / "aap").mkdir()
+    key = make_state_key(tmp_path / "key")
     script = (f"mount --bind {tmp_path}/tls/certificate.pem /etc/ssl/certs/ca-certificates.crt && "
-              f"{AAPFS} --endpoint {emulator.url} {tmp_path}/aap && "
+              f"{AAPFS} --endpoint {emulator.url} --state {tmp_path}/state --state-key {key} {tmp_path}/aap && "
               f"echo {PASSWORD} > {tmp_path}/aap/payments/control && "
               f"cat {tmp_path}/aap/payments/client_key_id && umount {tmp_path}/aap")
     done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True,
@@ -334,13 +355,13 @@ def test_a_dead_mount_makes_way(start_mount, emulator, tmp_path):
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_a_live_mount_is_not_mounted_over(start_mount, emulator, stopped):
+def test_a_live_mount_is_not_mounted_over(start_mount, emulator, stopped, tmp_path):
     mount = start_mount(emulator.url)
     pids = [mount.process.pid, *mount.children().values()] if stopped else []
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     for foreground in ([], ["-f"]):
-        done = run(*foreground, "--endpoint", emulator.url, mount.path)
+        done = run(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), mount.path)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == f"aapfs: {mount.path}: aapfs is mounted here and alive; umount it first\n"
     for pid in pids:

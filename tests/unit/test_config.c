@@ -97,6 +97,10 @@ static const struct {
     {"[kms]\naaps = a a\n", "stands twice"},
     {"[kms]\naaps = .a\n", "not an AAP's name"},
     {"[kms]\naaps =\n", "empty"},
+    {"[mount]\nstate = /var/lib/aapfs\nstate_key = /etc/aapfs/state.key\n", NULL},
+    {"[mount]\nstate =\nstate_key =\n", NULL},
+    {"[mount]\nstate = aapfs\n", ":2: state: not a whole path"},
+    {"[mount]\nstate_key = ~/key\n", ":2: state_key: not a whole path"},
     {"[mount]\ncreation_guard = 1h\n", NULL},
     {"[mount]\ncreation_guard = 2h\n", ":2: creation_guard"},
     {"[defaults]\nowner = nobody\ngroup = nogroup\n", NULL},
@@ -156,6 +160,26 @@ static void refuses_a_nul_and_a_file_that_others_write(void **state)
     assert_int_equal(config_read("/nonexistent/x", &config, reason, sizeof(reason)), -ENOENT);
 }
 
+static void a_path_of_the_command_line_may_be_relative(void **state)
+{
+    struct config config;
+    char reason[512], long_path[CONFIG_PATH_SIZE + 1] = "/";
+    config_defaults(&config);
+    assert_string_equal(config.state, "");
+    assert_int_equal(chdir("/tmp"), 0);
+    assert_int_equal(config_set_state(&config, "state", reason, sizeof(reason)), 0);
+    assert_string_equal(config.state, "/tmp/state");
+    assert_int_equal(config_set_state_key(&config, "/key", reason, sizeof(reason)), 0);
+    assert_string_equal(config.state_key, "/key");
+    assert_int_equal(config_set_state(&config, "", reason, sizeof(reason)), -EINVAL);
+    memset(long_path + 1, 'x', CONFIG_PATH_SIZE - 2);
+    assert_int_equal(config_set_state(&config, long_path, reason, sizeof(reason)), 0);
+    long_path[CONFIG_PATH_SIZE - 1] = 'x';
+    assert_int_equal(config_set_state(&config, long_path, reason, sizeof(reason)), -EINVAL);
+    assert_int_equal(config_set_state(&config, long_path + 1, reason, sizeof(reason)), -EINVAL);
+    config_clear(&config);
+}
+
 static void an_endpoint_follows_the_region_unless_given(void **state)
 {
     struct config config;
@@ -178,6 +202,7 @@ int main(void)
         cmocka_unit_test(says_what_is_wrong_and_where),
         cmocka_unit_test(counts_lines_longer_than_any_buffer),
         cmocka_unit_test(refuses_a_nul_and_a_file_that_others_write),
+        cmocka_unit_test(a_path_of_the_command_line_may_be_relative),
         cmocka_unit_test(an_endpoint_follows_the_region_unless_given),
     };
     int descriptor = mkstemp(path);

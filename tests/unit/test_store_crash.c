@@ -77,24 +77,23 @@ static int find(int directory, const char *name, uint64_t mask)
     return found;
 }
 
-/* PATH has one slash at the most. */
-static int locate(const char *path, char name[NAME_SIZE])
+/* The directory that PATH lies in, seen from the directory FROM, and its name there. */
+static int locate(int from, const char *path, char name[NAME_SIZE])
 {
-    const char *slash = strchr(path, '/');
-    snprintf(name, NAME_SIZE, "%s", slash ? slash + 1 : path);
-    if (!slash)
-        return TOP;
-    char directory[NAME_SIZE];
-    snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
-    return find(TOP, directory, UINT64_MAX);
+    for (const char *slash; (slash = strchr(path, '/')); path = slash + 1) {
+        snprintf(name, NAME_SIZE, "%.*s", (int)(slash - path), path);
+        from = find(from, name, UINT64_MAX);
+    }
+    snprintf(name, NAME_SIZE, "%s", path);
+    return from;
 }
 
-static void change_name(const char *path, int inode)
+static void change_name(int descriptor, const char *path, int inode)
 {
     assert_true(change_count < OPERATIONS);
     struct name_change *change = &changes[change_count++];
     *change = (struct name_change){.inode = inode};
-    change->directory = locate(path, change->name);
+    change->directory = locate(inode_of_descriptor[descriptor], path, change->name);
 }
 
 static void explore(void);
@@ -121,10 +120,11 @@ int __wrap_openat64(int directory, const char *path, int flags, ...)
     if (!recording || opened < 0 || strcmp(path, ".") == 0)
         return opened;
     assert_true(opened < DESCRIPTORS);
-    int where = locate(path, name), inode = find(where, name, UINT64_MAX);
+    int where = locate(inode_of_descriptor[directory], path, name);
+    int inode = find(where, name, UINT64_MAX);
     if (inode < 0) {
         inode = new_inode(false);
-        change_name(path, inode);
+        change_name(directory, path, inode);
     } else if (flags & O_TRUNC) {
         inodes[inode].now->size = 0;
         inodes[inode].is_dirty = true;
@@ -157,7 +157,7 @@ int __wrap_mkdirat(int directory, const char *path, mode_t mode)
 {
     int r = __real_mkdirat(directory, path, mode);
     if (recording && r == 0) {
-        change_name(path, new_inode(true));
+        change_name(directory, path, new_inode(true));
         explore();
     }
     return r;
@@ -168,9 +168,9 @@ int __wrap_renameat(int from_directory, const char *from, int to_directory, cons
     char name[NAME_SIZE];
     int r = __real_renameat(from_directory, from, to_directory, to);
     if (recording && r == 0) {
-        int inode = find(locate(from, name), name, UINT64_MAX);
-        change_name(to, inode);
-        change_name(from, -1);
+        int where = locate(inode_of_descriptor[from_directory], from, name);
+        change_name(to_directory, to, find(where, name, UINT64_MAX));
+        change_name(from_directory, from, -1);
         explore();
     }
     return r;
@@ -180,7 +180,7 @@ int __wrap_unlinkat(int directory, const char *path, int flags)
 {
     int r = __real_unlinkat(directory, path, flags);
     if (recording && r == 0) {
-        change_name(path, -1);
+        change_name(directory, path, -1);
         explore();
     }
     return r;
@@ -229,7 +229,7 @@ int __wrap_posix_fallocate64(int file, off_t offset, off_t size)
 
 static const unsigned char key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcde";
 static const struct record_owner owner = {"1192853035110000", "cn-hangzhou"};
-static char place[64], state_path[80], crash_path[80];
+static char place[64], crash_path[80];
 static bool broken; /* a state that should not be: for the tests that leave out a sync */
 static char broken_why[256];
 
@@ -248,31 +248,20 @@ static void put_file(const char *path, const struct inode *inode, unsigned int v
 }
 
 /* VARIANT: what every unsynced file holds: 0 what was synced, 1 half, 2 all of it. */
-static void build(uint64_t mask, unsigned int variant)
+static void build(int directory, const char *path, uint64_t mask, unsigned int variant)
 {
-    char path[512];
-    assert_int_equal(mkdir(crash_path, 0700), 0);
-    for (unsigned int pass = 0; pass < 2; pass++) /* directories first */
-        for (int i = 0; i < change_count; i++) {
-            const struct name_change *change = &changes[i];
-            bool below = change->directory != TOP;
-            const char *parent = "";
-            for (int j = 0; below && j < change_count; j++)
-                if (changes[j].inode == change->directory)
-                    parent = changes[j].name;
-            int inode = find(change->directory, change->name, mask);
-            if (inode < 0 || inodes[inode].is_directory != (pass == 0) ||
-                (below && find(TOP, parent, mask) < 0))
-                continue;
-            snprintf(path, sizeof(path), "%s/%s%s%s", crash_path, parent, below ? "/" : "",
-                     change->name);
-            if (access(path, F_OK) == 0)
-                continue; /* an earlier change of the same name has put it */
-            if (pass == 0)
-                assert_int_equal(mkdir(path, 0700), 0);
-            else
-                put_file(path, &inodes[inode], variant);
-        }
+    char below[512];
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (int i = 0; i < change_count; i++) {
+        int inode = changes[i].directory == directory ? find(directory, changes[i].name, mask) : -1;
+        snprintf(below, sizeof(below), "%s/%s", path, changes[i].name);
+        if (inode < 0 || access(below, F_OK) == 0)
+            continue; /* an earlier change of the same name has put it */
+        if (inodes[inode].is_directory)
+            build(inode, below, mask, variant);
+        else
+            put_file(below, &inodes[inode], variant);
+    }
 }
 
 struct seen {
@@ -317,7 +306,9 @@ static void judge(uint64_t mask, unsigned int variant)
     struct store *store = NULL;
     struct seen seen = {0};
     bool room = has_room();
-    int r = store_open(crash_path, &owner, key, &store, reason, sizeof(reason));
+    const struct store_place crashed = {open(crash_path, O_RDONLY | O_DIRECTORY), "state", crash_path};
+    assert_true(crashed.above >= 0);
+    int r = store_open(&crashed, &owner, key, &store, reason, sizeof(reason));
     if (r == 0)
         r = store_load(store, note, &seen);
     int expected = 0;
@@ -328,6 +319,7 @@ static void judge(uint64_t mask, unsigned int variant)
            (seen.count == expected || saw(&seen, maybe));
     good = good && (!intended || (room && seen.intents >= 1));
     store_close(store);
+    close(crashed.above);
     states++;
     if (!good && !broken) {
         broken = true;
@@ -348,7 +340,7 @@ static void explore(void)
     assert_true(pending < 12 || broken);
     for (uint64_t mask = 0; !broken && mask < UINT64_C(1) << pending; mask++)
         for (unsigned int variant = 0; variant < (dirty ? 3 : 1); variant++) {
-            build(mask, variant);
+            build(TOP, crash_path, mask, variant);
             judge(mask, variant);
             assert_int_equal(nftw(crash_path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
         }
@@ -393,9 +385,10 @@ static void run_scenario(void)
     fsyncs = 0;
     intended = false;
     assert_int_equal(new_inode(true), TOP);
-    assert_int_equal(mkdir(state_path, 0700), 0);
+    const struct store_place where = {open(place, O_RDONLY | O_DIRECTORY), "state", place};
+    assert_true(where.above >= 0);
     recording = true;
-    assert_int_equal(store_open(state_path, &owner, key, &store, reason, sizeof(reason)), 0);
+    assert_int_equal(store_open(&where, &owner, key, &store, reason, sizeof(reason)), 0);
     save(store, "KAAP.1", "payments");
     save(store, "KAAP.2", "payments");
     assert_int_equal(store_reserve(store, "orders", "b", "a", &intent), 0);
@@ -414,6 +407,7 @@ static void run_scenario(void)
     explore();
     recording = false;
     store_close(store);
+    close(where.above);
     for (int i = 0; i < inode_count; i++) {
         free(inodes[i].now);
         free(inodes[i].synced);
@@ -425,7 +419,6 @@ static int make_place(void **state)
     /* memory is as good a disk here, and quicker: what is synced is the model's business */
     snprintf(place, sizeof(place), "%s/aapfs-crash-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(place));
-    snprintf(state_path, sizeof(state_path), "%s/state", place);
     snprintf(crash_path, sizeof(crash_path), "%s/crash", place);
     ignored_fsync = -1;
     return 0;
