@@ -3,7 +3,7 @@
  *
  * A publication that was not seen to end is made again as a whole, and as a new generation of the same key: then
  * the node that a name is to lead to differs from any that the kernel may have for it, the rename is a rename, and
- * every watcher hears of it.
+ * every watcher hears of it. A directory that somebody may have seen already stays as it is: it has but one node.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -104,19 +104,20 @@ static void published(void *user, int result)
     publish_names(engine, aap);
 }
 
-/* Whether AAP's directory is to be shown anew; *GENERATION: which names are, 0: none. */
+/* Whether AAP's directory is still to be shown; *GENERATION: which names are to be shown anew, 0: none. */
 static bool is_behind(struct registry *registry, struct registry_aap *aap, uint32_t *generation)
 {
     struct numbers *numbers = registry_numbers(registry);
     struct numbered_aap *numbered = numbers_aap(numbers, aap->number);
-    numbered->shown = numbered->settled;
+    if (numbered->shown)
+        numbered->settled = true;
     if (aap->current && numbered->settled_generation != aap->generation)
         *generation =
             numbered->published[PUBLISHED_CURRENT] == 0
                 ? aap->generation /* nobody has seen any of it */
                 : registry_make_current(registry, aap, aap->current,
                                         numbers_generation(numbers, aap->generation)->made_ns);
-    return !numbered->settled;
+    return !numbered->shown;
 }
 
 static void catch_up_aaps(struct engine *engine)
@@ -141,16 +142,17 @@ static void catch_up_aaps(struct engine *engine)
     }
 }
 
-/* The first key at or after the one of NUMBER that keys/ does not show for sure; 0: none. */
+/* The first key at or after the one of NUMBER that keys/ does not show; 0: none. */
 static uint32_t next_key(struct registry *registry, uint32_t number, uint32_t *aap)
 {
     struct numbers *numbers = registry_numbers(registry);
     uint32_t count = numbers_key_count(numbers);
     for (; number <= count; number++) {
         struct numbered_key *numbered = numbers_key(numbers, number);
-        if (numbered->settled || !registry_key(registry, number))
+        if (numbered->shown)
+            numbered->settled = true;
+        if (numbered->shown || !registry_key(registry, number))
             continue;
-        numbered->shown = false;
         *aap = numbered->aap;
         return number;
     }

@@ -30,6 +30,7 @@ struct mount_head {
     uint32_t served;        /* a worker has begun to answer: the kernel may know names */
     uint64_t answered;      /* requests that the workers took from the kernel and were done with */
     uint64_t publications;  /* the number of the last one */
+    uint64_t published;     /* pieces of work that publishers have finished */
     uint64_t requests[MOUNT_MEMORY_OPCODES]; /* received, by opcode */
 };
 

@@ -36,17 +36,18 @@ struct publication {
 struct publications {
     struct registry *registry;
     int socket;
-    uint64_t *last_id;
+    struct mount_head *head;
     struct publication *first; /* under the registry's lock: the session looks names up */
 };
 
-struct publications *publications_new(struct registry *registry, int socket, uint64_t *last_id)
+struct publications *publications_new(struct registry *registry, int socket,
+                                      struct mount_head *head)
 {
     struct publications *publications = calloc(1, sizeof(*publications));
     if (publications) {
         publications->registry = registry;
         publications->socket = socket;
-        publications->last_id = last_id;
+        publications->head = head;
     }
     return publications;
 }
@@ -183,7 +184,7 @@ void publication_begin(struct publications *publications, const struct publish_r
         return;
     }
     publication->request = *request;
-    publication->id = ++*publications->last_id;
+    publication->id = ++publications->head->publications;
 
     registry_lock(publications->registry);
     int r = fill(publications->registry, publication) ? 0 : -EIO;
@@ -331,10 +332,12 @@ bool publication_receive(struct publications *publications)
             return false;
         if (size != sizeof(result))
             continue;
-        if (result.id == PUBLISHER_HELLO)
+        if (result.id == PUBLISHER_HELLO) {
             send_again(publications);
-        else
+        } else {
+            publications->head->published++;
             finish(publications, &result);
+        }
     }
 }
 

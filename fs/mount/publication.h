@@ -16,15 +16,17 @@
 
 #include "fs/keys/publish.h"
 #include "fs/keys/registry.h"
+#include "fs/mount/mount_memory.h"
 #include "fs/tree/node_id.h"
 
 struct publications;
 
 /*
- * SOCKET: to the publisher, stays the caller's. LAST_ID, in the mount memory: the number of the last publication;
- * a result for an earlier worker's is known by it. NULL when memory is short.
+ * SOCKET: to the publisher, stays the caller's. HEAD: publications are numbered there, so that a result for an
+ * earlier worker's is known. NULL when memory is short.
  */
-struct publications *publications_new(struct registry *registry, int socket, uint64_t *last_id);
+struct publications *publications_new(struct registry *registry, int socket,
+                                      struct mount_head *head);
 void publications_free(struct publications *publications);
 
 /* As keys/publish.h says. */

@@ -34,6 +34,7 @@ enum { LEAVE_MS = 2000 };
 
 static int start_publisher(struct supervisor *supervisor)
 {
+    supervisor->published_before = supervisor->memory.head->published;
     pid_t process = child_start(&supervisor->publisher);
     if (process != 0)
         return process < 0 ? (int)process : 0;
@@ -208,7 +209,8 @@ static void take_signals(struct supervisor *supervisor)
         else if (process == supervisor->publisher.process && supervisor->leaving)
             supervisor->publisher.process = 0;
         else if (process == supervisor->publisher.process)
-            child_ended(&supervisor->publisher, status, false);
+            child_ended(&supervisor->publisher, status,
+                        supervisor->memory.head->published != supervisor->published_before);
     }
 }
 

@@ -41,7 +41,8 @@ struct supervisor {
     int publisher_socket[2];
     int link;    /* to the worker; -1: none runs */
     struct child publisher, worker;
-    uint64_t answered_before; /* what the workers had answered when this one began */
+    /* what workers and publishers had done when these began */
+    uint64_t answered_before, published_before;
     struct upgrade upgrade;
     bool told_ready, leaving;
     int leave_signal;

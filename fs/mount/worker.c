@@ -193,7 +193,7 @@ static int make_lower_parts(struct worker *worker)
     worker->pending = worker->slots ? pending_new(worker->slots) : NULL;
     if (worker->registry)
         worker->publications = publications_new(worker->registry, worker->parts->publisher,
-                                                &worker->memory.head->publications);
+                                                worker->memory.head);
     return worker->publications && worker->pending ? 0 : -ENOMEM;
 }
 

@@ -1,0 +1,86 @@
+"""Processes are killed while the mount is used: nobody who reads notices, and no key is lost."""
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import BUILD, PASSWORD, Mount
+
+
+class Load:
+    """4 readers, 2 listers and a writer, all of whose calls are checked."""
+
+    def __init__(self, mount, aap="payments"):
+        self.process = subprocess.Popen([BUILD / "tests/programs/survival_load", mount.path, aap, PASSWORD],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "started\n", self.process.stderr.read()
+
+    def wait(self, seconds):
+        """False when it has ended: something was broken."""
+        ended, _, _ = select.select([self.process.stderr], [], [], seconds)
+        return not ended
+
+    def end(self):
+        out, errors = self.process.communicate(timeout=120)
+        assert errors == "" and self.process.returncode == 0, errors
+        return json.loads(out)
+
+
+def kill_by_name(mount, name):
+    """Kills a process of the mount that is there; False while none is."""
+    pid = mount.children().get(name)
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGKILL)
+    return True
+
+
+def kill_under_load(mount, emulator, names, kills, shortest=0.05, longest=0.1):
+    seed = random.randrange(10**9)
+    chance = random.Random(seed)
+    print("seed", seed)
+    before = emulator.count("CreateClientKey")
+    load = Load(mount)
+    done = 0
+    while done < kills and load.wait(chance.uniform(shortest, longest)):
+        done += kill_by_name(mount, chance.choice(names))
+    figures = load.end()
+    print(figures)
+    assert done == kills
+    assert emulator.count("CreateClientKey") - before <= figures["Writes"]
+    return figures
+
+
+def start(start_mount, emulator, **parts):
+    return start_mount(emulator.url, request_timeout="20s", expected_errors=None, **parts)
+
+
+def test_killed_workers(start_mount, emulator):
+    kill_under_load(start(start_mount, emulator), emulator, ["aapfs-worker"],
+                    int(os.environ.get("AAPFS_KILLS", "40")))
+
+
+@pytest.mark.full
+def test_two_hundred_killed_workers(start_mount, emulator):
+    figures = kill_under_load(start(start_mount, emulator), emulator, ["aapfs-worker"], 200)
+    assert figures["Reads"] > 10000
+
+
+@pytest.mark.long
+def test_two_thousand_killed_workers(start_mount, emulator):
+    kill_under_load(start(start_mount, emulator), emulator, ["aapfs-worker"], 2000)
+
+
+def test_killed_publishers(start_mount, emulator):
+    kill_under_load(start(start_mount, emulator), emulator, ["aapfs-publisher"], 5)
+
+
+@pytest.mark.full
+def test_killed_workers_and_publishers(start_mount, emulator):
+    kill_under_load(start(start_mount, emulator), emulator, ["aapfs-worker", "aapfs-worker", "aapfs-publisher"], 60)
