@@ -21,6 +21,7 @@ enum {
     KEY_BITS = 2048,
     ITERATIONS_MOST = 1000000,  /* KMS: 2048; more would hold the engine up */
     PKCS8_ITERATIONS = 10000,   /* the PKCS#12 beside it has 2048: more guards nothing */
+    SALT_SIZE = 16, IV_SIZE = 16, /* together a SHA-256 */
 };
 
 struct client_key_library {
@@ -267,15 +268,44 @@ static int write_text(struct client_key_bytes *bytes, const char *const pieces[]
     return take_bytes(out, bytes);
 }
 
+/*
+ * Salt and IV are drawn from the PKCS#12's bytes, which hold random salts of their own: whoever opened a file of it
+ * before a restart has pages of these bytes, and a page that comes later must fit.
+ */
+static bool derive(const struct client_key_library *library, const struct client_key_bytes *pkcs12,
+                   unsigned char derived[SALT_SIZE + IV_SIZE])
+{
+    static const char label[] = "aapfs private_key.pem 1";
+    EVP_MD *sha256 = EVP_MD_fetch(library->context, "SHA256", NULL);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = sha256 && context && EVP_DigestInit_ex(context, sha256, NULL) &&
+                EVP_DigestUpdate(context, label, sizeof(label)) &&
+                EVP_DigestUpdate(context, pkcs12->data, pkcs12->size) &&
+                EVP_DigestFinal_ex(context, derived, NULL);
+    EVP_MD_CTX_free(context);
+    EVP_MD_free(sha256);
+    return good;
+}
+
 static int write_private_key(const struct client_key_library *library,
                              PKCS8_PRIV_KEY_INFO *key_info, const char *password,
-                             struct client_key_bytes *bytes)
+                             const struct client_key_bytes *pkcs12, struct client_key_bytes *bytes)
 {
+    unsigned char derived[SALT_SIZE + IV_SIZE];
     _cleanup_(BIO) BIO *out = BIO_new(BIO_s_mem());
+    if (!out || !derive(library, pkcs12, derived))
+        return -ENOMEM;
+    X509_ALGOR *algorithm = PKCS5_pbe2_set_iv_ex(library->cipher, PKCS8_ITERATIONS, derived,
+                                                 SALT_SIZE, derived + SALT_SIZE, -1,
+                                                 library->context);
+    /* what it makes owns ALGORITHM */
     _cleanup_(X509_SIG) X509_SIG *encrypted =
-        PKCS8_encrypt_ex(-1, library->cipher, password, (int)strlen(password), NULL, 0,
-                         PKCS8_ITERATIONS, key_info, library->context, NULL);
-    if (!out || !encrypted || !PEM_write_bio_PKCS8(out, encrypted))
+        algorithm ? PKCS8_set0_pbe_ex(password, (int)strlen(password), key_info, algorithm,
+                                      library->context, NULL)
+                  : NULL;
+    if (!encrypted)
+        X509_ALGOR_free(algorithm);
+    if (!encrypted || !PEM_write_bio_PKCS8(out, encrypted))
         return -ENOMEM;
     return take_bytes(out, bytes);
 }
@@ -288,9 +318,9 @@ static int write_certificate(X509 *certificate, struct client_key_bytes *bytes)
     return take_bytes(out, bytes);
 }
 
-static int write_forms(const struct client_key_library *library, const struct contents *contents,
-                       const char *client_key_id, const char *private_key_data,
-                       const char *password, struct client_key *key)
+/* What needs no password. */
+static int write_plain_forms(const char *client_key_id, const char *private_key_data,
+                             struct client_key *key)
 {
     const char *const json[] = {"{\"KeyId\":\"", client_key_id, "\",\"PrivateKeyData\":\"",
                                 private_key_data, "\"}\n"};
@@ -298,8 +328,17 @@ static int write_forms(const struct client_key_library *library, const struct co
     int r = write_text(&key->json, json, 5);
     if (r == 0)
         r = write_text(&key->private_key_data, base64, 2);
+    return r;
+}
+
+static int write_forms(const struct client_key_library *library, const struct contents *contents,
+                       const char *client_key_id, const char *private_key_data,
+                       const char *password, struct client_key *key)
+{
+    int r = write_plain_forms(client_key_id, private_key_data, key);
     if (r == 0)
-        r = write_private_key(library, contents->key_info, password, &key->private_key_pem);
+        r = write_private_key(library, contents->key_info, password, &key->pkcs12,
+                              &key->private_key_pem);
     if (r == 0 && contents->certificate)
         r = write_certificate(contents->certificate, &key->certificate_pem);
     return r;
@@ -334,6 +373,25 @@ int client_key_open(struct client_key_library *library, const char *client_key_i
     if (r < 0)
         client_key_clear(key);
     return r;
+}
+
+int client_key_restore(const char *client_key_id, const char *private_key_data,
+                       struct client_key_bytes *private_key_pem,
+                       struct client_key_bytes *certificate_pem, struct client_key *key)
+{
+    char reason[64];
+    *key = (struct client_key){0};
+    int r = decode(private_key_data, &key->pkcs12, reason, sizeof(reason));
+    if (r == 0)
+        r = write_plain_forms(client_key_id, private_key_data, key);
+    if (r < 0) {
+        client_key_clear(key);
+        return r;
+    }
+    key->private_key_pem = *private_key_pem;
+    key->certificate_pem = *certificate_pem;
+    *private_key_pem = *certificate_pem = (struct client_key_bytes){0};
+    return 0;
 }
 
 static void clear(struct client_key_bytes *bytes)

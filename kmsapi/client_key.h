@@ -29,7 +29,8 @@ struct client_key {
     struct client_key_bytes json;             /* {"KeyId":"…","PrivateKeyData":"…"}\n */
     struct client_key_bytes pkcs12;           /* DER */
     struct client_key_bytes private_key_data; /* base64 as KMS returned it, \n */
-    struct client_key_bytes private_key_pem;  /* encrypted PKCS#8: PBES2, PBKDF2, AES-256-CBC */
+    /* encrypted PKCS#8: PBES2, PBKDF2, AES-256-CBC; the same PKCS#12 gives the same bytes each time */
+    struct client_key_bytes private_key_pem;
     struct client_key_bytes certificate_pem;  /* empty when it could not be opened (see below) */
 };
 
@@ -47,6 +48,15 @@ struct client_key {
 int client_key_open(struct client_key_library *library, const char *client_key_id,
                     const char *private_key_data, const char *password, struct client_key *key,
                     char *reason, size_t size);
+
+/*
+ * The same *KEY without a password, in microseconds: what client_key_open made of it before, PRIVATE_KEY_PEM and
+ * CERTIFICATE_PEM, is taken over (left empty); the other forms are in PRIVATE_KEY_DATA. 0; -EKEYREJECTED (not base64);
+ * -ENOMEM: the two are untouched then.
+ */
+int client_key_restore(const char *client_key_id, const char *private_key_data,
+                       struct client_key_bytes *private_key_pem,
+                       struct client_key_bytes *certificate_pem, struct client_key *key);
 
 /* Wipes and frees; safe on a zeroed struct. */
 void client_key_clear(struct client_key *key);

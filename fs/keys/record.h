@@ -1,10 +1,6 @@
 /*
- * One client key as it is kept on disk: a header that names it, and everything else sealed. Pure, any
- * thread; jansson must wipe what it frees (wiping_memory.h).
- *
- * The bytes: "aapfs-key-1\n", the header's size as 4 bytes, most significant first, the header (JSON with
- * AapName and ClientKeyId), and the sealed JSON. Account, region and header are associated data: a record that
- * was moved to another account or renamed to another key does not open.
+ * One client key as it is kept on disk, sealed (envelope.h). The same form, without a key, is an intent: what was
+ * asked for. Pure, any thread; jansson must wipe what it frees (wiping_memory.h).
  */
 #ifndef AAPFS_FS_KEYS_RECORD_H
 #define AAPFS_FS_KEYS_RECORD_H
@@ -13,14 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fs/keys/seal.h"
+#include "fs/keys/envelope.h"
 
-enum { RECORD_SIZE_MOST = 64 * 1024 };
-
-/* Whose records these are. */
-struct record_owner {
-    const char *account, *region;
-};
+enum { RECORD_SIZE_MOST = ENVELOPE_SIZE_MOST };
 
 /* Texts as KMS gave them. record_clear wipes and frees those of a record that was opened. */
 struct record {
@@ -29,8 +20,9 @@ struct record {
     char *private_key_data; /* base64 PKCS#12 */
     char *password;
     char *request_id;
-    int64_t made_ns;        /* when it came, since 1970 */
-    bool rejected;          /* it did not open, or is no usable key: kept, never shown */
+    int64_t made_ns;   /* since 1970; a key: when it came, by the local clock; an intent: when it was made, by KMS's */
+    uint64_t intent;   /* the number of the intent that it came from, or is; below 2^63 */
+    bool dates_given;  /* the user chose the dates, not aapfs */
 };
 
 /* *BYTES (OPENSSL_clear_free it) gets the whole file. 0, -ENOMEM, -EIO, -EMSGSIZE: over RECORD_SIZE_MOST. */
@@ -46,10 +38,7 @@ int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct reco
                 const char *aap_name, const char *client_key_id, const unsigned char *bytes,
                 size_t size, struct record *record);
 
-/*
- * What a record's header tells of itself, not yet checked by anything: NAME of "AapName" or "ClientKeyId" into
- * TEXT. False: it does not, or it is longer than TEXT_SIZE.
- */
+/* envelope_told of a record. */
 bool record_told(const unsigned char *bytes, size_t size, const char *name, char *text,
                  size_t text_size);
 

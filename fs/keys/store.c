@@ -1,4 +1,4 @@
-#include "fs/keys/store.h"
+#include "fs/keys/store_parts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,17 +17,10 @@
 
 static const char check_text[] = "aapfs state 1";
 
-enum { NUMBER_SIZE = 17, PATH_SIZE = 512, WHOLE_PATH_SIZE = 4352 };
-
-struct store {
-    int directory;
-    char *account, *region;
-    struct record_owner owner; /* points to the two above */
-    unsigned char key[SEAL_KEY_SIZE];
-};
+enum { WHOLE_PATH_SIZE = 4352 };
 
 struct store_intent {
-    char number[NUMBER_SIZE]; /* hexadecimal */
+    uint64_t number;
     char *aap_name;
     int room;   /* the file that the record is to fill */
     bool moved; /* it is filled and has its name; only syncing is left */
@@ -167,9 +160,14 @@ void store_close(struct store *store)
 
 /* -- a creation ---------------------------------------------------------------------------- */
 
-static void name_of(const struct store_intent *intent, const char *kind, char name[64])
+void store_name_of(uint64_t number, const char *kind, char name[static 64])
 {
-    snprintf(name, 64, ".%s-%s", kind, intent->number);
+    snprintf(name, 64, ".%s-%016llx", kind, (unsigned long long)number);
+}
+
+bool store_is_file_name(const char *name)
+{
+    return name[0] != '.' && name[0] != '\0' && strlen(name) <= 200 && !strchr(name, '/');
 }
 
 static void free_intent(struct store_intent *intent)
@@ -182,7 +180,7 @@ static void free_intent(struct store_intent *intent)
 
 /* The intent's own file: a record without a key. */
 static int write_intent(struct store *store, const struct store_intent *intent,
-                        const char *not_before, const char *not_after)
+                        const struct store_wish *wish)
 {
     char name[64], empty[] = "";
     unsigned char *bytes = NULL;
@@ -191,43 +189,51 @@ static int write_intent(struct store *store, const struct store_intent *intent,
         .aap_name = intent->aap_name,
         .client_key_id = empty,
         .key_algorithm = empty,
-        .not_before = (char *)(uintptr_t)not_before,
-        .not_after = (char *)(uintptr_t)not_after,
+        .not_before = (char *)(uintptr_t)wish->not_before,
+        .not_after = (char *)(uintptr_t)wish->not_after,
         .private_key_data = empty,
         .password = empty,
+        .made_ns = wish->made_ns,
+        .intent = intent->number,
+        .dates_given = wish->dates_given,
     };
     int r = record_close(store->key, &store->owner, &record, &bytes, &size);
-    name_of(intent, "intent", name);
+    store_name_of(intent->number, "intent", name);
     if (r == 0)
         r = store_file_write(store->directory, name, bytes, size);
     OPENSSL_free(bytes);
     return r;
 }
 
-int store_reserve(struct store *store, const char *aap_name, const char *not_before,
-                  const char *not_after, struct store_intent **intent)
+/* A number that no other intent has; it is a JSON integer. */
+static int choose_number(uint64_t *number)
 {
-    uint64_t random;
+    do
+        if (getrandom(number, sizeof(*number), 0) != (ssize_t)sizeof(*number))
+            return -EIO;
+    while ((*number &= INT64_MAX) == 0);
+    return 0;
+}
+
+int store_reserve(struct store *store, const struct store_wish *wish, struct store_intent **intent)
+{
     char name[64];
     struct store_intent *made = calloc(1, sizeof(*made));
     if (!made)
         return -ENOMEM;
     made->room = -1;
-    made->aap_name = strdup(aap_name);
-    int r = made->aap_name ? 0 : -ENOMEM;
-    if (r == 0 && getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        r = -EIO;
+    made->aap_name = strdup(wish->aap_name);
+    int r = made->aap_name ? choose_number(&made->number) : -ENOMEM;
     if (r == 0) {
-        snprintf(made->number, sizeof(made->number), "%016llx", (unsigned long long)random);
-        name_of(made, "room", name);
-        r = store_file_make_directory(store->directory, aap_name);
+        store_name_of(made->number, "room", name);
+        r = store_file_make_directory(store->directory, wish->aap_name);
     }
     if (r == 0) {
         made->room = store_file_reserve(store->directory, name, RECORD_SIZE_MOST);
         r = made->room < 0 ? made->room : 0;
     }
     if (r == 0) /* syncs the directory, the room's and the AAP's names with it */
-        r = write_intent(store, made, not_before, not_after);
+        r = write_intent(store, made, wish);
     if (r < 0) {
         if (made->room >= 0)
             store_drop(store, made);
@@ -239,16 +245,21 @@ int store_reserve(struct store *store, const char *aap_name, const char *not_bef
     return 0;
 }
 
+uint64_t store_intent_number(const struct store_intent *intent)
+{
+    return intent->number;
+}
+
 static int fill_and_move(struct store *store, struct store_intent *intent,
                          const struct record *record)
 {
-    char room[64], path[PATH_SIZE];
+    char room[64], path[STORE_PATH_SIZE];
     unsigned char *bytes = NULL;
     size_t size = 0;
-    name_of(intent, "room", room);
-    if (snprintf(path, sizeof(path), "%s/%s", intent->aap_name, record->client_key_id) >=
-        (int)sizeof(path))
-        return -ENAMETOOLONG;
+    store_name_of(intent->number, "room", room);
+    if (!store_is_file_name(record->client_key_id))
+        return -EINVAL;
+    snprintf(path, sizeof(path), "%s/%s", intent->aap_name, record->client_key_id);
     int r = record_close(store->key, &store->owner, record, &bytes, &size);
     if (r == 0)
         r = store_file_fill(intent->room, bytes, size);
@@ -268,141 +279,37 @@ int store_save(struct store *store, struct store_intent *intent, const struct re
     if (r < 0)
         return r;
     /* the key is safe: an intent that stays is only settled once more at the next start */
-    name_of(intent, "intent", name);
+    store_name_of(intent->number, "intent", name);
     (void)unlinkat(store->directory, name, 0);
     free_intent(intent);
     return 0;
 }
 
-int store_drop(struct store *store, struct store_intent *intent)
+int store_forget(struct store *store, uint64_t number)
 {
     static const char *const kinds[] = {"intent", "room"};
     char name[64];
     int r = 0;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        name_of(intent, kinds[i], name);
+        store_name_of(number, kinds[i], name);
         /* not synced: one that comes back is settled at the next start */
         if (unlinkat(store->directory, name, 0) < 0 && errno != ENOENT)
             r = -errno;
     }
+    return r;
+}
+
+int store_drop(struct store *store, struct store_intent *intent)
+{
+    int r = store_forget(store, intent->number);
     free_intent(intent);
     return r;
 }
 
-void store_leave(struct store_intent *intent)
+void store_leave(struct store *store, struct store_intent *intent)
 {
+    char name[64];
+    store_name_of(intent->number, "room", name);
+    (void)unlinkat(store->directory, name, 0);
     free_intent(intent);
-}
-
-int store_remove(struct store *store, const char *aap_name, const char *client_key_id)
-{
-    char path[PATH_SIZE];
-    if (snprintf(path, sizeof(path), "%s/%s", aap_name, client_key_id) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    return store_file_remove(store->directory, aap_name, path);
-}
-
-/* -- loading ------------------------------------------------------------------------------- */
-
-/* One place in the store. AAP_NAME NULL: an intent, whose header has to tell it. */
-static void load_one(struct store *store, const char *path, const char *aap_name,
-                     const char *client_key_id, store_found *found, void *user)
-{
-    struct store_file file;
-    struct record record;
-    char told[256];
-    int r = store_file_read(store->directory, path, RECORD_SIZE_MOST, &file);
-    if (r < 0) {
-        found(user, NULL, path, r);
-        return;
-    }
-    if (!aap_name)
-        aap_name = record_told(file.data, file.size, "AapName", told, sizeof(told)) ? told : "";
-    r = record_open(store->key, &store->owner, aap_name, client_key_id, file.data, file.size, &record);
-    found(user, r < 0 ? NULL : &record, path, r);
-    record_clear(&record);
-    store_file_clear(&file);
-}
-
-static int load_aap(struct store *store, const char *aap_name, store_found *found, void *user)
-{
-    int below = openat(store->directory, aap_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = below < 0 ? NULL : fdopendir(below);
-    const struct dirent *entry;
-    char path[PATH_SIZE];
-    if (!entries)
-        return -errno;
-    while (errno = 0, (entry = readdir(entries))) {
-        if (entry->d_name[0] == '.')
-            continue;
-        if (snprintf(path, sizeof(path), "%s/%s", aap_name, entry->d_name) < (int)sizeof(path))
-            load_one(store, path, aap_name, entry->d_name, found, user);
-    }
-    return -errno;
-}
-
-static bool is_file_name(const char *name)
-{
-    return name[0] != '.' && name[0] != '\0' && !strchr(name, '/');
-}
-
-/*
- * A room that was filled when the power went holds a key that nobody else has: it is put in its place. Any
- * other room is empty, or half filled: what it was for is in its intent.
- */
-static int recover_room(struct store *store, const char *room)
-{
-    struct store_file file;
-    struct record record = {0};
-    char aap[256], id[256], path[PATH_SIZE];
-    int r = store_file_read(store->directory, room, RECORD_SIZE_MOST, &file);
-    if (r < 0)
-        return r;
-    bool whole = record_told(file.data, file.size, "AapName", aap, sizeof(aap)) &&
-                 record_told(file.data, file.size, "ClientKeyId", id, sizeof(id)) &&
-                 is_file_name(aap) && is_file_name(id) &&
-                 record_open(store->key, &store->owner, aap, id, file.data, file.size, &record) == 0;
-    record_clear(&record);
-    store_file_clear(&file);
-    if (!whole)
-        return 0;
-    if (snprintf(path, sizeof(path), "%s/%s", aap, id) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    r = store_file_make_directory(store->directory, aap);
-    if (r == 0 && renameat(store->directory, room, store->directory, path) < 0)
-        r = -errno;
-    if (r == 0)
-        r = store_file_sync(store->directory, aap);
-    return r == 0 ? store_file_sync(store->directory, NULL) : r;
-}
-
-/* Goes through the top directory; ROOMS: puts those in their places, else tells the rest. */
-static int walk(struct store *store, bool rooms, store_found *found, void *user)
-{
-    int again = openat(store->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
-    const struct dirent *entry;
-    if (!entries)
-        return -errno;
-    while (errno = 0, (entry = readdir(entries))) {
-        const char *name = entry->d_name;
-        size_t size = strlen(name);
-        bool temporary = size > 4 && strcmp(name + size - 4, ".new") == 0 && name[0] == '.';
-        int r = 0;
-        if (rooms && strncmp(name, ".room-", strlen(".room-")) == 0)
-            r = recover_room(store, name);
-        else if (!rooms && strncmp(name, ".intent-", strlen(".intent-")) == 0 && !temporary)
-            load_one(store, name, NULL, "", found, user);
-        else if (!rooms && name[0] != '.')
-            r = load_aap(store, name, found, user);
-        if (r < 0)
-            found(user, NULL, name, r);
-    }
-    return -errno;
-}
-
-int store_load(struct store *store, store_found *found, void *user)
-{
-    int r = walk(store, true, found, user);
-    return r < 0 ? r : walk(store, false, found, user);
 }

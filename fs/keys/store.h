@@ -2,7 +2,7 @@
  * The keys on disk: what KMS handed out once is kept. One directory a mount, account and region, with a sealed
  * record for each key (record.h):
  *
- *     DIRECTORY/.check AAP/CLIENT_KEY_ID .intent-NUMBER .room-NUMBER
+ *     DIRECTORY/.check AAP/CLIENT_KEY_ID AAP/.CLIENT_KEY_ID.forms .intent-NUMBER .room-NUMBER
  *
  * A creation begins with an intent: what was asked for, and room for its record, both synced before a request
  * is sent. Saving fills the room and renames it into place. The engine's thread.
@@ -12,8 +12,11 @@
 #ifndef AAPFS_FS_KEYS_STORE_H
 #define AAPFS_FS_KEYS_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "fs/keys/forms.h"
 #include "fs/keys/record.h"
 
 struct store;
@@ -43,32 +46,67 @@ int store_check(const struct store_place *place, const struct record_owner *owne
 
 void store_close(struct store *store);
 
-/*
- * Reserves what saving a key of AAP_NAME needs, and notes its NotBefore and NotAfter. 0; -ENOSPC, -EROFS,
- * -EIO …: nothing may be sent, and nothing is left behind.
- */
-int store_reserve(struct store *store, const char *aap_name, const char *not_before,
-                  const char *not_after, struct store_intent **intent);
+/* What a creation asks for. NOT_BEFORE and NOT_AFTER are "" where KMS chooses. */
+struct store_wish {
+    const char *aap_name, *not_before, *not_after;
+    bool dates_given; /* by the user */
+    int64_t made_ns;  /* now, by KMS's clock */
+};
 
-/* Saves RECORD in the room of INTENT and frees that. On failure INTENT stays, to be tried again. */
+/*
+ * Reserves what saving a key needs, and notes WISH. 0; -ENOSPC, -EROFS, -EIO …: nothing may be sent, and nothing is
+ * left behind.
+ */
+int store_reserve(struct store *store, const struct store_wish *wish, struct store_intent **intent);
+
+/* By which the intent is found again; never 0. The record that comes of it has this number too. */
+uint64_t store_intent_number(const struct store_intent *intent);
+
+/*
+ * Saves RECORD in the room of INTENT and frees that. On failure INTENT stays, to be tried again; -EINVAL: its
+ * ClientKeyId is no name for a file, -EMSGSIZE: it is too large: there trying again is of no use.
+ */
 int store_save(struct store *store, struct store_intent *intent, const struct record *record);
 
 /* Nothing was made: removes INTENT and frees it. 0 or the disk's errno; it is freed all the same. */
 int store_drop(struct store *store, struct store_intent *intent);
 
-/* Frees INTENT and leaves it on disk: whether a key was made is not known. */
-void store_leave(struct store_intent *intent);
+/* Frees INTENT and leaves it on disk, without its room: whether a key was made is not known. */
+void store_leave(struct store *store, struct store_intent *intent);
 
-/* Removes a record: its key no longer exists in KMS. -ENOENT: there is none. */
+/* Removes an intent that was left. 0 or the disk's errno. */
+int store_forget(struct store *store, uint64_t number);
+
+/* Removes a record and its forms: its key no longer exists in KMS. -ENOENT: there is none. */
 int store_remove(struct store *store, const char *aap_name, const char *client_key_id);
 
 /*
- * What stands in the store. ERROR 0: RECORD is a key, or with an empty client_key_id an intent that was left.
+ * What stands in the store. ERROR 0: RECORD is a key, or with an empty client_key_id an intent: one that was left,
+ * or whose record was saved when its worker died (store_finish it).
  * Else RECORD is NULL, and PATH (below the directory) could not be read or opened; it stays where it is.
  */
 typedef void store_found(void *user, const struct record *record, const char *path, int error);
 
-/* Calls FOUND for everything. 0, or the errno with which the directory itself cannot be listed. */
+/* Calls FOUND for everything, keys before intents. 0, or the errno with which the directory itself cannot be listed. */
 int store_load(struct store *store, store_found *found, void *user);
+
+/* One record again; record_clear it. 0 or as in store_load. */
+int store_read(struct store *store, const char *aap_name, const char *client_key_id,
+               struct record *record);
+
+/*
+ * A record of AAP_NAME whose INTENT is still there may not be on the disk yet under its name: syncs that and removes
+ * the intent. 0 or the disk's errno.
+ */
+int store_finish(struct store *store, const char *aap_name, uint64_t intent);
+
+/*
+ * The forms of a key that was judged good (forms.h). They are not synced: missing, torn or damaged ones are an error
+ * of store_read_forms, and are made again.
+ */
+int store_write_forms(struct store *store, const char *aap_name, const char *client_key_id,
+                      const struct forms *forms);
+int store_read_forms(struct store *store, const char *aap_name, const char *client_key_id,
+                     struct forms *forms);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ int store_file_sync(int directory, const char *below)
     if (!below)
         return fsync(directory) < 0 ? -errno : 0;
     _cleanup_(close) int opened =
-        openat(directory, below, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        openat(directory, below, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     return opened < 0 || fsync(opened) < 0 ? -errno : 0;
 }
 
@@ -70,23 +71,33 @@ void store_file_clear(struct store_file *file)
     *file = (struct store_file){0};
 }
 
-int store_file_write(int directory, const char *name, const void *data, size_t size)
+static int write_and_rename(int directory, const char *name, const void *data, size_t size,
+                            bool sync)
 {
-    char temporary[300];
+    char temporary[512];
     if (snprintf(temporary, sizeof(temporary), "%s.new", name) >= (int)sizeof(temporary))
         return -ENAMETOOLONG;
     _cleanup_(close) int file =
         openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     int r = file < 0 ? -errno : write_all(file, data, size);
-    if (r == 0 && fsync(file) < 0)
+    if (r == 0 && sync && fsync(file) < 0)
         r = -errno;
     if (r == 0 && renameat(directory, temporary, directory, name) < 0)
         r = -errno;
-    if (r < 0) {
+    if (r < 0)
         unlinkat(directory, temporary, 0);
-        return r;
-    }
-    return store_file_sync(directory, NULL);
+    return r;
+}
+
+int store_file_write(int directory, const char *name, const void *data, size_t size)
+{
+    int r = write_and_rename(directory, name, data, size, true);
+    return r < 0 ? r : store_file_sync(directory, NULL);
+}
+
+int store_file_write_unsynced(int directory, const char *name, const void *data, size_t size)
+{
+    return write_and_rename(directory, name, data, size, false);
 }
 
 int store_file_make_directory(int directory, const char *name)
@@ -140,10 +151,11 @@ int store_file_reserve(int directory, const char *name, size_t size)
 
 int store_file_fill(int file, const void *data, size_t size)
 {
+    /* cut first: whoever dies right after the write leaves a whole file */
+    if (ftruncate(file, (off_t)size) < 0)
+        return -errno;
     int r = write_all(file, data, size);
-    if (r < 0)
-        return r;
-    return ftruncate(file, (off_t)size) < 0 || fsync(file) < 0 ? -errno : 0;
+    return r == 0 && fsync(file) < 0 ? -errno : r;
 }
 
 int store_file_remove(int directory, const char *below, const char *path)

@@ -19,6 +19,9 @@ void store_file_clear(struct store_file *file);
 /* A new file NAME in DIRECTORY with these bytes, or in place of one. */
 int store_file_write(int directory, const char *name, const void *data, size_t size);
 
+/* The same for a cache: after a power loss it may be torn or absent. */
+int store_file_write_unsynced(int directory, const char *name, const void *data, size_t size);
+
 /* The directory NAME (0700), there or made; whoever calls syncs DIRECTORY. */
 int store_file_make_directory(int directory, const char *name);
 
@@ -31,7 +34,10 @@ int store_file_reserve(int directory, const char *name, size_t size);
 /* FILE's content becomes these bytes, in the room that it has, synced. */
 int store_file_fill(int file, const void *data, size_t size);
 
-/* A name is on the disk when its directory is synced: BELOW, or with NULL DIRECTORY itself. */
+/*
+ * A name is on the disk when its directory is synced: BELOW, or with NULL DIRECTORY itself. BELOW may be a file
+ * too: its content.
+ */
 int store_file_sync(int directory, const char *below);
 
 /* Removes PATH, which lies in the directory BELOW (NULL: in DIRECTORY itself). */

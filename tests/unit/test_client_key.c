@@ -107,6 +107,81 @@ static void opens_what_kms_makes_and_writes_its_forms(void **state)
     free(data);
 }
 
+static void opened(struct client_key_library *with, const char *data, struct client_key *key)
+{
+    char reason[256] = "";
+    assert_int_equal(client_key_open(with, id, data, password, key, reason, sizeof(reason)), 0);
+}
+
+static void same(const struct client_key_bytes *a, const struct client_key_bytes *b)
+{
+    assert_int_equal(a->size, b->size);
+    assert_memory_equal(a->data, b->data, a->size + 1);
+}
+
+/* The salt and IV of an encrypted PKCS#8, as they stand in it. */
+static void salt_of(const struct client_key_bytes *pem, unsigned char out[32])
+{
+    BIO *in = BIO_new_mem_buf(pem->data, (int)pem->size);
+    X509_SIG *encrypted = PEM_read_bio_PKCS8(in, NULL, NULL, NULL);
+    const X509_ALGOR *algorithm;
+    const void *parameter;
+    int type;
+    X509_SIG_get0(encrypted, &algorithm, NULL);
+    X509_ALGOR_get0(NULL, &type, &parameter, algorithm);
+    PBE2PARAM *second = ASN1_item_unpack(parameter, ASN1_ITEM_rptr(PBE2PARAM));
+    X509_ALGOR_get0(NULL, &type, &parameter, second->encryption);
+    const ASN1_OCTET_STRING *iv = parameter;
+    assert_int_equal(ASN1_STRING_length(iv), 16);
+    memcpy(out, ASN1_STRING_get0_data(iv), 16);
+    X509_ALGOR_get0(NULL, &type, &parameter, second->keyfunc);
+    PBKDF2PARAM *derivation = ASN1_item_unpack(parameter, ASN1_ITEM_rptr(PBKDF2PARAM));
+    assert_int_equal(ASN1_STRING_length(derivation->salt->value.octet_string), 16);
+    memcpy(out + 16, ASN1_STRING_get0_data(derivation->salt->value.octet_string), 16);
+    PBKDF2PARAM_free(derivation);
+    PBE2PARAM_free(second);
+    X509_SIG_free(encrypted);
+    BIO_free(in);
+}
+
+static void the_same_pkcs12_gives_the_same_bytes(void **state)
+{
+    struct client_key first, again, third;
+    unsigned char salts[3][32];
+    char *data = make(rsa, rsa, password, RC2, TRIPLE, 2048);
+    char *fresh = make(rsa, rsa, password, RC2, TRIPLE, 2048); /* the same key, other salts */
+    opened(library, data, &first);
+    opened(library, data, &again);
+    opened(library, fresh, &third);
+    same(&first.private_key_pem, &again.private_key_pem);
+    salt_of(&first.private_key_pem, salts[0]);
+    salt_of(&third.private_key_pem, salts[1]);
+    assert_memory_not_equal(salts[0], salts[1], 16);
+    assert_memory_not_equal(salts[0] + 16, salts[1] + 16, 16);
+    assert_memory_not_equal(salts[0], salts[0] + 16, 16);
+    client_key_clear(&third);
+    client_key_clear(&again);
+
+    /* restored from two of its forms it is the same in all */
+    opened(library, data, &again);
+    struct client_key_bytes pem = again.private_key_pem, certificate = again.certificate_pem;
+    again.private_key_pem = again.certificate_pem = (struct client_key_bytes){0};
+    assert_int_equal(client_key_restore(id, "AAA", &pem, &certificate, &third), -EKEYREJECTED);
+    assert_int_equal(client_key_restore(id, data, &pem, &certificate, &third), 0);
+    assert_null(pem.data);
+    assert_null(certificate.data);
+    same(&first.json, &third.json);
+    same(&first.pkcs12, &third.pkcs12);
+    same(&first.private_key_data, &third.private_key_data);
+    same(&first.private_key_pem, &third.private_key_pem);
+    same(&first.certificate_pem, &third.certificate_pem);
+    client_key_clear(&first);
+    client_key_clear(&again);
+    client_key_clear(&third);
+    free(data);
+    free(fresh);
+}
+
 static void opens_other_ciphers(void **state)
 {
     static const int ciphers[][2] = {{TRIPLE, TRIPLE}, {NID_aes_256_cbc, NID_aes_256_cbc}};
@@ -179,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens_what_kms_makes_and_writes_its_forms),
+        cmocka_unit_test(the_same_pkcs12_gives_the_same_bytes),
         cmocka_unit_test(opens_other_ciphers),
         cmocka_unit_test(rejects_what_is_no_usable_key),
         cmocka_unit_test(rejects_damaged_data),

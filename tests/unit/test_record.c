@@ -23,7 +23,7 @@ static struct record sample(void)
                 data[] = "MIIJqwIBAzCCCXcGCSqGSIb3DQEHAaCCCWgE", password[] = "A~!@#$%^&*?_-9z",
                 request[] = "2312e45f-b2fa-4c34-ad94-3eca50932916";
     return (struct record){aap,  id,       algorithm, before, after,
-                           data, password, request,   1795478400123456789, false};
+                           data, password, request,   1795478400123456789, INT64_MAX - 1, true};
 }
 
 static void close_sample(unsigned char **bytes, size_t *size)
@@ -49,7 +49,8 @@ static void what_was_closed_opens(void **state)
     assert_string_equal(record.password, expected.password);
     assert_string_equal(record.request_id, expected.request_id);
     assert_true(record.made_ns == expected.made_ns);
-    assert_false(record.rejected);
+    assert_true(record.intent == expected.intent);
+    assert_true(record.dates_given);
     record_clear(&record);
     OPENSSL_free(bytes);
 }

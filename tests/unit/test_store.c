@@ -101,17 +101,30 @@ static struct record sample(const char *id)
                            .private_key_data = data, .password = password, .made_ns = 7};
 }
 
+static int try_to_reserve(struct store *store, const char *not_before, struct store_intent **intent)
+{
+    const struct store_wish wish = {.aap_name = "payments", .not_before = not_before, .not_after = "a",
+                                    .dates_given = true, .made_ns = 5};
+    return store_reserve(store, &wish, intent);
+}
+
+static void reserve(struct store *store, const char *not_before, struct store_intent **intent)
+{
+    assert_int_equal(try_to_reserve(store, not_before, intent), 0);
+}
+
 static void save(struct store *store, const char *id)
 {
     struct store_intent *intent;
     const struct record record = sample(id);
-    assert_int_equal(store_reserve(store, "payments", record.not_before, record.not_after, &intent), 0);
+    reserve(store, record.not_before, &intent);
     assert_int_equal(store_save(store, intent, &record), 0);
 }
 
 struct seen {
     int keys, intents, damaged, errors_sum;
     char last_id[129], last_path[512], not_before[32];
+    uint64_t number;
 };
 
 static void note(void *user, const struct record *record, const char *name, int error)
@@ -127,6 +140,9 @@ static void note(void *user, const struct record *record, const char *name, int 
         snprintf(seen->last_id, sizeof(seen->last_id), "%s", record->client_key_id);
     } else {
         seen->intents++;
+        seen->number = record->intent;
+        assert_true(record->dates_given && record->made_ns == 5);
+        assert_string_equal(record->aap_name, "payments");
         snprintf(seen->not_before, sizeof(seen->not_before), "%s", record->not_before);
     }
 }
@@ -164,11 +180,19 @@ static uint64_t digest_of_place(void)
     return digest;
 }
 
+/* A path in the store; two at a time. */
+static const char *in_place(const char *name)
+{
+    static char whole[2][256];
+    static unsigned int next;
+    next = !next;
+    snprintf(whole[next], sizeof(whole[next]), "%s/%s", path, name);
+    return whole[next];
+}
+
 static void put(const char *name, const void *bytes, size_t size)
 {
-    char whole[256];
-    snprintf(whole, sizeof(whole), "%s/%s", path, name);
-    int file = open(whole, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int file = open(in_place(name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     assert_true(file >= 0 && write(file, bytes, size) == (ssize_t)size);
     close(file);
 }
@@ -201,19 +225,23 @@ static void an_intent_is_dropped_or_found_again(void **state)
 {
     struct store_intent *dropped, *left;
     struct store *store = open_good();
-    uint64_t before = digest_of_place();
-    assert_int_equal(store_reserve(store, "payments", "b", "a", &dropped), 0);
+    reserve(store, "b", &dropped);
     assert_int_equal(load(store).intents, 1);
     assert_int_equal(store_drop(store, dropped), 0);
     assert_int_equal(load(store).intents, 0);
-    assert_int_equal(store_reserve(store, "payments", "2026-11-24T00:00:01Z", "a", &left), 0);
-    store_leave(left);
+    uint64_t before = digest_of_place();
+    reserve(store, "2026-11-24T00:00:01Z", &left);
+    uint64_t number = store_intent_number(left);
+    store_leave(store, left);
     store_close(store);
     store = open_good();
     struct seen seen = load(store);
     assert_int_equal(seen.intents, 1);
     assert_string_equal(seen.not_before, "2026-11-24T00:00:01Z");
+    assert_true(seen.number == number && number != 0);
     assert_true(digest_of_place() != before);
+    assert_int_equal(store_forget(store, number), 0);
+    assert_true(digest_of_place() == before);
     store_close(store);
 }
 
@@ -283,6 +311,102 @@ static void what_is_damaged_or_foreign_is_told_and_left(void **state)
     store_close(store);
 }
 
+static void what_cannot_be_a_file_is_not_saved(void **state)
+{
+    static const char *const ids[] = {"", ".x", "../x", "a/b"};
+    struct store *store = open_good();
+    uint64_t before = digest_of_place();
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        struct store_intent *intent;
+        struct record record = sample(ids[i]);
+        reserve(store, "b", &intent);
+        assert_int_equal(store_save(store, intent, &record), -EINVAL);
+        store_drop(store, intent);
+    }
+    assert_int_equal(rmdir(in_place("payments")), 0);
+    assert_true(digest_of_place() == before);
+    store_close(store);
+}
+
+static struct forms sample_forms(const char *pem, const char *certificate)
+{
+    return (struct forms){{(unsigned char *)(uintptr_t)pem, strlen(pem)},
+                          {(unsigned char *)(uintptr_t)certificate, strlen(certificate)}};
+}
+
+static void forms_are_kept_beside_their_record(void **state)
+{
+    struct forms forms, written = sample_forms("pem\n", "certificate\n");
+    struct store *store = open_good();
+    save(store, "KAAP.1");
+    save(store, "KAAP.2");
+    uint64_t before = digest_of_place();
+    assert_int_equal(store_read_forms(store, "payments", "KAAP.1", &forms), -ENOENT);
+    assert_int_equal(store_write_forms(store, "payments", "KAAP.1", &written), 0);
+    assert_int_equal(store_read_forms(store, "payments", "KAAP.1", &forms), 0);
+    assert_string_equal((char *)forms.private_key_pem.data, "pem\n");
+    assert_string_equal((char *)forms.certificate_pem.data, "certificate\n");
+    forms_clear(&forms);
+    written = sample_forms("other\n", "");
+    assert_int_equal(store_write_forms(store, "payments", "KAAP.1", &written), 0);
+    assert_int_equal(store_read_forms(store, "payments", "KAAP.1", &forms), 0);
+    assert_string_equal((char *)forms.private_key_pem.data, "other\n");
+    assert_null(forms.certificate_pem.data);
+    forms_clear(&forms);
+    assert_int_equal(load(store).keys, 2);
+    assert_int_equal(load(store).damaged, 0);
+    /* another key's, a torn one, none: not these forms */
+    assert_int_equal(renameat(AT_FDCWD, in_place("payments/.KAAP.1.forms"), AT_FDCWD,
+                              in_place("payments/.KAAP.2.forms")), 0);
+    assert_int_equal(store_read_forms(store, "payments", "KAAP.2", &forms), -EBADMSG);
+    put("payments/.KAAP.2.forms", "aapfs-forms-1\n", 14);
+    assert_int_equal(store_read_forms(store, "payments", "KAAP.2", &forms), -EINVAL);
+    put("payments/.KAAP.2.forms", "", 0);
+    assert_int_equal(store_read_forms(store, "payments", "KAAP.2", &forms), -EINVAL);
+    assert_int_equal(load(store).damaged, 0);
+    assert_int_equal(store_remove(store, "payments", "KAAP.2"), 0);
+    save(store, "KAAP.2");
+    assert_true(digest_of_place() != before); /* a fresh nonce */
+    assert_int_equal(access(in_place("payments/.KAAP.2.forms"), F_OK), -1);
+    store_close(store);
+}
+
+static void a_record_is_read_again_and_finished(void **state)
+{
+    struct record record;
+    struct store *store = open_good();
+    save(store, "KAAP.1");
+    assert_int_equal(store_read(store, "payments", "KAAP.1", &record), 0);
+    assert_string_equal(record.password, "Abcdefg1~");
+    assert_int_equal(store_read(store, "payments", "KAAP.2", &(struct record){0}), -ENOENT);
+    /* its worker died before the intent went */
+    struct store_intent *intent;
+    reserve(store, "b", &intent);
+    uint64_t number = store_intent_number(intent);
+    store_leave(store, intent);
+    assert_int_equal(store_finish(store, "payments", number), 0);
+    assert_int_equal(load(store).intents, 0);
+    assert_int_equal(store_finish(store, "orders", number), -ENOENT);
+    record_clear(&record);
+    store_close(store);
+}
+
+static void an_intent_under_another_number_is_none(void **state)
+{
+    struct store_intent *intent;
+    char name[64];
+    struct store *store = open_good();
+    reserve(store, "b", &intent);
+    snprintf(name, sizeof(name), ".intent-%016llx", (unsigned long long)store_intent_number(intent));
+    store_leave(store, intent);
+    assert_int_equal(rename(in_place(name), in_place(".intent-0000000000000001")), 0);
+    struct seen seen = load(store);
+    assert_int_equal(seen.intents, 0);
+    assert_int_equal(seen.damaged, 1);
+    assert_int_equal(seen.errors_sum, -EBADMSG);
+    store_close(store);
+}
+
 /* Whatever call fails, and with what: reserving leaves nothing, saving can be tried again. */
 static void every_failing_call_is_borne(void **state)
 {
@@ -299,7 +423,7 @@ static void every_failing_call_is_borne(void **state)
             calls = 0;
             fail_at = at;
             fail_with = errors[i];
-            int r = store_reserve(store, "payments", record.not_before, record.not_after, &intent);
+            int r = try_to_reserve(store, record.not_before, &intent);
             if (r == 0) {
                 r = store_save(store, intent, &record);
                 fail_at = -1;
@@ -331,6 +455,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_key_or_account_changes_nothing, make_place, remove_place),
         cmocka_unit_test_setup_teardown(others_must_not_look_in, make_place, remove_place),
         cmocka_unit_test_setup_teardown(what_is_damaged_or_foreign_is_told_and_left, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(what_cannot_be_a_file_is_not_saved, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(forms_are_kept_beside_their_record, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(a_record_is_read_again_and_finished, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(an_intent_under_another_number_is_none, make_place, remove_place),
         cmocka_unit_test_setup_teardown(every_failing_call_is_borne, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

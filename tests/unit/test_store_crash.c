@@ -46,6 +46,7 @@ static struct inode inodes[INODES];
 static struct name_change changes[OPERATIONS];
 static int inode_count, change_count, inode_of_descriptor[DESCRIPTORS];
 static bool recording;
+static int calls_left = -1; /* then the process is dead: no call of it does anything; -1: it lives */
 static int fsyncs, ignored_fsync; /* its number; -1: none is left out */
 
 /* What must be true in every state: set by the scenario. */
@@ -98,6 +99,15 @@ static void change_name(int descriptor, const char *path, int inode)
 
 static void explore(void);
 
+static bool is_dead(void)
+{
+    if (calls_left > 0)
+        calls_left--;
+    else if (calls_left == 0)
+        errno = EIO;
+    return calls_left == 0;
+}
+
 /* -- the recorder (linked with --wrap) --------------------------------------------------------- */
 
 #define DECLARE(type, name, ...)                                                                   \
@@ -116,6 +126,8 @@ DECLARE(int, posix_fallocate64, int file, off_t offset, off_t size);
 int __wrap_openat64(int directory, const char *path, int flags, ...)
 {
     char name[NAME_SIZE];
+    if (recording && is_dead())
+        return -1;
     int opened = __real_openat64(directory, path, flags, 0600);
     if (!recording || opened < 0 || strcmp(path, ".") == 0)
         return opened;
@@ -136,6 +148,8 @@ int __wrap_openat64(int directory, const char *path, int flags, ...)
 
 int __wrap_fsync(int file)
 {
+    if (recording && is_dead())
+        return -1;
     if (!recording)
         return __real_fsync(file);
     int number = inode_of_descriptor[file];
@@ -155,6 +169,8 @@ int __wrap_fsync(int file)
 
 int __wrap_mkdirat(int directory, const char *path, mode_t mode)
 {
+    if (recording && is_dead())
+        return -1;
     int r = __real_mkdirat(directory, path, mode);
     if (recording && r == 0) {
         change_name(directory, path, new_inode(true));
@@ -166,6 +182,8 @@ int __wrap_mkdirat(int directory, const char *path, mode_t mode)
 int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to)
 {
     char name[NAME_SIZE];
+    if (recording && is_dead())
+        return -1;
     int r = __real_renameat(from_directory, from, to_directory, to);
     if (recording && r == 0) {
         int where = locate(inode_of_descriptor[from_directory], from, name);
@@ -178,6 +196,8 @@ int __wrap_renameat(int from_directory, const char *from, int to_directory, cons
 
 int __wrap_unlinkat(int directory, const char *path, int flags)
 {
+    if (recording && is_dead())
+        return -1;
     int r = __real_unlinkat(directory, path, flags);
     if (recording && r == 0) {
         change_name(directory, path, -1);
@@ -188,6 +208,8 @@ int __wrap_unlinkat(int directory, const char *path, int flags)
 
 ssize_t __wrap_pwrite64(int file, const void *data, size_t size, off_t offset)
 {
+    if (recording && is_dead())
+        return -1;
     ssize_t r = __real_pwrite64(file, data, size, offset);
     if (recording && r > 0) {
         struct inode *inode = &inodes[inode_of_descriptor[file]];
@@ -203,6 +225,8 @@ ssize_t __wrap_pwrite64(int file, const void *data, size_t size, off_t offset)
 
 int __wrap_ftruncate64(int file, off_t size)
 {
+    if (recording && is_dead())
+        return -1;
     int r = __real_ftruncate64(file, size);
     if (recording && r == 0) {
         struct inode *inode = &inodes[inode_of_descriptor[file]];
@@ -215,6 +239,8 @@ int __wrap_ftruncate64(int file, off_t size)
 
 int __wrap_posix_fallocate64(int file, off_t offset, off_t size)
 {
+    if (recording && is_dead())
+        return EIO;
     int r = __real_posix_fallocate64(file, offset, size);
     if (recording && r == 0) {
         struct inode *inode = &inodes[inode_of_descriptor[file]];
@@ -300,6 +326,17 @@ static bool has_room(void)
     return nftw(crash_path, count_room, 8, FTW_PHYS) == 1;
 }
 
+/* They are a cache: absent, or these. */
+static bool forms_are_good(struct store *store, const char *id)
+{
+    struct forms forms;
+    if (store_read_forms(store, "payments", id, &forms) < 0)
+        return true;
+    bool good = strcmp((char *)forms.private_key_pem.data, id) == 0;
+    forms_clear(&forms);
+    return good;
+}
+
 static void judge(uint64_t mask, unsigned int variant)
 {
     char reason[256] = "";
@@ -314,7 +351,7 @@ static void judge(uint64_t mask, unsigned int variant)
     int expected = 0;
     bool good = r == 0 && seen.damaged == 0;
     for (int i = 0; i < KEYS && kept[i]; i++, expected++)
-        good = good && saw(&seen, kept[i]);
+        good = good && saw(&seen, kept[i]) && forms_are_good(store, kept[i]);
     good = good && seen.count <= expected + (maybe != NULL) &&
            (seen.count == expected || saw(&seen, maybe));
     good = good && (!intended || (room && seen.intents >= 1));
@@ -349,33 +386,64 @@ static void explore(void)
 
 /* -- the scenario ------------------------------------------------------------------------------ */
 
-static void save(struct store *store, const char *id, const char *aap)
+static struct record sample(const char *id, const char *aap)
 {
-    char algorithm[] = "RSA_2048", before[] = "b", after[] = "a", data[] = "MII", password[] = "Abcdefg1~";
+    static char algorithm[] = "RSA_2048", before[] = "b", after[] = "a", data[] = "MII", password[] = "Abcdefg1~";
+    return (struct record){.aap_name = (char *)(uintptr_t)aap, .client_key_id = (char *)(uintptr_t)id,
+                           .key_algorithm = algorithm, .not_before = before, .not_after = after,
+                           .private_key_data = data, .password = password};
+}
+
+/* A request may be sent: what tells of it must be there. */
+static struct store_intent *reserve(struct store *store, const char *aap)
+{
+    const struct store_wish wish = {aap, "b", "a", false, 1};
     struct store_intent *intent;
-    const struct record record = {.aap_name = (char *)(uintptr_t)aap,
-                                  .client_key_id = (char *)(uintptr_t)id, .key_algorithm = algorithm,
-                                  .not_before = before, .not_after = after,
-                                  .private_key_data = data, .password = password};
-    int i = 0;
-    maybe = id;
-    assert_int_equal(store_reserve(store, aap, "b", "a", &intent), 0);
-    intended = true; /* here the request is sent */
+    assert_int_equal(store_reserve(store, &wish, &intent), 0);
+    intended = true;
     explore();
     intended = false;
-    assert_int_equal(store_save(store, intent, &record), 0);
+    return intent;
+}
+
+/* Acknowledged: from here on every state has it. */
+static void keep(const char *id)
+{
+    int i = 0;
     while (kept[i])
         i++;
-    kept[i] = id; /* acknowledged: from here on every state has it */
+    kept[i] = id;
     explore();
     maybe = NULL;
 }
 
-static void run_scenario(void)
+static void save(struct store *store, const char *id, const char *aap)
+{
+    const struct record record = sample(id, aap);
+    maybe = id;
+    struct store_intent *intent = reserve(store, aap);
+    assert_int_equal(store_save(store, intent, &record), 0);
+    keep(id);
+}
+
+static void write_forms(struct store *store, const char *id)
+{
+    const struct forms forms = {{(unsigned char *)(uintptr_t)id, strlen(id)}, {0}};
+    assert_int_equal(store_write_forms(store, "payments", id, &forms), 0);
+}
+
+static struct store_place where;
+
+static struct store *open_store(void)
 {
     char reason[256];
     struct store *store = NULL;
-    struct store_intent *intent;
+    assert_int_equal(store_open(&where, &owner, key, &store, reason, sizeof(reason)), 0);
+    return store;
+}
+
+static void begin_scenario(void)
+{
     inode_count = change_count = 0;
     memset(inode_of_descriptor, 0, sizeof(inode_of_descriptor)); /* what is not known is the top */
     memset(kept, 0, sizeof(kept));
@@ -385,18 +453,30 @@ static void run_scenario(void)
     fsyncs = 0;
     intended = false;
     assert_int_equal(new_inode(true), TOP);
-    const struct store_place where = {open(place, O_RDONLY | O_DIRECTORY), "state", place};
+    where = (struct store_place){open(place, O_RDONLY | O_DIRECTORY), "state", place};
     assert_true(where.above >= 0);
     recording = true;
-    assert_int_equal(store_open(&where, &owner, key, &store, reason, sizeof(reason)), 0);
+}
+
+static void end_scenario(void)
+{
+    recording = false;
+    close(where.above);
+    for (int i = 0; i < inode_count; i++) {
+        free(inodes[i].now);
+        free(inodes[i].synced);
+    }
+}
+
+static void run_scenario(void)
+{
+    begin_scenario();
+    struct store *store = open_store();
     save(store, "KAAP.1", "payments");
     save(store, "KAAP.2", "payments");
-    assert_int_equal(store_reserve(store, "orders", "b", "a", &intent), 0);
-    intended = true;
-    explore();
-    intended = false;
-    assert_int_equal(store_drop(store, intent), 0);
+    assert_int_equal(store_drop(store, reserve(store, "orders")), 0);
     save(store, "KAAP.3", "orders");
+    write_forms(store, "KAAP.1");
     /* removing: from the call on, its key may be there or not */
     kept[0] = "KAAP.2";
     kept[1] = "KAAP.3";
@@ -407,11 +487,61 @@ static void run_scenario(void)
     explore();
     recording = false;
     store_close(store);
-    close(where.above);
-    for (int i = 0; i < inode_count; i++) {
-        free(inodes[i].now);
-        free(inodes[i].synced);
-    }
+    end_scenario();
+}
+
+/* What a start finds of a creation in whose midst the worker was killed. */
+struct left {
+    bool key;
+    uint64_t intent;
+};
+
+static void note_left(void *user, const struct record *record, const char *path, int error)
+{
+    struct left *left = user;
+    assert_non_null(record);
+    if (!record->client_key_id[0])
+        left->intent = record->intent;
+    else if (strcmp(record->client_key_id, "KAAP.2") == 0)
+        left->key = true;
+}
+
+/*
+ * The worker is killed CALLS calls into saving; its successor finishes what is there and may acknowledge it. Only then
+ * the power fails. False: it was saved before that many calls.
+ */
+static bool run_killed(int calls, int ignored)
+{
+    const struct record record = sample("KAAP.2", "payments");
+    struct left left = {0};
+    begin_scenario();
+    struct store *store = open_store();
+    save(store, "KAAP.1", "payments");
+    struct store_intent *intent = reserve(store, "payments");
+    maybe = "KAAP.2";
+    calls_left = calls;
+    int r = store_save(store, intent, &record);
+    bool was_killed = calls_left == 0;
+    if (r < 0)
+        store_leave(store, intent); /* dead: frees, and does nothing on the disk */
+    calls_left = -1;
+    recording = false;
+    store_close(store);
+    recording = true;
+
+    store = open_store();
+    fsyncs = 0; /* those that are counted are the recovery's */
+    ignored_fsync = ignored;
+    assert_int_equal(store_load(store, note_left, &left), 0);
+    assert_true(left.intent != 0 || !was_killed || r == 0);
+    if (left.key && left.intent)
+        assert_int_equal(store_finish(store, "payments", left.intent), 0);
+    if (left.key)
+        keep("KAAP.2");
+    recording = false;
+    store_close(store);
+    end_scenario();
+    return was_killed;
 }
 
 static int make_place(void **state)
@@ -439,6 +569,31 @@ static void every_state_opens_with_what_was_acknowledged(void **state)
     assert_true(states > 200);
 }
 
+/* Kills at every moment, with the recovery's sync of this number left out (-1: none); whether a state was broken. */
+static bool kill_everywhere(void **state, int ignored, int *most_syncs)
+{
+    for (int calls = 0;; calls++) {
+        remove_place(state);
+        make_place(state);
+        bool was_killed = run_killed(calls, ignored);
+        *most_syncs = fsyncs > *most_syncs ? fsyncs : *most_syncs;
+        if (broken || !was_killed)
+            return broken;
+    }
+}
+
+static void a_killed_worker_loses_nothing_that_its_successor_acknowledges(void **state)
+{
+    int syncs = 0;
+    if (kill_everywhere(state, -1, &syncs))
+        fail_msg("%s", broken_why);
+    print_message("%d syncs of the recovery\n", syncs);
+    assert_true(syncs > 1);
+    for (int number = 0; number < syncs; number++)
+        if (!kill_everywhere(state, number, &(int){0}))
+            fail_msg("sync %d of %d can be left out", number, syncs);
+}
+
 /* Each sync that the store makes is needed: without any one of them some state is broken. */
 static void without_any_single_sync_a_state_is_broken(void **state)
 {
@@ -461,6 +616,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_state_opens_with_what_was_acknowledged, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(a_killed_worker_loses_nothing_that_its_successor_acknowledges, make_place,
+                                        remove_place),
         cmocka_unit_test_setup_teardown(without_any_single_sync_a_state_is_broken, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
