@@ -1,8 +1,6 @@
 #include "fs/stops.h"
 
 #ifdef AAPFS_WITH_STOPS
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,23 +9,29 @@
 
 #include "kmsapi/cleanup.h"
 
+static void write_rest(const char *path, const char *place, unsigned int passes, unsigned int deaths)
+{
+    _cleanup_(fclose) FILE *file = fopen(path, "we");
+    if (!file || fprintf(file, "%s %u %u\n", place, passes, deaths) < 0)
+        abort();
+}
+
 void stop_here(const char *place)
 {
     const char *path = getenv("AAPFS_STOPS");
-    char wanted[64] = "", rest[128];
-    unsigned int times = 0;
+    char wanted[64] = "";
+    unsigned int passes = 0, deaths = 1;
     _cleanup_(fclose) FILE *file = path ? fopen(path, "re") : NULL;
-    if (!file || fscanf(file, "%63s %u", wanted, &times) < 1 || strcmp(wanted, place) != 0)
+    if (!file || fscanf(file, "%63s %u %u", wanted, &passes, &deaths) < 1 || strcmp(wanted, place) != 0)
         return;
-    if (times > 0) {
-        int again = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-        int size = snprintf(rest, sizeof(rest), "%s %u\n", wanted, times - 1);
-        if (again < 0 || write(again, rest, (size_t)size) != size)
-            abort();
-        close(again);
+    if (passes > 0) {
+        write_rest(path, wanted, passes - 1, deaths);
         return;
     }
-    if (unlink(path) == 0)
-        raise(SIGKILL);
+    if (deaths > 1)
+        write_rest(path, wanted, 0, deaths - 1);
+    else if (unlink(path) < 0)
+        abort();
+    raise(SIGKILL);
 }
 #endif

@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 
 #include "fs/keys/operation.h"
+#include "fs/stops.h"
 
 /* Writes on their way from the session's thread to the engine's, oldest first. */
 struct queued {
@@ -143,6 +144,7 @@ void operation_succeed(struct operation *operation, const char *name)
         strcmp(failure->error.operation, "control") == 0)
         *failure = (struct registry_failure){0};
     registry_unlock(operation->engine->parts.registry);
+    stop_here("engine-replying");
     end(operation, 0);
 }
 
@@ -353,6 +355,7 @@ static void take_write(struct engine *engine, const struct engine_write *write)
         return;
     }
     engine->parts.begin(engine->parts.answer_user, write->number);
+    stop_here("engine-taken");
     if (join(engine, write))
         return;
     struct operation *operation = new_operation(engine, write);

@@ -94,6 +94,7 @@ static void on_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
     struct session *session = session_of(request);
     struct fuse_entry_param entry;
 
+    stop_here("session-lookup");
     registry_lock(session->parts.registry);
     int r = look_up(session, parent, name, &entry);
     registry_unlock(session->parts.registry);
@@ -561,8 +562,6 @@ int session_run(struct session *session)
         const struct fuse_in_header *header = receive_slot_bytes(slots, slot);
         if (header->opcode < MOUNT_MEMORY_OPCODES)
             requests[header->opcode]++;
-        if (header->opcode == FUSE_LOOKUP)
-            stop_here("session-lookup");
         process(session, slot, (size_t)size);
     }
     return size == 0 ? SESSION_STOPPED : size == -ENODEV ? SESSION_UNMOUNTED : (int)size;

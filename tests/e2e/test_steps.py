@@ -1,0 +1,142 @@
+"""A process is killed at each step of a rotation: its successor goes on, and nobody sees half of it."""
+import errno
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from harness import BUILD, KILLED, PASSWORD
+from test_rotation import NAMES, wait_for_watch
+
+WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
+
+# where, which process, and whether the key was safe by then: the write succeeds
+PLACES = [
+    ("session-lookup", "aapfs-worker", True),
+    ("engine-taken", "aapfs-worker", False),
+    ("engine-reserved", "aapfs-worker", False),
+    ("engine-answered", "aapfs-worker", False),
+    ("engine-saved", "aapfs-worker", True),
+    ("engine-judged", "aapfs-worker", True),
+    ("engine-registered", "aapfs-worker", True),
+    ("session-hidden-lookup", "aapfs-worker", True),
+    ("session-hidden-lookup 4", "aapfs-worker", True),
+    ("session-rename", "aapfs-worker", True),
+    ("session-rename 5", "aapfs-worker", True),
+    ("session-renamed", "aapfs-worker", True),
+    ("session-renamed 5", "aapfs-worker", True),
+    ("session-renamed 10", "aapfs-worker", True),
+    ("engine-replying", "aapfs-worker", True),
+    ("publisher-taken", "aapfs-publisher", True),
+    ("publisher-taken 1", "aapfs-publisher", True),
+    ("publisher-first", "aapfs-publisher", True),
+    ("publisher-first 1", "aapfs-publisher", True),
+    ("publisher-between", "aapfs-publisher", True),
+    ("publisher-between 4", "aapfs-publisher", True),
+    ("publisher-last", "aapfs-publisher", True),
+    ("publisher-last 1", "aapfs-publisher", True),
+]
+
+
+class Watch:
+    """IN_MOVED_TO in a directory."""
+
+    def __init__(self, path):
+        self.process = subprocess.Popen(["inotifywait", "-q", "-m", "-e", "moved_to", "--format", "%f", path],
+                                        stdout=subprocess.PIPE, text=True)
+        wait_for_watch(self.process.pid)
+
+    def until(self, names):
+        """Reads until each of the NAMES has come; what came."""
+        seen = []
+        while not set(names) <= set(seen):
+            seen.append(self.process.stdout.readline().strip())
+            assert seen[-1]
+        return seen
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def stops(tmp_path):
+    return tmp_path / "stops"
+
+
+@pytest.fixture
+def mount(start_mount, emulator, stops):
+    mount = start_mount(emulator.url, request_timeout="20s", binary=WITH_STOPS, expected_errors=None,
+                        env={"AAPFS_STOPS": str(stops)})
+    mount.write("payments", PASSWORD)
+    return mount
+
+
+def waits_uninterruptibly(pid):
+    return [task for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+            if (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "D"]
+
+
+def everything_shows(mount, key_id):
+    assert mount.key_id() == key_id
+    assert os.readlink(mount / "payments/current") == f"keys/{key_id}"
+    assert mount.status("payments")["ClientKeyId"] == key_id
+    for name in NAMES[1:]:
+        own = mount / "payments/keys" / key_id / name
+        assert (mount / "payments" / name).read_bytes() == own.read_bytes(), name
+
+
+@pytest.mark.parametrize("place, name, safe", PLACES)
+def test_killed_at(mount, stops, emulator, place, name, safe):
+    before, created = mount.key_id(), emulator.count("CreateClientKey")
+    processes = mount.children()
+    watch = Watch(mount / "payments")
+    fresh = stops.with_name("armed")
+    fresh.write_text(place + "\n")
+    os.replace(fresh, stops)
+    try:
+        if place == "session-lookup":
+            assert not (mount / "payments/absent").exists()
+        mount.write("payments", PASSWORD)
+        failed = None
+    except OSError as error:
+        failed = error
+    assert not stops.exists(), "the place was not passed"
+    assert (failed is None) == safe, failed
+    if safe:
+        assert mount.key_id() != before
+        assert emulator.count("CreateClientKey") == created + 1
+        watch.until(NAMES)
+    else:
+        assert mount.key_id() == before
+        assert emulator.count("CreateClientKey") <= created + 1
+    everything_shows(mount, mount.key_id())
+    successors = mount.children()
+    assert successors[name] != processes[name] and set(successors) == set(processes)
+
+    # and goes on as if nothing had been
+    mount.write("payments", PASSWORD)
+    watch.until(NAMES)
+    everything_shows(mount, mount.key_id())
+    assert not any(waits_uninterruptibly(pid) for pid in [mount.process.pid, *mount.children().values()])
+    watch.end()
+
+
+def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
+    """Two workers die with the same LOOKUP: the third refuses it, and serves everybody else."""
+    said = re.compile(rf"{KILLED.pattern}|aapfs: a LOOKUP request of process {os.getpid()} was refused: "
+                      r"two workers died with it\n")
+    mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=said, env={"AAPFS_STOPS": str(stops)})
+    os.stat(mount / "payments")
+    fresh = stops.with_name("armed")
+    fresh.write_text("session-lookup 0 2\n")
+    os.replace(fresh, stops)
+    with pytest.raises(OSError) as raised:
+        os.stat(mount / "payments/absent")
+    assert raised.value.errno == errno.EIO and not stops.exists()
+    assert mount.errors().count("was refused") == 1
+    with pytest.raises(FileNotFoundError):
+        os.stat(mount / "payments/absent")

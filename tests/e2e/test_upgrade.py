@@ -1,0 +1,164 @@
+"""The installed program takes over a mount in use, or everything stays as it was."""
+import os
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+
+from harness import AAPFS, BUILD, PASSWORD
+from test_survival import Load
+
+SAID = re.compile(r"aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
+                  r"|upgrade: the configuration names another region .*)\n")
+NEXT = BUILD / "fs" / "aapfs-next"
+
+
+class Installed:
+    """A program in a place of its own that is replaced as a package manager does it."""
+
+    def __init__(self, directory):
+        self.path = directory / "aapfs"
+        self.install(AAPFS)
+
+    def install(self, program):
+        fresh = self.path.with_name("aapfs.new")
+        if isinstance(program, bytes):
+            fresh.write_bytes(program)
+            fresh.chmod(0o755)
+        else:
+            shutil.copy(program, fresh)
+        os.replace(fresh, self.path)
+
+
+@pytest.fixture
+def installed(tmp_path):
+    return Installed(tmp_path)
+
+
+@pytest.fixture
+def mount(start_mount, emulator, installed):
+    mount = start_mount(emulator.url, request_timeout="20s", binary=installed.path, expected_errors=SAID)
+    mount.write("payments", PASSWORD)
+    return mount
+
+
+def upgrade(mount):
+    return subprocess.run([AAPFS, "upgrade", "-m", mount.path], capture_output=True, text=True, timeout=60)
+
+
+def upgrade_under_load(mount, installed, times):
+    load = Load(mount)
+    for i in range(times):
+        installed.install(AAPFS if i % 2 else NEXT)
+        done = upgrade(mount)
+        assert (done.returncode, done.stderr) == (0, ""), mount.errors()
+        running = os.stat(f"/proc/{mount.process.pid}/exe")
+        assert os.path.samestat(running, os.stat(installed.path))
+        version = "0.1.0" if i % 2 else "0.1.1"
+        assert mount.status()["Version"] == version
+        for name, pid in mount.children().items():
+            assert os.path.samestat(os.stat(f"/proc/{pid}/exe"), running), name
+    figures = load.end()
+    print(figures)
+    assert figures["FailedWrites"] == 0
+
+
+@pytest.mark.core
+def test_an_upgrade_under_load(mount, installed):
+    upgrade_under_load(mount, installed, 3)
+
+
+@pytest.mark.full
+def test_twenty_upgrades_under_load(mount, installed):
+    upgrade_under_load(mount, installed, 20)
+
+
+def state_of(mount):
+    return mount.children(), os.readlink(f"/proc/{mount.process.pid}/exe").split(" ")[0], mount.key_id(), \
+        mount.status()["Version"]
+
+
+@pytest.mark.parametrize("program, number, reason", [
+    (b"no program", "ENOEXEC", "cannot be started: Exec format error; everything is as before"),
+    (b"#!/bin/sh\nexit 3\n", "EIO",
+     "the installed program ended (status 3) before it stood by; everything is as before"),
+    (b"#!/bin/sh\nkill -9 $$\n", "EIO",
+     "the installed program ended (signal 9) before it stood by; everything is as before"),
+])
+def test_a_program_that_cannot_start_changes_nothing(mount, installed, program, number, reason):
+    before = state_of(mount)
+    installed.install(program)
+    done = upgrade(mount)
+    assert done.returncode == 1 and reason in done.stderr
+    failure = mount.last_error(".aapfs")
+    assert (failure["Operation"], failure["Code"], failure["Errno"]) == ("upgrade", "Upgrade", number)
+    assert failure["Message"].endswith(reason)
+    assert state_of(mount) == before
+    mount.write("payments", PASSWORD)
+    installed.install(NEXT)
+    assert upgrade(mount).returncode == 0 and mount.last_error(".aapfs") is None
+
+
+@pytest.mark.full
+def test_a_program_that_never_gets_ready_changes_nothing(mount, installed):
+    before = state_of(mount)
+    installed.install(b"#!/bin/sh\nexec cat /dev/zero > /dev/null\n")
+    done = upgrade(mount)
+    assert done.returncode == 1 and "was not ready within 10 s" in done.stderr
+    assert mount.last_error(".aapfs")["Errno"] == "ETIMEDOUT"
+    assert state_of(mount) == before
+
+
+def test_a_missing_program_changes_nothing(mount, installed):
+    before = state_of(mount)
+    installed.path.unlink()
+    done = upgrade(mount)
+    assert done.returncode == 1 and "No such file or directory" in done.stderr
+    assert state_of(mount) == before
+
+
+def test_a_changed_region_is_refused(mount, installed):
+    before = state_of(mount)
+    mount.config.write_text(mount.config.read_text().replace("[kms]\n", "[kms]\nregion = cn-beijing\n", 1))
+    done = upgrade(mount)
+    assert done.returncode == 1
+    assert "names another region than the mount has" in mount.errors()
+    assert state_of(mount) == before
+
+
+def test_a_creation_under_way_is_waited_for(mount, installed, emulator):
+    """Neither it nor one that comes meanwhile fails, and each makes one key."""
+    emulator.set_faults("CreateClientKey delay=1500")
+    created = emulator.count("CreateClientKey")
+    writers = [threading.Thread(target=mount.write, args=[aap, PASSWORD]) for aap in ("payments", "orders")]
+    writers[0].start()
+    while emulator.count("CreateClientKey") == created:
+        pass
+    installed.install(NEXT)
+    upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
+    writers[1].start()
+    for writer in writers:
+        writer.join(30)
+        assert not writer.is_alive()
+    assert upgrading.wait(30) == 0
+    assert mount.status()["Version"] == "0.1.1"
+    assert emulator.count("CreateClientKey") == created + 2
+    assert mount.key_id("orders") and mount.last_error("payments") is None
+
+
+def test_dev_is_not_upgraded(tmp_path):
+    path = tmp_path / "dev"
+    path.mkdir()
+    assert subprocess.run([AAPFS, "--dev", path], timeout=60).returncode == 0
+    try:
+        done = subprocess.run([AAPFS, "upgrade", "-m", path], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "start it anew" in done.stderr
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def test_a_handover_from_nobody_is_refused():
+    done = subprocess.run([AAPFS, "/nowhere"], env={"AAPFS_HANDOVER": "0"}, capture_output=True, text=True)
+    assert done.returncode == 2 and "AAPFS_HANDOVER" in done.stderr
