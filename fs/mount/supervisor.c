@@ -27,7 +27,7 @@
 #include "fs/mount/upgrade.h"
 #include "fs/mount/worker.h"
 #include "fs/mount/worker_link.h"
-#include "kmsapi/cleanup.h"
+#include "fs/stops.h"
 
 /* How long a worker may take to end after the mount is gone: then it is told to, and then it is killed. */
 enum { LEAVE_MS = 2000 };
@@ -61,6 +61,7 @@ static void __attribute__((noreturn)) be_worker(struct supervisor *supervisor, i
     const int kept[] = {supervisor->mount_point.fuse, parts.memory, parts.publisher,
                         parts.link, state->directory, state->key};
     child_keep_only(kept, 6);
+    stop_here("worker-begins");
     /* exit, not _exit: sanitizers report at exit; this is the end of the child's main */
     exit(worker_run(&parts));
 }

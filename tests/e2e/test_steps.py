@@ -3,6 +3,7 @@ import errno
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
 import pytest
@@ -75,6 +76,12 @@ def mount(start_mount, emulator, stops):
     return mount
 
 
+def arm(stops, place):
+    fresh = stops.with_name("armed")
+    fresh.write_text(place + "\n")
+    os.replace(fresh, stops)
+
+
 def waits_uninterruptibly(pid):
     return [task for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
             if (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "D"]
@@ -94,9 +101,7 @@ def test_killed_at(mount, stops, emulator, place, name, safe):
     before, created = mount.key_id(), emulator.count("CreateClientKey")
     processes = mount.children()
     watch = Watch(mount / "payments")
-    fresh = stops.with_name("armed")
-    fresh.write_text(place + "\n")
-    os.replace(fresh, stops)
+    arm(stops, place)
     try:
         if place == "session-lookup":
             assert not (mount / "payments/absent").exists()
@@ -131,12 +136,52 @@ def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
                       r"two workers died with it\n")
     mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=said, env={"AAPFS_STOPS": str(stops)})
     os.stat(mount / "payments")
-    fresh = stops.with_name("armed")
-    fresh.write_text("session-lookup 0 2\n")
-    os.replace(fresh, stops)
+    arm(stops, "session-lookup 0 2")
     with pytest.raises(OSError) as raised:
         os.stat(mount / "payments/absent")
     assert raised.value.errno == errno.EIO and not stops.exists()
     assert mount.errors().count("was refused") == 1
     with pytest.raises(FileNotFoundError):
         os.stat(mount / "payments/absent")
+
+
+def read_cold(path):
+    """What the daemon has to say, not the kernel's pages."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        return os.read(descriptor, 16384)
+    finally:
+        os.close(descriptor)
+
+
+def test_workers_that_die_at_once_are_started_again_and_again(mount, stops):
+    """Whatever was read before is read meanwhile; the fourth worker serves."""
+    path = mount / "payments/client_key.json"
+    expected = path.read_bytes()
+    arm(stops, "worker-begins 0 3")
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    assert path.read_bytes() == expected
+    assert read_cold(path) == expected
+    assert not stops.exists()
+    assert mount.errors().count("aapfs-worker was killed by signal 9; it is started again") == 4
+
+
+def test_an_unmount_without_a_worker_is_noticed(mount, stops):
+    arm(stops, "worker-begins 0 1000")
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    while mount.errors().count("after a while") < 2:
+        pass
+    subprocess.run(["umount", "--no-canonicalize", mount.path], check=True)
+    assert mount.process.wait(10) == 0
+    stops.unlink()
+
+
+def test_sigterm_without_a_worker_unmounts(mount, stops):
+    arm(stops, "worker-begins 0 1000")
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    while mount.errors().count("after a while") < 2:
+        pass
+    mount.process.terminate()
+    assert mount.process.wait(10) == 0
+    stops.unlink()

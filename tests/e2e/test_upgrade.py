@@ -1,16 +1,19 @@
 """The installed program takes over a mount in use, or everything stays as it was."""
+import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 
 import pytest
 
-from harness import AAPFS, BUILD, PASSWORD
+from harness import AAPFS, BUILD, KILLED, PASSWORD
 from test_survival import Load
 
-SAID = re.compile(r"aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
+SAID = re.compile(KILLED.pattern + r"|aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
                   r"|upgrade: the configuration names another region .*)\n")
 NEXT = BUILD / "fs" / "aapfs-next"
 
@@ -162,3 +165,53 @@ def test_dev_is_not_upgraded(tmp_path):
 def test_a_handover_from_nobody_is_refused():
     done = subprocess.run([AAPFS, "/nowhere"], env={"AAPFS_HANDOVER": "0"}, capture_output=True, text=True)
     assert done.returncode == 2 and "AAPFS_HANDOVER" in done.stderr
+
+
+CONTAINER = """
+import hashlib, os, subprocess, sys
+mount, volume, file = sys.argv[1:]
+subprocess.run(["mount", "--bind", f"{mount}/payments", volume], check=True)
+subprocess.run(["mount", "--bind", f"{mount}/payments/client_key.json", file], check=True)
+def read(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # ask the daemon
+    data = os.read(descriptor, 16384)
+    assert len(data) == os.fstat(descriptor).st_size
+    os.close(descriptor)
+    return hashlib.sha256(data).hexdigest()
+for _ in sys.stdin:
+    print(len(os.listdir(volume)), read(f"{volume}/client_key.json"), read(file), flush=True)
+"""
+
+
+@pytest.mark.core
+def test_binds_made_before_are_read_on(mount, installed, tmp_path):
+    """As two containers have them: one the directory, one a single file."""
+    volume, file = tmp_path / "volume", tmp_path / "key.json"
+    volume.mkdir()
+    file.touch()
+    container = subprocess.Popen(["unshare", "--mount", "--propagation", "private", sys.executable, "-c", CONTAINER,
+                                  mount.path, volume, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def look():
+        container.stdin.write("look\n")
+        container.stdin.flush()
+        names, key, bound = container.stdout.readline().split()
+        assert names == "14"
+        return key, bound
+
+    def key():
+        return hashlib.sha256((mount / "payments/client_key.json").read_bytes()).hexdigest()
+
+    first = key()
+    assert look() == (first, first)
+    for i in range(3):
+        os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+        assert look() == (key(), first)
+        installed.install(NEXT if i % 2 == 0 else AAPFS)
+        assert upgrade(mount).returncode == 0
+        assert look() == (key(), first)
+        mount.write("payments", PASSWORD)
+        assert look() == (key(), first) and key() != first
+    container.communicate()
+    assert container.returncode == 0
