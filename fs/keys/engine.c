@@ -10,7 +10,11 @@
 #include <openssl/crypto.h>
 
 #include "fs/keys/operation.h"
+#include "fs/log.h"
 #include "fs/stops.h"
+
+/* An answer may come at a request's own deadline: those who wait are answered a little later. */
+enum { ANSWER_MS = 500 };
 
 /* Writes on their way from the session's thread to the engine's, oldest first. */
 struct queued {
@@ -67,8 +71,28 @@ static void answer_waiting(struct operation *operation, int result)
     operation->answered = true;
 }
 
+const struct config_aap *operation_aap_name(const struct operation *operation,
+                                            char aap_name[static AAP_NAME_SIZE])
+{
+    struct registry *registry = operation->engine->parts.registry;
+    registry_lock(registry);
+    const struct registry_aap *aap = registry_aap(registry, operation->aap);
+    const struct config_aap *config = aap->config;
+    memcpy(aap_name, aap->name, AAP_NAME_SIZE);
+    registry_unlock(registry);
+    return config;
+}
+
+unsigned int operation_time_left(const struct operation *operation)
+{
+    int64_t left_ms = operation->deadline_ms - ANSWER_MS - clock_monotonic_ms();
+    return left_ms < 1 ? 1 : (unsigned int)left_ms;
+}
+
 static void free_operation(struct operation *operation)
 {
+    if (operation->intent)
+        store_leave(operation->engine->store, operation->intent);
     OPENSSL_clear_free(operation->bytes, operation->size);
     control_clear(&operation->command);
     free(operation->waiting);
@@ -140,8 +164,10 @@ void operation_succeed(struct operation *operation, const char *name)
 {
     registry_lock(operation->engine->parts.registry);
     struct registry_failure *failure = failure_of(operation);
-    if (strcmp(failure->error.operation, name) == 0 ||
-        strcmp(failure->error.operation, "control") == 0)
+    const char *failed = failure->error.operation;
+    /* a creation asks for its AAP's account, so that succeeded too */
+    if (strcmp(failed, name) == 0 || strcmp(failed, "control") == 0 ||
+        (operation->intent_number && strcmp(failed, "DescribeApplicationAccessPoint") == 0))
         *failure = (struct registry_failure){0};
     registry_unlock(operation->engine->parts.registry);
     stop_here("engine-replying");
@@ -177,7 +203,7 @@ static struct operation *new_operation(struct engine *engine, const struct engin
     if (!write->inherited)
         memcpy(operation->bytes, write->data, write->size);
     operation->deadline_ms =
-        clock_monotonic_ms() + engine->parts.config->request_timeout_ms + 500;
+        clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
     operation->next = engine->operations;
     engine->operations = operation;
     return operation;
@@ -207,6 +233,8 @@ static bool join(struct engine *engine, const struct engine_write *write)
         }
         if (!operation->ended && add_waiting(operation, write->number)) {
             operation->answered = false;
+            if (operation->intent_number)
+                parts->note_intent(parts->note_user, write->number, operation->intent_number);
             return true;
         }
     }
@@ -441,7 +469,9 @@ static void *run(void *argument)
         }
         if (clock_monotonic_ms() >= engine->next_sync_ms)
             sync_begin(engine, NULL);
-        int64_t next_ms = tend_operations(engine);
+        int64_t next_ms = tend_operations(engine), unsaved_ms = unsaved_tend(engine);
+        if (unsaved_ms < next_ms)
+            next_ms = unsaved_ms;
         tell_drained(engine);
         if (engine->next_sync_ms < next_ms)
             next_ms = engine->next_sync_ms;
@@ -451,26 +481,53 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* Where keys were kept before, their store is there. */
+static int open_store(struct engine *engine)
+{
+    const struct engine_parts *parts = &engine->parts;
+    char reason[2 * STATE_PATH_SIZE + 256];
+    int r = state_find_account(parts->state, parts->config->region, engine->account, reason,
+                               sizeof(reason));
+    if (r == 0 && engine->account[0])
+        r = state_open_store(parts->state, parts->config->region, engine->account, &engine->store,
+                             reason, sizeof(reason));
+    if (r < 0)
+        log_error("state: %s", reason);
+    else
+        memcpy(registry_mount(parts->registry)->account, engine->account, sizeof(engine->account));
+    return r;
+}
+
+static void free_engine(struct engine *engine)
+{
+    store_close(engine->store);
+    if (engine->queue)
+        pthread_mutex_destroy(&engine->queue->lock);
+    free(engine->queue);
+    free(engine->aaps);
+    free(engine);
+}
+
 struct engine *engine_start(const struct engine_parts *parts)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
-    struct engine_queue *queue = calloc(1, sizeof(*queue));
-    if (!engine || !queue) {
-        free(engine);
-        free(queue);
+    if (!engine)
+        return NULL;
+    engine->parts = *parts;
+    engine->next_sync_ms = INT64_MAX;
+    struct engine_queue *queue = engine->queue = calloc(1, sizeof(*queue));
+    if (queue) {
+        queue->end = &queue->first;
+        pthread_mutex_init(&queue->lock, NULL);
+    }
+    if (!queue || open_store(engine) < 0) {
+        free_engine(engine);
         return NULL;
     }
-    engine->parts = *parts;
-    engine->queue = queue;
-    engine->next_sync_ms = INT64_MAX;
-    queue->end = &queue->first;
-    pthread_mutex_init(&queue->lock, NULL);
     transport_watch(parts->transport, parts->publish_socket);
     transport_watch(parts->transport, parts->message_socket);
     if (pthread_create(&queue->thread, NULL, run, engine) != 0) {
-        pthread_mutex_destroy(&queue->lock);
-        free(queue);
-        free(engine);
+        free_engine(engine);
         return NULL;
     }
     pthread_setname_np(queue->thread, "engine");
@@ -515,8 +572,6 @@ void engine_stop(struct engine *engine)
         answer_waiting(operation, -EIO);
         free_operation(operation);
     }
-    pthread_mutex_destroy(&engine->queue->lock);
-    free(engine->queue);
-    free(engine->aaps);
-    free(engine);
+    unsaved_end(engine);
+    free_engine(engine);
 }

@@ -14,6 +14,7 @@
 #include "fs/config.h"
 #include "fs/keys/publish.h"
 #include "fs/keys/registry.h"
+#include "fs/keys/state.h"
 #include "kmsapi/client_key.h"
 #include "kmsapi/transport.h"
 
@@ -25,6 +26,7 @@ struct engine_parts {
     const struct config *config;
     struct transport *transport; /* the engine's thread alone uses it from engine_start on */
     struct client_key_library *library;
+    const struct state *state; /* where keys are kept */
 
     publish_begin *publish;
     void *publish_user;
@@ -33,8 +35,6 @@ struct engine_parts {
 
     /* A write is begun: from here on nobody may begin it again. */
     void (*begin)(void *user, uint64_t number);
-    /* The creation that a write asked for has an intent on disk (never 0), and nothing is sent yet. */
-    void (*note_intent)(void *user, uint64_t number, uint64_t intent);
     /*
      * The write asks for an upgrade; engine_verdict ends it. INHERITED: an earlier worker has asked for it
      * already.
@@ -48,6 +48,13 @@ struct engine_parts {
     /* The result of a write: 0 or negative errno. False when its caller was interrupted before. */
     bool (*answer)(void *user, uint64_t number, int result);
     void *answer_user;
+
+    /*
+     * Called for every write that waits for a creation, once the creation's intent is on the disk, before its request
+     * is sent; for a write that joins it, when it joins. INTENT: the intent's number, never 0.
+     */
+    void (*note_intent)(void *user, uint64_t number, uint64_t intent);
+    void *note_user;
 
     /* Called once, when the first listing of the AAPs has ended, well or not. Any use of it. */
     void (*first_sync_ended)(void *user);
@@ -70,7 +77,10 @@ struct engine_write {
     bool upgrade;    /* an inherited one: it asked for an upgrade */
 };
 
-/* NULL when memory is short or the thread cannot be started. */
+/*
+ * Opens the store, where there is one yet, and starts the thread. NULL after a line: the store does not open, memory is
+ * short …
+ */
 struct engine *engine_start(const struct engine_parts *parts);
 
 /* Hands over a write; any thread. False when memory is short: the caller answers it then. */

@@ -1,6 +1,6 @@
 /*
- * One command under way: who waits for it, what it does, how it ended. Shared by engine, rotation,
- * retire and sync; the engine's thread only.
+ * One command under way: who waits for it, what it does, how it ended; and the engine's inside. Shared by the files
+ * of this folder that work for the engine; the engine's thread only.
  */
 #ifndef AAPFS_FS_KEYS_OPERATION_H
 #define AAPFS_FS_KEYS_OPERATION_H
@@ -13,6 +13,7 @@
 #include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
 #include "fs/keys/control.h"
+#include "fs/keys/store.h"
 #include "kmsapi/kms.h"
 
 /* What the engine remembers of an AAP between commands. */
@@ -46,6 +47,13 @@ struct operation {
     /* a creation's key on its way */
     uint32_t key, generation;
     char not_before[21], not_after[21];
+    struct store_intent *intent; /* until it is saved, dropped or left */
+    uint64_t intent_number;      /* 0: nothing can have been sent */
+    int save_error;              /* negative errno: the key is served and not saved yet */
+
+    /* account.c */
+    void (*then)(struct operation *operation);
+    bool waits_for_account;
 
     bool ended;
     int result;
@@ -59,6 +67,16 @@ struct engine {
     struct engine_aap *aaps; /* by number */
     size_t aap_room;
     struct operation *operations;
+
+    /* account.c */
+    struct store *store; /* NULL: no account is known yet */
+    char account[ACCOUNT_SIZE];       /* the store's */
+    char other_account[ACCOUNT_SIZE]; /* the credentials', where that is another one; "": it is not */
+    bool account_is_known;            /* KMS has told the store's account */
+    bool asking_account;
+
+    /* unsaved.c */
+    struct unsaved *unsaved;
 
     /* sync.c */
     struct operation *sync_operation; /* the control write that asked for it, or NULL */
@@ -99,6 +117,10 @@ void engine_observe(struct engine *engine, const struct kms_answer *answer);
 /* The engine's notes on an AAP; NULL when memory is short. */
 struct engine_aap *engine_aap(struct engine *engine, uint32_t aap);
 
+/* The name of the operation's AAP; the AAP's configuration. */
+const struct config_aap *operation_aap_name(const struct operation *operation,
+                                            char aap_name[static AAP_NAME_SIZE]);
+
 /*
  * Notes ERROR in last_error of the operation's AAP or the mount, and ends the operation with it.
  * An error without an operation's name gets NAME.
@@ -112,9 +134,34 @@ void operation_refuse(struct operation *operation, const char *name, int number,
 /* Ends the operation well; a last_error of NAME is emptied. */
 void operation_succeed(struct operation *operation, const char *name);
 
+/* What is left for requests to KMS before those who wait are answered, in milliseconds; at least 1. */
+unsigned int operation_time_left(const struct operation *operation);
+
 /* What the commands do, each ending in one of the three above. */
 void rotation_begin(struct operation *operation);
 void retire_begin(struct operation *operation);
 void sync_begin(struct engine *engine, struct operation *operation);
+
+/* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
+void account_require(struct operation *operation, void (*then)(struct operation *operation));
+
+/* Asks KMS for the account, by the AAP of that name. */
+void account_learn(struct engine *engine, const char *aap_name);
+
+/* The Code of a creation whose key is served and could not be saved. */
+#define UNSAVED_CODE "Unsaved"
+
+/* Keeps a copy of RECORD, which could not be saved; INTENT is taken over. 0 or -ENOMEM. */
+int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *intent,
+                 const struct record *record);
+
+/* Tries again what is due. When to look again, CLOCK_MONOTONIC. */
+int64_t unsaved_tend(struct engine *engine);
+
+/* Forgets a key that KMS no longer has. False: it is not one of these. */
+bool unsaved_drop(struct engine *engine, const char *client_key_id);
+
+/* A last try, at the engine's end. */
+void unsaved_end(struct engine *engine);
 
 #endif

@@ -46,11 +46,8 @@ static void free_aap(struct registry_aap *aap)
         aap->keys = key->next;
         free_key(key);
     }
-    while (aap->rejected) {
-        struct registry_rejected *rejected = aap->rejected;
-        aap->rejected = rejected->next;
-        free(rejected);
-    }
+    registry_clear_ids(&aap->rejected);
+    registry_clear_ids(&aap->unsaved);
     free(aap);
 }
 
@@ -229,9 +226,13 @@ struct registry_key *registry_add_key(struct registry *registry, struct registry
     snprintf(key->not_after, sizeof(key->not_after), "%s", new_key->not_after);
     key->not_before_time = new_key->not_before_time;
     key->not_after_time = new_key->not_after_time;
-    key->made_ns = new_key->now_ns;
-    key->next = aap->keys;
-    aap->keys = key;
+    key->made_ns = new_key->made_ns;
+    key->intent = new_key->intent;
+    struct registry_key **link = &aap->keys;
+    while (*link && (*link)->made_ns > key->made_ns)
+        link = &(*link)->next;
+    key->next = *link;
+    *link = key;
     registry->keys[number] = key;
     return key;
 }
@@ -260,12 +261,45 @@ void registry_remove_key(struct registry *registry, struct registry_aap *aap,
     free_key(key);
 }
 
-void registry_add_rejected(struct registry_aap *aap, const char *client_key_id)
+int64_t registry_next_made_ns(const struct registry_aap *aap, int64_t now_ns)
 {
-    struct registry_rejected *rejected = calloc(1, sizeof(*rejected));
-    if (!rejected)
-        return; /* the failure itself names the key */
-    snprintf(rejected->client_key_id, sizeof(rejected->client_key_id), "%s", client_key_id);
-    rejected->next = aap->rejected;
-    aap->rejected = rejected;
+    return aap->keys && aap->keys->made_ns >= now_ns ? aap->keys->made_ns + 1 : now_ns;
+}
+
+void registry_add_id(struct registry_id **list, const char *client_key_id, uint64_t intent)
+{
+    if (registry_has_id(*list, client_key_id))
+        return;
+    struct registry_id *id = calloc(1, sizeof(*id));
+    if (!id)
+        return;
+    snprintf(id->client_key_id, sizeof(id->client_key_id), "%s", client_key_id);
+    id->intent = intent;
+    id->next = *list;
+    *list = id;
+}
+
+bool registry_has_id(const struct registry_id *list, const char *client_key_id)
+{
+    while (list && strcmp(list->client_key_id, client_key_id) != 0)
+        list = list->next;
+    return list != NULL;
+}
+
+void registry_remove_id(struct registry_id **list, const char *client_key_id)
+{
+    for (struct registry_id **link = list; *link; link = &(*link)->next) {
+        struct registry_id *id = *link;
+        if (strcmp(id->client_key_id, client_key_id) != 0)
+            continue;
+        *link = id->next;
+        free(id);
+        return;
+    }
+}
+
+void registry_clear_ids(struct registry_id **list)
+{
+    while (*list)
+        registry_remove_id(list, (*list)->client_key_id);
 }

@@ -35,6 +35,7 @@ struct registry_key {
     char not_before[21], not_after[21];
     int64_t not_before_time, not_after_time; /* seconds since 1970 */
     int64_t made_ns;                         /* when it came here */
+    uint64_t intent;                         /* the intent that it came from */
     bool deleted;                            /* its directory is on its way out */
     struct client_key_bytes files[KEY_FILE_COUNT]; /* DATA NULL: this key has no such file */
     struct registry_key *next;
@@ -46,10 +47,11 @@ struct registry_failure {
     int64_t time; /* seconds since 1970, KMS's time */
 };
 
-/* A key that KMS handed out and that cannot be used; what is known of it. */
-struct registry_rejected {
+/* A client key of which only the id is shown. */
+struct registry_id {
     char client_key_id[CLIENT_KEY_ID_SIZE];
-    struct registry_rejected *next;
+    uint64_t intent; /* the intent that it came from; 0: not known */
+    struct registry_id *next;
 };
 
 struct registry_aap {
@@ -62,12 +64,14 @@ struct registry_aap {
     bool busy;                  /* an operation is under way */
     char request_id[64];        /* of the current key's creation */
     struct registry_failure failure;
-    struct registry_rejected *rejected;
+    struct registry_id *rejected;   /* KMS handed it out, and it cannot be used */
+    struct registry_id *unsaved;    /* served, and not on the disk yet */
     struct registry_aap *next;
 };
 
 /* What the mount as a whole reports; .aapfs/status and .aapfs/last_error. */
 struct registry_mount {
+    char account[33];   /* whose keys are served; "": not known yet */
     int64_t last_sync;  /* seconds since 1970 of the last complete listing; 0: none yet */
     uint32_t hidden;    /* AAPs whose names cannot be shown */
     int64_t clock_offset_ms;
@@ -104,7 +108,8 @@ struct registry_key *registry_find_key(const struct registry_aap *aap, const cha
 
 struct registry_new_key {
     const char *client_key_id, *key_algorithm, *not_before, *not_after;
-    int64_t not_before_time, not_after_time, now_ns;
+    int64_t not_before_time, not_after_time, made_ns;
+    uint64_t intent;
     struct client_key *forms; /* taken over: left empty */
 };
 
@@ -123,7 +128,13 @@ uint32_t registry_make_current(struct registry *registry, struct registry_aap *a
 void registry_remove_key(struct registry *registry, struct registry_aap *aap,
                          struct registry_key *key);
 
-/* Notes that KMS handed out a key that cannot be used. */
-void registry_add_rejected(struct registry_aap *aap, const char *client_key_id);
+/* The time to give to a key that comes now: later than that of every key of AAP. */
+int64_t registry_next_made_ns(const struct registry_aap *aap, int64_t now_ns);
+
+/* Lists of ids; each id stands in a list once. Adding does nothing when memory is short. */
+void registry_add_id(struct registry_id **list, const char *client_key_id, uint64_t intent);
+bool registry_has_id(const struct registry_id *list, const char *client_key_id);
+void registry_remove_id(struct registry_id **list, const char *client_key_id);
+void registry_clear_ids(struct registry_id **list);
 
 #endif

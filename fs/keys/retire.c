@@ -9,29 +9,35 @@
 
 static const char name[] = "DeleteClientKey";
 
-static void removed(void *user, int result)
+/* Its record goes, and so does its id from the lists; what a reader sees of it is gone already. */
+static void forget(struct operation *operation)
 {
-    struct operation *operation = user;
-    struct registry *registry = operation->engine->parts.registry;
+    struct engine *engine = operation->engine;
+    const char *client_key_id = operation->command.client_key_id;
+    char aap_name[AAP_NAME_SIZE];
+    operation_aap_name(operation, aap_name);
+    int r = 0;
+    if (!unsaved_drop(engine, client_key_id))
+        r = store_remove(engine->store, aap_name, client_key_id);
 
-    registry_lock(registry);
-    struct registry_key *key = registry_key(registry, operation->key);
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    struct registry_key *key = registry_key(engine->parts.registry, operation->key);
     if (key)
-        registry_remove_key(registry, registry_aap(registry, operation->aap), key);
-    registry_unlock(registry);
-    operation_succeed(operation, name);
+        registry_remove_key(engine->parts.registry, aap, key);
+    registry_remove_id(&aap->rejected, client_key_id);
+    registry_unlock(engine->parts.registry);
+    if (r < 0 && r != -ENOENT)
+        operation_refuse(operation, name, -r, "State",
+                         "the key is deleted in KMS and shown no more, but its record cannot be removed: %s; "
+                         "the next start shows it again", strerror(-r));
+    else
+        operation_succeed(operation, name);
 }
 
-static void remove_rejected(struct registry_aap *aap, const char *client_key_id)
+static void hidden(void *user, int result)
 {
-    for (struct registry_rejected **link = &aap->rejected; *link; link = &(*link)->next) {
-        struct registry_rejected *rejected = *link;
-        if (strcmp(rejected->client_key_id, client_key_id) != 0)
-            continue;
-        *link = rejected->next;
-        free(rejected);
-        return;
-    }
+    forget(user);
 }
 
 static void deleted(void *user, const struct kms_answer *answer)
@@ -50,25 +56,21 @@ static void deleted(void *user, const struct kms_answer *answer)
     struct registry_key *key = registry_key(registry, operation->key);
     if (key)
         key->deleted = true;
-    else
-        remove_rejected(registry_aap(registry, operation->aap),
-                        operation->command.client_key_id);
     registry_unlock(registry);
     if (!key) {
-        operation_succeed(operation, name);
+        forget(operation);
         return;
     }
-    const struct publish_request request = {PUBLISH_REMOVE_KEY, operation->key, removed, operation};
+    const struct publish_request request = {PUBLISH_REMOVE_KEY, operation->key, hidden, operation};
     engine->parts.publish(engine->parts.publish_user, &request);
 }
 
-static bool is_rejected(const struct registry_aap *aap, const char *client_key_id)
+static void send(struct operation *operation)
 {
-    for (const struct registry_rejected *rejected = aap->rejected; rejected;
-         rejected = rejected->next)
-        if (strcmp(rejected->client_key_id, client_key_id) == 0)
-            return true;
-    return false;
+    struct engine *engine = operation->engine;
+    if (kms_delete_client_key(engine->parts.transport, operation->command.client_key_id,
+                              operation_time_left(operation), deleted, operation) < 0)
+        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
 }
 
 void retire_begin(struct operation *operation)
@@ -79,12 +81,12 @@ void retire_begin(struct operation *operation)
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     const struct registry_key *key = registry_find_key(aap, client_key_id);
-    bool rejected = is_rejected(aap, client_key_id);
+    bool ours = key || registry_has_id(aap->rejected, client_key_id);
     bool is_current = key && key == aap->current;
     operation->key = key ? key->number : 0;
     registry_unlock(engine->parts.registry);
 
-    if (!key && !rejected) {
+    if (!ours) {
         operation_refuse(operation, name, ENOENT, "UnknownKey",
                          "no client key of that id is known here; look into keys/ and status");
         return;
@@ -94,7 +96,6 @@ void retire_begin(struct operation *operation)
                          "the current key is not deleted; make a new one first");
         return;
     }
-    if (kms_delete_client_key(engine->parts.transport, client_key_id,
-                              engine->parts.config->request_timeout_ms, deleted, operation) < 0)
-        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
+    /* another account's KMS would say that it does not know the key */
+    account_require(operation, send);
 }

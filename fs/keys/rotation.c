@@ -8,22 +8,27 @@
 
 #include <openssl/rand.h>
 
-#include "kmsapi/iso_time.h"
+#include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
 #include "fs/keys/validity.h"
+#include "kmsapi/cleanup.h"
+#include "kmsapi/iso_time.h"
 
 static const char name[] = "CreateClientKey";
 
 static void published(void *user, int result)
 {
     struct operation *operation = user;
-    if (result < 0) {
+    if (result < 0)
         operation_refuse(operation, name, -result, "Publication",
                          "the key was made and is in keys/, but the mount's publisher does not "
                          "answer");
-        return;
-    }
-    operation_succeed(operation, name);
+    else if (operation->save_error)
+        operation_refuse(operation, name, -operation->save_error, UNSAVED_CODE,
+                         "the key was made and is served, but could not be saved: %s; it is tried again "
+                         "until it is, do not stop aapfs before", strerror(-operation->save_error));
+    else
+        operation_succeed(operation, name);
 }
 
 /* keys/<id> is there: now the names may lead to it. */
@@ -40,57 +45,107 @@ static void key_shown(void *user, int result)
     engine->parts.publish(engine->parts.publish_user, &request);
 }
 
-/* Puts the key into the registry as the current one. 0 or negative errno. */
-static int keep(struct operation *operation, const struct kms_answer *answer,
-                const struct kms_client_key *key, struct client_key *forms)
+static void reject(struct operation *operation, const struct record *record, const char *reason)
 {
     struct registry *registry = operation->engine->parts.registry;
-    struct registry_new_key new_key = {
-        .client_key_id = key->client_key_id,
-        .key_algorithm = key->key_algorithm,
-        .not_before = key->not_before,
-        .not_after = key->not_after,
-        .now_ns = clock_local_ns(),
-        .forms = forms,
-    };
-    if (iso_time_parse(key->not_before, strlen(key->not_before), &new_key.not_before_time) < 0 ||
-        iso_time_parse(key->not_after, strlen(key->not_after), &new_key.not_after_time) < 0)
-        return -EKEYREJECTED;
+    registry_lock(registry);
+    registry_add_id(&registry_aap(registry, operation->aap)->rejected, record->client_key_id,
+                    record->intent);
+    registry_unlock(registry);
+    operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
+}
 
+/* Puts the key into the registry as the current one. 0 or negative errno. */
+static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
+{
+    struct registry *registry = operation->engine->parts.registry;
     int r = -ENOMEM;
     registry_lock(registry);
     struct registry_aap *aap = registry_aap(registry, operation->aap);
-    struct registry_key *added = registry_add_key(registry, aap, &new_key);
-    if (added) {
-        operation->key = added->number;
-        operation->generation = registry_make_current(registry, aap, added, new_key.now_ns);
-        snprintf(aap->request_id, sizeof(aap->request_id), "%s",
-                 answer->request_id ? answer->request_id : "");
+    struct registry_key *key = judge_admit(registry, aap, record, forms);
+    if (key) {
+        operation->key = key->number;
+        operation->generation = registry_make_current(registry, aap, key, record->made_ns);
+        snprintf(aap->request_id, sizeof(aap->request_id), "%s", record->request_id);
         r = operation->generation ? 0 : -ENOSPC;
     }
     registry_unlock(registry);
+    if (r == 0 && !operation->save_error) /* only this thread removes keys */
+        judge_keep_forms(operation->engine->store, record->aap_name, key);
     return r;
 }
 
-static void reject(struct operation *operation, const struct kms_client_key *key,
-                   const char *reason)
+static void judge(struct operation *operation, const struct record *record)
+{
+    struct engine *engine = operation->engine;
+    struct client_key forms;
+    char reason[256];
+    int r = judge_record(engine->parts.library, record, &forms, reason, sizeof(reason));
+    if (r == -EKEYREJECTED) {
+        reject(operation, record, reason);
+        return;
+    }
+    if (r == 0)
+        r = admit(operation, record, &forms);
+    client_key_clear(&forms);
+    if (r < 0) {
+        operation_refuse(operation, name, -r, "Memory", "the key %s was made%s but cannot be shown now",
+                         record->client_key_id, operation->save_error ? "" : " and saved,");
+        return;
+    }
+    const struct publish_request request = {PUBLISH_KEY, operation->key, key_shown, operation};
+    engine->parts.publish(engine->parts.publish_user, &request);
+}
+
+/*
+ * The first thing that happens to what KMS handed out. False: it cannot be kept whatever is tried, and the operation
+ * has ended.
+ */
+static bool save(struct operation *operation, const struct record *record)
+{
+    struct engine *engine = operation->engine;
+    int r = store_save(engine->store, operation->intent, record);
+    if (r == -EINVAL || r == -EEXIST || r == -EMSGSIZE) {
+        store_leave(engine->store, steal_pointer(&operation->intent));
+        operation_refuse(operation, name, EKEYREJECTED, "KeyRejected",
+                         r == -EEXIST    ? "KMS's answer has the ClientKeyId of an earlier key"
+                         : r == -EINVAL  ? "the ClientKeyId is not one that can be a name"
+                                         : "PrivateKeyData is too large for a client key");
+        return false;
+    }
+    struct store_intent *intent = steal_pointer(&operation->intent);
+    operation->save_error = r;
+    if (r < 0 && unsaved_keep(engine, operation->aap, intent, record) < 0)
+        store_leave(engine->store, intent);
+    return true;
+}
+
+static int64_t now_ns(const struct operation *operation)
 {
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
-    registry_add_rejected(registry_aap(registry, operation->aap), key->client_key_id);
+    int64_t made_ns = registry_next_made_ns(registry_aap(registry, operation->aap), clock_local_ns());
     registry_unlock(registry);
-    operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
+    return made_ns;
+}
+
+/* A record's texts are not const, since who opens one owns them; here they are the answer's. */
+static char *borrow(const char *text)
+{
+    return (char *)(uintptr_t)text;
 }
 
 static void created(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
 {
     struct operation *operation = user;
     struct engine *engine = operation->engine;
-    struct client_key forms = {0};
-    char reason[256];
 
     engine_observe(engine, answer);
     if (answer->error.number != 0) {
+        if (answer->error.maybe_done)
+            store_leave(engine->store, steal_pointer(&operation->intent));
+        else
+            store_drop(engine->store, steal_pointer(&operation->intent));
         operation_fail(operation, name, &answer->error);
         return;
     }
@@ -98,26 +153,23 @@ static void created(void *user, const struct kms_answer *answer, const struct km
     notes->created_ms = clock_monotonic_ms();
     notes->creator = operation->pid;
 
-    int r = client_key_open(engine->parts.library, key->client_key_id, key->private_key_data,
-                            operation->command.password, &forms, reason, sizeof(reason));
-    if (r == -EKEYREJECTED) {
-        reject(operation, key, reason);
-        return;
-    }
-    if (r == 0)
-        r = keep(operation, answer, key, &forms);
-    client_key_clear(&forms);
-    if (r == -EKEYREJECTED) {
-        reject(operation, key, "NotBefore or NotAfter is not of the form yyyy-MM-ddTHH:mm:ssZ");
-        return;
-    }
-    if (r < 0) {
-        operation_refuse(operation, name, -r, "Memory",
-                         "the key %s was made but cannot be kept", key->client_key_id);
-        return;
-    }
-    const struct publish_request request = {PUBLISH_KEY, operation->key, key_shown, operation};
-    engine->parts.publish(engine->parts.publish_user, &request);
+    char aap_name[AAP_NAME_SIZE];
+    operation_aap_name(operation, aap_name);
+    const struct record record = {
+        .aap_name = aap_name,
+        .client_key_id = borrow(key->client_key_id),
+        .key_algorithm = borrow(key->key_algorithm),
+        .not_before = borrow(key->not_before),
+        .not_after = borrow(key->not_after),
+        .private_key_data = borrow(key->private_key_data),
+        .password = operation->command.password,
+        .request_id = borrow(answer->request_id ? answer->request_id : ""),
+        .made_ns = now_ns(operation),
+        .intent = operation->intent_number,
+        .dates_given = operation->command.has_dates,
+    };
+    if (save(operation, &record))
+        judge(operation, &record);
 }
 
 static unsigned int unexpired_keys(const struct registry_aap *aap, int64_t now)
@@ -164,34 +216,65 @@ static void choose_dates(struct operation *operation, const struct config_aap *c
     iso_time_format(validity.not_after, operation->not_after);
 }
 
-void rotation_begin(struct operation *operation)
+static void send(struct operation *operation, const char *aap_name)
 {
     struct engine *engine = operation->engine;
-
-    registry_lock(engine->parts.registry);
-    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
-    const struct config_aap *config = aap->config;
-    char aap_name[AAP_NAME_SIZE];
-    memcpy(aap_name, aap->name, sizeof(aap_name));
-    unsigned int unexpired = unexpired_keys(aap, engine_now(engine));
-    registry_unlock(engine->parts.registry);
-
-    if (!guard(operation))
-        return;
-    if (unexpired >= config->max_keys) {
-        operation_refuse(operation, name, EDQUOT, "MaxKeys",
-                         "this AAP has %u unexpired keys, max_keys is %u; delete superseded ones",
-                         unexpired, config->max_keys);
-        return;
-    }
-    choose_dates(operation, config);
     const struct kms_create_client_key request = {
         .aap_name = aap_name,
         .password = operation->command.password,
         .not_before = operation->not_before[0] ? operation->not_before : NULL,
         .not_after = operation->not_after[0] ? operation->not_after : NULL,
     };
-    if (kms_create_client_key(engine->parts.transport, &request,
-                              engine->parts.config->request_timeout_ms, created, operation) < 0)
-        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
+    for (size_t i = 0; i < operation->waiting_count; i++)
+        engine->parts.note_intent(engine->parts.note_user, operation->waiting[i],
+                                  operation->intent_number);
+    if (kms_create_client_key(engine->parts.transport, &request, operation_time_left(operation),
+                              created, operation) == 0)
+        return;
+    store_drop(engine->store, steal_pointer(&operation->intent));
+    operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
+}
+
+/* The account is known: from here on a key may come, and there must be room for it. */
+static void reserve(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    char aap_name[AAP_NAME_SIZE];
+    choose_dates(operation, operation_aap_name(operation, aap_name));
+    const struct store_wish wish = {
+        .aap_name = aap_name,
+        .not_before = operation->not_before,
+        .not_after = operation->not_after,
+        .dates_given = operation->command.has_dates,
+        .made_ns = engine_now(engine) * 1000000000,
+    };
+    int r = store_reserve(engine->store, &wish, &operation->intent);
+    if (r < 0) {
+        operation_refuse(operation, name, -r, "State",
+                         "the state directory has no room for a key: %s; nothing was sent",
+                         strerror(-r));
+        return;
+    }
+    operation->intent_number = store_intent_number(operation->intent);
+    send(operation, aap_name);
+}
+
+void rotation_begin(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    unsigned int most = aap->config->max_keys, unexpired = unexpired_keys(aap, engine_now(engine));
+    registry_unlock(engine->parts.registry);
+
+    if (!guard(operation))
+        return;
+    if (unexpired >= most) {
+        operation_refuse(operation, name, EDQUOT, "MaxKeys",
+                         "this AAP has %u unexpired keys, max_keys is %u; delete superseded ones",
+                         unexpired, most);
+        return;
+    }
+    account_require(operation, reserve);
 }

@@ -89,7 +89,7 @@ static int open_directory(const char *path, char *reason, size_t size)
 
 static int take_lock(struct state *state, char *reason, size_t size)
 {
-    state->lock = openat(state->directory, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    state->lock = openat(state->directory, ".lock", O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (state->lock >= 0 && flock(state->lock, LOCK_EX | LOCK_NB) == 0)
         return 0;
     int r = errno == EWOULDBLOCK ? -EBUSY : -errno;

@@ -11,9 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "fs/keys/arn.h"
 #include "fs/keys/store.h"
 
-enum { STATE_PATH_SIZE = 4096, ACCOUNT_SIZE = 33 };
+enum { STATE_PATH_SIZE = 4096 };
 
 /* Where a mount's state is, as the configuration and the environment say. */
 struct state_places {

@@ -17,7 +17,7 @@
 
 static const char check_text[] = "aapfs state 1";
 
-enum { WHOLE_PATH_SIZE = 4352 };
+enum { WHOLE_PATH_SIZE = 4352, ID_MOST = 128 };
 
 struct store_intent {
     uint64_t number;
@@ -257,9 +257,11 @@ static int fill_and_move(struct store *store, struct store_intent *intent,
     unsigned char *bytes = NULL;
     size_t size = 0;
     store_name_of(intent->number, "room", room);
-    if (!store_is_file_name(record->client_key_id))
+    if (!store_is_file_name(record->client_key_id) || strlen(record->client_key_id) > ID_MOST)
         return -EINVAL;
     snprintf(path, sizeof(path), "%s/%s", intent->aap_name, record->client_key_id);
+    if (faccessat(store->directory, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
     int r = record_close(store->key, &store->owner, record, &bytes, &size);
     if (r == 0)
         r = store_file_fill(intent->room, bytes, size);

@@ -63,8 +63,9 @@ int store_reserve(struct store *store, const struct store_wish *wish, struct sto
 uint64_t store_intent_number(const struct store_intent *intent);
 
 /*
- * Saves RECORD in the room of INTENT and frees that. On failure INTENT stays, to be tried again; -EINVAL: its
- * ClientKeyId is no name for a file, -EMSGSIZE: it is too large: there trying again is of no use.
+ * Saves RECORD in the room of INTENT and frees that. On failure INTENT stays, to be tried again, which is of no use
+ * after -EINVAL: its ClientKeyId is no name for a file; -EEXIST: there is a file of this name; -EMSGSIZE: it is
+ * too large.
  */
 int store_save(struct store *store, struct store_intent *intent, const struct record *record);
 

@@ -104,6 +104,8 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
         add_aap(engine, aaps[i].name, &hidden);
     registry_mount(engine->parts.registry)->hidden = hidden;
     registry_unlock(engine->parts.registry);
+    if (count > 0)
+        account_learn(engine, aaps[0].name);
     show_all(engine);
 }
 
@@ -132,5 +134,6 @@ void sync_begin(struct engine *engine, struct operation *operation)
     for (size_t i = 0; i < config->aap_name_count; i++)
         add_aap(engine, config->aap_names[i], &hidden);
     registry_unlock(engine->parts.registry);
+    account_learn(engine, config->aap_names[0]);
     show_all(engine);
 }

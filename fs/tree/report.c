@@ -73,11 +73,11 @@ static json_t *superseded_ids(const struct registry_aap *aap)
     return ids;
 }
 
-static json_t *rejected_ids(const struct registry_aap *aap)
+static json_t *id_list(const struct registry_id *id)
 {
     json_t *ids = json_array();
-    for (const struct registry_rejected *key = aap->rejected; ids && key; key = key->next)
-        json_array_append_new(ids, json_string(key->client_key_id));
+    for (; ids && id; id = id->next)
+        json_array_append_new(ids, json_string(id->client_key_id));
     return ids;
 }
 
@@ -96,7 +96,8 @@ static json_t *aap_status(struct reports *reports, uint32_t number, int64_t now)
     set(&status, "RequestId", text_or_null(aap->request_id));
     set(&status, "LastRotation", time_or_null(current ? current->made_ns / 1000000000 : 0));
     set(&status, "Superseded", superseded_ids(aap));
-    set(&status, "Rejected", rejected_ids(aap));
+    set(&status, "Rejected", id_list(aap->rejected));
+    set(&status, "Unsaved", id_list(aap->unsaved));
     set(&status, "Note", text_or_null(aap->busy ? "an operation is under way" : NULL));
     return status;
 }
@@ -131,6 +132,7 @@ static json_t *mount_status(struct reports *reports, int64_t now)
     set(&status, "Version", json_string(AAPFS_VERSION));
     set(&status, "Region", json_string(reports->facts.region));
     set(&status, "Endpoint", json_string(reports->facts.endpoint));
+    set(&status, "Account", text_or_null(mount->account));
     set(&status, "MountPoint", json_string(reports->facts.mountpoint));
     set(&status, "ClockOffsetMilliseconds", json_integer(mount->clock_offset_ms));
     set(&status, "LastSync", time_or_null(mount->last_sync));

@@ -245,21 +245,23 @@ static bool list_root(const struct tree *tree, uint64_t offset, struct tree_entr
     return false;
 }
 
-/* Newest first, as the registry has them: the key of number N is at END - N. */
+/* The key of number N is at END - N: the newest numbers first. */
 static bool list_keys(const struct tree *tree, struct node directory, uint64_t offset,
                       struct tree_entry *entry)
 {
     static const uint64_t end = FIRST + (UINT64_C(1) << 26);
-    const struct registry_key *key = registry_aap(tree->registry, directory.number)->keys;
-    for (; key; key = key->next) {
-        if (end - key->number < offset || !key_is_shown(tree, key))
-            continue;
-        *entry = (struct tree_entry){key->client_key_id,
-                                     {.kind = NODE_KIND_KEY, .number = key->number},
-                                     end - key->number + 1};
-        return true;
-    }
-    return false;
+    const struct registry_key *found = NULL;
+    for (const struct registry_key *key = registry_aap(tree->registry, directory.number)->keys; key;
+         key = key->next)
+        if (end - key->number >= offset && key_is_shown(tree, key) &&
+            (!found || key->number > found->number))
+            found = key;
+    if (!found)
+        return false;
+    *entry = (struct tree_entry){found->client_key_id,
+                                 {.kind = NODE_KIND_KEY, .number = found->number},
+                                 end - found->number + 1};
+    return true;
 }
 
 bool tree_list(const struct tree *tree, struct node directory, uint64_t offset,

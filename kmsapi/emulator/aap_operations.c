@@ -32,12 +32,12 @@ bool aap_add(const struct operations *operations, const char *name, const char *
 }
 
 /* An AAP as Describe and Create answer it. */
-static json_t *whole(const json_t *aap)
+static json_t *whole(const struct operations *operations, const json_t *aap)
 {
     json_t *object = json_copy((json_t *)(uintptr_t)aap);
     char arn[256];
-    snprintf(arn, sizeof(arn), "acs:kms:cn-hangzhou:1192853035110000:applicationaccesspoint/%s",
-             json_string_value(json_object_get(aap, "Name")));
+    snprintf(arn, sizeof(arn), "acs:kms:cn-hangzhou:%s:applicationaccesspoint/%s",
+             operations->account_id, json_string_value(json_object_get(aap, "Name")));
     json_object_set_new(object, "Arn", json_string(arn));
     return object;
 }
@@ -91,7 +91,7 @@ void aap_describe(const struct operations *operations, const struct request *req
     account_lock(operations->account);
     const json_t *aap = json_object_get(account_aaps(operations->account), name);
     if (aap)
-        reply_object(reply, whole(aap));
+        reply_object(reply, whole(operations, aap));
     else
         reply_not_found(reply);
     account_unlock(operations->account, false);

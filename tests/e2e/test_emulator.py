@@ -221,6 +221,17 @@ def test_quotas_clock_and_minimum_validity(tmp_path, pool_file):
     emulator.stop()
 
 
+def test_the_account_id_is_in_the_arn(start_emulator):
+    emulator = start_emulator("--account-id", "42")
+    request = Request(f"127.0.0.1:{emulator.port}", "DescribeApplicationAccessPoint", [("Name", "orders")],
+                      key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET)
+    status, answer = request.send(emulator.port)
+    assert (status, answer["Arn"]) == (200, "acs:kms:cn-hangzhou:42:applicationaccesspoint/orders")
+    for wrong in ("", "4x", "1" * 33):
+        done = subprocess.run([EMULATOR, "--listen", "127.0.0.1:0", "--account-id", wrong], capture_output=True)
+        assert done.returncode == 2 and done.stderr
+
+
 def test_the_account_outlives_the_emulator(tmp_path, pool_file):
     account = tmp_path / "account.json"
     key = [("AapName", "payments"), ("Password", PASSWORD)]

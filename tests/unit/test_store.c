@@ -311,9 +311,12 @@ static void what_is_damaged_or_foreign_is_told_and_left(void **state)
     store_close(store);
 }
 
+#define ID32 "KAAP.123456789012345678901234567"
+#define ID128 ID32 ID32 ID32 ID32
+
 static void what_cannot_be_a_file_is_not_saved(void **state)
 {
-    static const char *const ids[] = {"", ".x", "../x", "a/b"};
+    static const char *const ids[] = {"", ".x", "../x", "a/b", ID128 "x"};
     struct store *store = open_good();
     uint64_t before = digest_of_place();
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
@@ -324,6 +327,19 @@ static void what_cannot_be_a_file_is_not_saved(void **state)
         store_drop(store, intent);
     }
     assert_int_equal(rmdir(in_place("payments")), 0);
+    assert_true(digest_of_place() == before);
+    /* what is there stays, whatever it is */
+    save(store, ID128);
+    put("payments/KAAP.damaged", "x", 1);
+    before = digest_of_place();
+    static const char *const there[] = {ID128, "KAAP.damaged"};
+    for (size_t i = 0; i < sizeof(there) / sizeof(there[0]); i++) {
+        struct store_intent *intent;
+        struct record record = sample(there[i]);
+        reserve(store, "b", &intent);
+        assert_int_equal(store_save(store, intent, &record), -EEXIST);
+        store_drop(store, intent);
+    }
     assert_true(digest_of_place() == before);
     store_close(store);
 }

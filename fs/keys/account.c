@@ -1,0 +1,148 @@
+/*
+ * Whose keys are served. An AAP's Arn tells the account, and only Describe tells the Arn. The first account that is
+ * learnt gets a store; a later start compares. No key is made before that.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/keys/operation.h"
+
+static const char name[] = "DescribeApplicationAccessPoint";
+
+static void refuse(struct kms_error *error, int number, const char *code, const char *message)
+{
+    *error = (struct kms_error){.number = number};
+    snprintf(error->operation, sizeof(error->operation), "%s", name);
+    snprintf(error->code, sizeof(error->code), "%s", code);
+    snprintf(error->message, sizeof(error->message), "%s", message);
+}
+
+static void refuse_other(const struct engine *engine, struct kms_error *error)
+{
+    char message[400];
+    snprintf(message, sizeof(message),
+             "the credentials are of the account %s, the keys in the state directory of %s; give this mount a "
+             "state of its own, or the right credentials", engine->other_account, engine->account);
+    refuse(error, EACCES, "OtherAccount", message);
+}
+
+static void note_in_mount(struct engine *engine, const struct kms_error *error)
+{
+    registry_lock(engine->parts.registry);
+    struct registry_mount *mount = registry_mount(engine->parts.registry);
+    snprintf(mount->account, sizeof(mount->account), "%s", engine->account);
+    if (error->number)
+        mount->failure = (struct registry_failure){*error, engine_now(engine)};
+    else if (strcmp(mount->failure.error.operation, name) == 0)
+        mount->failure = (struct registry_failure){0};
+    registry_unlock(engine->parts.registry);
+}
+
+/* The account's first store. */
+static void open_store(struct engine *engine, const char *account, struct kms_error *error)
+{
+    char reason[512];
+    int r = state_open_store(engine->parts.state, engine->parts.config->region, account,
+                             &engine->store, reason, sizeof(reason));
+    if (r < 0)
+        refuse(error, -r, "State", reason);
+    else
+        memcpy(engine->account, account, sizeof(engine->account));
+}
+
+/* What an answer says about the account. ERROR's number is 0 when it is known and the store's. */
+static void take_answer(struct engine *engine, const struct kms_answer *answer,
+                        const struct kms_aap *aap, struct kms_error *error)
+{
+    char account[ACCOUNT_SIZE];
+    engine_observe(engine, answer);
+    *error = answer->error;
+    if (error->number)
+        return;
+    if (arn_account(aap->arn, account) < 0) {
+        refuse(error, EIO, "Answer.Malformed", "KMS's answer: the AAP's Arn names no account");
+    } else {
+        if (!engine->store)
+            open_store(engine, account, error);
+        engine->account_is_known = error->number == 0 && strcmp(account, engine->account) == 0;
+        if (error->number == 0 && !engine->account_is_known) {
+            memcpy(engine->other_account, account, sizeof(account));
+            refuse_other(engine, error);
+        } else {
+            engine->other_account[0] = '\0';
+        }
+    }
+    note_in_mount(engine, error);
+}
+
+/* -- by a creation ------------------------------------------------------------------------- */
+
+static void answered(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
+{
+    struct operation *operation = user;
+    struct kms_error error;
+    take_answer(operation->engine, answer, aap, &error);
+    if (error.number)
+        operation_fail(operation, name, &error);
+    else
+        operation->then(operation);
+}
+
+static void ask(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    char aap_name[AAP_NAME_SIZE];
+    operation_aap_name(operation, aap_name);
+    if (kms_describe_application_access_point(engine->parts.transport, aap_name,
+                                              operation_time_left(operation), answered, operation) < 0)
+        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
+}
+
+void account_require(struct operation *operation, void (*then)(struct operation *operation))
+{
+    struct engine *engine = operation->engine;
+    struct kms_error error;
+    operation->then = then;
+    if (engine->account_is_known) {
+        then(operation);
+    } else if (engine->other_account[0]) {
+        refuse_other(engine, &error);
+        operation_fail(operation, name, &error);
+    } else if (engine->asking_account) {
+        operation->waits_for_account = true;
+    } else {
+        ask(operation);
+    }
+}
+
+/* -- after a listing ----------------------------------------------------------------------- */
+
+static void learnt(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
+{
+    struct engine *engine = user;
+    struct kms_error error;
+    engine->asking_account = false;
+    take_answer(engine, answer, aap, &error);
+    if (answer->error.number)
+        note_in_mount(engine, &error);
+    for (struct operation *operation = engine->operations; operation; operation = operation->next) {
+        if (!operation->waits_for_account)
+            continue;
+        operation->waits_for_account = false;
+        if (error.number && !engine->other_account[0])
+            ask(operation); /* this AAP may be one that may be described */
+        else
+            account_require(operation, operation->then);
+    }
+}
+
+void account_learn(struct engine *engine, const char *aap_name)
+{
+    if (engine->asking_account)
+        return;
+    engine->asking_account =
+        kms_describe_application_access_point(engine->parts.transport, aap_name,
+                                              engine->parts.config->request_timeout_ms, learnt,
+                                              engine) == 0;
+}

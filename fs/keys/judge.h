@@ -1,0 +1,29 @@
+/*
+ * From a record to a key that is shown: whether it is usable, its forms, its place in the registry. Used by what
+ * brings keys: rotation, load, recheck. The engine's thread, or the main thread before there is one.
+ */
+#ifndef AAPFS_FS_KEYS_JUDGE_H
+#define AAPFS_FS_KEYS_JUDGE_H
+
+#include "fs/keys/registry.h"
+#include "fs/keys/store.h"
+#include "kmsapi/client_key.h"
+
+/* Opens RECORD's key and writes its forms. 0; -EKEYREJECTED and REASON: it cannot be used; -ENOMEM. */
+int judge_record(struct client_key_library *library, const struct record *record,
+                 struct client_key *key, char *reason, size_t size);
+
+/* The same for a key that was judged good before: its forms are in STORE. Any error: judge_record it. */
+int judge_restore(struct store *store, const struct record *record, struct client_key *key);
+
+/*
+ * Adds RECORD's key, with its forms KEY (taken over), to AAP. NULL when memory or numbers are short, or it has one of
+ * that id already. With the registry's lock.
+ */
+struct registry_key *judge_admit(struct registry *registry, struct registry_aap *aap,
+                                 const struct record *record, struct client_key *key);
+
+/* Keeps KEY's forms beside its record; a failure costs the next start time and nothing else. */
+void judge_keep_forms(struct store *store, const char *aap_name, const struct registry_key *key);
+
+#endif

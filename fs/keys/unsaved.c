@@ -1,0 +1,138 @@
+/*
+ * Keys that are served and could not be saved, although their room was reserved: they stay in memory and are tried
+ * again until they are on the disk.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "fs/keys/judge.h"
+#include "fs/keys/operation.h"
+#include "fs/log.h"
+
+enum { FIRST_RETRY_MS = 5000, RETRY_MS = 30000 };
+
+struct unsaved {
+    uint32_t aap;
+    struct store_intent *intent;
+    struct record record; /* its own */
+    int64_t again_ms;     /* CLOCK_MONOTONIC */
+    struct unsaved *next;
+};
+
+static bool copy(char **to, const char *from)
+{
+    *to = from ? OPENSSL_strdup(from) : NULL;
+    return !from || *to;
+}
+
+static bool copy_record(struct record *to, const struct record *from)
+{
+    *to = (struct record){.made_ns = from->made_ns, .intent = from->intent,
+                          .dates_given = from->dates_given};
+    bool good = copy(&to->aap_name, from->aap_name) && copy(&to->client_key_id, from->client_key_id) &&
+                copy(&to->key_algorithm, from->key_algorithm) &&
+                copy(&to->not_before, from->not_before) && copy(&to->not_after, from->not_after) &&
+                copy(&to->private_key_data, from->private_key_data) &&
+                copy(&to->password, from->password) && copy(&to->request_id, from->request_id);
+    if (!good)
+        record_clear(to);
+    return good;
+}
+
+int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *intent,
+                 const struct record *record)
+{
+    struct unsaved *unsaved = calloc(1, sizeof(*unsaved));
+    if (!unsaved || !copy_record(&unsaved->record, record)) {
+        free(unsaved);
+        return -ENOMEM;
+    }
+    unsaved->aap = aap;
+    unsaved->intent = intent;
+    unsaved->again_ms = clock_monotonic_ms() + FIRST_RETRY_MS;
+    unsaved->next = engine->unsaved;
+    engine->unsaved = unsaved;
+    registry_lock(engine->parts.registry);
+    registry_add_id(&registry_aap(engine->parts.registry, aap)->unsaved, record->client_key_id,
+                    record->intent);
+    registry_unlock(engine->parts.registry);
+    return 0;
+}
+
+/* It is on the disk: its id leaves the list, and last_error if it still tells of it. */
+static void saved(struct engine *engine, const struct unsaved *unsaved)
+{
+    struct registry *registry = engine->parts.registry;
+    const char *id = unsaved->record.client_key_id;
+    registry_lock(registry);
+    struct registry_aap *aap = registry_aap(registry, unsaved->aap);
+    const struct registry_key *key = registry_find_key(aap, id);
+    registry_remove_id(&aap->unsaved, id);
+    if (!aap->unsaved && strcmp(aap->failure.error.code, UNSAVED_CODE) == 0)
+        aap->failure = (struct registry_failure){0};
+    registry_unlock(registry);
+    if (key) /* only this thread removes keys */
+        judge_keep_forms(engine->store, unsaved->record.aap_name, key);
+}
+
+static void free_unsaved(struct unsaved *unsaved)
+{
+    record_clear(&unsaved->record);
+    free(unsaved);
+}
+
+int64_t unsaved_tend(struct engine *engine)
+{
+    int64_t now_ms = clock_monotonic_ms(), next_ms = INT64_MAX;
+    struct unsaved **link = &engine->unsaved;
+    while (*link) {
+        struct unsaved *unsaved = *link;
+        if (now_ms >= unsaved->again_ms) {
+            if (store_save(engine->store, unsaved->intent, &unsaved->record) == 0) {
+                saved(engine, unsaved);
+                *link = unsaved->next;
+                free_unsaved(unsaved);
+                continue;
+            }
+            unsaved->again_ms = now_ms + RETRY_MS;
+        }
+        next_ms = unsaved->again_ms < next_ms ? unsaved->again_ms : next_ms;
+        link = &unsaved->next;
+    }
+    return next_ms;
+}
+
+bool unsaved_drop(struct engine *engine, const char *client_key_id)
+{
+    for (struct unsaved **link = &engine->unsaved; *link; link = &(*link)->next) {
+        struct unsaved *unsaved = *link;
+        if (strcmp(unsaved->record.client_key_id, client_key_id) != 0)
+            continue;
+        *link = unsaved->next;
+        store_drop(engine->store, unsaved->intent);
+        registry_lock(engine->parts.registry);
+        registry_remove_id(&registry_aap(engine->parts.registry, unsaved->aap)->unsaved, client_key_id);
+        registry_unlock(engine->parts.registry);
+        free_unsaved(unsaved);
+        return true;
+    }
+    return false;
+}
+
+void unsaved_end(struct engine *engine)
+{
+    while (engine->unsaved) {
+        struct unsaved *unsaved = engine->unsaved;
+        engine->unsaved = unsaved->next;
+        int r = store_save(engine->store, unsaved->intent, &unsaved->record);
+        if (r < 0) {
+            log_error("%s: the client key %s could not be saved and is lost: %s",
+                      unsaved->record.aap_name, unsaved->record.client_key_id, strerror(-r));
+            store_leave(engine->store, unsaved->intent);
+        }
+        free_unsaved(unsaved);
+    }
+}
