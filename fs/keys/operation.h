@@ -134,6 +134,28 @@ void operation_refuse(struct operation *operation, const char *name, int number,
 /* Ends the operation well; a last_error of NAME is emptied. */
 void operation_succeed(struct operation *operation, const char *name);
 
+/* For a write of its own: in the engine's list. NULL when memory is short. */
+struct operation *operation_new(struct engine *engine, const struct engine_write *write);
+void operation_free(struct operation *operation);
+
+/*
+ * A write that was interrupted is repeated by many programs of their own accord: the same bytes
+ * from the same user are that operation's, not a new one. True: WRITE is answered, or waits with it.
+ */
+bool operation_join(struct engine *engine, const struct engine_write *write);
+
+/* Answers those who wait now, without an end of the operation. */
+void operation_answer(struct operation *operation, int result);
+
+/* Ends the operation without a word in last_error. */
+void operation_end(struct operation *operation, int result);
+
+/* Where the operation's failure is noted. With the registry's lock. */
+struct registry_failure *operation_failure(struct operation *operation);
+
+/* Answers whose time is up, forgets what nobody can join any more; when to look again. */
+int64_t operations_tend(struct engine *engine);
+
 /* What is left for requests to KMS before those who wait are answered, in milliseconds; at least 1. */
 unsigned int operation_time_left(const struct operation *operation);
 
