@@ -262,8 +262,11 @@ static void *run(void *argument)
         if (clock_monotonic_ms() >= engine->next_sync_ms)
             sync_begin(engine, NULL);
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
+        int64_t settle_ms = settle_tend(engine);
         if (unsaved_ms < next_ms)
             next_ms = unsaved_ms;
+        if (settle_ms < next_ms)
+            next_ms = settle_ms;
         tell_drained(engine);
         if (engine->next_sync_ms < next_ms)
             next_ms = engine->next_sync_ms;
@@ -365,5 +368,6 @@ void engine_stop(struct engine *engine)
         operation_free(operation);
     }
     unsaved_end(engine);
+    settle_end(engine);
     free_engine(engine);
 }

@@ -26,6 +26,8 @@ struct engine_aap {
     pid_t creator;
     int network_error;     /* errno of a command that ended in a network error, and when */
     int64_t network_error_ms;
+    int64_t settle_ms; /* CLOCK_MONOTONIC of the next listing of its keys; 0: none */
+    unsigned int settle_failures;
 };
 
 struct operation {
@@ -49,6 +51,7 @@ struct operation {
     char not_before[21], not_after[21];
     struct store_intent *intent; /* until it is saved, dropped or left */
     uint64_t intent_number;      /* 0: nothing can have been sent */
+    int64_t intent_made;         /* KMS's time, seconds since 1970 */
     int save_error;              /* negative errno: the key is served and not saved yet */
 
     /* account.c */
@@ -77,6 +80,10 @@ struct engine {
 
     /* unsaved.c */
     struct unsaved *unsaved;
+
+    /* settle.c */
+    struct left_intent *left_intents;
+    struct settling *settling; /* the listing under way */
 
     /* sync.c */
     struct operation *sync_operation; /* the control write that asked for it, or NULL */
@@ -185,5 +192,22 @@ bool unsaved_drop(struct engine *engine, const char *client_key_id);
 
 /* A last try, at the engine's end. */
 void unsaved_end(struct engine *engine);
+
+/* Leaves the operation's intent on the disk and finds out what came of it. */
+void settle_leave(struct operation *operation);
+
+/* The same for an INTENT of AAP that was found on the disk. */
+void settle_add(struct engine *engine, uint32_t aap, const struct record *intent);
+
+/* Lists what is due. When to look again, CLOCK_MONOTONIC. */
+int64_t settle_tend(struct engine *engine);
+
+/* Has every AAP with such intents listed again. */
+void settle_again(struct engine *engine);
+
+/* KMS no longer has this Orphan: nor does its intent stay. */
+void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id);
+
+void settle_end(struct engine *engine);
 
 #endif

@@ -48,6 +48,8 @@ static void free_aap(struct registry_aap *aap)
     }
     registry_clear_ids(&aap->rejected);
     registry_clear_ids(&aap->unsaved);
+    registry_clear_ids(&aap->orphans);
+    registry_clear_ids(&aap->candidates);
     free(aap);
 }
 

@@ -66,6 +66,8 @@ struct registry_aap {
     struct registry_failure failure;
     struct registry_id *rejected;   /* KMS handed it out, and it cannot be used */
     struct registry_id *unsaved;    /* served, and not on the disk yet */
+    struct registry_id *orphans;    /* made here, and its private half is lost */
+    struct registry_id *candidates; /* made since a creation here whose end is not known, maybe elsewhere */
     struct registry_aap *next;
 };
 

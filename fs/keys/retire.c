@@ -19,6 +19,7 @@ static void forget(struct operation *operation)
     int r = 0;
     if (!unsaved_drop(engine, client_key_id))
         r = store_remove(engine->store, aap_name, client_key_id);
+    settle_forget(engine, operation->aap, client_key_id);
 
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
@@ -26,6 +27,7 @@ static void forget(struct operation *operation)
     if (key)
         registry_remove_key(engine->parts.registry, aap, key);
     registry_remove_id(&aap->rejected, client_key_id);
+    registry_remove_id(&aap->orphans, client_key_id);
     registry_unlock(engine->parts.registry);
     if (r < 0 && r != -ENOENT)
         operation_refuse(operation, name, -r, "State",
@@ -81,11 +83,18 @@ void retire_begin(struct operation *operation)
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     const struct registry_key *key = registry_find_key(aap, client_key_id);
-    bool ours = key || registry_has_id(aap->rejected, client_key_id);
+    bool ours = key || registry_has_id(aap->rejected, client_key_id) ||
+                registry_has_id(aap->orphans, client_key_id);
+    bool candidate = registry_has_id(aap->candidates, client_key_id);
     bool is_current = key && key == aap->current;
     operation->key = key ? key->number : 0;
     registry_unlock(engine->parts.registry);
 
+    if (!ours && candidate) {
+        operation_refuse(operation, name, EPERM, "NotOurs",
+                         "it may have been made elsewhere; delete it where it was made, or in the console");
+        return;
+    }
     if (!ours) {
         operation_refuse(operation, name, ENOENT, "UnknownKey",
                          "no client key of that id is known here; look into keys/ and status");

@@ -65,6 +65,7 @@ static int admit(struct operation *operation, const struct record *record, struc
     struct registry_key *key = judge_admit(registry, aap, record, forms);
     if (key) {
         operation->key = key->number;
+        registry_remove_id(&aap->candidates, record->client_key_id);
         operation->generation = registry_make_current(registry, aap, key, record->made_ns);
         snprintf(aap->request_id, sizeof(aap->request_id), "%s", record->request_id);
         r = operation->generation ? 0 : -ENOSPC;
@@ -106,7 +107,7 @@ static bool save(struct operation *operation, const struct record *record)
     struct engine *engine = operation->engine;
     int r = store_save(engine->store, operation->intent, record);
     if (r == -EINVAL || r == -EEXIST || r == -EMSGSIZE) {
-        store_leave(engine->store, steal_pointer(&operation->intent));
+        settle_leave(operation);
         operation_refuse(operation, name, EKEYREJECTED, "KeyRejected",
                          r == -EEXIST    ? "KMS's answer has the ClientKeyId of an earlier key"
                          : r == -EINVAL  ? "the ClientKeyId is not one that can be a name"
@@ -143,7 +144,7 @@ static void created(void *user, const struct kms_answer *answer, const struct km
     engine_observe(engine, answer);
     if (answer->error.number != 0) {
         if (answer->error.maybe_done)
-            store_leave(engine->store, steal_pointer(&operation->intent));
+            settle_leave(operation);
         else
             store_drop(engine->store, steal_pointer(&operation->intent));
         operation_fail(operation, name, &answer->error);
@@ -241,12 +242,13 @@ static void reserve(struct operation *operation)
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE];
     choose_dates(operation, operation_aap_name(operation, aap_name));
+    operation->intent_made = engine_now(engine);
     const struct store_wish wish = {
         .aap_name = aap_name,
         .not_before = operation->not_before,
         .not_after = operation->not_after,
         .dates_given = operation->command.has_dates,
-        .made_ns = engine_now(engine) * 1000000000,
+        .made_ns = operation->intent_made * 1000000000,
     };
     int r = store_reserve(engine->store, &wish, &operation->intent);
     if (r < 0) {

@@ -32,6 +32,7 @@ static void finish(struct engine *engine, const struct kms_error *error)
     engine->next_sync_ms = INT64_MAX;
     if (!error) {
         engine->sync_failures = 0;
+        settle_again(engine);
     } else if (!engine->synced_once) {
         int64_t wait_ms = FIRST_RETRY_MS;
         for (unsigned int i = 0; i < engine->sync_failures && wait_ms < LAST_RETRY_MS; i++)

@@ -96,6 +96,8 @@ static json_t *aap_status(struct reports *reports, uint32_t number, int64_t now)
     set(&status, "RequestId", text_or_null(aap->request_id));
     set(&status, "LastRotation", time_or_null(current ? current->made_ns / 1000000000 : 0));
     set(&status, "Superseded", superseded_ids(aap));
+    set(&status, "Orphans", id_list(aap->orphans));
+    set(&status, "Candidates", id_list(aap->candidates));
     set(&status, "Rejected", id_list(aap->rejected));
     set(&status, "Unsaved", id_list(aap->unsaved));
     set(&status, "Note", text_or_null(aap->busy ? "an operation is under way" : NULL));

@@ -84,9 +84,10 @@ static enum exchange_end answer_kms(const struct server_parts *parts, struct req
     struct fault fault = faults_choose(parts->faults, action ? action : "none");
     if (fault.kind == FAULT_RESET_BEFORE)
         return EXCHANGE_DROP;
-    if (fault.kind == FAULT_SILENT && !wait(user, -1))
+    if (fault.kind == FAULT_SILENT && !wait(user, -1, false))
         return EXCHANGE_DROP;
-    if (fault.kind == FAULT_DELAY && !wait(user, (int)fault.number))
+    if ((fault.kind == FAULT_DELAY || fault.kind == FAULT_LATE) &&
+        !wait(user, (int)fault.number, fault.kind == FAULT_LATE))
         return EXCHANGE_DROP;
     if (fault_reply_refuse(&fault, request, reply))
         return EXCHANGE_ANSWER;

@@ -28,10 +28,10 @@ struct exchange_log {
 };
 
 /*
- * Waits MS milliseconds (-1: without end), for the client to hang up or the server to stop; false
+ * Waits MS milliseconds (-1: without end), for the server to stop or, unless DEAF, for the client to hang up; false
  * for the latter two.
  */
-typedef bool exchange_wait(void *user, int ms);
+typedef bool exchange_wait(void *user, int ms, bool deaf);
 
 /* Fills REPLY unless it returns EXCHANGE_DROP. */
 enum exchange_end exchange_run(const struct server_parts *parts, struct exchange_log *log,

@@ -20,6 +20,7 @@ static const struct {
     {"unavailable", FAULT_UNAVAILABLE},
     {"internal", FAULT_INTERNAL},
     {"delay", FAULT_DELAY},
+    {"late", FAULT_LATE},
     {"reset-before", FAULT_RESET_BEFORE},
     {"reset-after", FAULT_RESET_AFTER},
     {"truncate", FAULT_TRUNCATE},
@@ -59,7 +60,7 @@ static bool set_value(struct fault *fault, const char *value)
     if (fault->kind == FAULT_CODE)
         return sscanf(value, "%95[A-Za-z0-9.]:%u%n", fault->code, &fault->number, &end) == 2 &&
                !value[end] && fault->number >= 400 && fault->number <= 599;
-    if (fault->kind != FAULT_DELAY && fault->kind != FAULT_THROTTLE)
+    if (fault->kind != FAULT_DELAY && fault->kind != FAULT_LATE && fault->kind != FAULT_THROTTLE)
         return false;
     return sscanf(value, "%7u%n", &fault->number, &end) == 1 && !value[end] &&
            fault->number <= MS_MOST;
@@ -76,7 +77,7 @@ static bool parse_fault(char *word, struct fault *fault)
             fault->kind = kinds[i].kind;
     if (fault->kind == FAULT_NONE)
         return false;
-    bool needs_value = fault->kind == FAULT_DELAY || fault->kind == FAULT_CODE;
+    bool needs_value = fault->kind == FAULT_DELAY || fault->kind == FAULT_LATE || fault->kind == FAULT_CODE;
     return value ? set_value(fault, value) : !needs_value;
 }
 

@@ -14,7 +14,8 @@ enum fault_kind {
     FAULT_THROTTLE,          /* 429 Rejected.Throttling; throttle=MS adds x-acs-retry-after */
     FAULT_UNAVAILABLE,       /* 503 */
     FAULT_INTERNAL,          /* 500 */
-    FAULT_DELAY,             /* delay=MS before the work is done */
+    FAULT_DELAY,             /* delay=MS before the work is done; who hangs up meanwhile gets none */
+    FAULT_LATE,              /* late=MS: the same, and the work is done whoever hangs up */
     FAULT_RESET_BEFORE,      /* the connection drops before the work is done */
     FAULT_RESET_AFTER,       /* and after it */
     FAULT_TRUNCATE,          /* half of the answer, then the connection drops */

@@ -42,11 +42,11 @@ static int connection_socket(struct MHD_Connection *connection)
 }
 
 /* exchange_wait */
-static bool wait_or_hang_up(void *user, int ms)
+static bool wait_or_hang_up(void *user, int ms, bool deaf)
 {
     const struct incoming *incoming = user;
     struct pollfd polled[] = {
-        {.fd = connection_socket(incoming->connection), .events = POLLRDHUP},
+        {.fd = deaf ? -1 : connection_socket(incoming->connection), .events = POLLRDHUP},
         {.fd = incoming->server->stop, .events = POLLIN},
     };
     return poll(polled, 2, ms) == 0;

@@ -266,7 +266,7 @@ def test_wrong_usage_is_one_clear_word(words, part):
 
 def test_wrong_fault_lines_name_file_and_line(tmp_path):
     faults = tmp_path / "faults"
-    for line in ("CreateClientKey nonsense", "CreateClientKey", "CreateClientKey delay",
+    for line in ("CreateClientKey nonsense", "CreateClientKey", "CreateClientKey delay", "* late",
                  "CreateClientKey throttle 2", "CreateClientKey throttle x0", "* code=X:200",
                  "* silent 0.5 more"):
         faults.write_text("# comment\n" + line + "\n")

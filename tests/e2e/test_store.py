@@ -1,16 +1,19 @@
 """Keys on disk: they outlive every process, and what cannot be opened is neither served nor touched."""
 import base64
 import contextlib
+import datetime
 import errno
 import os
 import select
 import subprocess
 import threading
+import time
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment
+from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment
 from test_writes import wait_for_request
+from v3 import Request
 
 ACCOUNT = "1192853035110000"
 
@@ -29,10 +32,11 @@ def result_of(mount, command, aap="payments"):
 
 def wait_until(directory, condition):
     """Until CONDITION holds, looked at whenever something changes in DIRECTORY."""
-    watch = subprocess.Popen(["inotifywait", "-q", "-m", "-r", "-e", "create,delete,move,close_write", directory],
+    watch = subprocess.Popen(["inotifywait", "-q", "-m", "-r", "-e", "create,delete,move,modify,close_write", directory],
                              stdout=subprocess.PIPE)
     try:
-        for _ in range(200):
+        until = time.monotonic() + 40
+        while time.monotonic() < until:
             if condition():
                 return
             if select.select([watch.stdout], [], [], 0.2)[0]:
@@ -42,6 +46,29 @@ def wait_until(directory, condition):
         watch.kill()
         watch.wait()
         watch.stdout.close()
+
+
+def ask(emulator, operation, *query, method="POST"):
+    """KMS, asked by somebody else of the same account."""
+    request = Request(f"127.0.0.1:{emulator.port}", operation, query, method=method, key_id=ACCESS_KEY_ID,
+                      secret=ACCESS_KEY_SECRET)
+    status, answer = request.send(emulator.port)
+    assert status == 200, answer
+    return answer
+
+
+def keys_in_kms(emulator, aap="payments"):
+    answer = ask(emulator, "ListClientKeys", ("AapName", aap), method="GET")
+    return {key["ClientKeyId"] for key in answer["ClientKeys"]}
+
+
+def intents_of(mount):
+    return [name for name in os.listdir(store_of(mount)) if name.startswith((".intent-", ".room-"))]
+
+
+def move_clock(emulator, seconds):
+    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    emulator.set_clock(now.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 @contextlib.contextmanager
@@ -198,3 +225,94 @@ def test_a_describe_that_hangs_takes_no_longer_than_the_request_timeout(start_mo
     assert emulator.count("CreateClientKey") == 0
     emulator.set_faults("DescribeApplicationAccessPoint delay=100")
     mount.write("payments", PASSWORD)
+
+
+# -- creations whose end is not known -----------------------------------------------------------
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("fault, number", [
+    ("reset-after", errno.ECONNRESET), ("truncate", errno.ECONNRESET), ("garbage", errno.EIO),
+    ("missing-id", errno.EKEYREJECTED), ("late=800", errno.ETIMEDOUT),
+])
+def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, number):
+    mount = start_mount(emulator.url, request_timeout="400ms")
+    mount.write("payments", PASSWORD)
+    current = mount.key_id()
+    emulator.set_faults(f"CreateClientKey {fault}")
+    assert result_of(mount, PASSWORD) == number
+    emulator.set_faults()
+    if fault.startswith("late"):  # it is made after the first listing
+        wait_until(mount.directory, lambda: len(keys_in_kms(emulator)) == 2)
+        mount.write(".aapfs", "sync")
+    orphan, = keys_in_kms(emulator) - {current}
+    wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
+    assert mount.status("payments")["Candidates"] == mount.status("payments")["Rejected"] == []
+    assert mount.key_id() == current
+    assert len(intents_of(mount)) == 1
+    assert emulator.count("DeleteClientKey") == 0
+    # it goes when somebody says so, and its intent with it
+    mount.write("payments", f"delete {orphan}")
+    assert mount.status("payments")["Orphans"] == [] and intents_of(mount) == []
+    assert keys_in_kms(emulator) == {current}
+    assert result_of(mount, f"delete {orphan}") == errno.ENOENT
+
+
+def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
+    dates = "2026-01-01T00:00:00Z", "2099-12-01T00:00:00Z"
+    before = ask(emulator, "CreateClientKey", ("AapName", "orders"), ("Password", PASSWORD))["ClientKeyId"]
+    emulator.set_faults("CreateClientKey reset-after x1")
+    assert result_of(mount, f"{PASSWORD} {dates[0]} {dates[1]}") == errno.ECONNRESET
+    ours, = keys_in_kms(emulator)
+    foreign = ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD))["ClientKeyId"]
+    mount.write(".aapfs", "sync")
+    wait_until(mount.directory, lambda: set(mount.status("payments")["Candidates"]) == {ours, foreign})
+    assert mount.status("payments")["Orphans"] == mount.status("orders")["Candidates"] == []
+    for key_id in (ours, foreign):
+        assert result_of(mount, f"delete {key_id}") == errno.EPERM
+    assert mount.last_error()["Code"] == "NotOurs"
+    assert result_of(mount, f"delete {before}", "orders") == errno.ENOENT
+    assert emulator.count("DeleteClientKey") == 0
+    assert len(intents_of(mount)) == 1
+
+
+def test_an_old_key_is_no_candidate(mount, emulator):
+    move_clock(emulator, -600)
+    ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD))
+    move_clock(emulator, 0)
+    emulator.set_faults("CreateClientKey reset-after x1")
+    assert result_of(mount, f"{PASSWORD} 2026-01-01T00:00:00Z 2099-12-01T00:00:00Z") == errno.ECONNRESET
+    wait_until(mount.directory, lambda: len(mount.status("payments")["Candidates"]) == 1)
+    assert len(keys_in_kms(emulator)) == 2
+
+
+def test_an_intent_of_which_nothing_came_goes_after_a_minute(mount, emulator):
+    mount.write("orders", PASSWORD)
+    emulator.set_faults("CreateClientKey reset-before x1")
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
+    wait_until(mount.directory, lambda: emulator.count("ListClientKeys") == 1)
+    assert len(intents_of(mount)) == 1  # the request may still be on its way
+    move_clock(emulator, 50)
+    mount.write(".aapfs", "sync")
+    wait_until(mount.directory, lambda: emulator.count("ListClientKeys") == 2)
+    assert len(intents_of(mount)) == 1
+    move_clock(emulator, 75)
+    mount.write(".aapfs", "sync")
+    wait_until(mount.directory, lambda: intents_of(mount) == [])
+    assert mount.status("payments")["Orphans"] == mount.status("payments")["Candidates"] == []
+
+
+def test_a_listing_that_fails_settles_nothing(mount, emulator):
+    mount.write("payments", PASSWORD)
+    current = mount.key_id()
+    emulator.set_faults("CreateClientKey reset-after x1", "ListClientKeys denied")
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
+    wait_until(mount.directory, lambda: emulator.count("ListClientKeys") == 1)
+    move_clock(emulator, 75)
+    mount.write(".aapfs", "sync")
+    wait_until(mount.directory, lambda: emulator.count("ListClientKeys") == 2)
+    assert mount.status("payments")["Orphans"] == [] and len(intents_of(mount)) == 1
+    emulator.set_faults()
+    mount.write(".aapfs", "sync")
+    orphan, = keys_in_kms(emulator) - {current}
+    wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])

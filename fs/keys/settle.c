@@ -1,0 +1,281 @@
+/*
+ * Intents that were left: whether a key came of them is not known. KMS's listing tells. A listed key that is unknown
+ * here and has exactly the dates that aapfs chose is ours, an Orphan: its private half is lost. Where the user gave
+ * the dates, or KMS changed them, unknown keys made since are Candidates. Nothing is deleted unasked.
+ *
+ * An intent of which a key came stays on the disk: it is what remembers the Orphan. One of which none came, a minute
+ * after it was made, goes; before that the request may still be on its way.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/keys/operation.h"
+#include "kmsapi/iso_time.h"
+
+enum { ON_ITS_WAY_SECONDS = 60, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 };
+
+struct left_intent {
+    uint64_t number;
+    uint32_t aap;
+    char not_before[21], not_after[21];
+    int64_t made;  /* KMS's time, seconds since 1970 */
+    bool by_dates; /* aapfs chose them: they are a token */
+    bool gone;     /* no key came of it */
+    char orphan[CLIENT_KEY_ID_SIZE]; /* what came of it; "": nothing that is known */
+    struct left_intent *next;
+};
+
+void settle_add(struct engine *engine, uint32_t aap, const struct record *intent)
+{
+    struct left_intent *left = calloc(1, sizeof(*left));
+    struct engine_aap *notes = engine_aap(engine, aap);
+    if (!left || !notes) {
+        free(left); /* it is on the disk, and settled at the next start */
+        return;
+    }
+    *left = (struct left_intent){.number = intent->intent, .aap = aap,
+                                 .made = intent->made_ns / 1000000000};
+    left->by_dates = !intent->dates_given && intent->not_before[0];
+    if (strlen(intent->not_before) < sizeof(left->not_before) &&
+        strlen(intent->not_after) < sizeof(left->not_after)) {
+        strcpy(left->not_before, intent->not_before);
+        strcpy(left->not_after, intent->not_after);
+    }
+    left->next = engine->left_intents;
+    engine->left_intents = left;
+    notes->settle_ms = 1; /* at once */
+}
+
+void settle_leave(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    char empty[] = "";
+    const struct record intent = {
+        .aap_name = empty,
+        .not_before = operation->not_before,
+        .not_after = operation->not_after,
+        .made_ns = operation->intent_made * 1000000000,
+        .intent = operation->intent_number,
+        .dates_given = operation->command.has_dates,
+    };
+    struct store_intent *left = operation->intent;
+    operation->intent = NULL;
+    settle_add(engine, operation->aap, &intent);
+    store_leave(engine->store, left);
+}
+
+/* -- what a listing says ------------------------------------------------------------------- */
+
+/* Keys whose private half is here, or was seen here. */
+static bool is_known(const struct registry_aap *aap, const char *id)
+{
+    return registry_find_key(aap, id) || registry_has_id(aap->rejected, id) ||
+           registry_has_id(aap->unsaved, id);
+}
+
+/* A creation that is under way will tell of its key itself. */
+static bool is_awaited(struct engine *engine, uint32_t aap, const struct kms_client_key *key)
+{
+    const struct operation *running = engine_aap(engine, aap)->running;
+    return running && running->intent && strcmp(running->not_before, key->not_before) == 0 &&
+           strcmp(running->not_after, key->not_after) == 0;
+}
+
+static bool has_its_dates(const struct left_intent *left, const struct kms_client_key *key)
+{
+    return left->by_dates && strcmp(left->not_before, key->not_before) == 0 &&
+           strcmp(left->not_after, key->not_after) == 0;
+}
+
+static bool was_made_since(const struct left_intent *left, const struct kms_client_key *key)
+{
+    int64_t created;
+    /* a time that cannot be read excludes nothing */
+    return iso_time_parse(key->create_time, strlen(key->create_time), &created) < 0 ||
+           created >= left->made - ON_ITS_WAY_SECONDS;
+}
+
+/* The intent, of this AAP's, whose key it is. */
+static struct left_intent *find_by_dates(struct engine *engine, uint32_t aap,
+                                         const struct kms_client_key *key)
+{
+    struct left_intent *left = engine->left_intents;
+    while (left && (left->aap != aap || !has_its_dates(left, key)))
+        left = left->next;
+    return left;
+}
+
+/* Orphans first: what has one is no reason for Candidates. */
+static void find_orphans(struct engine *engine, struct registry_aap *aap,
+                         const struct kms_client_key *keys, size_t count)
+{
+    registry_clear_ids(&aap->orphans);
+    registry_clear_ids(&aap->candidates);
+    for (struct left_intent *left = engine->left_intents; left; left = left->next)
+        if (left->aap == aap->number)
+            left->orphan[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        struct left_intent *left = is_known(aap, keys[i].client_key_id)
+                                       ? NULL
+                                       : find_by_dates(engine, aap->number, &keys[i]);
+        if (!left || strlen(keys[i].client_key_id) >= sizeof(left->orphan))
+            continue;
+        strcpy(left->orphan, keys[i].client_key_id);
+        registry_add_id(&aap->orphans, keys[i].client_key_id, left->number);
+    }
+}
+
+/* Whether there are any for LEFT. */
+static bool find_candidates(struct engine *engine, struct registry_aap *aap,
+                            const struct left_intent *left, const struct kms_client_key *keys,
+                            size_t count)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        const char *id = keys[i].client_key_id;
+        if (is_known(aap, id) || registry_has_id(aap->orphans, id) ||
+            is_awaited(engine, aap->number, &keys[i]) || !was_made_since(left, &keys[i]))
+            continue;
+        registry_add_id(&aap->candidates, id, left->number);
+        any = true;
+    }
+    return any;
+}
+
+/* What became of each of the AAP's intents. When to list again, CLOCK_MONOTONIC; 0: not. With the registry's lock. */
+static int64_t take_listing(struct engine *engine, struct registry_aap *aap,
+                            const struct kms_client_key *keys, size_t count)
+{
+    int64_t now = engine_now(engine), again_ms = 0;
+    find_orphans(engine, aap, keys, count);
+    for (struct left_intent *left = engine->left_intents; left; left = left->next) {
+        if (left->aap != aap->number || left->orphan[0])
+            continue;
+        int64_t wait = left->made + ON_ITS_WAY_SECONDS - now;
+        bool any = find_candidates(engine, aap, left, keys, count);
+        left->gone = !any && wait <= 0;
+        int64_t until_ms = clock_monotonic_ms() + (wait + 1) * 1000;
+        if (wait > 0 && (!again_ms || until_ms < again_ms))
+            again_ms = until_ms;
+    }
+    return again_ms;
+}
+
+/* Those of which nothing came go. */
+static void drop_gone(struct engine *engine)
+{
+    struct left_intent **link = &engine->left_intents;
+    while (*link) {
+        struct left_intent *left = *link;
+        if (!left->gone) {
+            link = &left->next;
+            continue;
+        }
+        (void)store_forget(engine->store, left->number);
+        *link = left->next;
+        free(left);
+    }
+}
+
+/* -- listings ------------------------------------------------------------------------------ */
+
+/* What a callback needs to know. */
+struct settling {
+    struct engine *engine;
+    uint32_t aap;
+};
+
+static int64_t backoff_ms(unsigned int failures)
+{
+    int64_t wait_ms = FIRST_RETRY_MS;
+    while (failures-- > 0 && wait_ms < LAST_RETRY_MS)
+        wait_ms *= 2;
+    return wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS;
+}
+
+static void listed(void *user, const struct kms_answer *answer, const struct kms_client_key *keys,
+                   size_t count)
+{
+    struct settling *settling = user;
+    struct engine *engine = settling->engine;
+    struct engine_aap *notes = engine_aap(engine, settling->aap);
+    engine_observe(engine, answer);
+    engine->settling = NULL;
+    if (answer->error.number) {
+        notes->settle_ms = clock_monotonic_ms() + backoff_ms(notes->settle_failures++);
+    } else {
+        registry_lock(engine->parts.registry);
+        notes->settle_ms = take_listing(engine, registry_aap(engine->parts.registry, settling->aap), keys,
+                                        count);
+        registry_unlock(engine->parts.registry);
+        notes->settle_failures = 0;
+        drop_gone(engine);
+    }
+    free(settling);
+}
+
+static void list(struct engine *engine, uint32_t aap)
+{
+    char aap_name[AAP_NAME_SIZE];
+    struct settling *settling = malloc(sizeof(*settling));
+    engine_aap(engine, aap)->settle_ms = clock_monotonic_ms() + FIRST_RETRY_MS;
+    if (!settling)
+        return;
+    *settling = (struct settling){engine, aap};
+    registry_lock(engine->parts.registry);
+    memcpy(aap_name, registry_aap(engine->parts.registry, aap)->name, sizeof(aap_name));
+    registry_unlock(engine->parts.registry);
+    if (kms_list_client_keys(engine->parts.transport, aap_name, engine->parts.config->request_timeout_ms,
+                             listed, settling) == 0)
+        engine->settling = settling;
+    else
+        free(settling);
+}
+
+int64_t settle_tend(struct engine *engine)
+{
+    int64_t now_ms = clock_monotonic_ms(), next_ms = INT64_MAX;
+    /* another account's listing says nothing about ours; one listing at a time: nobody waits for it */
+    if (!engine->account_is_known || engine->settling)
+        return next_ms;
+    for (const struct left_intent *left = engine->left_intents; left; left = left->next) {
+        int64_t due_ms = engine_aap(engine, left->aap)->settle_ms;
+        if (due_ms && now_ms >= due_ms) {
+            list(engine, left->aap);
+            return next_ms;
+        }
+        if (due_ms && due_ms < next_ms)
+            next_ms = due_ms;
+    }
+    return next_ms;
+}
+
+void settle_again(struct engine *engine)
+{
+    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
+        engine_aap(engine, left->aap)->settle_ms = 1;
+}
+
+void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id)
+{
+    for (struct left_intent **link = &engine->left_intents; *link; link = &(*link)->next) {
+        struct left_intent *left = *link;
+        if (left->aap != aap || strcmp(left->orphan, client_key_id) != 0)
+            continue;
+        (void)store_forget(engine->store, left->number);
+        *link = left->next;
+        free(left);
+        return;
+    }
+}
+
+void settle_end(struct engine *engine)
+{
+    free(engine->settling);
+    while (engine->left_intents) {
+        struct left_intent *left = engine->left_intents;
+        engine->left_intents = left->next;
+        free(left);
+    }
+}
