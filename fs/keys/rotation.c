@@ -11,6 +11,7 @@
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
 #include "fs/keys/validity.h"
+#include "fs/stops.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 
@@ -71,6 +72,7 @@ static int admit(struct operation *operation, const struct record *record, struc
         r = operation->generation ? 0 : -ENOSPC;
     }
     registry_unlock(registry);
+    stop_here("engine-registered");
     if (r == 0 && !operation->save_error) /* only this thread removes keys */
         judge_keep_forms(operation->engine->store, record->aap_name, key);
     return r;
@@ -82,6 +84,7 @@ static void judge(struct operation *operation, const struct record *record)
     struct client_key forms;
     char reason[256];
     int r = judge_record(engine->parts.library, record, &forms, reason, sizeof(reason));
+    stop_here("engine-judged");
     if (r == -EKEYREJECTED) {
         reject(operation, record, reason);
         return;
@@ -141,6 +144,7 @@ static void created(void *user, const struct kms_answer *answer, const struct km
     struct operation *operation = user;
     struct engine *engine = operation->engine;
 
+    stop_here("engine-answered");
     engine_observe(engine, answer);
     if (answer->error.number != 0) {
         if (answer->error.maybe_done)
@@ -169,8 +173,10 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         .intent = operation->intent_number,
         .dates_given = operation->command.has_dates,
     };
-    if (save(operation, &record))
-        judge(operation, &record);
+    if (!save(operation, &record))
+        return;
+    stop_here("engine-saved");
+    judge(operation, &record);
 }
 
 static unsigned int unexpired_keys(const struct registry_aap *aap, int64_t now)
@@ -229,6 +235,7 @@ static void send(struct operation *operation, const char *aap_name)
     for (size_t i = 0; i < operation->waiting_count; i++)
         engine->parts.note_intent(engine->parts.note_user, operation->waiting[i],
                                   operation->intent_number);
+    stop_here("engine-reserved");
     if (kms_create_client_key(engine->parts.transport, &request, operation_time_left(operation),
                               created, operation) == 0)
         return;
