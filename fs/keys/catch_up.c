@@ -1,11 +1,10 @@
 /*
- * What an earlier worker left half done: publications, and writes that it had begun.
+ * Publications that an earlier worker left half done.
  *
- * A publication that was not seen to end is made again as a whole, and as a new generation of the same key: then
+ * One that was not seen to end is made again as a whole, and as a new generation of the same key: then
  * the node that a name is to lead to differs from any that the kernel may have for it, the rename is a rename, and
  * every watcher hears of it. A directory that somebody may have seen already stays as it is: it has but one node.
  */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "fs/keys/operation.h"
@@ -15,48 +14,6 @@ struct catching_up {
     struct engine *engine;
     uint32_t aap;
 };
-
-struct inherited {
-    uint64_t number, intent;
-    uint32_t aap;
-    struct inherited *next;
-};
-
-/* What becomes of an inherited write is known when its AAP shows what the store has. */
-static int result_of(struct engine *engine, const struct inherited *inherited)
-{
-    (void)engine;
-    (void)inherited;
-    return -EIO;
-}
-
-static void answer_inherited(struct engine *engine, uint32_t aap)
-{
-    struct inherited **link = &engine->inherited;
-    while (*link) {
-        struct inherited *inherited = *link;
-        if (inherited->aap != aap || !catch_up_is_done(engine, aap)) {
-            link = &inherited->next;
-            continue;
-        }
-        *link = inherited->next;
-        engine->parts.answer(engine->parts.answer_user, inherited->number,
-                             result_of(engine, inherited));
-        free(inherited);
-    }
-}
-
-void inherit_write(struct engine *engine, const struct engine_write *write)
-{
-    struct inherited *inherited = calloc(1, sizeof(*inherited));
-    if (!inherited) {
-        engine->parts.answer(engine->parts.answer_user, write->number, -EIO);
-        return;
-    }
-    *inherited = (struct inherited){write->number, write->intent, write->aap, engine->inherited};
-    engine->inherited = inherited;
-    answer_inherited(engine, write->aap);
-}
 
 bool catch_up_is_done(const struct engine *engine, uint32_t aap)
 {
@@ -89,7 +46,7 @@ static void publish_names(struct engine *engine, uint32_t aap)
         publish(engine, aap, PUBLISH_GENERATION, generation);
     if (!catch_up_is_done(engine, aap))
         return;
-    answer_inherited(engine, aap);
+    inherit_caught_up(engine, aap);
     engine_caught_up(engine, aap);
 }
 
@@ -104,6 +61,14 @@ static void published(void *user, int result)
     publish_names(engine, aap);
 }
 
+static bool is_shown(const struct numbered_aap *numbered, uint32_t generation)
+{
+    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
+        if (numbered->published[i] == generation)
+            return true;
+    return false;
+}
+
 /* Whether AAP's directory is still to be shown; *GENERATION: which names are to be shown anew, 0: none. */
 static bool is_behind(struct registry *registry, struct registry_aap *aap, uint32_t *generation)
 {
@@ -112,11 +77,8 @@ static bool is_behind(struct registry *registry, struct registry_aap *aap, uint3
     if (numbered->shown)
         numbered->settled = true;
     if (aap->current && numbered->settled_generation != aap->generation)
-        *generation =
-            numbered->published[PUBLISHED_CURRENT] == 0
-                ? aap->generation /* nobody has seen any of it */
-                : registry_make_current(registry, aap, aap->current,
-                                        numbers_generation(numbers, aap->generation)->made_ns);
+        *generation = is_shown(numbered, aap->generation) ? registry_make_again(registry, aap)
+                                                          : aap->generation;
     return !numbered->shown;
 }
 

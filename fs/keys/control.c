@@ -170,6 +170,10 @@ static int parse_line(bool mount, const char *text, size_t size, int64_t now,
                                            "before and after, and there are at most three");
     if (mount)
         return set_mount_command(command, count, &words[0], reason, reason_size);
+    if (count == 1 && word_is(&words[0], "retry-check")) {
+        command->verb = CONTROL_RETRY_CHECK;
+        return 0;
+    }
     if (count == 2 && word_is(&words[0], "delete"))
         return set_delete(command, &words[1], reason, reason_size);
     if (count == 2 && !is_reserved(&words[0]))

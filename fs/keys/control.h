@@ -12,6 +12,7 @@
 enum control_verb {
     CONTROL_CREATE, /* a password, alone or with dates, bare or as JSON */
     CONTROL_DELETE, /* delete KAAP.… */
+    CONTROL_RETRY_CHECK, /* judge rejected keys again */
     /* .aapfs/control */
     CONTROL_SYNC,    /* list the AAPs again */
     CONTROL_UPGRADE, /* have the installed program take over */

@@ -60,6 +60,7 @@ struct engine_aap *engine_aap(struct engine *engine, uint32_t aap)
 static const char *const verb_names[] = {
     [CONTROL_CREATE] = "CreateClientKey",
     [CONTROL_DELETE] = "DeleteClientKey",
+    [CONTROL_RETRY_CHECK] = "CreateClientKey",
     [CONTROL_SYNC] = "ListApplicationAccessPoints",
     [CONTROL_UPGRADE] = "upgrade",
 };
@@ -117,6 +118,9 @@ static void begin(struct operation *operation)
         break;
     case CONTROL_DELETE:
         retire_begin(operation);
+        break;
+    case CONTROL_RETRY_CHECK:
+        recheck_begin(operation);
         break;
     case CONTROL_SYNC:
         sync_begin(engine, operation);
@@ -295,6 +299,8 @@ static int open_store(struct engine *engine)
 
 static void free_engine(struct engine *engine)
 {
+    settle_end(engine);
+    inherit_end(engine);
     store_close(engine->store);
     if (engine->queue)
         pthread_mutex_destroy(&engine->queue->lock);
@@ -315,7 +321,7 @@ struct engine *engine_start(const struct engine_parts *parts)
         queue->end = &queue->first;
         pthread_mutex_init(&queue->lock, NULL);
     }
-    if (!queue || open_store(engine) < 0) {
+    if (!queue || open_store(engine) < 0 || load_store(engine) < 0) {
         free_engine(engine);
         return NULL;
     }
@@ -368,6 +374,5 @@ void engine_stop(struct engine *engine)
         operation_free(operation);
     }
     unsaved_end(engine);
-    settle_end(engine);
     free_engine(engine);
 }

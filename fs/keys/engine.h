@@ -27,6 +27,7 @@ struct engine_parts {
     struct transport *transport; /* the engine's thread alone uses it from engine_start on */
     struct client_key_library *library;
     const struct state *state; /* where keys are kept */
+    bool first; /* no worker has served this mount before: what is loaded is shown at once */
 
     publish_begin *publish;
     void *publish_user;
@@ -78,8 +79,8 @@ struct engine_write {
 };
 
 /*
- * Opens the store, where there is one yet, and starts the thread. NULL after a line: the store does not open, memory is
- * short …
+ * Opens the store, where there is one yet, fills the registry from it, and starts the thread. NULL after a line: the
+ * store does not open, memory is short …
  */
 struct engine *engine_start(const struct engine_parts *parts);
 

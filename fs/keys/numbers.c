@@ -107,6 +107,11 @@ uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t m
     return number;
 }
 
+uint32_t numbers_newest_generation(const struct numbers *numbers, uint32_t aap)
+{
+    return aap >= 1 && aap <= numbers->aap_count ? numbers->aaps[aap - 1].newest : 0;
+}
+
 struct numbered_aap *numbers_aap(struct numbers *numbers, uint32_t number)
 {
     return number >= 1 && number <= numbers->aap_count ? &numbers->aaps[number - 1] : NULL;

@@ -85,6 +85,9 @@ uint32_t numbers_add_key(struct numbers *numbers, uint32_t aap, const char *clie
  */
 uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t made_ns);
 
+/* The newest generation of AAP; 0: it has none. */
+uint32_t numbers_newest_generation(const struct numbers *numbers, uint32_t aap);
+
 /* What a number stands for; NULL for one that was never given. */
 struct numbered_aap *numbers_aap(struct numbers *numbers, uint32_t number);
 struct numbered_key *numbers_key(struct numbers *numbers, uint32_t number);

@@ -85,15 +85,15 @@ struct engine {
     struct left_intent *left_intents;
     struct settling *settling; /* the listing under way */
 
+    /* inherit.c */
+    struct inherited *inherited; /* writes that wait until their AAP has caught up */
+
     /* sync.c */
     struct operation *sync_operation; /* the control write that asked for it, or NULL */
     bool syncing, synced_once;
     int64_t next_sync_ms; /* CLOCK_MONOTONIC; INT64_MAX: none */
     unsigned int sync_failures;
     uint32_t next_to_show; /* AAP number */
-
-    /* catch_up.c */
-    struct inherited *inherited; /* writes that wait until their AAP has caught up */
 
     /* engine.c */
     struct engine_queue *queue;
@@ -108,9 +108,6 @@ void catch_up(struct engine *engine);
 
 /* Whether everything of AAP that was left half published is published by now. */
 bool catch_up_is_done(const struct engine *engine, uint32_t aap);
-
-/* A write that an earlier worker had begun when it died. */
-void inherit_write(struct engine *engine, const struct engine_write *write);
 
 /* AAP has caught up: what waited for that is begun. */
 void engine_caught_up(struct engine *engine, uint32_t aap);
@@ -169,7 +166,23 @@ unsigned int operation_time_left(const struct operation *operation);
 /* What the commands do, each ending in one of the three above. */
 void rotation_begin(struct operation *operation);
 void retire_begin(struct operation *operation);
+void recheck_begin(struct operation *operation);
 void sync_begin(struct engine *engine, struct operation *operation);
+
+/* The operation's generation is made and its key shown: moves the names, and ends the operation. */
+void rotation_show_generation(struct operation *operation);
+
+/* Fills the registry from the store. Before the engine's thread begins. 0, or negative errno after a line. */
+int load_store(struct engine *engine);
+
+/* A write that an earlier worker had begun when it died: answered as the store tells, never carried out again. */
+void inherit_write(struct engine *engine, const struct engine_write *write);
+
+/* Every name of AAP shows its current key: the inherited writes that wait for that are answered. */
+void inherit_caught_up(struct engine *engine, uint32_t aap);
+
+/* Answers what still waits. */
+void inherit_end(struct engine *engine);
 
 /* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
 void account_require(struct operation *operation, void (*then)(struct operation *operation));

@@ -242,12 +242,26 @@ struct registry_key *registry_add_key(struct registry *registry, struct registry
 uint32_t registry_make_current(struct registry *registry, struct registry_aap *aap,
                                struct registry_key *key, int64_t now_ns)
 {
-    uint32_t generation = numbers_add_generation(registry->numbers, key->number, now_ns);
+    uint32_t generation = numbers_newest_generation(registry->numbers, aap->number);
+    const struct numbered_generation *newest = numbers_generation(registry->numbers, generation);
+    if (!newest || newest->key != key->number)
+        generation = numbers_add_generation(registry->numbers, key->number, now_ns);
     if (generation != 0) {
         aap->current = key;
         aap->generation = generation;
     }
     return generation;
+}
+
+uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap)
+{
+    const struct numbered_generation *before =
+        numbers_generation(registry->numbers, aap->generation);
+    uint32_t generation =
+        numbers_add_generation(registry->numbers, aap->current->number, before->made_ns);
+    if (generation != 0)
+        aap->generation = generation;
+    return aap->generation;
 }
 
 void registry_remove_key(struct registry *registry, struct registry_aap *aap,

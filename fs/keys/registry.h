@@ -76,6 +76,7 @@ struct registry_mount {
     char account[33];   /* whose keys are served; "": not known yet */
     int64_t last_sync;  /* seconds since 1970 of the last complete listing; 0: none yet */
     uint32_t hidden;    /* AAPs whose names cannot be shown */
+    uint32_t damaged;   /* files in the store that could not be read or opened */
     int64_t clock_offset_ms;
     struct registry_failure failure;
 };
@@ -122,9 +123,18 @@ struct registry_new_key {
 struct registry_key *registry_add_key(struct registry *registry, struct registry_aap *aap,
                                       const struct registry_new_key *new_key);
 
-/* Makes KEY the current one: a new generation. Its number, or 0 when there is no room. */
+/*
+ * Makes KEY the current one: a new generation, or the AAP's newest when that is of KEY already (an earlier worker's). Its
+ * number, or 0 when there is no room.
+ */
 uint32_t registry_make_current(struct registry *registry, struct registry_aap *aap,
                                struct registry_key *key, int64_t now_ns);
+
+/*
+ * A new generation of the current key: what a worker publishes that does not know how far an earlier one got. Its
+ * number, or the one before when there is no room.
+ */
+uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap);
 
 /* Wipes and forgets KEY, which must not be the current one. */
 void registry_remove_key(struct registry *registry, struct registry_aap *aap,

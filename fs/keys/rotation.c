@@ -32,18 +32,21 @@ static void published(void *user, int result)
         operation_succeed(operation, name);
 }
 
-/* keys/<id> is there: now the names may lead to it. */
-static void key_shown(void *user, int result)
+void rotation_show_generation(struct operation *operation)
 {
-    struct operation *operation = user;
     struct engine *engine = operation->engine;
-    if (result < 0) {
-        published(user, result);
-        return;
-    }
     const struct publish_request request = {PUBLISH_GENERATION, operation->generation, published,
                                             operation};
     engine->parts.publish(engine->parts.publish_user, &request);
+}
+
+/* keys/<id> is there: now the names may lead to it. */
+static void key_shown(void *user, int result)
+{
+    if (result < 0)
+        published(user, result);
+    else
+        rotation_show_generation(user);
 }
 
 static void reject(struct operation *operation, const struct record *record, const char *reason)

@@ -205,6 +205,7 @@ static struct engine *make_engine(struct worker *worker)
         .transport = worker->transport,
         .library = worker->library,
         .state = worker->parts->state,
+        .first = !worker->memory.head->served,
         .publish = begin_publication,
         .publish_user = worker,
         .publish_socket = worker->parts->publisher,

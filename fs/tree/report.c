@@ -139,6 +139,7 @@ static json_t *mount_status(struct reports *reports, int64_t now)
     set(&status, "ClockOffsetMilliseconds", json_integer(mount->clock_offset_ms));
     set(&status, "LastSync", time_or_null(mount->last_sync));
     set(&status, "Aaps", aaps_by_state(reports, now));
+    set(&status, "Damaged", json_integer(mount->damaged));
     set(&status, "Hidden", json_integer(mount->hidden));
     set(&status, "Requests", request_counts(&reports->facts));
     return status;

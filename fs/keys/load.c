@@ -1,0 +1,151 @@
+/*
+ * The start: the registry as the store has it, before anybody asks. The main thread, before the engine's begins.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/keys/judge.h"
+#include "fs/keys/operation.h"
+#include "fs/log.h"
+
+_Static_assert(PUBLISHED_COUNT == KEY_FILE_COUNT + 1, "every file of a key, and `current`");
+_Static_assert(PUBLISHED_CLIENT_KEY_JSON == KEY_FILE_CLIENT_KEY_JSON + 1, "in the same order");
+_Static_assert(PUBLISHED_NOT_AFTER == KEY_FILE_NOT_AFTER + 1, "in the same order");
+
+/* It stays where it is; the others are none the worse for it. */
+static void damaged(struct engine *engine, const char *path, int error)
+{
+    const struct engine_parts *parts = &engine->parts;
+    log_error("%s/%s-%s/%s: %s; it stays where it is", parts->state->path, parts->config->region,
+              engine->account, path,
+              error == -EBADMSG    ? "damaged, or sealed for another place"
+              : error == -EINVAL   ? "not a file of aapfs"
+              : error == -EMSGSIZE ? "too large for a file of aapfs"
+                                   : strerror(-error));
+    registry_mount(parts->registry)->damaged++;
+}
+
+static struct registry_aap *add_aap(struct engine *engine, const char *aap_name)
+{
+    if (!config_aap_name_is_shown(aap_name))
+        return NULL;
+    return registry_add_aap(engine->parts.registry, aap_name,
+                            config_for_aap(engine->parts.config, aap_name));
+}
+
+/* Fills KEY: from the forms beside RECORD, or by judging it as if it came now; *NEW: the forms are to be kept. */
+static int open_key(struct engine *engine, const struct record *record, struct client_key *key,
+                    bool *new)
+{
+    char reason[256];
+    *new = judge_restore(engine->store, record, key) < 0;
+    return *new ? judge_record(engine->parts.library, record, key, reason, sizeof(reason)) : 0;
+}
+
+static int add_key(struct engine *engine, struct registry_aap *aap, const struct record *record)
+{
+    struct client_key forms;
+    bool new;
+    int r = open_key(engine, record, &forms, &new);
+    if (r == -EKEYREJECTED) {
+        registry_add_id(&aap->rejected, record->client_key_id, record->intent);
+        return 0;
+    }
+    const struct registry_key *key =
+        r == 0 ? judge_admit(engine->parts.registry, aap, record, &forms) : NULL;
+    client_key_clear(&forms);
+    if (!key)
+        return -ENOMEM;
+    if (key == aap->keys) /* newest first */
+        snprintf(aap->request_id, sizeof(aap->request_id), "%s",
+                 record->request_id ? record->request_id : "");
+    if (new)
+        judge_keep_forms(engine->store, aap->name, key);
+    return 0;
+}
+
+static bool has_key_of(const struct registry_aap *aap, uint64_t intent)
+{
+    const struct registry_key *key = aap->keys;
+    const struct registry_id *id = aap->rejected;
+    while (key && key->intent != intent)
+        key = key->next;
+    while (id && id->intent != intent)
+        id = id->next;
+    return key || id;
+}
+
+/* Keys were told before. */
+static int add_intent(struct engine *engine, const struct registry_aap *aap,
+                      const struct record *record)
+{
+    if (has_key_of(aap, record->intent))
+        return store_finish(engine->store, aap->name, record->intent);
+    settle_add(engine, aap->number, record);
+    return 0;
+}
+
+static void found(void *user, const struct record *record, const char *path, int error)
+{
+    struct engine *engine = user;
+    if (record) {
+        struct registry_aap *aap = add_aap(engine, record->aap_name);
+        if (!aap)
+            error = -EINVAL;
+        else
+            error = record->client_key_id[0] ? add_key(engine, aap, record)
+                                             : add_intent(engine, aap, record);
+    }
+    if (error < 0)
+        damaged(engine, path, error);
+}
+
+/* Nobody has looked at this mount yet: what is there is simply there. */
+static void show(struct registry *registry, struct registry_aap *aap)
+{
+    struct numbers *numbers = registry_numbers(registry);
+    struct numbered_aap *numbered = numbers_aap(numbers, aap->number);
+    numbered->shown = numbered->settled = true;
+    for (const struct registry_key *key = aap->keys; key; key = key->next) {
+        struct numbered_key *numbered_key = numbers_key(numbers, key->number);
+        numbered_key->shown = numbered_key->settled = true;
+    }
+    if (!aap->current)
+        return;
+    numbered->changed_ns = aap->current->made_ns;
+    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
+        if (i == PUBLISHED_CURRENT || aap->current->files[i - 1].data)
+            numbered->published[i] = aap->generation;
+    numbered->settled_generation = aap->generation;
+}
+
+/* An earlier worker has listed them; those without a key are nowhere else. */
+static int add_known_aaps(struct engine *engine)
+{
+    struct numbers *numbers = registry_numbers(engine->parts.registry);
+    uint32_t count = numbers_aap_count(numbers);
+    for (uint32_t number = 1; number <= count; number++)
+        if (!add_aap(engine, numbers_aap(numbers, number)->name))
+            return -ENOMEM;
+    return 0;
+}
+
+int load_store(struct engine *engine)
+{
+    struct registry *registry = engine->parts.registry;
+    registry_lock(registry);
+    int r = add_known_aaps(engine);
+    if (r == 0 && engine->store)
+        r = store_load(engine->store, found, engine);
+    for (struct registry_aap *aap = registry_first_aap(registry); r == 0 && aap; aap = aap->next) {
+        if (aap->keys && !registry_make_current(registry, aap, aap->keys, aap->keys->made_ns))
+            r = -ENOSPC;
+        if (r == 0 && engine->parts.first)
+            show(registry, aap);
+    }
+    registry_unlock(registry);
+    if (r < 0)
+        log_error("%s: the keys cannot be loaded: %s", engine->parts.state->path, strerror(-r));
+    return r;
+}

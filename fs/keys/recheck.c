@@ -1,0 +1,110 @@
+/*
+ * Judging rejected keys again: a newer aapfs or OpenSSL may open what an older one did not.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/keys/judge.h"
+#include "fs/keys/operation.h"
+
+/* What it ends with is the end of the creation that the key came from. */
+static const char name[] = "CreateClientKey";
+
+enum { IDS_MOST = 64 };
+
+/* Takes the key in; the newest one that is newer than the current becomes that. */
+static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
+{
+    struct registry *registry = operation->engine->parts.registry;
+    registry_lock(registry);
+    struct registry_aap *aap = registry_aap(registry, operation->aap);
+    struct registry_key *key = judge_admit(registry, aap, record, forms);
+    if (key) {
+        registry_remove_id(&aap->rejected, record->client_key_id);
+        if (key == aap->keys) { /* newest first */
+            operation->generation = registry_make_current(registry, aap, key, record->made_ns);
+            snprintf(aap->request_id, sizeof(aap->request_id), "%s",
+                     record->request_id ? record->request_id : "");
+        }
+    }
+    registry_unlock(registry);
+    if (key) /* only this thread removes keys */
+        judge_keep_forms(operation->engine->store, record->aap_name, key);
+    return key ? 0 : -ENOMEM;
+}
+
+static int judge_again(struct operation *operation, const char *aap_name, const char *client_key_id,
+                       char *reason, size_t size)
+{
+    struct engine *engine = operation->engine;
+    struct record record;
+    struct client_key forms = {0};
+    int r = store_read(engine->store, aap_name, client_key_id, &record);
+    if (r < 0) {
+        snprintf(reason, size, "its record cannot be read: %s", strerror(-r));
+        return r;
+    }
+    r = judge_record(engine->parts.library, &record, &forms, reason, size);
+    if (r == 0)
+        r = admit(operation, &record, &forms);
+    if (r == -ENOMEM)
+        snprintf(reason, size, "memory is short");
+    client_key_clear(&forms);
+    record_clear(&record);
+    return r;
+}
+
+/* One key's directory after the other; then the names move, where there is a newer key. */
+static void show_next(void *user, int result)
+{
+    struct operation *operation = user;
+    struct registry *registry = operation->engine->parts.registry;
+    registry_lock(registry);
+    const struct registry_key *key = registry_aap(registry, operation->aap)->keys;
+    while (key && (key->deleted || numbers_key(registry_numbers(registry), key->number)->shown))
+        key = key->next;
+    uint32_t number = key ? key->number : 0;
+    registry_unlock(registry);
+
+    const struct publish_request request = {PUBLISH_KEY, number, show_next, operation};
+    if (result < 0)
+        operation_refuse(operation, name, -result, "Publication",
+                         "a key opens now, but the mount's publisher does not answer");
+    else if (number)
+        operation->engine->parts.publish(operation->engine->parts.publish_user, &request);
+    else if (operation->generation)
+        rotation_show_generation(operation);
+    else
+        operation_succeed(operation, name);
+}
+
+void recheck_begin(struct operation *operation)
+{
+    struct registry *registry = operation->engine->parts.registry;
+    char(*ids)[CLIENT_KEY_ID_SIZE] = calloc(IDS_MOST, sizeof(*ids));
+    char aap_name[AAP_NAME_SIZE], reason[256] = "";
+    size_t count = 0, opened = 0;
+    if (!ids) {
+        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
+        return;
+    }
+    operation_aap_name(operation, aap_name);
+    registry_lock(registry);
+    const struct registry_id *id = registry_aap(registry, operation->aap)->rejected;
+    for (; id && count < IDS_MOST; id = id->next)
+        memcpy(ids[count++], id->client_key_id, sizeof(*ids));
+    registry_unlock(registry);
+
+    for (size_t i = 0; i < count; i++)
+        opened += judge_again(operation, aap_name, ids[i], reason, sizeof(reason)) == 0;
+    if (count == 0)
+        operation_refuse(operation, name, ENOENT, "NothingRejected",
+                         "no client key of this AAP is rejected");
+    else if (opened == 0)
+        operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
+    else
+        show_next(operation, 0);
+    free(ids);
+}

@@ -1,0 +1,456 @@
+"""Starting from the store: everything as it was, whatever KMS does, and whatever lies on the disk."""
+import errno
+import hashlib
+import os
+import pathlib
+import select
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import AAPFS, PASSWORD, environment, make_state_key
+from sealed import Seal
+from test_mounting import kill_all
+from test_store import ACCOUNT, intents_of, keys_in_kms, move_clock, result_of, store_of, tmpfs, wait_until
+
+CHANGING = ("status", "last_error", "control")
+
+
+def shown(mount):
+    """Everything that a reader of the AAPs sees: names, links, bytes and times of keys."""
+    seen = {}
+    for directory, names, files in os.walk(mount.path):
+        place = pathlib.Path(directory).relative_to(mount.path)
+        if place.parts[:1] == (".aapfs",):
+            continue
+        seen[str(place)] = sorted(names) + sorted(files)
+        for name in files:
+            path = pathlib.Path(directory) / name
+            if name not in CHANGING:
+                seen[str(place / name)] = (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
+        for name in names:
+            if (pathlib.Path(directory) / name).is_symlink():
+                seen[str(place / name)] = os.readlink(pathlib.Path(directory) / name)
+    return seen
+
+
+def disk(mount):
+    """The state directory to the last byte."""
+    seen = {str(mount.state_key): mount.state_key.read_bytes() if mount.state_key.exists() else None}
+    for path in [mount.state, *mount.state.rglob("*")]:
+        attributes = path.stat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        seen[str(path)] = (content, attributes.st_mode, attributes.st_mtime_ns, attributes.st_ino)
+    return seen
+
+
+@pytest.fixture
+def remount(start_mount):
+    def start(mount, url, *options, **parts):
+        if mount.process.poll() is None:
+            mount.stop(mount.expected_errors)
+            mount.stop = lambda *_: None
+        return start_mount(url, *options, state=mount.state, state_key=mount.state_key, **parts)
+    return start
+
+
+@pytest.mark.core
+def test_a_remount_shows_the_same_to_the_last_byte(mount, emulator, remount):
+    for _ in range(3):
+        mount.write("payments", PASSWORD)
+    mount.write("orders", f"{PASSWORD} 2026-01-01T00:00:00Z 2099-12-01T00:00:00Z")
+    mount.write("payments", f"{PASSWORD} 2098-12-01T00:00:00Z 2099-12-01T00:00:00Z")
+    mount.write("payments", f"delete {sorted(set(os.listdir(mount / 'payments/keys')) - {mount.key_id()})[0]}")
+    before, status = shown(mount), mount.status("payments")
+    assert len(os.listdir(mount / "payments/keys")) == 3
+    for _ in range(2):
+        mount = remount(mount, emulator.url)
+        assert shown(mount) == before
+        assert mount.status("payments") == status
+    assert emulator.count("CreateClientKey") == 5
+    assert mount.status()["Damaged"] == 0
+    # and it goes on from there
+    mount.write("payments", PASSWORD)
+    assert len(os.listdir(mount / "payments/keys")) == 4
+    for name in ("client_key.json", "not_after"):
+        assert (mount / "payments" / name).stat().st_mtime_ns > before[f"payments/{name}"][1]
+
+
+def test_without_its_forms_a_key_is_judged_again_and_is_the_same(mount, emulator, remount):
+    for _ in range(3):
+        mount.write("payments", PASSWORD)
+    before = shown(mount)
+    forms = sorted(store_of(mount).glob("payments/.*.forms"))
+    assert len(forms) == 3
+    whole = [path.read_bytes() for path in forms]
+    mount.stop()
+    mount.stop = lambda *_: None
+    forms[0].unlink()
+    forms[1].write_bytes(whole[1][:len(whole[1]) // 2])
+    forms[2].write_bytes(whole[2][:-1] + bytes([whole[2][-1] ^ 1]))
+    mount = remount(mount, emulator.url)
+    assert shown(mount) == before
+    assert sorted(store_of(mount).glob("payments/.*.forms")) == forms
+    seal = Seal(mount)
+    for key_id in os.listdir(mount / "payments/keys"):
+        pem = (mount / "payments/keys" / key_id / "private_key.pem").read_bytes()
+        assert pem in seal.forms("payments", key_id)
+
+
+def test_records_are_as_another_program_reads_them(mount):
+    mount.write("payments", PASSWORD)
+    record = Seal(mount).record("payments", mount.key_id())
+    assert record["Password"] == PASSWORD and record["Intent"] > 0 and record["DatesGiven"] is False
+    assert record["PrivateKeyData"] + "\n" == mount.read("payments", "private_key_data")
+    assert record["NotAfter"] + "\n" == mount.read("payments", "not_after")
+    assert record["RequestId"] == mount.status("payments")["RequestId"]
+    assert record["MadeNs"] == (mount / "payments/client_key.json").stat().st_mtime_ns
+
+
+# -- without KMS --------------------------------------------------------------------------------
+
+
+def seconds_until_served(start, path):
+    """From now until a file below PATH was read: as soon as the kernel tells of the mount, it is asked."""
+    mounts = open("/proc/self/mountinfo")
+    poll = select.poll()
+    poll.register(mounts, select.POLLPRI)
+    began = time.monotonic()
+    thread = threading.Thread(target=start)
+    thread.start()
+    while str(path) not in {line.split()[4] for line in mounts}:
+        assert poll.poll(20000)
+        mounts.seek(0)
+    (path / "payments/client_key.json").read_bytes()
+    seconds = time.monotonic() - began
+    thread.join()
+    mounts.close()
+    return seconds
+
+
+@pytest.mark.parametrize("how", ["refused", "silent"])
+def test_kms_unreachable_at_the_start(start_mount, start_emulator, remount, how):
+    emulator = start_emulator()
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    mount.write("orders", PASSWORD)
+    before = shown(mount)
+    mount.stop()
+    mount.stop = lambda *_: None
+    if how == "refused":
+        emulator.stop()
+        emulator.stop = lambda: None
+    else:
+        emulator.set_faults("* silent")
+    again = []
+    seconds = seconds_until_served(lambda: again.append(remount(mount, emulator.url)), mount.path)
+    assert seconds < 1
+    assert shown(again[0]) == before
+    began = time.monotonic()
+    assert result_of(again[0], PASSWORD) == (errno.ECONNREFUSED if how == "refused" else errno.ETIMEDOUT)
+    assert time.monotonic() - began < 2  # request_timeout is 1 s
+    assert shown(again[0]) == before
+
+
+# -- killed -------------------------------------------------------------------------------------
+
+
+def write_until_killed(mount, acknowledged):
+    while True:
+        try:
+            mount.write("payments", PASSWORD)
+            path = mount / "payments/current"
+            acknowledged[os.readlink(path).removeprefix("keys/")] = (path / "client_key.json").read_bytes()
+        except OSError:
+            return
+
+
+def kill_and_remount(mount, emulator, remount, times):
+    acknowledged = {}
+    for _ in range(times):
+        had = emulator.count("CreateClientKey")
+        writer = threading.Thread(target=write_until_killed, args=(mount, acknowledged))
+        writer.start()
+        wait_until(emulator.directory, lambda: emulator.count("CreateClientKey") > had + 1)
+        kill_all(mount)
+        mount.stop = lambda *_: None
+        writer.join()
+        mount = remount(mount, emulator.url, expected_errors=(
+            f"aapfs: {mount.path}: a mount of aapfs that had lost its daemon was detached\n"))
+        for key_id, content in acknowledged.items():
+            assert (mount / "payments/keys" / key_id / "client_key.json").read_bytes() == content
+        assert mount.status("payments")["State"] == "active"
+        assert mount.status()["Damaged"] == 0
+    assert len(acknowledged) >= times
+
+
+def test_killed_and_remounted(mount, emulator, remount):
+    kill_and_remount(mount, emulator, remount, 3)
+
+
+@pytest.mark.full
+def test_killed_and_remounted_fifty_times(mount, emulator, remount):
+    kill_and_remount(mount, emulator, remount, 50)
+
+
+# -- what does not fit --------------------------------------------------------------------------
+
+
+def refused(mount, *options):
+    """A start on a mount's state that has to fail with exit 2 and change nothing: its line."""
+    before = disk(mount)
+    done = subprocess.run([AAPFS, "-f", "-c", mount.config, *options, mount.path], capture_output=True,
+                          text=True, timeout=60, env=environment())
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert done.stderr.startswith("aapfs: state: ")
+    assert disk(mount) == before
+    assert not mount.is_mounted()
+    return done.stderr
+
+
+@pytest.mark.core
+def test_a_key_that_does_not_fit_is_exit_2_and_touches_nothing(mount, emulator, remount):
+    mount.write("payments", PASSWORD)
+    before = shown(mount)
+    mount.stop()
+    mount.stop = lambda *_: None
+    right = mount.state_key.read_bytes()
+    mount.state_key.unlink()
+    line = refused(mount)
+    assert str(mount.state_key) in line and "put it back" in line
+    make_state_key(mount.state_key)
+    assert "give the state key" in refused(mount)
+    for text in (b"", b"not a key\n", right[:-1], right.upper() if right.upper() != right else b"x"):
+        mount.state_key.write_bytes(text)
+        assert "64 hexadecimal digits" in refused(mount)
+    mount.state_key.write_bytes(right)
+    mount.state_key.chmod(0o644)
+    assert "chmod 0600" in refused(mount)
+    mount.state_key.chmod(0o600)
+    mount = remount(mount, emulator.url)
+    assert shown(mount) == before
+
+
+def test_a_state_that_does_not_fit_is_exit_2_and_touches_nothing(mount, emulator, remount):
+    mount.write("payments", PASSWORD)
+    before = shown(mount)
+    mount.stop()
+    mount.stop = lambda *_: None
+    assert "keys of the region cn-hangzhou" in refused(mount, "--region", "eu-central-1")
+    mount.state.chmod(0o750)
+    assert "chmod 0700" in refused(mount)
+    mount.state.chmod(0o700)
+    second = mount.state / "cn-hangzhou-42"
+    second.mkdir(0o700)
+    assert "two accounts" in refused(mount)
+    second.rmdir()
+    check = store_of(mount) / ".check"
+    text = check.read_bytes()
+    for damage in (b"", b"hello\n", text[:-1], text[:-1] + bytes([text[-1] ^ 1])):
+        check.write_bytes(damage)
+        refused(mount)
+    check.unlink()
+    assert "check value is missing" in refused(mount)
+    check.write_bytes(text)
+    mount = remount(mount, emulator.url)
+    assert shown(mount) == before
+
+
+def test_a_configured_key_that_is_missing_is_told_how_to_be_made(start_mount, emulator, tmp_path):
+    with pytest.raises(AssertionError) as raised:
+        start_mount(emulator.url, state=tmp_path / "state", state_key=tmp_path / "none")
+    assert "openssl rand -hex 32" in str(raised.value)
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_is_damaged_is_told_and_left_and_harms_nobody(mount, emulator, remount):
+    for _ in range(8):
+        mount.write("payments", PASSWORD)
+    mount.write("orders", PASSWORD)
+    before, store = shown(mount), store_of(mount)
+    current = mount.key_id()
+    superseded = sorted(set(os.listdir(mount / "payments/keys")) - {current})
+    mount.stop()
+    mount.stop = lambda *_: None
+    text = (store / "payments" / superseded[0]).read_bytes()
+    head = text.index(b"}") + 1
+    places = [0, 12, 15, 20, head, head + 12, len(text) - 1]  # magic, size, header, nonce, body, tag
+    why = {}
+    for key_id, place in zip(superseded, places, strict=True):
+        path = store / "payments" / key_id
+        text = bytearray(path.read_bytes())
+        text[place] ^= 1
+        path.write_bytes(text)
+        why[f"payments/{key_id}"] = "not a file of aapfs" if place in (0, 12) else "damaged, or sealed for another place"
+    (store / "payments/KAAP.empty").write_bytes(b"")
+    (store / "payments/KAAP.foreign").write_bytes(b"hello\n")
+    (store / "payments/KAAP.huge").write_bytes(bytes(100000))
+    (store / "payments/KAAP.directory").mkdir()
+    (store / "notes.txt").write_text("hello\n")
+    (store / "orders/KAAP.copy").write_bytes((store / "payments" / current).read_bytes())
+    why |= {"payments/KAAP.empty": "not a file of aapfs", "payments/KAAP.foreign": "not a file of aapfs",
+            "payments/KAAP.huge": "too large for a file of aapfs", "payments/KAAP.directory": "not a file of aapfs",
+            "notes.txt": "Not a directory", "orders/KAAP.copy": "damaged, or sealed for another place"}
+    on_disk = disk(mount)
+    mount = remount(mount, emulator.url)
+    mount.expected_errors = mount.errors()
+    assert sorted(mount.errors().splitlines()) == sorted(
+        f"aapfs: {store}/{path}: {reason}; it stays where it is" for path, reason in why.items())
+    assert mount.status()["Damaged"] == len(why)
+    assert os.listdir(mount / "payments/keys") == [current]
+    for path in (f"payments/keys/{current}/client_key.json", "payments/private_key.pem", "orders/certificate.pem"):
+        assert (mount / path).read_bytes() == before[path][0]
+    assert disk(mount) == on_disk
+
+
+def test_another_account_leaves_every_key_readable_and_makes_none(mount, start_emulator, remount, emulator):
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    before = shown(mount)
+    old, = set(os.listdir(mount / "payments/keys")) - {mount.key_id()}
+    other = start_emulator("--account-id", "42")
+    mount = remount(mount, other.url)
+    on_disk = disk(mount)
+    assert shown(mount) == before
+    assert result_of(mount, PASSWORD) == errno.EACCES
+    error = mount.last_error()
+    assert error["Code"] == "OtherAccount" and "42" in error["Message"] and ACCOUNT in error["Message"]
+    assert "state of its own" in error["Message"]
+    assert mount.last_error(".aapfs")["Code"] == "OtherAccount"
+    # that KMS does not know the key, and its saying so must not count
+    assert result_of(mount, f"delete {old}") == errno.EACCES
+    assert shown(mount) == before and disk(mount) == on_disk
+    assert mount.status()["Account"] == ACCOUNT
+    assert other.count("CreateClientKey") == other.count("DeleteClientKey") == 0
+    mount = remount(mount, emulator.url)
+    mount.write("payments", PASSWORD)
+    assert mount.last_error(".aapfs") is None
+
+
+# -- rejected -----------------------------------------------------------------------------------
+
+
+def test_a_rejected_key_is_kept_and_can_be_judged_again(mount, emulator, remount):
+    assert result_of(mount, "retry-check") == errno.ENOENT
+    mount.write("payments", PASSWORD)
+    current = mount.key_id()
+    emulator.set_faults("CreateClientKey wrong-password x1")
+    assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
+    rejected, = mount.status("payments")["Rejected"]
+    assert sorted(os.listdir(store_of(mount) / "payments")) == sorted([f".{current}.forms", current, rejected])
+    mount = remount(mount, emulator.url)
+    assert mount.status("payments")["Rejected"] == [rejected]
+    assert os.listdir(mount / "payments/keys") == [current] and mount.key_id() == current
+    assert result_of(mount, "retry-check") == errno.EKEYREJECTED
+    assert "does not open with the password" in mount.last_error()["Message"]
+    assert mount.status()["Damaged"] == 0
+
+    # it opens now: it was encrypted with another password
+    seal = Seal(mount)
+    record = seal.record("payments", rejected)
+    seal.write_record("payments", rejected, {**record, "Password": "another-Password1"})
+    mount.write("payments", "retry-check")
+    assert mount.status("payments")["Rejected"] == [] and mount.last_error() is None
+    assert mount.key_id() == rejected
+    assert sorted(os.listdir(mount / "payments/keys")) == sorted([current, rejected])
+    assert os.readlink(mount / "payments/current") == f"keys/{rejected}"
+    before = shown(mount)
+    mount = remount(mount, emulator.url)
+    assert shown(mount) == before
+    assert result_of(mount, "retry-check") == errno.ENOENT
+
+
+def test_a_rejected_key_that_is_older_than_the_current_becomes_no_current(mount, emulator):
+    emulator.set_faults("CreateClientKey wrong-password x1")
+    assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
+    rejected, = mount.status("payments")["Rejected"]
+    mount.write("payments", PASSWORD)
+    current = mount.key_id()
+    seal = Seal(mount)
+    seal.write_record("payments", rejected, {**seal.record("payments", rejected), "Password": "another-Password1"})
+    mount.write("payments", "retry-check")
+    assert mount.key_id() == current
+    assert sorted(os.listdir(mount / "payments/keys")) == sorted([current, rejected])
+    assert mount.status("payments")["Superseded"] == [rejected]
+
+
+def test_a_rejected_key_is_deleted_on_request(mount, emulator, remount):
+    emulator.set_faults("CreateClientKey other-certificate x1")
+    assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
+    rejected, = mount.status("payments")["Rejected"]
+    mount = remount(mount, emulator.url)
+    mount.write("payments", f"delete {rejected}")
+    assert mount.status("payments")["Rejected"] == []
+    assert os.listdir(store_of(mount) / "payments") == []
+    assert keys_in_kms(emulator) == set()
+
+
+# -- intents ------------------------------------------------------------------------------------
+
+
+def test_an_orphan_is_remembered_and_a_trace_of_nothing_goes(mount, emulator, remount):
+    emulator.set_faults("CreateClientKey reset-after x1")
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
+    orphan, = keys_in_kms(emulator)
+    emulator.set_faults("CreateClientKey reset-before x1")
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
+    assert len(intents_of(mount)) == 2
+    move_clock(emulator, 75)
+    emulator.set_faults("ListClientKeys denied")
+    mount = remount(mount, emulator.url)
+    wait_until(mount.directory, lambda: emulator.count("ListClientKeys") > 0)
+    assert len(intents_of(mount)) == 2
+    emulator.set_faults()
+    mount = remount(mount, emulator.url)
+    wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
+    wait_until(mount.directory, lambda: len(intents_of(mount)) == 1)
+    assert mount.status("payments")["Candidates"] == []
+    mount.write("payments", f"delete {orphan}")
+    assert intents_of(mount) == []
+
+
+def test_a_creation_that_was_killed_is_settled(mount, emulator, remount):
+    """Killed with its request on the way: the key is an Orphan of the next start."""
+    mount.write("orders", PASSWORD)
+    emulator.set_faults("CreateClientKey late=300 x1")
+    writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
+    writer.start()
+    wait_until(emulator.directory, lambda: emulator.count("CreateClientKey") == 2)
+    kill_all(mount)
+    mount.stop = lambda *_: None
+    writer.join()
+    assert len(intents_of(mount)) == 2  # the intent and its room
+    wait_until(emulator.directory, lambda: len(keys_in_kms(emulator)) == 1)
+    mount = remount(mount, emulator.url, expected_errors=(
+        f"aapfs: {mount.path}: a mount of aapfs that had lost its daemon was detached\n"))
+    orphan, = keys_in_kms(emulator)
+    wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
+    mount.write("payments", f"delete {orphan}")
+    assert intents_of(mount) == []
+
+
+# -- many ---------------------------------------------------------------------------------------
+
+
+def test_a_thousand_keys_are_served_within_a_second(mount, emulator, remount):
+    mount.write("payments", PASSWORD)
+    seal, first = Seal(mount), mount.key_id()
+    record, forms = seal.record("payments", first), seal.forms("payments", first)
+    pem = mount.read("payments", "private_key.pem")
+    mount.stop()
+    mount.stop = lambda *_: None
+    for number in range(999):
+        aap, key_id = f"aap-{number % 100}", f"KAAP.{number:032}"
+        seal.write_record(aap, key_id, {**record, "MadeNs": record["MadeNs"] + number, "Intent": number + 1})
+        seal.write_forms(aap, key_id, forms)
+    again = []
+    seconds = seconds_until_served(lambda: again.append(remount(mount, emulator.url)), mount.path)
+    print("seconds", seconds)
+    mount = again[0]
+    assert mount.status()["Damaged"] == 0
+    assert sum(len(os.listdir(path)) for path in mount.path.glob("*/keys")) == 1000
+    assert mount.key_id("aap-98") == f"KAAP.{998:032}"
+    assert mount.read("aap-7", "private_key.pem") == pem
+    assert seconds < 1
