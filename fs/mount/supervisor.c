@@ -281,8 +281,10 @@ static int time_left(const struct supervisor *supervisor)
 static void watch(struct supervisor *supervisor)
 {
     while (!supervisor->leaving || supervisor->worker.process > 0) {
-        if (!supervisor->leaving)
+        if (!supervisor->leaving) {
             start_what_is_due(supervisor);
+            upgrade_tend(supervisor);
+        }
         bool alone = supervisor->worker.process == 0;
         struct pollfd polled[] = {
             {.fd = supervisor->signals, .events = POLLIN},
@@ -295,7 +297,6 @@ static void watch(struct supervisor *supervisor)
             break;
         take_messages(supervisor);
         take_signals(supervisor);
-        upgrade_tend(supervisor);
         if (alone && polled[2].revents & POLLERR)
             leave(supervisor);
         if (supervisor->memory.head->served && clock_monotonic_ms() >= supervisor->ready_until_ms)

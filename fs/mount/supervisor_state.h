@@ -28,6 +28,7 @@ struct upgrade {
     struct child standby;
     int link; /* to the standby; -1: none */
     int64_t until_ms;
+    bool resumed; /* this process is the one that was upgraded to, and not all is this version's yet */
     /* of the last one, for a worker that still has somebody waiting for it */
     int verdict;
     char reason[256];

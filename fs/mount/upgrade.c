@@ -182,7 +182,7 @@ void upgrade_take_message(struct supervisor *supervisor, const struct worker_mes
         begin(supervisor);
         break;
     case WORKER_AWAITS_VERDICT:
-        if (upgrade->stage == UPGRADE_NONE)
+        if (upgrade->stage == UPGRADE_NONE && !upgrade->resumed)
             send_verdict(supervisor);
         break;
     case WORKER_SERVES:
@@ -290,9 +290,20 @@ int64_t upgrade_until_ms(const struct supervisor *supervisor)
     return supervisor->upgrade.stage == UPGRADE_NONE ? INT64_MAX : supervisor->upgrade.until_ms;
 }
 
+/* The publisher is this version's too: that was the last of it. */
+static void finish(struct supervisor *supervisor)
+{
+    supervisor->upgrade.resumed = false;
+    log_notice("upgraded: this is version " AAPFS_VERSION);
+    send_verdict(supervisor);
+}
+
 void upgrade_tend(struct supervisor *supervisor)
 {
     take_standbys_messages(supervisor);
+    if (supervisor->upgrade.resumed && supervisor->publisher.process > 0 &&
+        !supervisor->publisher.replaced)
+        finish(supervisor);
     if (clock_monotonic_ms() >= upgrade_until_ms(supervisor))
         out_of_time(supervisor);
 }
@@ -305,6 +316,5 @@ void upgrade_abandon(struct supervisor *supervisor)
 
 void upgrade_resumed(struct supervisor *supervisor)
 {
-    log_notice("upgraded: this is version " AAPFS_VERSION);
-    send_verdict(supervisor);
+    supervisor->upgrade.resumed = true;
 }

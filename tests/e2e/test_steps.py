@@ -64,6 +64,13 @@ class Watch:
 
 
 @pytest.fixture
+def watch(mount):
+    watch = Watch(mount / "payments")
+    yield watch
+    watch.end()
+
+
+@pytest.fixture
 def stops(tmp_path):
     return tmp_path / "stops"
 
@@ -97,10 +104,9 @@ def everything_shows(mount, key_id):
 
 
 @pytest.mark.parametrize("place, name, safe", PLACES)
-def test_killed_at(mount, stops, emulator, place, name, safe):
+def test_killed_at(mount, stops, emulator, watch, place, name, safe):
     before, created = mount.key_id(), emulator.count("CreateClientKey")
     processes = mount.children()
-    watch = Watch(mount / "payments")
     arm(stops, place)
     try:
         if place == "session-lookup":
@@ -127,7 +133,6 @@ def test_killed_at(mount, stops, emulator, place, name, safe):
     watch.until(NAMES)
     everything_shows(mount, mount.key_id())
     assert not any(waits_uninterruptibly(pid) for pid in [mount.process.pid, *mount.children().values()])
-    watch.end()
 
 
 def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
