@@ -41,6 +41,7 @@ static struct {
 } answers[MOST];
 static unsigned int answer_count;
 static struct registry *registry;
+static struct transport *transport;
 
 static void begin_publication(void *user, const struct publish_request *request)
 {
@@ -178,17 +179,16 @@ struct inherited {
 };
 
 /* Starts an engine, waits for the answers to INHERITED, and returns it. */
-static struct engine *start(bool first, const struct inherited *inherited, size_t count,
-                            struct transport **transport)
+static struct engine *start(bool first, const struct inherited *inherited, size_t count)
 {
     const struct transport_options options = {.endpoint = config.endpoint, .get_credentials = no_credentials};
     publish_count = publish_done = answer_count = 0;
-    assert_int_equal(transport_new(&options, transport, reason, sizeof(reason)), 0);
+    assert_int_equal(transport_new(&options, &transport, reason, sizeof(reason)), 0);
     registry = registry_new(numbers_open(memory));
     const struct engine_parts parts = {
         .registry = registry,
         .config = &config,
-        .transport = *transport,
+        .transport = transport,
         .library = library,
         .state = &state,
         .first = first,
@@ -220,7 +220,7 @@ static struct engine *start(bool first, const struct inherited *inherited, size_
     return engine;
 }
 
-static void stop(struct engine *engine, struct transport *transport)
+static void stop(struct engine *engine)
 {
     engine_stop(engine);
     registry_free(registry);
@@ -280,12 +280,11 @@ static int intents_left(void)
 
 static void the_first_worker_shows_what_it_loads_without_a_publication(void **unused)
 {
-    struct transport *transport;
     save("payments", "KAAP.1", 1000, true, false);
     save("payments", "KAAP.3", 3000, true, false);
     save("payments", "KAAP.2", 2000, true, false);
     save("orders", "KAAP.4", 4000, true, false);
-    struct engine *engine = start(true, NULL, 0, &transport);
+    struct engine *engine = start(true, NULL, 0);
     registry_lock(registry);
     assert_true(published_everywhere("payments", "KAAP.3"));
     assert_true(published_everywhere("orders", "KAAP.4"));
@@ -296,25 +295,24 @@ static void the_first_worker_shows_what_it_loads_without_a_publication(void **un
     /* there is no certificate: its name shows nothing */
     assert_int_equal(numbers_aap(memory, aap->number)->published[PUBLISHED_CERTIFICATE_PEM], 0);
     registry_unlock(registry);
-    stop(engine, transport);
+    stop(engine);
     assert_int_equal(publish_count, 0);
 }
 
 static void a_successor_goes_on_with_the_numbers_that_are_there(void **unused)
 {
-    struct transport *transport;
     save("payments", "KAAP.1", 1000, true, false);
-    stop(start(true, NULL, 0, &transport), transport);
-    struct engine *engine = start(false, NULL, 0, &transport);
+    stop(start(true, NULL, 0));
+    struct engine *engine = start(false, NULL, 0);
     uint32_t generation = registry_find_aap(registry, "payments")->generation;
     assert_int_equal(generation, 1);
-    stop(engine, transport);
+    stop(engine);
     assert_int_equal(publish_count, 0);
     /* a key that was saved and not published: a new generation, its directory first */
     save("payments", "KAAP.2", 2000, true, false);
-    engine = start(false, NULL, 0, &transport);
+    engine = start(false, NULL, 0);
     wait_until_published("payments", "KAAP.2");
-    stop(engine, transport);
+    stop(engine);
     assert_int_equal(publish_count, 2);
     assert_int_equal(published[0].kind, PUBLISH_KEY);
     assert_int_equal(published[1].kind, PUBLISH_GENERATION);
@@ -323,9 +321,9 @@ static void a_successor_goes_on_with_the_numbers_that_are_there(void **unused)
     struct numbered_aap *numbered = numbers_aap(memory, 1);
     numbered->settled_generation = 1;
     numbered->published[PUBLISHED_NOT_AFTER] = 1;
-    engine = start(false, NULL, 0, &transport);
+    engine = start(false, NULL, 0);
     wait_until_published("payments", "KAAP.2");
-    stop(engine, transport);
+    stop(engine);
     assert_int_equal(publish_count, 1);
     assert_int_equal(published[0].number, 3);
     assert_true(numbers_generation(memory, 3)->made_ns > numbers_generation(memory, 2)->made_ns);
@@ -333,10 +331,9 @@ static void a_successor_goes_on_with_the_numbers_that_are_there(void **unused)
 
 static void each_inherited_write_gets_what_became_of_it(void **unused)
 {
-    struct transport *transport;
     const struct inherited none = {1, 1, 0};
     save("payments", "KAAP.1", 1000, true, false);
-    stop(start(true, NULL, 0, &transport), transport);
+    stop(start(true, NULL, 0));
     uint64_t superseded = save("payments", "KAAP.2", 2000, true, false);
     uint64_t made = save("payments", "KAAP.3", 3000, true, true);
     uint64_t rejected = save("payments", "KAAP.4", 4000, false, true);
@@ -344,7 +341,7 @@ static void each_inherited_write_gets_what_became_of_it(void **unused)
     /* two waited for the same creation */
     const struct inherited writes[] = {{1, 1, 0}, {2, 1, made}, {3, 1, made}, {4, 1, rejected},
                                               {5, 1, 12345}, {6, 1, superseded}, {7, 0, 0}};
-    struct engine *engine = start(false, writes, 7, &transport);
+    struct engine *engine = start(false, writes, 7);
     assert_int_equal(result_of(1), -EIO);
     assert_int_equal(result_of(2), 0);
     assert_int_equal(result_of(3), 0);
@@ -357,27 +354,26 @@ static void each_inherited_write_gets_what_became_of_it(void **unused)
     assert_true(registry_has_id(registry_find_aap(registry, "payments")->rejected, "KAAP.4"));
     assert_string_equal(registry_find_aap(registry, "payments")->failure.error.code, "Interrupted");
     registry_unlock(registry);
-    stop(engine, transport);
+    stop(engine);
     assert_int_equal(answer_count, 7);
     /* what has a record is finished: nothing is left to be settled */
     assert_int_equal(intents_left(), 0);
     /* and nothing is published that readers see already */
-    engine = start(false, (struct inherited[]){{9, 1, made}, none}, 2, &transport);
+    engine = start(false, (struct inherited[]){{9, 1, made}, none}, 2);
     assert_int_equal(result_of(9), 0);
-    stop(engine, transport);
+    stop(engine);
     assert_int_equal(publish_count, 0);
 }
 
 static void a_new_aap_is_published_whole(void **unused)
 {
-    struct transport *transport;
     uint64_t made = save("payments", "KAAP.1", 1000, true, false);
-    struct engine *engine = start(false, (struct inherited[]){{1, 1, made}}, 1, &transport);
+    struct engine *engine = start(false, (struct inherited[]){{1, 1, made}}, 1);
     assert_int_equal(result_of(1), 0);
     registry_lock(registry);
     assert_true(published_everywhere("payments", "KAAP.1"));
     registry_unlock(registry);
-    stop(engine, transport);
+    stop(engine);
     static const enum publish_kind kinds[] = {PUBLISH_AAP, PUBLISH_KEY, PUBLISH_GENERATION};
     assert_int_equal(publish_count, 3);
     for (unsigned int i = 0; i < 3; i++)
