@@ -52,10 +52,9 @@ by_name.stop()
 key = (literal / "orders/client_key.json").read_bytes()
 literal.stop()
 # the next start finds its keys without a network
-began = time.monotonic()
 again = Mount(directory / "second", "https://kms.example.test", state=literal.state, state_key=literal.state_key)
 results["served again"] = (again / "orders/client_key.json").read_bytes() == key
-results["start"] = time.monotonic() - began
+results["start"] = again.ready_after
 write("name, again", again, "orders")
 again.stop()
 emulator.stop()

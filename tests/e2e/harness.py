@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -118,6 +119,7 @@ class Mount:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(f"\0{name}")
         words = [*wrap, binary, "-f", "-c", self.config, *options, self.path]
+        began = time.monotonic()
         with open(self.error_file, "wb") as errors:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
@@ -129,8 +131,18 @@ class Mount:
             self.process.wait()
             raise AssertionError("not ready: " + self.errors())
         assert notify.recv(100) == b"READY=1"
+        self.ready_after = time.monotonic() - began
         notify.close()
         os.close(ended)
+        self.await_first_listing()
+
+    def await_first_listing(self):
+        """Until it has ended, well or not: a mount is ready before, but has no directories to write to."""
+        try:
+            while self.status()["LastSync"] is None and self.last_error(".aapfs") is None:
+                pass
+        except OSError:
+            pass  # a mount that is not ours to look into
 
     def __truediv__(self, name):
         return self.path / name
