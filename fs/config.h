@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256, CONFIG_PATH_SIZE = 1024 };
+enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256, CONFIG_PATH_SIZE = 1024, CONFIG_COMMAND_SIZE = 1024 };
 
 /* [defaults], or what [aap NAME] makes of it. */
 struct config_aap {
