@@ -33,6 +33,7 @@ struct config {
     size_t aap_name_count;
     /* [mount] */
     char state[CONFIG_PATH_SIZE], state_key[CONFIG_PATH_SIZE]; /* default "": as fs/keys/state.h finds them */
+    unsigned int settle_ms;         /* default 60 s; 1 s to 1 h */
     unsigned int creation_guard_ms; /* default 5 s; 0 to 1 h */
     /* [defaults] */
     struct config_aap defaults;

@@ -91,6 +91,13 @@ int config_value_validity(const char *text, void *value, char *reason, size_t si
     return 0;
 }
 
+int config_value_settle(const char *text, void *value, char *reason, size_t size)
+{
+    if (milliseconds_within(text, 1000, 3600 * 1000, value) < 0)
+        return refuse(reason, size, "not a time from 1s to 1h; right is one like 60s");
+    return 0;
+}
+
 int config_value_max_keys(const char *text, void *value, char *reason, size_t size)
 {
     uint64_t number;

@@ -20,6 +20,7 @@ int config_value_duration(const char *text, int64_t *milliseconds);
 
 int config_value_timeout(const char *text, void *unsigned_int, char *reason, size_t size);
 int config_value_guard(const char *text, void *unsigned_int, char *reason, size_t size);
+int config_value_settle(const char *text, void *unsigned_int, char *reason, size_t size);
 int config_value_validity(const char *text, void *int64, char *reason, size_t size);
 int config_value_max_keys(const char *text, void *unsigned_int, char *reason, size_t size);
 int config_value_user(const char *text, void *uid, char *reason, size_t size);

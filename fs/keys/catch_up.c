@@ -61,24 +61,27 @@ static void published(void *user, int result)
     publish_names(engine, aap);
 }
 
-static bool is_shown(const struct numbered_aap *numbered, uint32_t generation)
+/* Whoever asks from here on sees the newest; who has asked before, when the rename comes or its time is over. */
+static void show_newest(struct numbered_aap *numbered, const struct registry_aap *aap)
 {
     for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
-        if (numbered->published[i] == generation)
-            return true;
-    return false;
+        if (i == PUBLISHED_CURRENT || aap->current->files[i - 1].data)
+            numbered->published[i] = aap->generation;
 }
 
 /* Whether AAP's directory is still to be shown; *GENERATION: which names are to be shown anew, 0: none. */
 static bool is_behind(struct registry *registry, struct registry_aap *aap, uint32_t *generation)
 {
-    struct numbers *numbers = registry_numbers(registry);
-    struct numbered_aap *numbered = numbers_aap(numbers, aap->number);
+    struct numbered_aap *numbered = numbers_aap(registry_numbers(registry), aap->number);
     if (numbered->shown)
         numbered->settled = true;
-    if (aap->current && numbered->settled_generation != aap->generation)
-        *generation = is_shown(numbered, aap->generation) ? registry_make_again(registry, aap)
-                                                          : aap->generation;
+    if (aap->current && numbered->settled_generation != aap->generation) {
+        /* names come after the directory of their key: of one that is not there nobody has seen anything */
+        bool begun = numbers_key(registry_numbers(registry), aap->current->number)->shown;
+        if (begun)
+            show_newest(numbered, aap);
+        *generation = begun ? registry_make_again(registry, aap) : aap->generation;
+    }
     return !numbered->shown;
 }
 

@@ -19,13 +19,6 @@
 #include "fs/stops.h"
 #include "fs/tree/tree.h"
 
-/*
- * How long the kernel may use a name, or the attributes of a node, without asking. Every change
- * goes through the kernel as a rename, so this bounds nothing but what a lost publication would
- * cost: it equals the settle time.
- */
-static const double timeout_seconds = 60;
-
 /* Two workers died with it in hand: no third one tries. */
 enum { DEATHS_MOST = 2 };
 
@@ -59,17 +52,18 @@ static struct tree_time time_of(const struct session *session)
 }
 
 /* A report's name always asks again; everything else keeps. */
-static void set_timeouts(struct fuse_entry_param *entry, struct node node)
+static void set_timeouts(const struct session *session, struct node node,
+                         struct fuse_entry_param *entry)
 {
-    entry->attr_timeout = timeout_seconds;
-    entry->entry_timeout = node.kind == NODE_KIND_REPORT ? 0 : timeout_seconds;
+    entry->attr_timeout = session->parts.timeout_seconds;
+    entry->entry_timeout = node.kind == NODE_KIND_REPORT ? 0 : session->parts.timeout_seconds;
 }
 
 /* The entry of NODE as the kernel wants it. 0 or negative errno. Registry's lock held. */
 static int fill_entry(struct session *session, struct node node, struct fuse_entry_param *entry)
 {
     *entry = (struct fuse_entry_param){.ino = node_id_of(node), .generation = 1};
-    set_timeouts(entry, node);
+    set_timeouts(session, node, entry);
     return content_attributes(session->parts.registry, session->tree.reports,
                               &session->parts.owner, node, &entry->attr);
 }
@@ -123,7 +117,7 @@ static void reply_attributes(fuse_req_t request, fuse_ino_t id)
     if (r < 0)
         fuse_reply_err(request, -r);
     else
-        fuse_reply_attr(request, &attributes, timeout_seconds);
+        fuse_reply_attr(request, &attributes, session_of(request)->parts.timeout_seconds);
 }
 
 static void on_getattr(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)

@@ -29,6 +29,11 @@ struct session_parts {
     struct receive_slots *slots;
     struct mount_memory *memory;
     struct content_owner owner;
+    /*
+     * How long the kernel may use a name, or the attributes of a node, without asking. Every change goes through the
+     * kernel as a rename, so this bounds nothing but what a lost publication would cost: it equals the settle time.
+     */
+    double timeout_seconds;
     const char *region, *endpoint, *mountpoint;
     /* A line for the log, by somebody who may block. */
     void (*say)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));

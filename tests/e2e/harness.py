@@ -102,7 +102,7 @@ class Mount:
     """
 
     def __init__(self, directory, url, *options, settings="", defaults="", sections="",
-                 creation_guard="0s", max_keys=100000, request_timeout="1s", wrap=(), env=None, binary=AAPFS,
+                 settings_of_mount="", creation_guard="0s", max_keys=100000, request_timeout="1s", wrap=(), env=None, binary=AAPFS,
                  ready_timeout=30, state=None, state_key=None):
         self.directory = pathlib.Path(directory)
         self.path = self.directory / "aap"
@@ -113,7 +113,7 @@ class Mount:
         self.state_key = state_key or make_state_key(self.directory / f"{name}.key")
         self.config.write_text(
             f"[kms]\nendpoint = {url}\nrequest_timeout = {request_timeout}\n{settings}\n"
-            f"[mount]\ncreation_guard = {creation_guard}\nstate = {self.state}\nstate_key = {self.state_key}\n"
+            f"[mount]\n{settings_of_mount}\ncreation_guard = {creation_guard}\nstate = {self.state}\nstate_key = {self.state_key}\n"
             f"[defaults]\nmax_keys = {max_keys}\n{defaults}\n{sections}\n")
         self.error_file = self.directory / f"{name}.stderr"
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

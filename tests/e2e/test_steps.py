@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -191,3 +192,24 @@ def test_sigterm_without_a_worker_unmounts(mount, stops):
     mount.process.terminate()
     assert mount.process.wait(10) == 0
     stops.unlink()
+
+
+@pytest.mark.full
+def test_names_converge_without_a_publisher(start_mount, emulator, stops):
+    """The worker dies half-way, and no publisher lives to go on: when the kernel's time for a name is over, it is new."""
+    mount = start_mount(emulator.url, request_timeout="20s", binary=WITH_STOPS, expected_errors=None,
+                        settings_of_mount="settle = 2s", env={"AAPFS_STOPS": str(stops)})
+    mount.write("payments", PASSWORD)
+    before = {name: (mount / "payments" / name).read_bytes() for name in NAMES[1:]}
+    second = stops.with_name("stops.2")
+    second.write_text("publisher-taken 2 100000\n")  # its third piece of work, and every one that comes after it
+    arm(stops, "session-renamed 4")
+    writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"])
+    until = time.monotonic() + 60
+    while any((mount / "payments" / name).read_bytes() == before[name] for name in NAMES[1:] if name != "key_algorithm"):
+        assert time.monotonic() < until
+    assert not stops.exists() and second.exists()
+    assert writer.poll() is None  # its key shows, but the kernel has not been told
+    second.unlink()
+    assert writer.wait(40) == 0
+    everything_shows(mount, mount.key_id())

@@ -39,6 +39,7 @@ static void reads_a_whole_file(void **state)
     assert_string_equal(config.endpoint, "https://kms.cn-shanghai.aliyuncs.com");
     assert_int_equal(config.request_timeout_ms, 1500);
     assert_int_equal(config.creation_guard_ms, 0);
+    assert_int_equal(config.settle_ms, 60000);
     assert_false(config.all_aaps);
     assert_int_equal(config.aap_name_count, 2);
     const struct config_aap *payments = config_for_aap(&config, "payments");
@@ -101,6 +102,10 @@ static const struct {
     {"[mount]\nstate =\nstate_key =\n", NULL},
     {"[mount]\nstate = aapfs\n", ":2: state: not a whole path"},
     {"[mount]\nstate_key = ~/key\n", ":2: state_key: not a whole path"},
+    {"[mount]\nsettle = 1s\n", NULL},
+    {"[mount]\nsettle = 1h\n", NULL},
+    {"[mount]\nsettle = 999ms\n", ":2: settle: not a time from 1s to 1h"},
+    {"[mount]\nsettle = 3601s\n", ":2: settle"},
     {"[mount]\ncreation_guard = 1h\n", NULL},
     {"[mount]\ncreation_guard = 2h\n", ":2: creation_guard"},
     {"[defaults]\nowner = nobody\ngroup = nogroup\n", NULL},
