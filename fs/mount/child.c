@@ -39,6 +39,8 @@ void child_ended(struct child *child, int status, bool useful)
 {
     static const int64_t waits_ms[] = {0, 100, 1000, 10000, 30000};
     static const unsigned int last = sizeof(waits_ms) / sizeof(waits_ms[0]) - 1;
+    bool by_others = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    unsigned int at_once = by_others ? CHILD_KILLS_AT_ONCE : 0;
     child->process = 0;
     if (child->replaced) {
         child->replaced = false;
@@ -47,7 +49,8 @@ void child_ended(struct child *child, int status, bool useful)
     }
     if (useful)
         child->failures = 0;
-    int64_t wait_ms = waits_ms[child->failures < last ? child->failures : last];
+    unsigned int row = child->failures > at_once ? child->failures - at_once : 0;
+    int64_t wait_ms = waits_ms[row < last ? row : last];
     child->failures++;
     child->start_ms = clock_monotonic_ms() + wait_ms;
     if (WIFSIGNALED(status))

@@ -24,9 +24,12 @@ pid_t child_start(struct child *child);
 
 /*
  * CHILD has ended with STATUS (waitpid's); tells so. It may be started again at once; after ends in a row
- * without anything USEFUL done it may after 0, 0.1, 1, 10, then 30 s.
+ * without anything USEFUL done it may after 0, 0.1, 1, 10, then 30 s. SIGKILL is somebody else's deed: after it only a
+ * longer row (CHILD_KILLS_AT_ONCE, as when memory is short) begins to wait.
  */
 void child_ended(struct child *child, int status, bool useful);
+
+enum { CHILD_KILLS_AT_ONCE = 20 };
 
 /* Closes every descriptor above the standard ones but the COUNT in KEPT. In a child. */
 void child_keep_only(const int kept[], unsigned int count);
