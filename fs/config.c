@@ -50,6 +50,11 @@ static const struct setting settings[] = {
     {SECTION_AAP, "mode", config_value_mode, offsetof(struct config_aap, mode)},
     {SECTION_AAP, "validity", config_value_validity, offsetof(struct config_aap, validity_seconds)},
     {SECTION_AAP, "max_keys", config_value_max_keys, offsetof(struct config_aap, max_keys)},
+    {SECTION_AAP, "on_rotate", config_value_command, offsetof(struct config_aap, on_rotate)},
+    {SECTION_AAP, "on_rotate_user", config_value_command_user,
+     offsetof(struct config_aap, on_rotate_user)},
+    {SECTION_AAP, "on_rotate_timeout", config_value_command_timeout,
+     offsetof(struct config_aap, on_rotate_timeout_ms)},
 };
 enum { SETTING_COUNT = sizeof(settings) / sizeof(settings[0]) };
 
@@ -85,7 +90,9 @@ void config_defaults(struct config *config)
                      .group = getegid(),
                      .mode = 0440,
                      .validity_seconds = 365 * CONFIG_DAY_SECONDS,
-                     .max_keys = 8},
+                     .max_keys = 8,
+                     .on_rotate_user = (uid_t)-1,
+                     .on_rotate_timeout_ms = 60 * 1000},
     };
     derive_endpoint(config);
 }
@@ -355,6 +362,14 @@ static bool find_section(struct parser *parser, const char *section, enum sectio
     return true;
 }
 
+/* To the shell of a command " ;" is no comment. */
+static bool has_comment(const struct setting *setting, const char *value)
+{
+    bool semicolon = setting->parse != config_value_command;
+    return strstr(value, " #") || strstr(value, "\t#") ||
+           (semicolon && (strstr(value, " ;") || strstr(value, "\t;")));
+}
+
 static int take_value(void *user, const char *section, const char *key, const char *value)
 {
     struct parser *parser = user;
@@ -373,8 +388,7 @@ static int take_value(void *user, const char *section, const char *key, const ch
         char why[256];
         if (*given & 1u << i)
             fail(parser, -EINVAL, "%s stands twice in [%s]; leave one", key, section);
-        else if (strstr(value, " #") || strstr(value, " ;") || strstr(value, "\t#") ||
-                 strstr(value, "\t;"))
+        else if (has_comment(setting, value))
             fail(parser, -EINVAL, "%s: a comment behind a value; put it on a line of its own", key);
         else if (setting->parse(value, (char *)values + setting->offset, why, sizeof(why)) < 0)
             fail(parser, -EINVAL, "%s: %s", key, why);
@@ -405,6 +419,12 @@ static void inherit(struct config *config)
                 section->values.mode = own.mode;
             else if (strcmp(key, "validity") == 0)
                 section->values.validity_seconds = own.validity_seconds;
+            else if (strcmp(key, "on_rotate") == 0)
+                memcpy(section->values.on_rotate, own.on_rotate, sizeof(own.on_rotate));
+            else if (strcmp(key, "on_rotate_user") == 0)
+                section->values.on_rotate_user = own.on_rotate_user;
+            else if (strcmp(key, "on_rotate_timeout") == 0)
+                section->values.on_rotate_timeout_ms = own.on_rotate_timeout_ms;
             else
                 section->values.max_keys = own.max_keys;
         }
@@ -493,6 +513,11 @@ int config_read(const char *file, struct config *config, char *reason, size_t re
     if (r < 0)
         config_clear(config);
     return r;
+}
+
+bool config_has_command(const struct config_aap *aap)
+{
+    return aap->on_rotate[0] && strcmp(aap->on_rotate, "none") != 0;
 }
 
 const struct config_aap *config_for_aap(const struct config *config, const char *name)

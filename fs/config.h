@@ -21,6 +21,9 @@ struct config_aap {
     mode_t mode;                 /* of the files with the private half */
     int64_t validity_seconds;    /* 0: "kms", send no dates */
     unsigned int max_keys;
+    char on_rotate[CONFIG_COMMAND_SIZE]; /* "", "none", or a command for the shell */
+    uid_t on_rotate_user;        /* (uid_t)-1: the one that aapfs has (default) */
+    unsigned int on_rotate_timeout_ms; /* default 60 s; 1 s to 1 h */
 };
 
 struct config {
@@ -69,6 +72,9 @@ int config_set_endpoint(struct config *config, const char *endpoint, char *reaso
 int config_set_state(struct config *config, const char *path, char *reason, size_t reason_size);
 int config_set_state_key(struct config *config, const char *path, char *reason,
                          size_t reason_size);
+
+/* Whether on_rotate is a command: neither empty nor "none". */
+bool config_has_command(const struct config_aap *aap);
 
 /* What holds for the AAP NAME: its section, else the defaults. */
 const struct config_aap *config_for_aap(const struct config *config, const char *name);

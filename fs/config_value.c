@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "fs/config.h"
 
@@ -151,6 +152,43 @@ int config_value_path(const char *text, void *value, char *reason, size_t size)
         return refuse(reason, size, "not a whole path; right is one that begins with / and has at "
                                     "most 1023 bytes");
     strcpy(value, text);
+    return 0;
+}
+
+int config_value_command(const char *text, void *value, char *reason, size_t size)
+{
+    if (strlen(text) >= CONFIG_COMMAND_SIZE)
+        return refuse(reason, size, "longer than 1023 bytes; put it into a script");
+    if (text[0] == '#' || text[0] == ';')
+        return refuse(reason, size, "a comment behind the key; put it on a line of its own");
+    if (strncmp(text, "none", 4) == 0 && strchr(" \t;", text[4]) && text[4])
+        return refuse(reason, size, "more behind none; right is none alone, a command, or nothing");
+    strcpy(value, text);
+    return 0;
+}
+
+int config_value_command_user(const char *text, void *value, char *reason, size_t size)
+{
+    char buffer[4096];
+    struct passwd entry, *found = NULL;
+    uid_t *uid = value;
+    *uid = (uid_t)-1;
+    if (!text[0])
+        return 0;
+    int r = config_value_user(text, uid, reason, size);
+    if (r < 0)
+        return r;
+    if (getpwuid_r(*uid, &entry, buffer, sizeof(buffer), &found) != 0 || !found)
+        return refuse(reason, size, "no such user; right is a user's name");
+    if (*uid == geteuid() && *uid != 0)
+        *uid = (uid_t)-1;
+    return 0;
+}
+
+int config_value_command_timeout(const char *text, void *value, char *reason, size_t size)
+{
+    if (milliseconds_within(text, 1000, 3600 * 1000, value) < 0)
+        return refuse(reason, size, "not a time from 1s to 1h; right is one like 60s");
     return 0;
 }
 

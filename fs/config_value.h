@@ -27,6 +27,11 @@ int config_value_user(const char *text, void *uid, char *reason, size_t size);
 int config_value_group(const char *text, void *gid, char *reason, size_t size);
 /* A whole path, or "", into a char[CONFIG_PATH_SIZE] (config.h). */
 int config_value_path(const char *text, void *path, char *reason, size_t size);
+/* A command, "none", or "", into a char[CONFIG_COMMAND_SIZE]. */
+int config_value_command(const char *text, void *command, char *reason, size_t size);
+/* A user who has an entry and thus groups; "", or the one that aapfs has and cannot change: (uid_t)-1. */
+int config_value_command_user(const char *text, void *uid, char *reason, size_t size);
+int config_value_command_timeout(const char *text, void *unsigned_int, char *reason, size_t size);
 int config_value_mode(const char *text, void *mode, char *reason, size_t size);
 
 #endif

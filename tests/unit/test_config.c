@@ -1,5 +1,6 @@
 /* The configuration file: what is right, and the one line that says what is not. */
 #include <errno.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +31,9 @@ static void reads_a_whole_file(void **state)
     static const char text[] = "# ours\n[aap payments]\nmode = 0400\n\n[kms]\nregion = cn-shanghai\n"
                                "request_timeout = 1500ms\naaps = payments, orders\n[mount]\n"
                                "creation_guard = 0s\n[defaults]\nvalidity = 2y\nowner = 12\n"
-                               "max_keys = 3\n[aap orders]\nvalidity = kms\n";
+                               "max_keys = 3\non_rotate = a reload ; b \"reload\"\non_rotate_timeout = 2m\n"
+                               "[aap orders]\nvalidity = kms\non_rotate = none\non_rotate_user = nobody\n"
+                               "on_rotate_timeout = 1s\n[aap last]\non_rotate =\n";
     struct config config;
     char reason[512] = "";
     int r = read_text(text, strlen(text), &config, reason);
@@ -49,6 +52,17 @@ static void reads_a_whole_file(void **state)
     assert_int_equal(payments->validity_seconds, 2 * 365 * 86400);
     assert_int_equal(config_for_aap(&config, "orders")->validity_seconds, 0);
     assert_int_equal(config_for_aap(&config, "other")->mode, 0440);
+    assert_string_equal(payments->on_rotate, "a reload ; b \"reload\"");
+    assert_true(config_has_command(payments));
+    assert_int_equal(payments->on_rotate_timeout_ms, 120 * 1000);
+    assert_int_equal(payments->on_rotate_user, (uid_t)-1);
+    const struct config_aap *orders = config_for_aap(&config, "orders");
+    assert_string_equal(orders->on_rotate, "none");
+    assert_false(config_has_command(orders));
+    assert_int_equal(orders->on_rotate_user, getpwnam("nobody")->pw_uid);
+    assert_int_equal(orders->on_rotate_timeout_ms, 1000);
+    assert_string_equal(config_for_aap(&config, "last")->on_rotate, "");
+    assert_false(config_has_command(config_for_aap(&config, "last")));
     config_clear(&config);
 }
 
@@ -123,6 +137,22 @@ static const struct {
     {"[defaults]\nmax_keys = 0\n", ":2: max_keys"},
     {"[defaults]\nmax_keys = 100001\n", ":2: max_keys"},
     {"[defaults]\nmax_keys = 8x\n", ":2: max_keys"},
+    {"[defaults]\non_rotate =\non_rotate_user =\n", NULL},
+    {"[aap a]\non_rotate = none-such\n", NULL},
+    {"[aap a]\non_rotate = none ; all of them look\n", ":2: on_rotate: more behind none"},
+    {"[aap a]\non_rotate = none;\n", ":2: on_rotate: more behind none"},
+    {"[aap a]\non_rotate = true # why not\n", ":2: on_rotate: a comment"},
+    {"[aap a]\non_rotate = # later\n", ":2: on_rotate: a comment"},
+    {"[aap a]\non_rotate = ; later\n", ":2: on_rotate: a comment"},
+    {"[aap a]\non_rotate = a\non_rotate = b\n", ":3: on_rotate stands twice"},
+    {"[kms]\non_rotate = true\n", ":2: unknown key \"on_rotate\" in [kms]"},
+    {"[aap a]\non_rotate_user = nobody\n", NULL},
+    {"[aap a]\non_rotate_user = no-such-user\n", ":2: on_rotate_user: no such user"},
+    {"[aap a]\non_rotate_user = 4000000000\n", ":2: on_rotate_user: no such user"},
+    {"[aap a]\non_rotate_timeout = 1h\n", NULL},
+    {"[aap a]\non_rotate_timeout = 999ms\n", ":2: on_rotate_timeout: not a time"},
+    {"[aap a]\non_rotate_timeout = 61m\n", ":2: on_rotate_timeout: not a time"},
+    {"[aap a]\non_rotate_timeout = 60\n", ":2: on_rotate_timeout: not a time"},
 };
 
 static void says_what_is_wrong_and_where(void **state)
@@ -149,6 +179,20 @@ static void counts_lines_longer_than_any_buffer(void **state)
     size += (size_t)sprintf(text + size, "\nnope = 1\n");
     assert_int_equal(read_text(text, size, &config, reason), -EINVAL);
     assert_non_null(strstr(reason, ":3: unknown key"));
+}
+
+static void a_command_has_a_most_size(void **state)
+{
+    static char text[2 * CONFIG_COMMAND_SIZE];
+    struct config config;
+    char reason[512] = "";
+    size_t begin = (size_t)sprintf(text, "[defaults]\non_rotate = "), size = begin + CONFIG_COMMAND_SIZE - 1;
+    memset(text + begin, 'x', CONFIG_COMMAND_SIZE);
+    assert_int_equal(read_text(text, size, &config, reason), 0);
+    assert_int_equal(strlen(config.defaults.on_rotate), CONFIG_COMMAND_SIZE - 1);
+    config_clear(&config);
+    assert_int_equal(read_text(text, size + 1, &config, reason), -EINVAL);
+    assert_non_null(strstr(reason, ":2: on_rotate: longer than 1023 bytes"));
 }
 
 static void refuses_a_nul_and_a_file_that_others_write(void **state)
@@ -206,6 +250,7 @@ int main(void)
         cmocka_unit_test(reads_a_whole_file),
         cmocka_unit_test(says_what_is_wrong_and_where),
         cmocka_unit_test(counts_lines_longer_than_any_buffer),
+        cmocka_unit_test(a_command_has_a_most_size),
         cmocka_unit_test(refuses_a_nul_and_a_file_that_others_write),
         cmocka_unit_test(a_path_of_the_command_line_may_be_relative),
         cmocka_unit_test(an_endpoint_follows_the_region_unless_given),
