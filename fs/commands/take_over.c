@@ -25,6 +25,7 @@ static int stand_by(const struct supervisor_parts *parts, const struct handover 
         .mount_point = &mount_point,
         .memory = handover->descriptors[HANDOVER_MEMORY],
         .publisher = handover->descriptors[HANDOVER_PUBLISHER_WORKERS_END],
+        .runner = handover->descriptors[HANDOVER_RUNNER_WORKERS_END],
         .link = handover->descriptors[HANDOVER_LINK],
         .stand_by = true,
     };

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "fs/keys/hook.h"
 #include "fs/keys/operation.h"
 
 /* One publication. */
@@ -48,6 +49,7 @@ static void publish_names(struct engine *engine, uint32_t aap)
         return;
     inherit_caught_up(engine, aap);
     engine_caught_up(engine, aap);
+    hook_tend(engine, aap);
 }
 
 static void published(void *user, int result)

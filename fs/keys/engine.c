@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/keys/hook.h"
 #include "fs/keys/operation.h"
 #include "fs/log.h"
 #include "fs/stops.h"
@@ -161,6 +162,8 @@ void engine_drain(struct engine *engine, bool drain)
 {
     engine->draining = drain;
     engine->told_drained = false;
+    if (!drain)
+        hook_tend_all(engine);
 }
 
 static bool is_idle(const struct engine *engine)
@@ -253,13 +256,14 @@ static void *run(void *argument)
     bool stop = false;
 
     catch_up(engine);
+    hook_tend_all(engine);
     sync_begin(engine, NULL);
     for (;;) {
         take_writes(engine, &stop);
         if (stop)
             break;
         parts->receive_messages(parts->answer_user);
-        if (!parts->publish_receive(parts->publish_user)) {
+        if (!parts->publish_receive(parts->publish_user) || !parts->run_receive(parts->run_user)) {
             parts->failed(parts->event_user);
             break;
         }
@@ -326,6 +330,7 @@ struct engine *engine_start(const struct engine_parts *parts)
         return NULL;
     }
     transport_watch(parts->transport, parts->publish_socket);
+    transport_watch(parts->transport, parts->run_socket);
     transport_watch(parts->transport, parts->message_socket);
     if (pthread_create(&queue->thread, NULL, run, engine) != 0) {
         free_engine(engine);

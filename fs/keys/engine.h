@@ -14,6 +14,7 @@
 #include "fs/config.h"
 #include "fs/keys/publish.h"
 #include "fs/keys/registry.h"
+#include "fs/keys/run.h"
 #include "fs/keys/state.h"
 #include "kmsapi/client_key.h"
 #include "kmsapi/transport.h"
@@ -33,6 +34,11 @@ struct engine_parts {
     void *publish_user;
     int publish_socket;                   /* readable: call publish_receive */
     bool (*publish_receive)(void *user);  /* false: the publisher is gone */
+
+    run_begin *run;
+    void *run_user;
+    int run_socket;                       /* readable: call run_receive */
+    bool (*run_receive)(void *user);      /* false: the runner is gone */
 
     /* A write is begun: from here on nobody may begin it again. */
     void (*begin)(void *user, uint64_t number);
@@ -59,7 +65,7 @@ struct engine_parts {
 
     /* Called once, when the first listing of the AAPs has ended, well or not. Any use of it. */
     void (*first_sync_ended)(void *user);
-    /* Called when the engine cannot go on: the publisher is gone. */
+    /* Called when the engine cannot go on: the publisher or the runner is gone. */
     void (*failed)(void *user);
     void *event_user;
 };

@@ -27,7 +27,8 @@ static bool aap_makes_sense(const struct numbers *numbers, const struct numbered
         if (aap->published[i] > numbers->generation_count)
             return false;
     return is_text(aap->name, sizeof(aap->name)) && aap->newest <= numbers->generation_count &&
-           aap->settled_generation <= numbers->generation_count;
+           aap->settled_generation <= numbers->generation_count &&
+           aap->hook_generation <= numbers->generation_count;
 }
 
 static bool makes_sense(const struct numbers *numbers)

@@ -22,6 +22,7 @@ struct engine_aap {
     /* catch_up.c: publications that an earlier worker left half done */
     unsigned int catching_up;
     uint32_t generation_behind; /* to be published when its directory and keys are */
+    uint32_t hook_generation;   /* hook.c: for which on_rotate runs; 0: it does not */
     int64_t created_ms;    /* CLOCK_MONOTONIC of the last creation's end; 0: none */
     pid_t creator;
     int network_error;     /* errno of a command that ended in a network error, and when */

@@ -47,6 +47,13 @@ struct registry_failure {
     int64_t time; /* seconds since 1970, KMS's time */
 };
 
+/* How the last command of on_rotate ended. */
+struct registry_hook {
+    int64_t time; /* seconds since 1970, KMS's time; 0: none has ended */
+    bool ok;
+    char text[96];
+};
+
 /* A client key of which only the id is shown. */
 struct registry_id {
     char client_key_id[CLIENT_KEY_ID_SIZE];
@@ -64,6 +71,7 @@ struct registry_aap {
     bool busy;                  /* an operation is under way */
     char request_id[64];        /* of the current key's creation */
     struct registry_failure failure;
+    struct registry_hook last_hook;
     struct registry_id *rejected;   /* KMS handed it out, and it cannot be used */
     struct registry_id *unsaved;    /* served, and not on the disk yet */
     struct registry_id *orphans;    /* made here, and its private half is lost */

@@ -8,6 +8,7 @@
 
 #include <openssl/rand.h>
 
+#include "fs/keys/hook.h"
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
 #include "fs/keys/validity.h"
@@ -20,16 +21,19 @@ static const char name[] = "CreateClientKey";
 static void published(void *user, int result)
 {
     struct operation *operation = user;
-    if (result < 0)
+    if (result < 0) {
         operation_refuse(operation, name, -result, "Publication",
                          "the key was made and is in keys/, but the mount's publisher does not "
                          "answer");
-    else if (operation->save_error)
+        return;
+    }
+    if (operation->save_error)
         operation_refuse(operation, name, -operation->save_error, UNSAVED_CODE,
                          "the key was made and is served, but could not be saved: %s; it is tried again "
                          "until it is, do not stop aapfs before", strerror(-operation->save_error));
     else
         operation_succeed(operation, name);
+    hook_tend(operation->engine, operation->aap);
 }
 
 void rotation_show_generation(struct operation *operation)

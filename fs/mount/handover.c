@@ -11,7 +11,7 @@
 
 #include "kmsapi/cleanup.h"
 
-static const char magic[16] = "aapfs handover1";
+static const char magic[16] = "aapfs handover2";
 static const char variable[] = "AAPFS_HANDOVER";
 
 void handover_begin(struct handover *handover, enum handover_role role)
@@ -76,7 +76,7 @@ static bool makes_sense(const struct handover *handover)
 {
     return memcmp(handover->magic, magic, sizeof(magic)) == 0 &&
            (handover->role == HANDOVER_STAND_BY || handover->role == HANDOVER_SUPERVISE) &&
-           handover->mountpoint[0] == '/' && handover->worker >= 0 && handover->publisher >= 0 &&
+           handover->mountpoint[0] == '/' && handover->worker >= 0 && handover->publisher >= 0 && handover->runner >= 0 &&
            memchr(handover->mountpoint, '\0', sizeof(handover->mountpoint)) &&
            memchr(handover->state, '\0', sizeof(handover->state)) &&
            memchr(handover->region, '\0', sizeof(handover->region)) &&

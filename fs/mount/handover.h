@@ -26,6 +26,8 @@ enum handover_descriptor {
     HANDOVER_MEMORY,
     HANDOVER_PUBLISHER_WORKERS_END,
     HANDOVER_PUBLISHER_PUBLISHERS_END,
+    HANDOVER_RUNNER_WORKERS_END,
+    HANDOVER_RUNNER_RUNNERS_END,
     HANDOVER_LINK, /* a worker's own end; in HANDOVER_SUPERVISE the supervisor's end to its worker */
     HANDOVER_STATE_DIRECTORY,
     HANDOVER_STATE_KEY,
@@ -37,7 +39,7 @@ struct handover {
     char magic[16];
     uint32_t role;
     int32_t descriptors[HANDOVER_DESCRIPTORS]; /* -1: not handed over */
-    int32_t worker, publisher; /* process ids; 0: not running */
+    int32_t worker, publisher, runner; /* process ids; 0: not running */
     uint64_t device;           /* st_dev of the mount */
     uint32_t to_syslog;        /* it runs in the background */
     int32_t verdict;           /* of the upgrade that this is */

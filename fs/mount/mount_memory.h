@@ -31,6 +31,8 @@ struct mount_head {
     uint64_t answered;      /* requests that the workers took from the kernel and were done with */
     uint64_t publications;  /* the number of the last one */
     uint64_t published;     /* pieces of work that publishers have finished */
+    uint64_t runs;          /* the number of the last command for the runner */
+    uint64_t ran;           /* commands that runners have told the end of */
     uint64_t requests[MOUNT_MEMORY_OPCODES]; /* received, by opcode */
 };
 

@@ -1,6 +1,6 @@
 /*
- * The mount belongs to this process: it holds /dev/fuse and the mount memory, and the two sockets between publisher
- * and worker. Either of these may die; it is started again, and goes on.
+ * The mount belongs to this process: it holds /dev/fuse and the mount memory, and the sockets between the worker and
+ * publisher and runner. Any of these may die; it is started again, and goes on.
  */
 #include "fs/mount/supervisor.h"
 
@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,15 +23,61 @@
 #include "fs/mount/handover.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/publisher.h"
+#include "fs/mount/runner.h"
 #include "fs/mount/service_notify.h"
 #include "fs/mount/supervisor_state.h"
 #include "fs/mount/upgrade.h"
 #include "fs/mount/worker.h"
 #include "fs/mount/worker_link.h"
 #include "fs/stops.h"
+#include "kmsapi/cleanup.h"
 
 /* How long a worker may take to end after the mount is gone: then it is told to, and then it is killed. */
 enum { LEAVE_MS = 2000 };
+
+/* How long a runner that has nothing to do may take to end. */
+enum { RETIRE_MS = 1000 };
+
+/* It has its socket and nothing else of the mount, whether there is one yet or not. */
+static int start_runner(struct supervisor *supervisor)
+{
+    supervisor->ran_before = supervisor->memory.head ? supervisor->memory.head->ran : 0;
+    pid_t process = child_start(&supervisor->runner);
+    if (process != 0)
+        return process < 0 ? (int)process : 0;
+    const int socket = supervisor->runner_socket[RUNNERS_END];
+    mount_memory_drop(&supervisor->memory);
+    child_keep_only(&socket, 1);
+    _exit(runner_run(socket));
+}
+
+/*
+ * The version before's: one without a command ends at once, another one when it has none. Killed, it would leave a
+ * command without its timeout, and that would be run again beside itself.
+ */
+static void retire_runner(struct supervisor *supervisor)
+{
+    pid_t process = supervisor->runner.process;
+    if (process <= 0)
+        return;
+    supervisor->runner.replaced = true;
+    _cleanup_(close) int ended = pidfd_open(process, 0);
+    struct pollfd polled = {.fd = ended, .events = POLLIN};
+    if (kill(process, SIGUSR1) < 0 || poll(&polled, 1, RETIRE_MS) < 0)
+        log_error("the runner: %s", strerror(errno));
+}
+
+static void end_runner(struct supervisor *supervisor)
+{
+    if (supervisor->runner.process > 0) {
+        kill(supervisor->runner.process, SIGKILL);
+        waitpid(supervisor->runner.process, NULL, 0); /* it waits for nothing that could hold it */
+    }
+    supervisor->runner.process = 0;
+    for (int i = 0; i < 2; i++)
+        if (supervisor->runner_socket[i] >= 0)
+            close(supervisor->runner_socket[i]);
+}
 
 static int start_publisher(struct supervisor *supervisor)
 {
@@ -54,13 +101,14 @@ static void __attribute__((noreturn)) be_worker(struct supervisor *supervisor, i
         .mount_point = &supervisor->mount_point,
         .memory = supervisor->memory.descriptor,
         .publisher = supervisor->publisher_socket[WORKERS_END],
+        .runner = supervisor->runner_socket[WORKERS_END],
         .link = link,
         .credentials = supervisor->parts->credentials,
     };
     /* not the state's lock: a worker that is slow to die keeps no other daemon out */
-    const int kept[] = {supervisor->mount_point.fuse, parts.memory, parts.publisher,
+    const int kept[] = {supervisor->mount_point.fuse, parts.memory, parts.publisher, parts.runner,
                         parts.link, state->directory, state->key};
-    child_keep_only(kept, 6);
+    child_keep_only(kept, 7);
     stop_here("worker-begins");
     /* exit, not _exit: sanitizers report at exit; this is the end of the child's main */
     exit(worker_run(&parts));
@@ -110,10 +158,13 @@ static int make_parts(struct supervisor *supervisor)
     int r = privileges_hide_memory();
     if (r < 0)
         return r;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, supervisor->publisher_socket) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, supervisor->publisher_socket) < 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, supervisor->runner_socket) < 0)
         return -errno;
-    r = mount_memory_make(&supervisor->memory);
-    return r < 0 ? r : catch_signals(supervisor);
+    r = catch_signals(supervisor);
+    if (r == 0)
+        r = start_runner(supervisor);
+    return r < 0 ? r : mount_memory_make(&supervisor->memory);
 }
 
 /*
@@ -194,6 +245,15 @@ static void worker_ended(struct supervisor *supervisor, int status)
     child_ended(&supervisor->worker, status, head->answered != supervisor->answered_before);
 }
 
+static void helper_ended(const struct supervisor *supervisor, struct child *helper, int status,
+                         bool useful)
+{
+    if (supervisor->leaving)
+        helper->process = 0;
+    else
+        child_ended(helper, status, useful);
+}
+
 static void take_signals(struct supervisor *supervisor)
 {
     struct signalfd_siginfo info;
@@ -207,11 +267,12 @@ static void take_signals(struct supervisor *supervisor)
             worker_ended(supervisor, status);
         else if (process == supervisor->upgrade.standby.process)
             upgrade_standby_ended(supervisor, status);
-        else if (process == supervisor->publisher.process && supervisor->leaving)
-            supervisor->publisher.process = 0;
         else if (process == supervisor->publisher.process)
-            child_ended(&supervisor->publisher, status,
-                        supervisor->memory.head->published != supervisor->published_before);
+            helper_ended(supervisor, &supervisor->publisher, status,
+                         supervisor->memory.head->published != supervisor->published_before);
+        else if (process == supervisor->runner.process)
+            helper_ended(supervisor, &supervisor->runner, status,
+                         supervisor->memory.head->ran != supervisor->ran_before);
     }
 }
 
@@ -242,14 +303,17 @@ static void start_what_is_due(struct supervisor *supervisor)
 {
     int64_t now_ms = clock_monotonic_ms();
     int r = 0;
-    if (supervisor->publisher.process == 0 && now_ms >= supervisor->publisher.start_ms)
+    if (supervisor->runner.process == 0 && now_ms >= supervisor->runner.start_ms)
+        r = start_runner(supervisor);
+    if (r == 0 && supervisor->publisher.process == 0 && now_ms >= supervisor->publisher.start_ms)
         r = start_publisher(supervisor);
     if (r == 0 && supervisor->worker.process == 0 && now_ms >= supervisor->worker.start_ms &&
         supervisor->upgrade.stage != UPGRADE_TAKING_OVER)
         r = start_worker(supervisor);
     if (r < 0) {
         log_error("fork: %s; it is tried again", strerror(-r));
-        supervisor->publisher.start_ms = supervisor->worker.start_ms = now_ms + 1000;
+        supervisor->runner.start_ms = supervisor->publisher.start_ms = supervisor->worker.start_ms =
+            now_ms + 1000;
     }
 }
 
@@ -267,6 +331,8 @@ static int time_left(const struct supervisor *supervisor)
         if (!supervisor->told_ready)
             until_ms = supervisor->ready_until_ms;
         until_ms = sooner(until_ms, upgrade_until_ms(supervisor));
+        if (supervisor->runner.process == 0)
+            until_ms = sooner(until_ms, supervisor->runner.start_ms);
         if (supervisor->publisher.process == 0)
             until_ms = sooner(until_ms, supervisor->publisher.start_ms);
         if (supervisor->worker.process == 0 && supervisor->upgrade.stage != UPGRADE_TAKING_OVER)
@@ -335,10 +401,12 @@ static void begin(struct supervisor *supervisor, const struct supervisor_parts *
         .parts = parts,
         .signals = -1,
         .publisher_socket = {-1, -1},
+        .runner_socket = {-1, -1},
         .link = -1,
         .memory = {.descriptor = -1},
         .mount_point = {.fuse = -1},
         .publisher = {.name = "aapfs-publisher"},
+        .runner = {.name = "aapfs-runner"},
         .worker = {.name = "aapfs-worker"},
         .upgrade = {.link = -1, .standby = {.name = "aapfs-worker"}},
     };
@@ -348,6 +416,7 @@ static int end_all(struct supervisor *supervisor)
 {
     close(supervisor->mount_point.fuse); /* the connection ends here, whoever still uses it */
     end_publisher(supervisor);
+    end_runner(supervisor);
     unlink_worker(supervisor);
     close(supervisor->signals);
     mount_memory_drop(&supervisor->memory);
@@ -362,12 +431,14 @@ int supervisor_run(const struct supervisor_parts *parts)
     int r = make_parts(&supervisor);
     if (r < 0) {
         log_error("start: %s", strerror(-r));
+        end_runner(&supervisor);
         return 1;
     }
     r = mount_point_mount(&supervisor.mount_point, parts->mountpoint, parts->options, reason,
                           sizeof(reason));
     if (r < 0) {
         log_error("%s", reason);
+        end_runner(&supervisor);
         return 1;
     }
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
@@ -391,9 +462,12 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
     memcpy(supervisor.mount_point.path, handover->mountpoint, sizeof(supervisor.mount_point.path));
     supervisor.publisher_socket[WORKERS_END] = descriptors[HANDOVER_PUBLISHER_WORKERS_END];
     supervisor.publisher_socket[PUBLISHERS_END] = descriptors[HANDOVER_PUBLISHER_PUBLISHERS_END];
+    supervisor.runner_socket[WORKERS_END] = descriptors[HANDOVER_RUNNER_WORKERS_END];
+    supervisor.runner_socket[RUNNERS_END] = descriptors[HANDOVER_RUNNER_RUNNERS_END];
     supervisor.link = descriptors[HANDOVER_LINK];
     supervisor.worker.process = handover->worker;
     supervisor.publisher.process = handover->publisher;
+    supervisor.runner.process = handover->runner;
     supervisor.told_ready = true;
     int r = mount_memory_map_head(&supervisor.memory, descriptors[HANDOVER_MEMORY]);
     if (r == 0)
@@ -408,6 +482,7 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
     supervisor.publisher.replaced = true; /* it is the version before */
     if (supervisor.publisher.process > 0)
         kill(supervisor.publisher.process, SIGKILL);
+    retire_runner(&supervisor);
     upgrade_resumed(&supervisor);
     watch(&supervisor);
     return end_all(&supervisor);

@@ -1,5 +1,5 @@
 /*
- * The supervisor: owns the mount, keeps the publisher and a worker running, and unmounts at the end.
+ * The supervisor: owns the mount, keeps runner, publisher and a worker running, and unmounts at the end.
  * One thread; it makes no use of curl or OpenSSL and holds no secrets.
  */
 #ifndef AAPFS_FS_MOUNT_SUPERVISOR_H

@@ -12,8 +12,11 @@
 #include "fs/mount/mount_point.h"
 #include "fs/mount/supervisor.h"
 
-/* The two ends of the publisher's socket: both stay open here, so that neither side hears of the other's death. */
-enum { WORKERS_END, PUBLISHERS_END };
+/*
+ * The two ends of the publisher's socket, and of the runner's: both stay open here, so that neither side hears of the
+ * other's death.
+ */
+enum { WORKERS_END, PUBLISHERS_END, RUNNERS_END = PUBLISHERS_END };
 
 enum upgrade_stage {
     UPGRADE_NONE,
@@ -39,11 +42,11 @@ struct supervisor {
     struct mount_point mount_point;
     struct mount_memory memory;
     int signals; /* signalfd */
-    int publisher_socket[2];
+    int publisher_socket[2], runner_socket[2];
     int link;    /* to the worker; -1: none runs */
-    struct child publisher, worker;
-    /* what workers and publishers had done when these began */
-    uint64_t answered_before, published_before;
+    struct child publisher, runner, worker;
+    /* what workers, publishers and runners had done when these began */
+    uint64_t answered_before, published_before, ran_before;
     struct upgrade upgrade;
     bool told_ready, leaving;
     int leave_signal;

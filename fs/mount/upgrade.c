@@ -74,6 +74,7 @@ static void fill(const struct supervisor *supervisor, enum handover_role role, i
     handover->descriptors[HANDOVER_FUSE] = supervisor->mount_point.fuse;
     handover->descriptors[HANDOVER_MEMORY] = supervisor->memory.descriptor;
     handover->descriptors[HANDOVER_PUBLISHER_WORKERS_END] = supervisor->publisher_socket[WORKERS_END];
+    handover->descriptors[HANDOVER_RUNNER_WORKERS_END] = supervisor->runner_socket[WORKERS_END];
     handover->descriptors[HANDOVER_LINK] = link;
     handover->descriptors[HANDOVER_STATE_DIRECTORY] = supervisor->parts->state->directory;
     handover->descriptors[HANDOVER_STATE_KEY] = supervisor->parts->state->key;
@@ -81,8 +82,10 @@ static void fill(const struct supervisor *supervisor, enum handover_role role, i
         handover->descriptors[HANDOVER_STATE_LOCK] = supervisor->parts->state->lock;
         handover->descriptors[HANDOVER_PUBLISHER_PUBLISHERS_END] =
             supervisor->publisher_socket[PUBLISHERS_END];
+        handover->descriptors[HANDOVER_RUNNER_RUNNERS_END] = supervisor->runner_socket[RUNNERS_END];
         handover->worker = supervisor->worker.process;
         handover->publisher = supervisor->publisher.process;
+        handover->runner = supervisor->runner.process;
     }
     memcpy(handover->state, supervisor->parts->state->path, sizeof(handover->state));
     handover->device = supervisor->mount_point.device;

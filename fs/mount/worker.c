@@ -21,6 +21,7 @@
 #include "fs/mount/privileges.h"
 #include "fs/mount/publication.h"
 #include "fs/mount/receive_slots.h"
+#include "fs/mount/runs.h"
 #include "fs/mount/session.h"
 #include "fs/mount/worker_link.h"
 #include "kmsapi/client_key.h"
@@ -34,6 +35,7 @@ struct worker {
     struct registry *registry;
     struct transport *transport;
     struct publications *publications;
+    struct runs *runs;
     struct pending *pending;
     struct engine *engine;
     struct session *session;
@@ -83,6 +85,18 @@ static bool receive_publications(void *user)
 {
     const struct worker *worker = user;
     return publication_receive(worker->publications);
+}
+
+static void begin_run(void *user, const struct run_request *request)
+{
+    const struct worker *worker = user;
+    runs_begin(worker->runs, request);
+}
+
+static bool receive_runs(void *user)
+{
+    const struct worker *worker = user;
+    return runs_receive(worker->runs);
 }
 
 static bool answer_write(void *user, uint64_t number, int result)
@@ -155,7 +169,7 @@ static void say(void *user, const char *format, ...)
 /* The session's thread is told by a signal. */
 static void engine_failed(void *user)
 {
-    log_error("the publisher's socket is gone");
+    log_error("the publisher's or the runner's socket is gone");
     kill(getpid(), SIGKILL); /* with all that is under way: the next worker goes on */
 }
 
@@ -194,7 +208,8 @@ static int make_lower_parts(struct worker *worker)
     if (worker->registry)
         worker->publications = publications_new(worker->registry, worker->parts->publisher,
                                                 worker->memory.head);
-    return worker->publications && worker->pending ? 0 : -ENOMEM;
+    worker->runs = runs_new(worker->parts->runner, worker->parts->mount_point->path, worker->memory.head);
+    return worker->publications && worker->runs && worker->pending ? 0 : -ENOMEM;
 }
 
 static struct engine *make_engine(struct worker *worker)
@@ -210,6 +225,10 @@ static struct engine *make_engine(struct worker *worker)
         .publish_user = worker,
         .publish_socket = worker->parts->publisher,
         .publish_receive = receive_publications,
+        .run = begin_run,
+        .run_user = worker,
+        .run_socket = worker->parts->runner,
+        .run_receive = receive_runs,
         .begin = begin_write,
         .note_intent = note_intent,
         .note_user = worker,
@@ -253,6 +272,7 @@ static void free_parts(struct worker *worker)
     engine_stop(worker->engine);
     pending_free(worker->pending);
     session_free(worker->session);
+    runs_free(worker->runs);
     publications_free(worker->publications);
     registry_free(worker->registry);
     receive_slots_free(worker->slots);

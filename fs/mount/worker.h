@@ -18,6 +18,7 @@ struct worker_parts {
     const struct mount_point *mount_point;
     int memory;    /* descriptor of the mount memory */
     int publisher; /* socket to the publisher */
+    int runner;    /* socket to the runner */
     int link;      /* socket to the supervisor (worker_link.h) */
     const struct credentials *credentials; /* NULL: from the environment at each request */
     bool stand_by; /* another worker serves still: tell whether this one could, and wait for WORKER_GO */

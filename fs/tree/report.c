@@ -81,6 +81,16 @@ static json_t *id_list(const struct registry_id *id)
     return ids;
 }
 
+static json_t *last_hook(const struct registry_hook *hook)
+{
+    if (hook->time == 0)
+        return json_null();
+    json_t *object = json_object();
+    set(&object, "Time", time_or_null(hook->time));
+    set(&object, "Result", json_string(hook->text));
+    return object;
+}
+
 static json_t *aap_status(struct reports *reports, uint32_t number, int64_t now)
 {
     const struct registry_aap *aap = registry_aap(reports->registry, number);
@@ -95,6 +105,7 @@ static json_t *aap_status(struct reports *reports, uint32_t number, int64_t now)
     set(&status, "NotAfter", text_or_null(current ? current->not_after : NULL));
     set(&status, "RequestId", text_or_null(aap->request_id));
     set(&status, "LastRotation", time_or_null(current ? current->made_ns / 1000000000 : 0));
+    set(&status, "LastHook", last_hook(&aap->last_hook));
     set(&status, "Superseded", superseded_ids(aap));
     set(&status, "Orphans", id_list(aap->orphans));
     set(&status, "Candidates", id_list(aap->candidates));

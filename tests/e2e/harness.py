@@ -183,11 +183,14 @@ class Mount:
         return any(line.split()[4] == str(self.path) for line in mounts.splitlines())
 
     def children(self):
-        """The publisher's and the worker's process ids, by name."""
+        """The runner's, publisher's and worker's process ids, by name."""
         pids = {}
         for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
             for pid in (task / "children").read_text().split():
-                pids[pathlib.Path(f"/proc/{pid}/comm").read_text().strip()] = int(pid)
+                try:
+                    pids[pathlib.Path(f"/proc/{pid}/comm").read_text().strip()] = int(pid)
+                except (FileNotFoundError, ProcessLookupError):
+                    continue  # it has ended
         return pids
 
     def stop(self, expected_errors=""):

@@ -46,7 +46,7 @@ def test_warm_reads_while_the_daemon_is_stopped(mount):
     expected = read_whole(path)
     running = read_thousand(path)
     processes = [mount.process.pid, *mount.children().values()]
-    assert len(processes) == 3
+    assert len(processes) == 4
     for pid in processes:
         os.kill(pid, signal.SIGSTOP)
     try:

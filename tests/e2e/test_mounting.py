@@ -318,7 +318,7 @@ def test_each_process_keeps_only_the_privileges_that_it_needs(start_mount, emula
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
     children = mount.children()
-    assert sorted(children) == ["aapfs-publisher", "aapfs-worker"]
+    assert sorted(children) == ["aapfs-publisher", "aapfs-runner", "aapfs-worker"]
     for name, kept in (("aapfs-publisher", "0000000000000002"), ("aapfs-worker", "0000000000004000")):
         status = dict(line.split(":\t", 1) for line in
                       pathlib.Path(f"/proc/{children[name]}/status").read_text().splitlines() if ":\t" in line)

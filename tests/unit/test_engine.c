@@ -100,6 +100,11 @@ static void note_nothing(void *user, uint64_t number, uint64_t intent)
 {
 }
 
+static bool receive_nothing(void *user)
+{
+    return true;
+}
+
 static void begin_nothing(void *user, uint64_t number)
 {
 }
@@ -195,6 +200,8 @@ static struct engine *start(bool first, const struct inherited *inherited, size_
         .publish = begin_publication,
         .publish_socket = wake[0],
         .publish_receive = receive_publications,
+        .run_socket = wake[0],
+        .run_receive = receive_nothing,
         .answer = take_answer,
         .begin = begin_nothing,
         .note_intent = note_nothing,

@@ -58,7 +58,8 @@ static void numbers_that_make_no_sense_are_refused(void **state)
     uint32_t *const counts = (uint32_t *)numbers;
     uint32_t *const places[] = {&counts[0],       &counts[1],       &counts[2],
                                 &aap->newest,     &aap->published[3], &aap->settled_generation,
-                                &key->aap,        &generation->aap, &generation->key};
+                                &key->aap,        &generation->aap, &generation->key,
+                                &aap->hook_generation};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         uint32_t before = *places[i];
         *places[i] = UINT32_MAX;
