@@ -18,11 +18,7 @@ static void damaged(struct engine *engine, const char *path, int error)
 {
     const struct engine_parts *parts = &engine->parts;
     log_error("%s/%s-%s/%s: %s; it stays where it is", parts->state->path, parts->config->region,
-              engine->account, path,
-              error == -EBADMSG    ? "damaged, or sealed for another place"
-              : error == -EINVAL   ? "not a file of aapfs"
-              : error == -EMSGSIZE ? "too large for a file of aapfs"
-                                   : strerror(-error));
+              engine->account, path, store_error_text(error));
     registry_mount(parts->registry)->damaged++;
 }
 

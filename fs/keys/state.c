@@ -68,10 +68,10 @@ int state_places_find(const char *directory, const char *key, struct state_place
 
 /* -- opening ------------------------------------------------------------------------------- */
 
-static int open_directory(const char *path, char *reason, size_t size)
+static int open_directory(const char *path, bool make, char *reason, size_t size)
 {
     struct stat attributes;
-    int r = store_file_make_path(path);
+    int r = make ? store_file_make_path(path) : 0;
     _cleanup_(close) int directory = r < 0 ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r == 0 && (directory < 0 || fstat(directory, &attributes) < 0))
         r = -errno;
@@ -175,13 +175,28 @@ int state_open(const struct state_places *places, struct state *state, char *rea
 {
     *state = (struct state){.directory = -1, .lock = -1, .key = -1};
     memcpy(state->path, places->directory, sizeof(state->path));
-    state->directory = open_directory(state->path, reason, size);
+    state->directory = open_directory(state->path, true, reason, size);
     int r = state->directory < 0 ? state->directory : take_lock(state, reason, size);
     if (r == 0)
         r = find_key(places, state, reason, size);
     if (r < 0)
         state_close(state);
     return r;
+}
+
+int state_open_to_read(const struct state_places *places, struct state *state, char *reason,
+                       size_t size)
+{
+    *state = (struct state){.directory = -1, .lock = -1, .key = -1};
+    memcpy(state->path, places->directory, sizeof(state->path));
+    int directory = open_directory(state->path, false, reason, size);
+    if (directory < 0)
+        return directory;
+    state->directory = directory;
+    int r = state_open_key(places, state, reason, size);
+    if (r < 0)
+        state_close(state);
+    return r == -ENOENT ? -ENOKEY : r;
 }
 
 static void close_one(int *descriptor)
@@ -262,8 +277,12 @@ int state_check(const struct state *state, const char *region, char *reason, siz
     return r;
 }
 
-int state_open_store(const struct state *state, const char *region, const char *account,
-                     struct store **store, char *reason, size_t size)
+typedef int open_function(const struct store_place *place, const struct record_owner *owner,
+                          const unsigned char key[static SEAL_KEY_SIZE], struct store **store,
+                          char *reason, size_t size);
+
+static int open_store(const struct state *state, const char *region, const char *account,
+                      open_function *open_it, struct store **store, char *reason, size_t size)
 {
     unsigned char key[SEAL_KEY_SIZE];
     char name[STORE_NAME_SIZE + ACCOUNT_SIZE];
@@ -271,8 +290,27 @@ int state_open_store(const struct state *state, const char *region, const char *
     if (r < 0)
         return r;
     snprintf(name, sizeof(name), "%s-%s", region, account);
-    r = store_open(&(struct store_place){state->directory, name, state->path},
-                   &(struct record_owner){account, region}, key, store, reason, size);
+    r = open_it(&(struct store_place){state->directory, name, state->path},
+                &(struct record_owner){account, region}, key, store, reason, size);
     OPENSSL_cleanse(key, sizeof(key));
     return r;
+}
+
+int state_open_store(const struct state *state, const char *region, const char *account,
+                     struct store **store, char *reason, size_t size)
+{
+    int r = has_stores(state);
+    if (r == 0)
+        r = machine_note(state->directory, MACHINE_ID_FILE);
+    if (r < 0) {
+        snprintf(reason, size, "%s: %s", state->path, strerror(-r));
+        return r;
+    }
+    return open_store(state, region, account, store_open, store, reason, size);
+}
+
+int state_open_store_to_read(const struct state *state, const char *region, const char *account,
+                             struct store **store, char *reason, size_t size)
+{
+    return open_store(state, region, account, store_open_to_read, store, reason, size);
 }

@@ -45,6 +45,13 @@ int state_places_find(const char *directory, const char *key, struct state_place
 int state_open(const struct state_places *places, struct state *state, char *reason, size_t size);
 void state_close(struct state *state);
 
+/*
+ * The same for whoever only reads what is there, beside a mount that uses it too: nothing is made, and nothing locked.
+ * -ENOENT: there is no such directory; -ENOKEY: no key.
+ */
+int state_open_to_read(const struct state_places *places, struct state *state, char *reason,
+                       size_t size);
+
 /* For a process that only needs the store: it does not keep others out. */
 void state_release_lock(struct state *state);
 
@@ -69,5 +76,9 @@ int state_check(const struct state *state, const char *region, char *reason, siz
 /* The store of REGION and ACCOUNT, made when missing. 0, or negative errno and REASON. */
 int state_open_store(const struct state *state, const char *region, const char *account,
                      struct store **store, char *reason, size_t size);
+
+/* The one that is there; store_look and store_read_forms are for it, and nothing that changes it. */
+int state_open_store_to_read(const struct state *state, const char *region, const char *account,
+                             struct store **store, char *reason, size_t size);
 
 #endif

@@ -137,11 +137,18 @@ int store_open(const struct store_place *place, const struct record_owner *owner
     return open_or_check(place, owner, key, true, store, reason, size);
 }
 
+int store_open_to_read(const struct store_place *place, const struct record_owner *owner,
+                       const unsigned char key[static SEAL_KEY_SIZE], struct store **store,
+                       char *reason, size_t size)
+{
+    return open_or_check(place, owner, key, false, store, reason, size);
+}
+
 int store_check(const struct store_place *place, const struct record_owner *owner,
                 const unsigned char key[static SEAL_KEY_SIZE], char *reason, size_t size)
 {
     struct store *store = NULL;
-    int r = open_or_check(place, owner, key, false, &store, reason, size);
+    int r = store_open_to_read(place, owner, key, &store, reason, size);
     store_close(store);
     return r;
 }

@@ -40,6 +40,14 @@ int store_open(const struct store_place *place, const struct record_owner *owner
                const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason,
                size_t size);
 
+/*
+ * The same for a store that is there and may be in use: nothing is made. For store_look, store_aaps and
+ * store_read_forms.
+ */
+int store_open_to_read(const struct store_place *place, const struct record_owner *owner,
+                       const unsigned char key[static SEAL_KEY_SIZE], struct store **store,
+                       char *reason, size_t size);
+
 /* Whether store_open would open what is there, as far as that can be known without changing anything. */
 int store_check(const struct store_place *place, const struct record_owner *owner,
                 const unsigned char key[static SEAL_KEY_SIZE], char *reason, size_t size);
@@ -88,8 +96,20 @@ int store_remove(struct store *store, const char *aap_name, const char *client_k
  */
 typedef void store_found(void *user, const struct record *record, const char *path, int error);
 
+/* What such an ERROR means, for a line to a person. */
+const char *store_error_text(int error);
+
 /* Calls FOUND for everything, keys before intents. 0, or the errno with which the directory itself cannot be listed. */
 int store_load(struct store *store, store_found *found, void *user);
+
+/*
+ * Calls FOUND for the keys of one AAP, those that were received and not put in their place yet too. Changes nothing,
+ * and bears a mount that uses the store meanwhile. 0, or an errno of the disk: what can be read was told.
+ */
+int store_look(struct store *store, const char *aap_name, store_found *found, void *user);
+
+/* Calls TOLD for the name of each AAP with a file in it, in their order. 0 or negative errno. */
+int store_aaps(struct store *store, void (*told)(void *user, const char *aap_name), void *user);
 
 /* One record again; record_clear it. 0 or as in store_load. */
 int store_read(struct store *store, const char *aap_name, const char *client_key_id,

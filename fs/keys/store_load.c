@@ -15,6 +15,14 @@
 
 DEFINE_CLEANUP(closedir, DIR *, closedir)
 
+const char *store_error_text(int error)
+{
+    return error == -EBADMSG    ? "damaged, or sealed for another place"
+           : error == -EINVAL   ? "not a file of aapfs"
+           : error == -EMSGSIZE ? "too large for a file of aapfs"
+                                : strerror(-error);
+}
+
 /* -- loading ------------------------------------------------------------------------------- */
 
 /* An intent's file has the name of its number. */
@@ -65,28 +73,37 @@ static int load_aap(struct store *store, const char *aap_name, store_found *foun
     return -errno;
 }
 
-/*
- * A room that was filled when its worker died holds a key that nobody else has: it is put in its place. Its
- * intent, which is still there, says that this name is to be synced. Any other room is empty, or half filled: what it was
- * for is in its intent too.
- */
-static int recover_room(struct store *store, const char *room)
+/* The record in a room that was filled: 1. 0: it is empty, or half filled. Or negative errno. */
+static int read_room(struct store *store, const char *room, struct record *record)
 {
     struct store_file file;
-    struct record record = {0};
-    char aap[256], id[256], path[STORE_PATH_SIZE];
+    char aap[256], id[256];
+    *record = (struct record){0};
     int r = store_file_read(store->directory, room, RECORD_SIZE_MOST, &file);
     if (r < 0)
         return r;
     bool whole = record_told(file.data, file.size, "AapName", aap, sizeof(aap)) &&
                  record_told(file.data, file.size, "ClientKeyId", id, sizeof(id)) &&
                  store_is_file_name(aap) && store_is_file_name(id) &&
-                 record_open(store->key, &store->owner, aap, id, file.data, file.size, &record) == 0;
-    record_clear(&record);
+                 record_open(store->key, &store->owner, aap, id, file.data, file.size, record) == 0;
     store_file_clear(&file);
-    if (!whole)
-        return 0;
-    if (snprintf(path, sizeof(path), "%s/%s", aap, id) >= (int)sizeof(path))
+    return whole;
+}
+
+/*
+ * A room that was filled when its worker died holds a key that nobody else has: it is put in its place. Its
+ * intent, which is still there, says that this name is to be synced. What any other room was for is in its intent too.
+ */
+static int recover_room(struct store *store, const char *room)
+{
+    struct record record;
+    char path[STORE_PATH_SIZE];
+    int r = read_room(store, room, &record);
+    if (r <= 0)
+        return r;
+    int length = snprintf(path, sizeof(path), "%s/%s", record.aap_name, record.client_key_id);
+    record_clear(&record);
+    if (length >= (int)sizeof(path))
         return -ENAMETOOLONG;
     r = store_file_sync(store->directory, room);
     if (r == 0 && renameat(store->directory, room, store->directory, path) < 0)
@@ -131,6 +148,66 @@ int store_load(struct store *store, store_found *found, void *user)
         r = walk(store, pass, found, user);
     return r;
 }
+
+/* -- beside a mount ------------------------------------------------------------------------ */
+
+/* A room that cannot be read is its mount's affair: it may be filling it right now. */
+static void look_at_room(struct store *store, const char *room, const char *aap_name,
+                         store_found *found, void *user)
+{
+    struct record record;
+    if (read_room(store, room, &record) > 0 && strcmp(record.aap_name, aap_name) == 0)
+        found(user, &record, room, 0);
+    record_clear(&record);
+}
+
+/* Rooms first: one that is put in its place meanwhile is found there. */
+int store_look(struct store *store, const char *aap_name, store_found *found, void *user)
+{
+    int again = openat(store->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
+    const struct dirent *entry;
+    if (!entries)
+        return -errno;
+    while (errno = 0, (entry = readdir(entries)))
+        if (begins_with(entry->d_name, ".room-"))
+            look_at_room(store, entry->d_name, aap_name, found, user);
+    int r = -errno;
+    if (r == 0)
+        r = load_aap(store, aap_name, found, user);
+    return r == -ENOENT ? 0 : r;
+}
+
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+static void free_entries(struct dirent **entries, int count)
+{
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+}
+
+int store_aaps(struct store *store, void (*told)(void *user, const char *aap_name), void *user)
+{
+    struct dirent **aaps = NULL;
+    int count = scandirat(store->directory, ".", &aaps, is_visible, alphasort);
+    if (count < 0)
+        return -errno;
+    for (int i = 0; i < count; i++) {
+        struct dirent **keys = NULL;
+        int has = scandirat(store->directory, aaps[i]->d_name, &keys, is_visible, NULL);
+        if (has > 0)
+            told(user, aaps[i]->d_name);
+        free_entries(keys, has);
+    }
+    free_entries(aaps, count);
+    return 0;
+}
+
+/* -- one key ------------------------------------------------------------------------------- */
 
 int store_read(struct store *store, const char *aap_name, const char *client_key_id,
                struct record *record)

@@ -117,6 +117,38 @@ static void one_aapfs_at_a_time(void **unused)
     state_close(&state);
 }
 
+static void read_state(int expected, const char *said)
+{
+    struct state reader;
+    int r = state_open_to_read(&places, &reader, reason, sizeof(reason));
+    if (r != expected || (r < 0 && (!strstr(reason, said) || strchr(reason, '\n'))))
+        fail_msg("%d instead of %d: %s", r, expected, reason);
+    assert_true(r == 0 || (reader.directory & reader.lock & reader.key) == -1);
+    state_close(&reader);
+}
+
+static void whoever_reads_makes_nothing_and_needs_no_lock(void **unused)
+{
+    struct state reader;
+    struct store *store = NULL;
+    read_state(-ENOENT, "No such file");
+    assert_int_equal(access(places.directory, F_OK), -1);
+    open_good();
+    read_state(0, "");
+    assert_int_equal(state_open_to_read(&places, &reader, reason, sizeof(reason)), 0);
+    assert_int_equal(state_open_store_to_read(&reader, region, account, &store, reason, sizeof(reason)), -ENOENT);
+    make_store(account);
+    assert_int_equal(state_open_store_to_read(&reader, region, account, &store, reason, sizeof(reason)), 0);
+    store_close(store);
+    state_close(&reader);
+    assert_int_equal(chmod(places.directory, 0710), 0);
+    read_state(-EACCES, "chmod 0700");
+    assert_int_equal(chmod(places.directory, 0700), 0);
+    assert_int_equal(unlink(places.key), 0);
+    read_state(-ENOKEY, "there is no state key");
+    state_close(&state);
+}
+
 static void a_missing_key_is_made_only_where_nothing_was_sealed(void **unused)
 {
     places.may_make_key = false;
@@ -223,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(is_made_with_all_that_is_missing, make_place, remove_place),
         cmocka_unit_test_setup_teardown(one_aapfs_at_a_time, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(whoever_reads_makes_nothing_and_needs_no_lock, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_missing_key_is_made_only_where_nothing_was_sealed, make_place,
                                         remove_place),
         cmocka_unit_test_setup_teardown(others_must_not_look_in, make_place, remove_place),

@@ -154,6 +154,12 @@ static struct seen load(struct store *store)
     return seen;
 }
 
+static void add_name(void *user, const char *aap_name)
+{
+    strcat(user, aap_name);
+    strcat(user, ";");
+}
+
 /* Names and contents of everything, as one number. */
 static uint64_t digest;
 
@@ -407,6 +413,40 @@ static void a_record_is_read_again_and_finished(void **state)
     store_close(store);
 }
 
+/* What an export sees of a store that a mount uses. */
+static void looking_changes_nothing(void **state)
+{
+    struct store *reader = NULL, *store = open_good();
+    struct store_intent *empty, *filled;
+    struct seen seen = {0};
+    char reason[256], names[64] = "", room[64];
+    save(store, "KAAP.1");
+    reserve(store, "b", &empty);
+    reserve(store, "b", &filled);
+    /* as it is between the filling and the rename */
+    const struct record record = sample("KAAP.2");
+    snprintf(room, sizeof(room), ".room-%016llx", (unsigned long long)store_intent_number(filled));
+    assert_int_equal(store_save(store, filled, &record), 0);
+    assert_int_equal(rename(in_place("payments/KAAP.2"), in_place(room)), 0);
+    assert_int_equal(mkdir(in_place("orders"), 0700), 0);
+    uint64_t before = digest_of_place();
+
+    assert_int_equal(store_open_to_read(&where, &owner, key, &reader, reason, sizeof(reason)), 0);
+    assert_int_equal(store_look(reader, "payments", note, &seen), 0);
+    assert_int_equal(seen.keys, 2);
+    assert_int_equal(seen.damaged | seen.intents, 0);
+    seen = (struct seen){0};
+    assert_int_equal(store_look(reader, "orders", note, &seen), 0);
+    assert_int_equal(store_look(reader, "nobody", note, &seen), 0);
+    assert_int_equal(seen.keys | seen.damaged, 0);
+    assert_int_equal(store_aaps(reader, add_name, names), 0);
+    assert_string_equal(names, "payments;");
+    assert_true(digest_of_place() == before);
+    store_close(reader);
+    assert_int_equal(store_drop(store, empty), 0);
+    store_close(store);
+}
+
 static void an_intent_under_another_number_is_none(void **state)
 {
     struct store_intent *intent;
@@ -474,6 +514,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_a_file_is_not_saved, make_place, remove_place),
         cmocka_unit_test_setup_teardown(forms_are_kept_beside_their_record, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_record_is_read_again_and_finished, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(looking_changes_nothing, make_place, remove_place),
         cmocka_unit_test_setup_teardown(an_intent_under_another_number_is_none, make_place, remove_place),
         cmocka_unit_test_setup_teardown(every_failing_call_is_borne, make_place, remove_place),
     };
