@@ -15,6 +15,7 @@ static const struct {
     {"create", command_create},
     {"rotate", command_create},
     {"delete", command_delete},
+    {"export", command_export},
     {"status", command_status},
     {"upgrade", command_upgrade},
 };

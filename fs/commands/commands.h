@@ -16,6 +16,9 @@ int command_create(int count, char **arguments);
 /* aapfs delete AAP CLIENT_KEY_ID. */
 int command_delete(int count, char **arguments);
 
+/* aapfs export AAP DIRECTORY: its keys as files, from the store. */
+int command_export(int count, char **arguments);
+
 /* aapfs status [--json]: a table of the AAPs; 1 when one needs somebody. */
 int command_status(int count, char **arguments);
 

@@ -11,6 +11,7 @@
 
 #include "fs/commands/background.h"
 #include "fs/commands/commands.h"
+#include "fs/commands/configure.h"
 #include "fs/commands/dev.h"
 #include "fs/commands/dev_state.h"
 #include "fs/commands/open_state.h"
@@ -31,12 +32,15 @@ static const char usage[] =
     "       aapfs --dev [-f] [-o OPTIONS] MOUNTPOINT\n"
     "       aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP\n"
     "       aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID\n"
+    "       aapfs export [-c FILE] [--region REGION] [--state DIRECTORY] [--state-key FILE]\n"
+    "             AAP DIRECTORY\n"
     "       aapfs status [-m MOUNTPOINT] [--json]\n"
     "       aapfs upgrade [-m MOUNTPOINT]\n";
 
 struct mount_arguments {
     bool foreground, dev;
-    const char *file, *region, *endpoint, *state, *state_key, *mountpoint;
+    struct configure_words words;
+    const char *mountpoint;
     char *options; /* every -o, joined */
     const struct handover *handover; /* from the version before; NULL: none */
 };
@@ -72,23 +76,23 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
             arguments->dev = true;
             break;
         case 'c':
-            arguments->file = optarg;
+            arguments->words.file = optarg;
             break;
         case 'o':
             if (add_options(arguments, optarg) < 0)
                 return 2;
             break;
         case 'R':
-            arguments->region = optarg;
+            arguments->words.region = optarg;
             break;
         case 'E':
-            arguments->endpoint = optarg;
+            arguments->words.endpoint = optarg;
             break;
         case 'S':
-            arguments->state = optarg;
+            arguments->words.state = optarg;
             break;
         case 'K':
-            arguments->state_key = optarg;
+            arguments->words.state_key = optarg;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -107,8 +111,9 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         return 2;
     }
     arguments->mountpoint = words[count - 1];
-    if (arguments->dev && (arguments->file || arguments->region || arguments->endpoint ||
-                           arguments->state || arguments->state_key)) {
+    const struct configure_words *given = &arguments->words;
+    if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||
+                           given->state_key)) {
         fputs("aapfs: --dev has a KMS and a state of its own: it goes with none of -c, --region, "
               "--endpoint, --state and --state-key\n", stderr);
         return 2;
@@ -116,53 +121,19 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
     return 0;
 }
 
-/* What the command line says in place of the file. */
-static int override(const struct mount_arguments *arguments, struct config *config)
+static int read_configuration(const struct mount_arguments *arguments, struct config *config)
 {
-    const struct {
-        const char *name, *value;
-        int (*set)(struct config *config, const char *value, char *reason, size_t size);
-    } overrides[] = {
-        {"--region", arguments->region, config_set_region},
-        {"--endpoint", arguments->endpoint, config_set_endpoint},
-        {"--state", arguments->state, config_set_state},
-        {"--state-key", arguments->state_key, config_set_state_key},
-    };
-    for (size_t i = 0; i < sizeof(overrides) / sizeof(overrides[0]); i++) {
-        char reason[640];
-        int r = overrides[i].value
-                    ? overrides[i].set(config, overrides[i].value, reason, sizeof(reason))
-                    : 0;
-        if (r < 0) {
-            log_error("%s: %s", overrides[i].name, reason);
-            return r;
-        }
-    }
+    if (!arguments->dev)
+        return configure(&arguments->words, config);
+    config_defaults(config);
     return 0;
-}
-
-static int configure(const struct mount_arguments *arguments, struct config *config)
-{
-    char reason[640];
-    if (arguments->dev) {
-        config_defaults(config);
-        return 0;
-    }
-    int r = config_read(arguments->file, config, reason, sizeof(reason));
-    if (r < 0) {
-        log_error("configuration: %s", reason);
-        return r;
-    }
-    r = override(arguments, config);
-    if (r < 0)
-        config_clear(config);
-    return r;
 }
 
 static int serve_in(const struct state_places *places, const struct config *config,
                     const struct mount_arguments *arguments, const struct dev_kms *kms, int ready)
 {
-    const struct mount_words words = {arguments->file, arguments->region, arguments->endpoint,
+    const struct configure_words *given = &arguments->words;
+    const struct mount_words words = {given->file, given->region, given->endpoint,
                                       arguments->mountpoint};
     static char *command[ARGUMENTS_MOST]; /* for as long as the process lives */
     struct state state;
@@ -225,9 +196,10 @@ static int run(struct config *config, struct mount_arguments *arguments)
 {
     int ready = -1, status;
     char mountpoint[MOUNT_POINT_PATH_SIZE];
-    _cleanup_(free) char *file = arguments->file ? realpath(arguments->file, NULL) : NULL;
+    struct configure_words *given = &arguments->words;
+    _cleanup_(free) char *file = given->file ? realpath(given->file, NULL) : NULL;
     if (file)
-        arguments->file = file;
+        given->file = file;
     if (!arguments->foreground && !arguments->handover) {
         /* the daemon changes its directory; what is wrong with a path, mounting says */
         if (mount_point_resolve(arguments->mountpoint, mountpoint) == 0)
@@ -256,7 +228,7 @@ int command_mount(int count, char **words)
     if (handed_over > 0)
         arguments.handover = &handover;
     int status = parse(count, words, &arguments);
-    if (status == 0 && configure(&arguments, &config) < 0)
+    if (status == 0 && read_configuration(&arguments, &config) < 0)
         status = 2;
     else if (status == 0) {
         status = run(&config, &arguments);

@@ -11,7 +11,7 @@
 enum { REASON_SIZE = 2 * STATE_PATH_SIZE + 256 };
 
 /* What is wrong with the state or its key is wrong configuration; a disk that fails is not. */
-static int tell(int error, const char *reason)
+int open_state_tell(int error, const char *reason)
 {
     log_error("state: %s", reason);
     return error == -EBUSY || error == -EIO || error == -ENOSPC || error == -EROFS ||
@@ -35,7 +35,7 @@ static int make_and_check(const struct state_places *places, const char *region,
     }
     if (r == 0)
         r = state_check(state, region, reason, sizeof(reason));
-    return r < 0 ? tell(r, reason) : 0;
+    return r < 0 ? open_state_tell(r, reason) : 0;
 }
 
 static int run_child(const struct state_places *places, const char *region, struct state *state)
@@ -58,11 +58,11 @@ int open_state(const struct state_places *places, const char *region, struct sta
     char reason[REASON_SIZE] = "";
     int r = state_open(places, state, reason, sizeof(reason));
     if (r < 0)
-        return tell(r, reason);
+        return open_state_tell(r, reason);
     int status = run_child(places, region, state);
     if (status == 0 && state->key < 0) {
         r = state_open_key(places, state, reason, sizeof(reason));
-        status = r < 0 ? tell(r, reason) : 0;
+        status = r < 0 ? open_state_tell(r, reason) : 0;
     }
     if (status != 0)
         state_close(state);

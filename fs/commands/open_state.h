@@ -13,4 +13,7 @@
  */
 int open_state(const struct state_places *places, const char *region, struct state *state);
 
+/* Says that the state cannot be used, and why: the exit status. */
+int open_state_tell(int error, const char *reason);
+
 #endif
