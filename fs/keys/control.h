@@ -16,6 +16,7 @@ enum control_verb {
     /* .aapfs/control */
     CONTROL_SYNC,    /* list the AAPs again */
     CONTROL_UPGRADE, /* have the installed program take over */
+    CONTROL_ADOPT_STATE, /* the state directory belongs to this machine now */
 };
 
 enum { CONTROL_SIZE = 4096 }; /* st_size of every control file, and the most that is accepted */

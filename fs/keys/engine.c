@@ -64,6 +64,7 @@ static const char *const verb_names[] = {
     [CONTROL_RETRY_CHECK] = "CreateClientKey",
     [CONTROL_SYNC] = "ListApplicationAccessPoints",
     [CONTROL_UPGRADE] = "upgrade",
+    [CONTROL_ADOPT_STATE] = "adopt-state",
 };
 
 /* One command at a time for each AAP, and none right after the network failed one. */
@@ -129,6 +130,9 @@ static void begin(struct operation *operation)
     case CONTROL_UPGRADE:
         operation->deadline_ms = INT64_MAX; /* the supervisor has its own */
         engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
+        break;
+    case CONTROL_ADOPT_STATE:
+        foreign_adopt(operation);
         break;
     }
 }
@@ -329,6 +333,7 @@ struct engine *engine_start(const struct engine_parts *parts)
         free_engine(engine);
         return NULL;
     }
+    foreign_look(engine);
     transport_watch(parts->transport, parts->publish_socket);
     transport_watch(parts->transport, parts->run_socket);
     transport_watch(parts->transport, parts->message_socket);

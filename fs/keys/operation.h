@@ -79,6 +79,8 @@ struct engine {
     bool account_is_known;            /* KMS has told the store's account */
     bool asking_account;
 
+    bool foreign_state; /* foreign.c: made on another machine; nothing may be done by itself */
+
     /* unsaved.c */
     struct unsaved *unsaved;
 
@@ -184,6 +186,12 @@ void inherit_caught_up(struct engine *engine, uint32_t aap);
 
 /* Answers what still waits. */
 void inherit_end(struct engine *engine);
+
+/* At the engine's start: whether the state directory is this machine's. */
+void foreign_look(struct engine *engine);
+
+/* `adopt-state`: from now on it is. */
+void foreign_adopt(struct operation *operation);
 
 /* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
 void account_require(struct operation *operation, void (*then)(struct operation *operation));

@@ -3,7 +3,7 @@
  * mounts, before it does; its children inherit the descriptors. The state key is not read by that process: only
  * state_make_key, state_check and state_open_store hold it for a moment, in the child that calls them.
  *
- *     DIRECTORY/.lock REGION-ACCOUNT/
+ *     DIRECTORY/.lock .machine REGION-ACCOUNT/
  */
 #ifndef AAPFS_FS_KEYS_STATE_H
 #define AAPFS_FS_KEYS_STATE_H
@@ -73,7 +73,10 @@ int state_find_account(const struct state *state, const char *region, char accou
  */
 int state_check(const struct state *state, const char *region, char *reason, size_t size);
 
-/* The store of REGION and ACCOUNT, made when missing. 0, or negative errno and REASON. */
+/*
+ * The store of REGION and ACCOUNT, made when missing, and with the first one machine.h's note. 0, or negative errno
+ * and REASON.
+ */
 int state_open_store(const struct state *state, const char *region, const char *account,
                      struct store **store, char *reason, size_t size);
 

@@ -15,6 +15,10 @@ struct reports {
     struct report_history *history;
 };
 
+static const char foreign_note[] =
+    "the state directory was made on another machine; its keys are served; if it belongs to this one now, write "
+    "adopt-state to .aapfs/control";
+
 struct reports *reports_new(struct registry *registry, const struct report_facts *facts,
                             struct report_history *history)
 {
@@ -150,8 +154,10 @@ static json_t *mount_status(struct reports *reports, int64_t now)
     set(&status, "ClockOffsetMilliseconds", json_integer(mount->clock_offset_ms));
     set(&status, "LastSync", time_or_null(mount->last_sync));
     set(&status, "Aaps", aaps_by_state(reports, now));
+    set(&status, "ForeignState", json_boolean(mount->foreign_state));
     set(&status, "Damaged", json_integer(mount->damaged));
     set(&status, "Hidden", json_integer(mount->hidden));
+    set(&status, "Note", text_or_null(mount->foreign_state ? foreign_note : NULL));
     set(&status, "Requests", request_counts(&reports->facts));
     return status;
 }

@@ -329,6 +329,66 @@ def test_another_account_leaves_every_key_readable_and_makes_none(mount, start_e
     assert mount.last_error(".aapfs") is None
 
 
+# -- another machine ----------------------------------------------------------------------------
+
+
+MACHINE_ID = pathlib.Path("/etc/machine-id")
+FOREIGN = "it was made on another machine; its keys are served; if it belongs to this one now, write adopt-state to"
+
+
+@pytest.mark.skipif(not MACHINE_ID.exists() or len(MACHINE_ID.read_text().strip()) != 32,
+                    reason="this machine has no /etc/machine-id")
+@pytest.mark.parametrize("text", [None, "0" * 64 + "\n"])
+def test_a_cloned_machine_serves_and_says_so_until_the_state_is_adopted(mount, emulator, remount, text):
+    note = mount.state / ".machine"
+    mount.write("payments", PASSWORD)
+    ours = hashlib.sha256(b"aapfs machine 1\n" + MACHINE_ID.read_bytes().strip()).hexdigest() + "\n"
+    assert note.read_text() == ours
+    assert mount.status()["ForeignState"] is False and mount.status()["Note"] is None
+    mount.write(".aapfs", "adopt-state")  # it is ours: that changes nothing
+    before, on_disk = shown(mount), disk(mount)
+    mount = remount(mount, emulator.url)
+    assert mount.status()["ForeignState"] is False
+    assert disk(mount) == on_disk
+
+    note.unlink()
+    if text:
+        note.write_text(text)
+    on_disk = disk(mount)
+    mount = remount(mount, emulator.url)
+    mount.expected_errors = mount.errors()
+    line, = mount.errors().splitlines()
+    assert line == f"aapfs: {mount.state}: {FOREIGN} .aapfs/control"
+    assert shown(mount) == before and disk(mount) == on_disk
+    assert mount.status()["ForeignState"] is True and "adopt-state" in mount.status()["Note"]
+    mount.write("payments", PASSWORD)  # what somebody asks for is done
+    mount.write(".aapfs", "adopt-state")
+    assert mount.status()["ForeignState"] is False and mount.status()["Note"] is None
+    assert note.read_text() == ours
+    mount = remount(mount, emulator.url)
+    assert mount.errors() == "" and mount.status()["ForeignState"] is False
+
+
+@pytest.mark.skipif(not MACHINE_ID.exists(), reason="this machine has no /etc/machine-id")
+def test_a_foreign_state_that_cannot_be_adopted_stays_one(start_mount, emulator, tmp_path):
+    with tmpfs(tmp_path / "disk", "400k"):
+        mount = start_mount(emulator.url, state=tmp_path / "disk")
+        mount.write("payments", PASSWORD)
+        mount.stop()
+        (tmp_path / "disk/.machine").unlink()
+        mount = start_mount(emulator.url, state=mount.state, state_key=mount.state_key)
+        mount.expected_errors = mount.errors()
+        subprocess.run(["mount", "-o", "remount,ro", tmp_path / "disk"], check=True)
+        assert result_of(mount, "adopt-state", ".aapfs") == errno.EROFS
+        error = mount.last_error(".aapfs")
+        assert (error["Operation"], error["Code"]) == ("adopt-state", "State")
+        assert mount.status()["ForeignState"] is True
+        subprocess.run(["mount", "-o", "remount,rw", tmp_path / "disk"], check=True)
+        mount.write(".aapfs", "adopt-state")
+        assert mount.status()["ForeignState"] is False and mount.last_error(".aapfs") is None
+        mount.stop(mount.expected_errors)
+
+
 # -- rejected -----------------------------------------------------------------------------------
 
 

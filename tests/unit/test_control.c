@@ -127,12 +127,17 @@ static void a_piece_of_a_write_is_no_command(void **state)
                                    sizeof(reason)), -EINVAL);
 }
 
-static void the_mounts_control_takes_sync_alone(void **state)
+static void the_mounts_control_has_words_of_its_own(void **state)
 {
     struct control_command command;
     char reason[256];
     assert_int_equal(control_parse(true, "sync\n", 5, 0, now, &command, reason, sizeof(reason)), 0);
     assert_int_equal(command.verb, CONTROL_SYNC);
+    assert_int_equal(control_parse(true, "adopt-state\n", 12, 0, now, &command, reason, sizeof(reason)), 0);
+    assert_int_equal(command.verb, CONTROL_ADOPT_STATE);
+    assert_int_equal(control_parse(true, "adopt-state now\n", 16, 0, now, &command, reason, sizeof(reason)), -EINVAL);
+    assert_non_null(strstr(reason, "sync, upgrade, adopt-state"));
+    assert_int_equal(control_parse(false, "adopt-state\n", 12, 0, now, &command, reason, sizeof(reason)), -EINVAL);
     assert_int_equal(control_parse(true, "abcdefg1\n", 9, 0, now, &command, reason,
                                    sizeof(reason)), -EINVAL);
     assert_int_equal(control_parse(true, "{\"Password\":\"abcdefg1\"}", 23, 0, now, &command,
@@ -162,7 +167,7 @@ int main(void)
         cmocka_unit_test(each_rule_just_inside_and_outside),
         cmocka_unit_test(keeps_what_was_given),
         cmocka_unit_test(a_piece_of_a_write_is_no_command),
-        cmocka_unit_test(the_mounts_control_takes_sync_alone),
+        cmocka_unit_test(the_mounts_control_has_words_of_its_own),
         cmocka_unit_test(times_stay_what_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
