@@ -96,6 +96,20 @@ static bool may_begin(struct operation *operation, struct engine_aap *notes)
     return true;
 }
 
+/* Only this worker has a key that is not on the disk yet: it does not make way for another one before. */
+static void begin_upgrade(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    if (engine->unsaved) {
+        operation_refuse(operation, verb_names[CONTROL_UPGRADE], EBUSY, UNSAVED_CODE,
+                         "a client key is served and not saved yet (Unsaved in its AAP's status), and the new version "
+                         "would not know it; make room on the disk, and upgrade when it is saved");
+        return;
+    }
+    operation->deadline_ms = INT64_MAX; /* the supervisor has its own */
+    engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
+}
+
 static void begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
@@ -128,8 +142,7 @@ static void begin(struct operation *operation)
         sync_begin(engine, operation);
         break;
     case CONTROL_UPGRADE:
-        operation->deadline_ms = INT64_MAX; /* the supervisor has its own */
-        engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
+        begin_upgrade(operation);
         break;
     case CONTROL_ADOPT_STATE:
         foreign_adopt(operation);
@@ -170,8 +183,11 @@ void engine_drain(struct engine *engine, bool drain)
         hook_tend_all(engine);
 }
 
+/* Nor is it idle with a key that is not saved: a creation that ended after the upgrade began may have left one. */
 static bool is_idle(const struct engine *engine)
 {
+    if (engine->unsaved)
+        return false;
     for (const struct operation *operation = engine->operations; operation;
          operation = operation->next)
         if (!operation->ended && operation->command.verb != CONTROL_UPGRADE)

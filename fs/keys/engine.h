@@ -95,7 +95,10 @@ bool engine_submit(struct engine *engine, const struct engine_write *write);
 
 /* The two below: from receive_messages only. */
 
-/* DRAIN: no write is begun any more, and DRAINED called once when none is under way. Else goes on as before. */
+/*
+ * DRAIN: no write is begun any more, and DRAINED called once when none is under way and every key is saved. Else goes
+ * on as before.
+ */
 void engine_drain(struct engine *engine, bool drain);
 
 /* Ends the writes that asked for an upgrade: NUMBER 0, or an errno and why. */

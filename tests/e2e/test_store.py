@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import errno
 import os
+import re
 import select
 import subprocess
 import threading
@@ -197,6 +198,51 @@ def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
     (store / "payments").mkdir(0o700)
     mount.stop()
     assert os.listdir(store / "payments") == [key_id]
+
+
+def make_unsaved(mount, emulator):
+    """Begins a creation that ends with its key in memory only, since its directory is gone: the writer's thread."""
+    sent = emulator.count("CreateClientKey")
+    emulator.set_faults("CreateClientKey delay=500 x1")
+    writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
+    writer.start()
+    wait_for_request(emulator, more_than=sent)
+    (store_of(mount) / "payments").rmdir()
+    return writer
+
+
+@pytest.mark.core
+def test_no_upgrade_while_a_key_is_only_in_memory(start_mount, emulator):
+    upgraded = re.compile(r"aapfs: upgraded: this is version .*\n")
+    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=upgraded)
+    mount.write("orders", PASSWORD)
+    make_unsaved(mount, emulator).join()
+    key_id, worker = mount.key_id(), mount.children()["aapfs-worker"]
+    assert result_of(mount, "upgrade", ".aapfs") == errno.EBUSY
+    error = mount.last_error(".aapfs")
+    assert (error["Operation"], error["Code"], error["Errno"]) == ("upgrade", "Unsaved", "EBUSY")
+    assert mount.children()["aapfs-worker"] == worker and mount.key_id() == key_id
+    (store_of(mount) / "payments").mkdir(0o700)
+    wait_until(store_of(mount), lambda: mount.status("payments")["Unsaved"] == [])
+    mount.write(".aapfs", "upgrade")
+    assert mount.children()["aapfs-worker"] != worker and mount.key_id() == key_id
+    assert mount.last_error(".aapfs") is None
+
+
+@pytest.mark.full
+def test_an_upgrade_under_way_does_not_lose_a_key_that_cannot_be_saved(start_mount, emulator):
+    """The creation began before the upgrade, which waits for it."""
+    said = re.compile(r"aapfs: upgrade: what is under way did not end in time; everything is as before.*\n")
+    mount = start_mount(emulator.url, request_timeout="2s", expected_errors=said)
+    mount.write("orders", PASSWORD)
+    writer, worker = make_unsaved(mount, emulator), mount.children()["aapfs-worker"]
+    assert result_of(mount, "upgrade", ".aapfs") == errno.EBUSY
+    writer.join()
+    key_id = mount.key_id()
+    assert mount.children()["aapfs-worker"] == worker
+    (store_of(mount) / "payments").mkdir(0o700)
+    wait_until(store_of(mount), lambda: mount.status("payments")["Unsaved"] == [])
+    assert sorted(os.listdir(store_of(mount) / "payments")) == [f".{key_id}.forms", key_id]
 
 
 # -- the account --------------------------------------------------------------------------------
