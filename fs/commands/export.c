@@ -21,7 +21,8 @@
 #include "kmsapi/wiping_memory.h"
 
 static const char usage[] =
-    "usage: aapfs export [-c FILE] [--region REGION] [--state DIRECTORY] [--state-key FILE] AAP DIRECTORY\n";
+    "usage: aapfs export [-c FILE] [--region REGION] [--state DIRECTORY]\n"
+    "             [--state-key FILE] AAP DIRECTORY\n";
 
 struct export {
     const char *aap, *path;

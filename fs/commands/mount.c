@@ -32,8 +32,8 @@ static const char usage[] =
     "       aapfs --dev [-f] [-o OPTIONS] MOUNTPOINT\n"
     "       aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP\n"
     "       aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID\n"
-    "       aapfs export [-c FILE] [--region REGION] [--state DIRECTORY] [--state-key FILE]\n"
-    "             AAP DIRECTORY\n"
+    "       aapfs export [-c FILE] [--region REGION] [--state DIRECTORY]\n"
+    "             [--state-key FILE] AAP DIRECTORY\n"
     "       aapfs status [-m MOUNTPOINT] [--json]\n"
     "       aapfs upgrade [-m MOUNTPOINT]\n";
 
