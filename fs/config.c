@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -491,6 +492,22 @@ static int load(const char *file, char **text, size_t *size, char *reason, size_
     }
     *size = (size_t)got;
     return 0;
+}
+
+int config_copy(const char *file)
+{
+    _cleanup_(free) char *text = NULL;
+    size_t size = 0;
+    char reason[640];
+    _cleanup_(close) int copy = memfd_create("aapfs-config", MFD_CLOEXEC);
+    if (copy < 0 || fchmod(copy, 0600) < 0)
+        return -errno;
+    int r = load(file ? file : default_file, &text, &size, reason, sizeof(reason));
+    if (r < 0 && (r != -ENOENT || file))
+        return r;
+    if (size > 0 && write(copy, text, size) != (ssize_t)size)
+        return -EIO;
+    return steal_descriptor(&copy);
 }
 
 int config_read(const char *file, struct config *config, char *reason, size_t reason_size)

@@ -62,6 +62,9 @@ void config_defaults(struct config *config);
  */
 int config_read(const char *file, struct config *config, char *reason, size_t reason_size);
 
+/* The text of FILE (as config_read takes it) in a memfd, which config_read reads as well; negative errno. */
+int config_copy(const char *file);
+
 /*
  * For --region, --endpoint, --state and --state-key: the same checks; an endpoint that was derived from a region
  * follows. A relative path is taken from the directory of now.

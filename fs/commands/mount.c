@@ -123,8 +123,17 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
 
 static int read_configuration(const struct mount_arguments *arguments, struct config *config)
 {
+    struct configure_words words = arguments->words;
+    char handed_over[32];
+    const struct handover *handover = arguments->handover;
+    if (handover && handover->descriptors[HANDOVER_CONFIG] >= 0) {
+        /* the text that was found good, whatever is in the file by now */
+        snprintf(handed_over, sizeof(handed_over), "/proc/self/fd/%d",
+                 handover->descriptors[HANDOVER_CONFIG]);
+        words.file = handed_over;
+    }
     if (!arguments->dev)
-        return configure(&arguments->words, config);
+        return configure(&words, config);
     config_defaults(config);
     return 0;
 }
@@ -146,6 +155,7 @@ static int serve_in(const struct state_places *places, const struct config *conf
         .credentials = kms ? &kms->credentials : NULL,
         .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : FIRST_LISTING_TIMEOUT_MS,
         .to_syslog = !arguments->foreground,
+        .config_file = arguments->words.file,
         .arguments = command,
     };
     int r = kms ? 0 : take_over_command(&words, command, &parts.executable);
@@ -165,8 +175,10 @@ static int serve_in(const struct state_places *places, const struct config *conf
 
 static int serve(const struct config *config, const struct mount_arguments *arguments, int ready)
 {
-    struct state_places places;
+    struct state_places places = {0};
     char reason[256];
+    if (arguments->handover) /* with its state */
+        return serve_in(&places, config, arguments, NULL, ready);
     if (state_places_find(config->state, config->state_key, &places, reason, sizeof(reason)) < 0) {
         log_error("%s", reason);
         return 2;

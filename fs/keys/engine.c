@@ -269,10 +269,24 @@ static void take_writes(struct engine *engine, bool *stop)
     }
 }
 
+/* A key that KMS is about to hand out is taken and saved first: there is no second one. Nothing new is begun. */
+static bool may_stop(struct engine *engine, int64_t *until_ms)
+{
+    bool awaited = false;
+    engine->draining = true;
+    for (const struct operation *operation = engine->operations; operation;
+         operation = operation->next)
+        awaited = awaited || (!operation->ended && operation->intent);
+    if (*until_ms == INT64_MAX)
+        *until_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + 500;
+    return !awaited || clock_monotonic_ms() >= *until_ms;
+}
+
 static void *run(void *argument)
 {
     struct engine *engine = argument;
     const struct engine_parts *parts = &engine->parts;
+    int64_t stop_until_ms = INT64_MAX;
     bool stop = false;
 
     catch_up(engine);
@@ -280,7 +294,7 @@ static void *run(void *argument)
     sync_begin(engine, NULL);
     for (;;) {
         take_writes(engine, &stop);
-        if (stop)
+        if (stop && may_stop(engine, &stop_until_ms))
             break;
         parts->receive_messages(parts->answer_user);
         if (!parts->publish_receive(parts->publish_user) || !parts->run_receive(parts->run_user)) {
@@ -298,6 +312,8 @@ static void *run(void *argument)
         tell_drained(engine);
         if (engine->next_sync_ms < next_ms)
             next_ms = engine->next_sync_ms;
+        if (stop_until_ms < next_ms)
+            next_ms = stop_until_ms;
         int64_t wait_ms = next_ms - clock_monotonic_ms();
         transport_run(parts->transport, wait_ms < 0 ? 0 : (int)wait_ms);
     }
@@ -396,7 +412,8 @@ void engine_stop(struct engine *engine)
     while (engine->operations) {
         struct operation *operation = engine->operations;
         engine->operations = operation->next;
-        operation_answer(operation, -EIO);
+        /* a key that is saved is the current one from the next start on */
+        operation_answer(operation, operation->generation && !operation->save_error ? 0 : -EIO);
         operation_free(operation);
     }
     unsaved_end(engine);

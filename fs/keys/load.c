@@ -82,9 +82,21 @@ static int add_intent(struct engine *engine, const struct registry_aap *aap,
     return 0;
 }
 
+/* What the directory's listing is told with. */
+struct loading {
+    struct engine *engine;
+    int error; /* which is this process's and not the record's */
+};
+
+static bool is_passing(int error)
+{
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
 static void found(void *user, const struct record *record, const char *path, int error)
 {
-    struct engine *engine = user;
+    struct loading *loading = user;
+    struct engine *engine = loading->engine;
     if (record) {
         struct registry_aap *aap = add_aap(engine, record->aap_name);
         if (!aap)
@@ -93,7 +105,10 @@ static void found(void *user, const struct record *record, const char *path, int
             error = record->client_key_id[0] ? add_key(engine, aap, record)
                                              : add_intent(engine, aap, record);
     }
-    if (error < 0)
+    /* without a newer key an older one would be shown: rather another start */
+    if (is_passing(error))
+        loading->error = error;
+    else if (error < 0)
         damaged(engine, path, error);
 }
 
@@ -132,8 +147,11 @@ int load_store(struct engine *engine)
     struct registry *registry = engine->parts.registry;
     registry_lock(registry);
     int r = add_known_aaps(engine);
+    struct loading loading = {.engine = engine};
     if (r == 0 && engine->store)
-        r = store_load(engine->store, found, engine);
+        r = store_load(engine->store, found, &loading);
+    if (r == 0)
+        r = loading.error;
     for (struct registry_aap *aap = registry_first_aap(registry); r == 0 && aap; aap = aap->next) {
         if (aap->keys && !registry_make_current(registry, aap, aap->keys, aap->keys->made_ns))
             r = -ENOSPC;

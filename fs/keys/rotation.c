@@ -243,8 +243,9 @@ static void send(struct operation *operation, const char *aap_name)
         engine->parts.note_intent(engine->parts.note_user, operation->waiting[i],
                                   operation->intent_number);
     stop_here("engine-reserved");
-    if (kms_create_client_key(engine->parts.transport, &request, operation_time_left(operation),
-                              created, operation) == 0)
+    /* its whole time, whatever was spent before: whoever waits is answered by the operation's own deadline */
+    if (kms_create_client_key(engine->parts.transport, &request,
+                              engine->parts.config->request_timeout_ms, created, operation) == 0)
         return;
     store_drop(engine->store, steal_pointer(&operation->intent));
     operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
@@ -255,6 +256,11 @@ static void reserve(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE];
+    if (operation->answered) {
+        operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
+                         "KMS took too long to tell the account; no key was asked for: write again");
+        return;
+    }
     choose_dates(operation, operation_aap_name(operation, aap_name));
     operation->intent_made = engine_now(engine);
     const struct store_wish wish = {
@@ -266,6 +272,8 @@ static void reserve(struct operation *operation)
     };
     int r = store_reserve(engine->store, &wish, &operation->intent);
     if (r < 0) {
+        if (r == -ENOENT) /* which would say that KMS does not know the AAP */
+            r = -EIO;
         operation_refuse(operation, name, -r, "State",
                          "the state directory has no room for a key: %s; nothing was sent",
                          strerror(-r));

@@ -3,8 +3,8 @@
  * here and has exactly the dates that aapfs chose is ours, an Orphan: its private half is lost. Where the user gave
  * the dates, or KMS changed them, unknown keys made since are Candidates. Nothing is deleted unasked.
  *
- * An intent of which a key came stays on the disk: it is what remembers the Orphan. One of which none came, a minute
- * after it was made, goes; before that the request may still be on its way.
+ * An intent of which a key came stays on the disk: it is what remembers the Orphan. One of which none came goes when
+ * two listings in a row know of none a minute after it was left: before that the request may still be on its way.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "fs/keys/operation.h"
 #include "kmsapi/iso_time.h"
 
-enum { ON_ITS_WAY_SECONDS = 60, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 };
+enum { MISSES_ENOUGH = 2, ON_ITS_WAY_SECONDS = 60, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 };
 
 struct left_intent {
     uint64_t number;
@@ -22,6 +22,8 @@ struct left_intent {
     int64_t made;  /* KMS's time, seconds since 1970 */
     bool by_dates; /* aapfs chose them: they are a token */
     bool gone;     /* no key came of it */
+    unsigned int misses; /* listings in a row, late enough, that knew of none */
+    int64_t left;  /* when it was left, KMS's time */
     char orphan[CLIENT_KEY_ID_SIZE]; /* what came of it; "": nothing that is known */
     struct left_intent *next;
 };
@@ -35,7 +37,8 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
         return;
     }
     *left = (struct left_intent){.number = intent->intent, .aap = aap,
-                                 .made = intent->made_ns / 1000000000};
+                                 .made = intent->made_ns / 1000000000,
+                                 .left = intent->made_ns / 1000000000};
     left->by_dates = !intent->dates_given && intent->not_before[0];
     if (strlen(intent->not_before) < sizeof(left->not_before) &&
         strlen(intent->not_after) < sizeof(left->not_after)) {
@@ -62,6 +65,8 @@ void settle_leave(struct operation *operation)
     struct store_intent *left = operation->intent;
     operation->intent = NULL;
     settle_add(engine, operation->aap, &intent);
+    if (engine->left_intents && engine->left_intents->number == operation->intent_number)
+        engine->left_intents->left = engine_now(engine);
     store_leave(engine->store, left);
 }
 
@@ -112,18 +117,17 @@ static void find_orphans(struct engine *engine, struct registry_aap *aap,
 {
     registry_clear_ids(&aap->orphans);
     registry_clear_ids(&aap->candidates);
-    for (struct left_intent *left = engine->left_intents; left; left = left->next)
-        if (left->aap == aap->number)
-            left->orphan[0] = '\0';
     for (size_t i = 0; i < count; i++) {
         struct left_intent *left = is_known(aap, keys[i].client_key_id)
                                        ? NULL
                                        : find_by_dates(engine, aap->number, &keys[i]);
-        if (!left || strlen(keys[i].client_key_id) >= sizeof(left->orphan))
-            continue;
-        strcpy(left->orphan, keys[i].client_key_id);
-        registry_add_id(&aap->orphans, keys[i].client_key_id, left->number);
+        if (left && strlen(keys[i].client_key_id) < sizeof(left->orphan))
+            strcpy(left->orphan, keys[i].client_key_id);
     }
+    /* one that was seen once stays until somebody deletes it: a listing may be short */
+    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
+        if (left->aap == aap->number && left->orphan[0])
+            registry_add_id(&aap->orphans, left->orphan, left->number);
 }
 
 /* Whether there are any for LEFT. */
@@ -152,11 +156,13 @@ static int64_t take_listing(struct engine *engine, struct registry_aap *aap,
     for (struct left_intent *left = engine->left_intents; left; left = left->next) {
         if (left->aap != aap->number || left->orphan[0])
             continue;
-        int64_t wait = left->made + ON_ITS_WAY_SECONDS - now;
+        int64_t wait = left->left + ON_ITS_WAY_SECONDS - now;
         bool any = find_candidates(engine, aap, left, keys, count);
-        left->gone = !any && wait <= 0;
-        int64_t until_ms = clock_monotonic_ms() + (wait + 1) * 1000;
-        if (wait > 0 && (!again_ms || until_ms < again_ms))
+        left->misses = any || wait > 0 ? 0 : left->misses + 1;
+        left->gone = left->misses >= MISSES_ENOUGH;
+        int64_t until_ms = clock_monotonic_ms() + (wait > 0 ? (wait + 1) * 1000 : FIRST_RETRY_MS);
+        bool again = wait > 0 || (left->misses && !left->gone);
+        if (again && (!again_ms || until_ms < again_ms))
             again_ms = until_ms;
     }
     return again_ms;

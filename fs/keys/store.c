@@ -23,6 +23,7 @@ struct store_intent {
     uint64_t number;
     char *aap_name;
     int room;   /* the file that the record is to fill */
+    bool filled; /* with the record, synced */
     bool moved; /* it is filled and has its name; only syncing is left */
 };
 
@@ -257,6 +258,19 @@ uint64_t store_intent_number(const struct store_intent *intent)
     return intent->number;
 }
 
+int store_move_room(struct store *store, const char *room, const char *aap_name, const char *path)
+{
+    if (renameat(store->directory, room, store->directory, path) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
+    /* somebody has taken the AAP's directory away */
+    int r = store_file_make_directory(store->directory, aap_name);
+    if (r == 0)
+        r = store_file_sync(store->directory, NULL);
+    return r < 0 ? r : renameat(store->directory, room, store->directory, path) < 0 ? -errno : 0;
+}
+
 static int fill_and_move(struct store *store, struct store_intent *intent,
                          const struct record *record)
 {
@@ -270,10 +284,12 @@ static int fill_and_move(struct store *store, struct store_intent *intent,
     if (faccessat(store->directory, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return -EEXIST;
     int r = record_close(store->key, &store->owner, record, &bytes, &size);
-    if (r == 0)
+    if (r == 0 && !intent->filled) { /* once it is, it is the only copy on the disk: not touched again */
         r = store_file_fill(intent->room, bytes, size);
-    if (r == 0 && renameat(store->directory, room, store->directory, path) < 0)
-        r = -errno;
+        intent->filled = r == 0;
+    }
+    if (r == 0)
+        r = store_move_room(store, room, intent->aap_name, path);
     OPENSSL_free(bytes);
     intent->moved = r == 0;
     return r;

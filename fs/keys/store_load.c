@@ -102,12 +102,10 @@ static int recover_room(struct store *store, const char *room)
     if (r <= 0)
         return r;
     int length = snprintf(path, sizeof(path), "%s/%s", record.aap_name, record.client_key_id);
+    r = length >= (int)sizeof(path) ? -ENAMETOOLONG : store_file_sync(store->directory, room);
+    if (r == 0) /* over what is there: the same key's, from before a power loss */
+        r = store_move_room(store, room, record.aap_name, path);
     record_clear(&record);
-    if (length >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    r = store_file_sync(store->directory, room);
-    if (r == 0 && renameat(store->directory, room, store->directory, path) < 0)
-        r = -errno;
     return r;
 }
 

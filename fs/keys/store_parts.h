@@ -18,6 +18,9 @@ struct store {
 /* ".intent-NUMBER", ".room-NUMBER" */
 void store_name_of(uint64_t number, const char *kind, char name[static 64]);
 
+/* Renames a room that is filled to PATH, in AAP_NAME's directory, which is made when it is missing. 0 or -errno. */
+int store_move_room(struct store *store, const char *room, const char *aap_name, const char *path);
+
 /* Whether it can name a file beside the store's own. */
 bool store_is_file_name(const char *name);
 

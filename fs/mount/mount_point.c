@@ -130,9 +130,14 @@ int mount_point_mount(struct mount_point *mount_point, const char *path, const c
 
 int mount_point_unmount(const struct mount_point *mount_point)
 {
-    if (mount_table_at(mount_point->path).device != mount_point->device)
-        return 0;
-    return detach(mount_point->path);
+    char moved[MOUNT_POINT_PATH_SIZE];
+    if (mount_table_at(mount_point->path).device == mount_point->device)
+        return detach(mount_point->path);
+    /* mount --move; what is mounted over it stays */
+    return mount_table_find(mount_point->device, moved, sizeof(moved)) &&
+                   mount_table_at(moved).device == mount_point->device
+               ? detach(moved)
+               : 0;
 }
 
 void mount_point_abort(const struct mount_point *mount_point)

@@ -33,7 +33,7 @@ int mount_point_mount(struct mount_point *mount_point, const char *path, const c
                       char *reason, size_t size);
 
 /*
- * Unmounts it if it is still ours (by device number); when it is busy it is detached and goes with
+ * Unmounts it, wherever it was moved to, if it is still ours (by device number); when it is busy it is detached and goes with
  * its last user. 0, also when it is not there any more; negative errno.
  */
 int mount_point_unmount(const struct mount_point *mount_point);

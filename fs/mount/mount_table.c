@@ -31,27 +31,53 @@ static void unescape(char *text)
     *to = '\0';
 }
 
+/* One line of mountinfo. */
+struct line {
+    dev_t device;
+    const char *root, *path, *type; /* in TEXT, unescaped; TYPE up to the line's end */
+};
+
 /* Source: proc(5), /proc/pid/mountinfo: the type is the first field after " - ". */
+static bool parse_line(char *text, struct line *line)
+{
+    unsigned int major_number, minor_number;
+    int root, root_end, path, path_end;
+    const char *type = strstr(text, " - ");
+    if (!type || sscanf(text, "%*d %*d %u:%u %n%*s%n %n%*s%n", &major_number, &minor_number, &root,
+                        &root_end, &path, &path_end) != 2)
+        return false;
+    *line = (struct line){makedev(major_number, minor_number), text + root, text + path, type + 3};
+    text[root_end] = text[path_end] = '\0';
+    unescape(text + root);
+    unescape(text + path);
+    return true;
+}
+
 struct mounted mount_table_at(const char *path)
 {
     _cleanup_(fclose) FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
-    _cleanup_(free) char *line = NULL;
+    _cleanup_(free) char *text = NULL;
     size_t room = 0;
     struct mounted mounted = {0};
-
-    while (mountinfo && getline(&line, &room, mountinfo) > 0) {
-        unsigned int major_number, minor_number;
-        _cleanup_(free) char *mounted_at = NULL;
-        if (sscanf(line, "%*d %*d %u:%u %*s %ms", &major_number, &minor_number, &mounted_at) != 3)
-            continue;
-        unescape(mounted_at);
-        if (strcmp(mounted_at, path) != 0)
-            continue;
-        const char *type = strstr(line, " - ");
-        mounted.device = makedev(major_number, minor_number);
-        mounted.is_aapfs = type && strncmp(type, " - fuse.aapfs ", strlen(" - fuse.aapfs ")) == 0;
-    }
+    struct line line;
+    while (mountinfo && getline(&text, &room, mountinfo) > 0)
+        if (parse_line(text, &line) && strcmp(line.path, path) == 0)
+            mounted = (struct mounted){line.device,
+                                       strncmp(line.type, "fuse.aapfs ", strlen("fuse.aapfs ")) == 0};
     return mounted;
+}
+
+bool mount_table_find(dev_t device, char *path, size_t size)
+{
+    _cleanup_(fclose) FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
+    _cleanup_(free) char *text = NULL;
+    size_t room = 0;
+    struct line line;
+    bool found = false;
+    while (mountinfo && getline(&text, &room, mountinfo) > 0)
+        if (parse_line(text, &line) && line.device == device && strcmp(line.root, "/") == 0)
+            found = (size_t)snprintf(path, size, "%s", line.path) < size;
+    return found;
 }
 
 /* In a process of its own: a daemon that is stopped would keep the caller waiting. */

@@ -6,6 +6,7 @@
 #define AAPFS_FS_MOUNT_MOUNT_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct mounted {
@@ -18,6 +19,12 @@ struct mounted {
  * daemon that may not answer.
  */
 struct mounted mount_table_at(const char *path);
+
+/*
+ * Where the whole filesystem of DEVICE is mounted now (a bind of a part does not count), into PATH of SIZE bytes; the
+ * topmost. False: nowhere in this mount namespace.
+ */
+bool mount_table_find(dev_t device, char *path, size_t size);
 
 /*
  * Whether the mount at PATH has lost its daemon (ENOTCONN). A daemon that does not answer within a second is

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,12 @@ static void work_by_notification(const struct task *task, struct publisher_resul
 static void *work_thread(void *argument)
 {
     struct task *task = argument;
+    /*
+     * Whoever waits for the mount must not hold the connection open: when all other processes are gone, that ends
+     * the wait. So this thread has descriptors of its own, without /dev/fuse.
+     */
+    if (task->work.action != PUBLISHER_FORGET && unshare(CLONE_FILES) == 0)
+        close(task->publisher->fuse);
     struct publisher_result result = {.id = task->work.id};
     if (task->work.action == PUBLISHER_FORGET)
         work_by_notification(task, &result);

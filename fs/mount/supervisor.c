@@ -296,7 +296,9 @@ static void hurry(struct supervisor *supervisor)
         return;
     kill(supervisor->worker.process, supervisor->leave_signal);
     supervisor->leave_signal = SIGKILL;
-    supervisor->leave_until_ms = clock_monotonic_ms() + LEAVE_MS;
+    /* it may still wait for a key that KMS is making */
+    supervisor->leave_until_ms =
+        clock_monotonic_ms() + supervisor->parts->config->request_timeout_ms + 2 * LEAVE_MS;
 }
 
 static void start_what_is_due(struct supervisor *supervisor)
@@ -408,7 +410,12 @@ static void begin(struct supervisor *supervisor, const struct supervisor_parts *
         .publisher = {.name = "aapfs-publisher"},
         .runner = {.name = "aapfs-runner"},
         .worker = {.name = "aapfs-worker"},
-        .upgrade = {.link = -1, .standby = {.name = "aapfs-worker"}},
+        .upgrade = {.link = -1,
+                    .config = -1,
+                    .standby = {.name = "aapfs-worker"},
+                    /* for a worker that inherits a write which was never asked for here */
+                    .verdict = EIO,
+                    .reason = "the worker died before it had asked; everything is as before"},
     };
 }
 
@@ -469,6 +476,8 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
     supervisor.publisher.process = handover->publisher;
     supervisor.runner.process = handover->runner;
     supervisor.told_ready = true;
+    if (descriptors[HANDOVER_CONFIG] >= 0)
+        close(descriptors[HANDOVER_CONFIG]); /* it has been read */
     int r = mount_memory_map_head(&supervisor.memory, descriptors[HANDOVER_MEMORY]);
     if (r == 0)
         r = privileges_hide_memory();

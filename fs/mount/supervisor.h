@@ -20,6 +20,7 @@ struct supervisor_parts {
     const struct credentials *credentials; /* NULL: from the environment */
     int first_listing_timeout_ms; /* readiness waits that long for the first listing */
     bool to_syslog;           /* it runs in the background */
+    const char *config_file;  /* NULL: the default one, which may be absent */
     const char *executable;   /* what an upgrade starts; NULL: this mount is not upgraded */
     char *const *arguments;   /* with which it was started, and the new one is */
 };

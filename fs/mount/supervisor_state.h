@@ -30,6 +30,9 @@ struct upgrade {
     enum upgrade_stage stage;
     struct child standby;
     int link; /* to the standby; -1: none */
+    int config; /* the configuration's text, kept for both steps; -1: none */
+    dev_t program_device; /* the standby's program */
+    ino_t program;
     int64_t until_ms;
     bool resumed; /* this process is the one that was upgraded to, and not all is this version's yet */
     /* of the last one, for a worker that still has somebody waiting for it */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +34,9 @@ static void end_standby(struct supervisor *supervisor)
         waitpid(upgrade->standby.process, NULL, 0); /* it waits for nothing that could hold it */
     }
     upgrade->standby.process = 0;
+    if (upgrade->config >= 0)
+        close(upgrade->config);
+    upgrade->config = -1;
 }
 
 static void send_verdict(struct supervisor *supervisor)
@@ -76,6 +80,7 @@ static void fill(const struct supervisor *supervisor, enum handover_role role, i
     handover->descriptors[HANDOVER_PUBLISHER_WORKERS_END] = supervisor->publisher_socket[WORKERS_END];
     handover->descriptors[HANDOVER_RUNNER_WORKERS_END] = supervisor->runner_socket[WORKERS_END];
     handover->descriptors[HANDOVER_LINK] = link;
+    handover->descriptors[HANDOVER_CONFIG] = supervisor->upgrade.config;
     handover->descriptors[HANDOVER_STATE_DIRECTORY] = supervisor->parts->state->directory;
     handover->descriptors[HANDOVER_STATE_KEY] = supervisor->parts->state->key;
     if (role == HANDOVER_SUPERVISE) {
@@ -109,6 +114,13 @@ static void start(struct supervisor *supervisor)
     int pair[2], failed[2];
     if (!supervisor->parts->executable) {
         give_up(supervisor, EOPNOTSUPP, "a mount by --dev keeps nothing; start it anew");
+        return;
+    }
+    upgrade->config = config_copy(supervisor->parts->config_file);
+    if (upgrade->config < 0) {
+        int number = -upgrade->config;
+        upgrade->config = -1;
+        give_up(supervisor, number, "the configuration: %s; everything is as before", strerror(number));
         return;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -153,6 +165,15 @@ static void begin(struct supervisor *supervisor)
     /* else it has asked already: one verdict answers all */
 }
 
+/* A third version may have been installed meanwhile. */
+static bool is_same_program(const struct supervisor *supervisor)
+{
+    struct stat attributes;
+    return stat(supervisor->parts->executable, &attributes) == 0 &&
+           attributes.st_dev == supervisor->upgrade.program_device &&
+           attributes.st_ino == supervisor->upgrade.program;
+}
+
 /* The new worker serves: this process replaces itself. Returns only where that fails. */
 static void replace_this_process(struct supervisor *supervisor)
 {
@@ -162,7 +183,7 @@ static void replace_this_process(struct supervisor *supervisor)
         return;
     upgrade->stage = UPGRADE_NONE;
     fill(supervisor, HANDOVER_SUPERVISE, supervisor->link, &handover);
-    int memory = handover_write(&handover);
+    int memory = is_same_program(supervisor) ? handover_write(&handover) : -ETXTBSY;
     int number = memory < 0 ? -memory : 0;
     if (memory >= 0) {
         execv(supervisor->parts->executable, supervisor->parts->arguments);
@@ -251,6 +272,17 @@ void upgrade_standby_ended(struct supervisor *supervisor, int status)
             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+/* Which file the standby runs: this process must become the same. */
+static void note_program(struct supervisor *supervisor)
+{
+    char path[64];
+    struct stat attributes = {0};
+    snprintf(path, sizeof(path), "/proc/%d/exe", supervisor->upgrade.standby.process);
+    (void)stat(path, &attributes); /* what cannot be told is no file's number */
+    supervisor->upgrade.program_device = attributes.st_dev;
+    supervisor->upgrade.program = attributes.st_ino;
+}
+
 static void take_standbys_messages(struct supervisor *supervisor)
 {
     struct worker_message message;
@@ -260,6 +292,7 @@ static void take_standbys_messages(struct supervisor *supervisor)
             log_error("%s", message.text);
         if (message.kind != WORKER_STANDS_BY || supervisor->upgrade.stage != UPGRADE_STARTING)
             continue;
+        note_program(supervisor);
         enter(supervisor, UPGRADE_DRAINING,
               (int64_t)supervisor->parts->config->request_timeout_ms + DRAIN_MS);
         (void)worker_link_send(supervisor->link, WORKER_DRAIN, 0, "%s", "");
@@ -297,6 +330,8 @@ int64_t upgrade_until_ms(const struct supervisor *supervisor)
 static void finish(struct supervisor *supervisor)
 {
     supervisor->upgrade.resumed = false;
+    supervisor->upgrade.verdict = 0;
+    supervisor->upgrade.reason[0] = '\0';
     log_notice("upgraded: this is version " AAPFS_VERSION);
     send_verdict(supervisor);
 }

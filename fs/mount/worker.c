@@ -129,8 +129,10 @@ static void ask_for_upgrade(void *user, uint64_t number, bool inherited)
 {
     const struct worker *worker = user;
     pending_begun(worker->pending, number, SLOT_UPGRADE);
-    (void)worker_link_send(worker->parts->link,
-                           inherited ? WORKER_AWAITS_VERDICT : WORKER_WANTS_UPGRADE, 0, "%s", "");
+    int r = worker_link_send(worker->parts->link,
+                             inherited ? WORKER_AWAITS_VERDICT : WORKER_WANTS_UPGRADE, 0, "%s", "");
+    if (r < 0)
+        engine_verdict(worker->engine, -r, "the supervisor does not listen; try again");
 }
 
 static void tell_drained(void *user)
@@ -155,7 +157,7 @@ static void receive_messages(void *user)
     }
 }
 
-static void say(void *user, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) say(void *user, const char *format, ...)
 {
     const struct worker *worker = user;
     char line[400];

@@ -157,8 +157,13 @@ def test_a_read_only_disk_is_erofs(start_mount, emulator, tmp_path):
         mount.stop()
 
 
+def take_place(store):
+    (store / "payments").rmdir()
+    (store / "payments").touch()
+
+
 def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emulator):
-    """The room is reserved; what goes between the request and its answer is the directory that it belongs into."""
+    """The room is reserved; between the request and its answer a file takes the place of the AAP's directory."""
     mount = start_mount(emulator.url, request_timeout="20s")
     mount.write("orders", PASSWORD)
     store = store_of(mount)
@@ -167,16 +172,16 @@ def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emula
     writer = threading.Thread(target=lambda: results.append(result_of(mount, PASSWORD)))
     writer.start()
     wait_for_request(emulator, more_than=1)
-    (store / "payments").rmdir()
+    take_place(store)
     writer.join()
-    assert results == [errno.ENOENT]
+    assert results == [errno.ENOTDIR]
     key_id = mount.key_id()
     assert mount.status("payments")["Unsaved"] == [key_id]
     assert mount.status("payments")["State"] == "active"
     error = mount.last_error()
     assert (error["Code"], error["Operation"]) == ("Unsaved", "CreateClientKey")
     assert "served" in error["Message"]
-    (store / "payments").mkdir(0o700)
+    (store / "payments").unlink()  # the directory is made again
     wait_until(store, lambda: mount.status("payments")["Unsaved"] == [])
     assert sorted(os.listdir(store / "payments")) == [f".{key_id}.forms", key_id]
     assert sorted(os.listdir(store)) == [".check", "orders", "payments"]
@@ -192,10 +197,10 @@ def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
     writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
     writer.start()
     wait_for_request(emulator, more_than=1)
-    (store / "payments").rmdir()
+    take_place(store)
     writer.join()
     key_id = mount.key_id()
-    (store / "payments").mkdir(0o700)
+    (store / "payments").unlink()  # the directory is made again
     mount.stop()
     assert os.listdir(store / "payments") == [key_id]
 
@@ -207,7 +212,7 @@ def make_unsaved(mount, emulator):
     writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
     writer.start()
     wait_for_request(emulator, more_than=sent)
-    (store_of(mount) / "payments").rmdir()
+    take_place(store_of(mount))
     return writer
 
 
@@ -222,7 +227,7 @@ def test_no_upgrade_while_a_key_is_only_in_memory(start_mount, emulator):
     error = mount.last_error(".aapfs")
     assert (error["Operation"], error["Code"], error["Errno"]) == ("upgrade", "Unsaved", "EBUSY")
     assert mount.children()["aapfs-worker"] == worker and mount.key_id() == key_id
-    (store_of(mount) / "payments").mkdir(0o700)
+    (store_of(mount) / "payments").unlink()
     wait_until(store_of(mount), lambda: mount.status("payments")["Unsaved"] == [])
     mount.write(".aapfs", "upgrade")
     assert mount.children()["aapfs-worker"] != worker and mount.key_id() == key_id
@@ -240,7 +245,7 @@ def test_an_upgrade_under_way_does_not_lose_a_key_that_cannot_be_saved(start_mou
     writer.join()
     key_id = mount.key_id()
     assert mount.children()["aapfs-worker"] == worker
-    (store_of(mount) / "payments").mkdir(0o700)
+    (store_of(mount) / "payments").unlink()
     wait_until(store_of(mount), lambda: mount.status("payments")["Unsaved"] == [])
     assert sorted(os.listdir(store_of(mount) / "payments")) == [f".{key_id}.forms", key_id]
 
