@@ -521,3 +521,18 @@ def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, 
     print("without forms", opening)
     assert again[1].read("aap-7", "private_key.pem") == pem
     assert opening > 3 * seconds
+
+
+def test_a_key_on_its_way_is_taken_before_the_end(start_mount, emulator, remount):
+    mount = start_mount(emulator.url, request_timeout="20s")
+    emulator.set_faults("CreateClientKey delay=2500 x1")
+    writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"])
+    while emulator.count("CreateClientKey") == 0:
+        pass
+    mount.process.terminate()
+    assert writer.wait(20) == 0  # its key is safe
+    assert mount.process.wait(20) == 0
+    mount.stop = lambda *_: None
+    again = remount(mount, emulator.url)
+    assert again.status("payments")["State"] == "active" and again.status("payments")["Orphans"] == []
+    assert emulator.count("CreateClientKey") == 1

@@ -3,8 +3,10 @@ import errno
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -213,3 +215,55 @@ def test_names_converge_without_a_publisher(start_mount, emulator, stops):
     second.unlink()
     assert writer.wait(40) == 0
     everything_shows(mount, mount.key_id())
+
+
+def test_all_killed_while_the_publisher_waits_for_the_mount(mount, stops):
+    """Nobody is left to answer it: the connection ends, and nothing hangs."""
+    pids, mount.stop = mount.children(), lambda *_: None
+    arm(stops, "session-rename")
+    mount.process.send_signal(signal.SIGSTOP)  # it starts no other worker
+    writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"],
+                              stderr=subprocess.DEVNULL)
+    while pathlib.Path(f"/proc/{pids['aapfs-worker']}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+        pass
+    mount.process.kill()
+    mount.process.wait()
+    for pid in pids.values():
+        ended = wait_for_end(pid)
+        assert ended, pid
+    assert writer.wait(20) != 0
+    with pytest.raises(OSError) as raised:
+        os.statvfs(mount.path)
+    assert raised.value.errno == errno.ENOTCONN
+    subprocess.run(["umount", "-l", mount.path], check=True)
+
+
+def wait_for_end(pid):
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    ready, _, _ = select.select([descriptor], [], [], 20)
+    os.close(descriptor)
+    return bool(ready)
+
+
+def test_a_mount_that_was_moved_is_unmounted(start_mount, emulator, tmp_path):
+    """In a mount namespace of its own, where mounts may be moved."""
+    place, moved = tmp_path / "place", tmp_path / "moved"
+    place.mkdir()
+    moved.mkdir()
+    script = f"""
+import os, signal, subprocess, sys
+sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+from harness import Mount
+mount = Mount({str(place)!r}, {emulator.url!r})
+subprocess.run(["mount", "--move", mount.path, {str(moved)!r}], check=True)
+assert "payments" in os.listdir({str(moved)!r})
+mount.process.send_signal(signal.SIGTERM)
+assert mount.process.wait(20) == 0
+assert os.listdir({str(moved)!r}) == [] and mount.errors() == ""
+"""
+    done = subprocess.run(["unshare", "--mount", "--propagation", "private", sys.executable, "-c", script],
+                          capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -167,7 +167,7 @@ def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emula
     mount = start_mount(emulator.url, request_timeout="20s")
     mount.write("orders", PASSWORD)
     store = store_of(mount)
-    emulator.set_faults("CreateClientKey delay=500 x1")
+    emulator.set_faults("CreateClientKey delay=1000 x1")
     results = []
     writer = threading.Thread(target=lambda: results.append(result_of(mount, PASSWORD)))
     writer.start()
@@ -193,7 +193,7 @@ def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="20s")
     mount.write("orders", PASSWORD)
     store = store_of(mount)
-    emulator.set_faults("CreateClientKey delay=300 x1")
+    emulator.set_faults("CreateClientKey delay=1000 x1")
     writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
     writer.start()
     wait_for_request(emulator, more_than=1)
@@ -208,7 +208,7 @@ def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
 def make_unsaved(mount, emulator):
     """Begins a creation that ends with its key in memory only, since its directory is gone: the writer's thread."""
     sent = emulator.count("CreateClientKey")
-    emulator.set_faults("CreateClientKey delay=500 x1")
+    emulator.set_faults("CreateClientKey delay=1000 x1")
     writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
     writer.start()
     wait_for_request(emulator, more_than=sent)
@@ -367,3 +367,21 @@ def test_a_listing_that_fails_settles_nothing(mount, emulator):
     mount.write(".aapfs", "sync")
     orphan, = keys_in_kms(emulator) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
+
+
+def test_an_orphan_stays_when_a_listing_is_short(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="20s")
+    mount.write("payments", PASSWORD)
+    current = mount.key_id()
+    emulator.set_faults("CreateClientKey reset-after x1")
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
+    orphan, = keys_in_kms(emulator) - {current}
+    wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
+    emulator.set_faults("ListClientKeys empty-list")
+    for _ in range(3):
+        listed = emulator.count("ListClientKeys")
+        mount.write(".aapfs", "sync")
+        wait_until(mount.directory, lambda: emulator.count("ListClientKeys") > listed)
+    assert mount.status("payments")["Orphans"] == [orphan] and len(intents_of(mount)) == 1
+    mount.write("payments", f"delete {orphan}")
+    assert mount.status("payments")["Orphans"] == [] and intents_of(mount) == []

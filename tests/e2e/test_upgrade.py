@@ -14,7 +14,7 @@ from harness import AAPFS, BUILD, KILLED, PASSWORD
 from test_survival import Load
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
-                  r"|upgrade: the configuration names another region .*)\n")
+                  r"|upgrade: the configuration names another region .*|configuration: .*)\n")
 NEXT = BUILD / "fs" / "aapfs-next"
 
 
@@ -215,3 +215,28 @@ def test_binds_made_before_are_read_on(mount, installed, tmp_path):
         assert look() == (key(), first) and key() != first
     container.communicate()
     assert container.returncode == 0
+
+
+def test_a_configuration_that_changes_meanwhile_harms_nobody(mount, installed, emulator):
+    emulator.set_faults("CreateClientKey delay=1500 x1")
+    created = emulator.count("CreateClientKey")
+    writer = threading.Thread(target=mount.write, args=["payments", PASSWORD])
+    writer.start()
+    while emulator.count("CreateClientKey") == created:
+        pass
+    installed.install(NEXT)
+    upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
+    while not any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)):
+        pass
+    mount.config.write_text(mount.config.read_text() + "no such line\n")
+    writer.join(30)
+    assert upgrading.wait(30) == 0
+    assert mount.status()["Version"] == "0.1.1" and mount.key_id()
+    # the next one reads the file as it is now
+    done = upgrade(mount)
+    assert done.returncode == 1 and mount.key_id()
+
+
+def workers(mount):
+    children = open(f"/proc/{mount.process.pid}/task/{mount.process.pid}/children").read().split()
+    return [pid for pid in children if os.path.exists(f"/proc/{pid}/exe")]
