@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness import AAPFS, PASSWORD, environment, make_state_key
+from test_steps import WITH_STOPS, arm
 
 SAY = "echo $AAPFS_AAP $AAPFS_CLIENT_KEY_ID"
 
@@ -246,3 +247,16 @@ def test_an_upgrade_does_not_run_it_beside_itself(start_mount, emulator, said, g
     expected = rotate(mount)
     assert said.line() == expected
     gate.let_go()
+
+
+@pytest.mark.parametrize("place", ["engine-saved", "session-renamed 5", "engine-replying"])
+def test_a_rotation_that_a_killed_worker_began_is_told_once(start_mount, emulator, said, tmp_path, place):
+    stops = tmp_path / "stops"
+    mount = start(start_mount, emulator, f"{SAY} $(cat $AAPFS_MOUNT/payments/client_key_id) > {said.path}",
+                  binary=WITH_STOPS, env={"AAPFS_STOPS": str(stops)}, expected_errors=None)
+    rotate(mount)
+    arm(stops, place)
+    for _ in range(2):
+        expected = rotate(mount)
+        assert said.line() == f"{expected} {mount.key_id()}"
+    assert not stops.exists(), "the place was not passed"
