@@ -106,7 +106,8 @@ class Mount:
                  ready_timeout=30, state=None, state_key=None):
         self.directory = pathlib.Path(directory)
         self.path = self.directory / "aap"
-        self.path.mkdir(exist_ok=True)
+        if self.path.name not in os.listdir(self.directory):  # a dead mount cannot be asked
+            self.path.mkdir()
         name = f"aapfs-{random.getrandbits(40):x}"
         self.config = self.directory / f"{name}.conf"
         self.state = state or self.directory / f"{name}.state"
