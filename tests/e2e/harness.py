@@ -5,6 +5,7 @@ import pathlib
 import random
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +34,11 @@ def environment(**changed):
                  ALIBABA_CLOUD_ACCESS_KEY_SECRET=ACCESS_KEY_SECRET)
     clean.update(changed)
     return {name: value for name, value in clean.items() if value is not None}
+
+
+def program_for_others(directory):
+    """aapfs in a place that every user may look into: the build folder may be its user's alone."""
+    return shutil.copy(AAPFS, pathlib.Path(directory) / "aapfs-for-others")
 
 
 class Emulator:

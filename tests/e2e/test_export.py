@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key
+from harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others
 from sealed import Seal
 from test_start import disk
 from test_store import result_of, store_of, tmpfs
@@ -239,7 +239,7 @@ def test_without_room_nothing_is_left(mount, tmp_path, made):
 
 def test_nobody_reads_the_store_but_its_user(mount, tmp_path):
     mount.write("payments", PASSWORD)
-    done = subprocess.run([AAPFS, "export", "-c", mount.config, "payments", tmp_path / "out"], capture_output=True,
-                          text=True, timeout=60, env=environment(), user=65534, group=65534, extra_groups=[])
+    done = subprocess.run([program_for_others(tmp_path), "export", "-c", mount.config, "payments", tmp_path / "out"],
+                          capture_output=True, text=True, timeout=60, env=environment(), user=65534, group=65534, extra_groups=[])
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / "out").exists()

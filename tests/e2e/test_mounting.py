@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key
+from harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key, program_for_others
 
 NOBODY = 65534
 
@@ -140,7 +140,7 @@ def test_an_ordinary_users_own_mount(emulator, tmp_path):
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind("\0aapfs-own-mount")
         process = subprocess.Popen(
-            [AAPFS, "-f", "--endpoint", emulator.url, place], cwd="/", user=NOBODY, group=NOBODY,
+            [program_for_others(tmp_path), "-f", "--endpoint", emulator.url, place], cwd="/", user=NOBODY, group=NOBODY,
             extra_groups=[], stderr=subprocess.PIPE, text=True,
             env=environment(NOTIFY_SOCKET="@aapfs-own-mount", HOME=str(home)))
         notify.settimeout(20)
