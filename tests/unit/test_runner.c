@@ -143,10 +143,13 @@ static void make_fifo(const char *name)
 static const char *heard(const char *fifo)
 {
     static char text[64];
-    FILE *file = fopen(path_of(fifo), "r");
-    assert_non_null(file);
-    assert_non_null(fgets(text, sizeof(text), file));
-    fclose(file);
+    /* one that has written before may still be about to close: then its end is read, and nothing else */
+    for (bool any = false; !any;) {
+        FILE *file = fopen(path_of(fifo), "r");
+        assert_non_null(file);
+        any = fgets(text, sizeof(text), file) != NULL;
+        fclose(file);
+    }
     text[strcspn(text, "\n")] = '\0';
     return text;
 }
