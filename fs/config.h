@@ -14,13 +14,26 @@
 
 enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256, CONFIG_PATH_SIZE = 1024, CONFIG_COMMAND_SIZE = 1024 };
 
+enum config_rotate_at { ROTATE_AT_PERCENT, ROTATE_BEFORE_END, ROTATE_NEVER };
+enum config_password_source { PASSWORD_KEEP, PASSWORD_GENERATE, PASSWORD_FILE };
+enum config_delete_superseded { DELETE_EXPIRED, DELETE_AFTER, DELETE_NEVER };
+
 /* [defaults], or what [aap NAME] makes of it. */
 struct config_aap {
     uid_t owner;
     gid_t group;
     mode_t mode;                 /* of the files with the private half */
+    gid_t control_group;         /* may write `control`; (gid_t)-1: root alone (default) */
     int64_t validity_seconds;    /* 0: "kms", send no dates */
     unsigned int max_keys;
+    enum config_rotate_at rotate_at; /* default 66 % */
+    unsigned int rotate_at_percent;  /* of the validity */
+    int64_t rotate_before_seconds;   /* before NotAfter */
+    enum config_password_source password_source;
+    char password_file[CONFIG_PATH_SIZE];
+    bool expose_password;
+    enum config_delete_superseded delete_superseded;
+    int64_t delete_after_seconds;    /* after it was superseded and no longer in use */
     char on_rotate[CONFIG_COMMAND_SIZE]; /* "", "none", or a command for the shell */
     uid_t on_rotate_user;        /* (uid_t)-1: the one that aapfs has (default) */
     unsigned int on_rotate_timeout_ms; /* default 60 s; 1 s to 1 h */
@@ -34,10 +47,14 @@ struct config {
     bool all_aaps;               /* aaps = all (default) */
     char (*aap_names)[CONFIG_NAME_SIZE]; /* else these */
     size_t aap_name_count;
+    unsigned int requests_per_second; /* default 2: what nobody waits for */
+    int64_t sync_interval_ms;         /* default 1 h */
     /* [mount] */
     char state[CONFIG_PATH_SIZE], state_key[CONFIG_PATH_SIZE]; /* default "": as fs/keys/state.h finds them */
     unsigned int settle_ms;         /* default 60 s; 1 s to 1 h */
     unsigned int creation_guard_ms; /* default 5 s; 0 to 1 h */
+    bool audit;                     /* default no */
+    bool control;                   /* default yes; no: every control write is EPERM */
     /* [defaults] */
     struct config_aap defaults;
     /* [aap NAME] sections, in the file's order */

@@ -50,6 +50,9 @@ struct registry_key *judge_admit(struct registry *registry, struct registry_aap 
         .not_after = record->not_after,
         .made_ns = record->made_ns,
         .intent = record->intent,
+        .dates_given = record->dates_given,
+        .adopted = record->adopted,
+        .password = aap->config->expose_password ? record->password : NULL,
         .forms = key,
     };
     if (!dates_are_good(record, &new_key.not_before_time, &new_key.not_after_time))

@@ -11,7 +11,7 @@
 
 _Static_assert(PUBLISHED_COUNT == KEY_FILE_COUNT + 1, "every file of a key, and `current`");
 _Static_assert(PUBLISHED_CLIENT_KEY_JSON == KEY_FILE_CLIENT_KEY_JSON + 1, "in the same order");
-_Static_assert(PUBLISHED_NOT_AFTER == KEY_FILE_NOT_AFTER + 1, "in the same order");
+_Static_assert(PUBLISHED_PASSWORD == KEY_FILE_PASSWORD + 1, "in the same order");
 
 /* It stays where it is; the others are none the worse for it. */
 static void damaged(struct engine *engine, const char *path, int error)

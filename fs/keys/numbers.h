@@ -29,6 +29,7 @@ enum published_name {
     PUBLISHED_KEY_ALGORITHM,
     PUBLISHED_NOT_BEFORE,
     PUBLISHED_NOT_AFTER,
+    PUBLISHED_PASSWORD, /* where the configuration exposes it */
     PUBLISHED_COUNT
 };
 

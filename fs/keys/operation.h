@@ -13,6 +13,7 @@
 #include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
 #include "fs/keys/control.h"
+#include "fs/keys/pace.h"
 #include "fs/keys/store.h"
 #include "kmsapi/kms.h"
 
@@ -68,6 +69,7 @@ struct operation {
 struct engine {
     struct engine_parts parts;
     struct kms_clock clock;
+    struct pace pace; /* of what nobody waits for; config's requests_per_second */
     struct engine_aap *aaps; /* by number */
     size_t aap_room;
     struct operation *operations;

@@ -14,12 +14,12 @@ DEFINE_CLEANUP(json, json_t *, json_decref)
 
 static json_t *body_of(const struct record *record)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:b}", "KeyAlgorithm",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:b, s:b}", "KeyAlgorithm",
                      record->key_algorithm, "NotBefore", record->not_before, "NotAfter",
                      record->not_after, "PrivateKeyData", record->private_key_data, "Password",
                      record->password, "RequestId", record->request_id, "MadeNs",
                      (json_int_t)record->made_ns, "Intent", (json_int_t)record->intent,
-                     "DatesGiven", record->dates_given);
+                     "DatesGiven", record->dates_given, "Adopted", record->adopted);
 }
 
 int record_close(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner,
@@ -59,6 +59,7 @@ static int read_body(const json_t *body, struct record *record)
     record->made_ns = json_integer_value(made);
     record->intent = (uint64_t)json_integer_value(intent);
     record->dates_given = json_is_true(given);
+    record->adopted = json_is_true(json_object_get(body, "Adopted")); /* absent in records before 0.2 */
     /* it was sealed by us: what is missing is another version's */
     return record->key_algorithm && record->not_before && record->not_after &&
                    record->private_key_data && record->password && json_is_integer(made) &&

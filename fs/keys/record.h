@@ -23,6 +23,7 @@ struct record {
     int64_t made_ns;   /* since 1970; a key: when it came, by the local clock; an intent: when it was made, by KMS's */
     uint64_t intent;   /* the number of the intent that it came from, or is; below 2^63 */
     bool dates_given;  /* the user chose the dates, not aapfs */
+    bool adopted;      /* made elsewhere and given to this mount */
 };
 
 /* *BYTES (OPENSSL_clear_free it) gets the whole file. 0, -ENOMEM, -EIO, -EMSGSIZE: over RECORD_SIZE_MOST. */

@@ -39,13 +39,19 @@ static void free_key(struct registry_key *key)
     free(key);
 }
 
+static void free_keys(struct registry_key *key)
+{
+    while (key) {
+        struct registry_key *next = key->next;
+        free_key(key);
+        key = next;
+    }
+}
+
 static void free_aap(struct registry_aap *aap)
 {
-    while (aap->keys) {
-        struct registry_key *key = aap->keys;
-        aap->keys = key->next;
-        free_key(key);
-    }
+    free_keys(aap->keys);
+    free_keys(aap->foreign);
     registry_clear_ids(&aap->rejected);
     registry_clear_ids(&aap->unsaved);
     registry_clear_ids(&aap->orphans);
@@ -184,6 +190,15 @@ static bool text_file(struct client_key_bytes *file, const char *text)
     return true;
 }
 
+static bool password_file(struct client_key_bytes *file, const char *password)
+{
+    if (!password)
+        return true;
+    file->size = strlen(password);
+    file->data = OPENSSL_memdup(password, file->size + 1);
+    return file->data != NULL;
+}
+
 static void take_bytes(struct client_key_bytes *to, struct client_key_bytes *from)
 {
     if (from->size > 0)
@@ -217,7 +232,8 @@ struct registry_key *registry_add_key(struct registry *registry, struct registry
     if (!text_file(&key->files[KEY_FILE_CLIENT_KEY_ID], new_key->client_key_id) ||
         !text_file(&key->files[KEY_FILE_KEY_ALGORITHM], new_key->key_algorithm) ||
         !text_file(&key->files[KEY_FILE_NOT_BEFORE], new_key->not_before) ||
-        !text_file(&key->files[KEY_FILE_NOT_AFTER], new_key->not_after)) {
+        !text_file(&key->files[KEY_FILE_NOT_AFTER], new_key->not_after) ||
+        !password_file(&key->files[KEY_FILE_PASSWORD], new_key->password)) {
         free_key(key);
         return NULL;
     }
@@ -230,6 +246,8 @@ struct registry_key *registry_add_key(struct registry *registry, struct registry
     key->not_after_time = new_key->not_after_time;
     key->made_ns = new_key->made_ns;
     key->intent = new_key->intent;
+    key->dates_given = new_key->dates_given;
+    key->adopted = new_key->adopted;
     struct registry_key **link = &aap->keys;
     while (*link && (*link)->made_ns > key->made_ns)
         link = &(*link)->next;

@@ -26,6 +26,7 @@ enum key_file {
     KEY_FILE_KEY_ALGORITHM,
     KEY_FILE_NOT_BEFORE,
     KEY_FILE_NOT_AFTER,
+    KEY_FILE_PASSWORD, /* exact bytes, no newline: SDKs take a password file's content as it is */
     KEY_FILE_COUNT
 };
 
@@ -37,6 +38,9 @@ struct registry_key {
     int64_t made_ns;                         /* when it came here */
     uint64_t intent;                         /* the intent that it came from */
     bool deleted;                            /* its directory is on its way out */
+    bool dates_given;                        /* by the user, not by aapfs */
+    bool adopted;                            /* made elsewhere and given to this mount: never deleted in KMS */
+    bool gone;                               /* KMS itself says that it does not exist */
     struct client_key_bytes files[KEY_FILE_COUNT]; /* DATA NULL: this key has no such file */
     struct registry_key *next;
 };
@@ -54,6 +58,20 @@ struct registry_hook {
     char text[96];
 };
 
+/* When the current key is replaced. Written by schedule's user in the engine; KMS's time, seconds since 1970. */
+struct registry_rotation {
+    int64_t next;  /* 0: nothing will replace it */
+    bool due;      /* its time has come, or a rotation is under way */
+    bool failed;   /* the last attempt since it was due failed */
+    bool blocked;  /* too many creations that are unsettled or rejected: nothing is made until somebody writes */
+};
+
+/* Up to which key the applications were told: on_rotate ended well, `reloaded`, or a first key. */
+struct registry_told {
+    char client_key_id[CLIENT_KEY_ID_SIZE]; /* "": of none */
+    int64_t time;
+};
+
 /* A client key of which only the id is shown. */
 struct registry_id {
     char client_key_id[CLIENT_KEY_ID_SIZE];
@@ -65,8 +83,13 @@ struct registry_aap {
     uint32_t number;
     char name[AAP_NAME_SIZE];
     const struct config_aap *config;
-    struct registry_key *keys;  /* newest first */
+    struct registry_key *keys;  /* those whose private half is here, newest first */
     struct registry_key *current;
+    struct registry_key *foreign; /* made elsewhere: the public files only; any order */
+    bool gone;                  /* KMS itself says that it does not exist */
+    struct registry_rotation rotation;
+    struct registry_told told;
+    int64_t in_use_until; /* NotAfter of the superseded key that applications may still use; 0: none does */
     uint32_t generation;        /* the newest one; what the names show is in numbers */
     bool busy;                  /* an operation is under way */
     char request_id[64];        /* of the current key's creation */
@@ -122,6 +145,8 @@ struct registry_new_key {
     const char *client_key_id, *key_algorithm, *not_before, *not_after;
     int64_t not_before_time, not_after_time, made_ns;
     uint64_t intent;
+    bool dates_given, adopted;
+    const char *password;     /* NULL: it is not exposed */
     struct client_key *forms; /* taken over: left empty */
 };
 

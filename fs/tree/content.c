@@ -18,6 +18,7 @@ static const enum key_file published_files[PUBLISHED_COUNT] = {
     [PUBLISHED_KEY_ALGORITHM] = KEY_FILE_KEY_ALGORITHM,
     [PUBLISHED_NOT_BEFORE] = KEY_FILE_NOT_BEFORE,
     [PUBLISHED_NOT_AFTER] = KEY_FILE_NOT_AFTER,
+    [PUBLISHED_PASSWORD] = KEY_FILE_PASSWORD,
 };
 
 enum key_file content_published_file(enum published_name name)
@@ -91,7 +92,8 @@ static void set_times(struct stat *attributes, int64_t ns)
 static bool is_private(enum key_file file)
 {
     return file == KEY_FILE_CLIENT_KEY_JSON || file == KEY_FILE_CLIENT_KEY_P12 ||
-           file == KEY_FILE_PRIVATE_KEY_DATA || file == KEY_FILE_PRIVATE_KEY_PEM;
+           file == KEY_FILE_PRIVATE_KEY_DATA || file == KEY_FILE_PRIVATE_KEY_PEM ||
+           file == KEY_FILE_PASSWORD;
 }
 
 static void file_mode(const struct registry_aap *aap, enum key_file file, struct stat *attributes)

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "fs/keys/aap_state.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 
@@ -38,14 +39,7 @@ void reports_free(struct reports *reports)
 
 static const char *state_of(const struct registry_aap *aap, int64_t now)
 {
-    static const int64_t warn_seconds = INT64_C(30) * 86400;
-    if (!aap->current)
-        return "none";
-    if (now < aap->current->not_before_time - 60)
-        return "scheduled";
-    if (now >= aap->current->not_after_time)
-        return "expired";
-    return aap->current->not_after_time - now < warn_seconds ? "expiring" : "active";
+    return aap_state_text(aap_state_of(aap, now));
 }
 
 /* Every member is set through this, so that one failure makes the whole object fail. */

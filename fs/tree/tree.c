@@ -16,6 +16,7 @@ static const char *const published_names[PUBLISHED_COUNT] = {
     [PUBLISHED_KEY_ALGORITHM] = "key_algorithm",
     [PUBLISHED_NOT_BEFORE] = "not_before",
     [PUBLISHED_NOT_AFTER] = "not_after",
+    [PUBLISHED_PASSWORD] = "password",
 };
 
 enum published_name tree_published_name(const char *name)

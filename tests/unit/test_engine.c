@@ -247,7 +247,7 @@ static bool published_everywhere(const char *aap, const char *id)
 {
     const struct registry_aap *found = registry_find_aap(registry, aap);
     const struct numbered_aap *numbered = numbers_aap(registry_numbers(registry), found->number);
-    for (int i = 0; i < PUBLISHED_COUNT; i++)
+    for (int i = 0; i < PUBLISHED_PASSWORD; i++)
         if (numbered->published[i] != found->generation && i != PUBLISHED_CERTIFICATE_PEM)
             return false;
     return numbered->shown && strcmp(found->current->client_key_id, id) == 0;
