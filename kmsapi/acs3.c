@@ -93,6 +93,12 @@ char *acs3_canonical_query(const struct acs3_pair *query, size_t count)
     return take_text(text);
 }
 
+char *acs3_percent_encode(const char *text)
+{
+    _cleanup_(BIO) BIO *encoded = BIO_new(BIO_s_mem());
+    return encoded && put_encoded(encoded, text) ? take_text(encoded) : NULL;
+}
+
 static bool is_signed_header(const char *name)
 {
     return strcasecmp(name, "host") == 0 || strcasecmp(name, "content-type") == 0 ||

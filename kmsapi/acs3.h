@@ -56,6 +56,11 @@ char *acs3_authorization(const struct acs3_signature *signature, const char *acc
  */
 char *acs3_canonical_query(const struct acs3_pair *query, size_t count);
 
+/*
+ * TEXT percent-encoded (RFC 3986, unreserved as is). NULL when memory is short. Freed as the canonical query is.
+ */
+char *acs3_percent_encode(const char *text);
+
 /* Lower-case hexadecimal SHA-256 of SIZE bytes into HEX. Returns 0 or -ENOMEM. */
 int acs3_sha256_hex(const void *data, size_t size, char hex[static 65]);
 

@@ -33,6 +33,7 @@ struct transfer {
     transport_done *done;
     void *user;
     enum state state;
+    bool parked; /* past its own deadline: what comes is taken, nothing is sent again */
     int64_t deadline_ms, again_ms; /* CLOCK_MONOTONIC */
     int64_t signed_offset_s; /* the clock's, when the attempt was signed */
     struct attempt attempt;
@@ -263,8 +264,8 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
 {
     const struct kms_error *error = &transfer->answer.error;
     bool harmless = transfer->request.kind != TRANSPORT_CREATE;
-    if (transfer->answer.attempts >= ATTEMPTS_MOST || error->number == ENOMEM ||
-        error->number == EPROTO)
+    if (transfer->parked || transfer->answer.attempts >= ATTEMPTS_MOST ||
+        error->number == ENOMEM || error->number == EPROTO)
         return false;
     if (!answered)
         return !maybe_sent || (harmless && error->number != EIO);
@@ -349,6 +350,18 @@ static void time_is_up(struct transport *transport, struct transfer *transfer)
     transfer->state = STATE_DONE;
 }
 
+/* True: the request may have arrived, and its answer is waited for. */
+static bool park(struct transfer *transfer)
+{
+    if (transfer->parked || !transfer->request.parked || transfer->state != STATE_RUNNING ||
+        !attempt_maybe_sent(&transfer->attempt))
+        return false;
+    transfer->parked = true;
+    transfer->deadline_ms += transfer->request.park_ms;
+    transfer->request.parked(transfer->user);
+    return true;
+}
+
 /* Moves everything on that needs no network; when to look again. */
 static int64_t tend(struct transport *transport)
 {
@@ -357,7 +370,7 @@ static int64_t tend(struct transport *transport)
         if (transfer->state == STATE_BEGIN || transfer->state == STATE_RESOLVING ||
             (transfer->state == STATE_WAITING && now_ms >= transfer->again_ms))
             begin_attempt(transport, transfer);
-        if (transfer->state != STATE_DONE && now_ms >= transfer->deadline_ms)
+        if (transfer->state != STATE_DONE && now_ms >= transfer->deadline_ms && !park(transfer))
             time_is_up(transport, transfer);
         int64_t wake_ms = transfer->state == STATE_DONE      ? now_ms
                           : transfer->state == STATE_WAITING ? transfer->again_ms

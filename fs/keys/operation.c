@@ -180,6 +180,9 @@ bool operation_join(struct engine *engine, const struct engine_write *write)
             return true;
         }
         if (!operation->ended && add_waiting(operation, write->number)) {
+            if (operation->answered) /* it is parked: whoever comes now waits anew */
+                operation->deadline_ms =
+                    clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
             operation->answered = false;
             if (operation->intent_number)
                 parts->note_intent(parts->note_user, write->number, operation->intent_number);

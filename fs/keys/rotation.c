@@ -18,6 +18,9 @@
 
 static const char name[] = "CreateClientKey";
 
+/* How long KMS's answer is waited for when nobody else waits any more: as often request_timeout, at the most. */
+enum { PARK_TIMES = 4, PARK_MS_MOST = 60 * 1000 };
+
 static void published(void *user, int result)
 {
     struct operation *operation = user;
@@ -230,6 +233,29 @@ static void choose_dates(struct operation *operation, const struct config_aap *c
     iso_time_format(validity.not_after, operation->not_after);
 }
 
+static unsigned int park_ms(const struct engine *engine)
+{
+    unsigned int timeout_ms = engine->parts.config->request_timeout_ms;
+    return timeout_ms > PARK_MS_MOST / PARK_TIMES ? PARK_MS_MOST : timeout_ms * PARK_TIMES;
+}
+
+/* Those who wait are told; a key that comes all the same is taken as if it had come in time. */
+static void parked(void *user)
+{
+    struct operation *operation = user;
+    struct engine *engine = operation->engine;
+    registry_lock(engine->parts.registry);
+    struct registry_failure *failure = operation_failure(operation);
+    *failure = (struct registry_failure){.error = {.number = ETIMEDOUT, .code = "Network.Timeout"},
+                                         .time = engine_now(engine)};
+    memcpy(failure->error.operation, name, sizeof(name));
+    snprintf(failure->error.message, sizeof(failure->error.message),
+             "the request was sent and no answer came in time; a key that comes within the next %u s becomes the "
+             "current one", (park_ms(engine) + 999) / 1000);
+    registry_unlock(engine->parts.registry);
+    operation_answer(operation, -ETIMEDOUT);
+}
+
 static void send(struct operation *operation, const char *aap_name)
 {
     struct engine *engine = operation->engine;
@@ -238,6 +264,8 @@ static void send(struct operation *operation, const char *aap_name)
         .password = operation->command.password,
         .not_before = operation->not_before[0] ? operation->not_before : NULL,
         .not_after = operation->not_after[0] ? operation->not_after : NULL,
+        .parked = parked,
+        .park_ms = park_ms(engine),
     };
     for (size_t i = 0; i < operation->waiting_count; i++)
         engine->parts.note_intent(engine->parts.note_user, operation->waiting[i],

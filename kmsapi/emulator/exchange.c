@@ -9,7 +9,7 @@
 
 static void count(struct exchange_log *log, const struct request *request)
 {
-    const char *action = request_header(request, "x-acs-action");
+    const char *action = request_action(request);
     const char *name = action ? action : "none";
     pthread_mutex_lock(&log->lock);
     json_int_t so_far = json_integer_value(json_object_get(log->counts, name));
@@ -73,12 +73,7 @@ static enum exchange_end ending(enum fault_kind fault)
 static enum exchange_end answer_kms(const struct server_parts *parts, struct request *request,
                                     exchange_wait *wait, void *user, struct reply *reply)
 {
-    const char *action = request_header(request, "x-acs-action");
-    if (request_read_form(request) < 0) {
-        reply_error(reply, 400, "ParseRequestParameterException",
-                    "Server parse parameters exception. Please check your input params.");
-        return EXCHANGE_ANSWER;
-    }
+    const char *action = request_action(request);
     if (!signatures_check(parts->signatures, request, reply))
         return EXCHANGE_ANSWER;
     struct fault fault = faults_choose(parts->faults, action ? action : "none");
@@ -117,8 +112,12 @@ enum exchange_end exchange_run(const struct server_parts *parts, struct exchange
         answer_own(log, request, reply);
         return end;
     }
+    bool legible = request_read_form(request) == 0; /* V2 has its action there */
     count(log, request);
-    if (strcmp(request->path, "/") == 0)
+    if (!legible)
+        reply_error(reply, 400, "ParseRequestParameterException",
+                    "Server parse parameters exception. Please check your input params.");
+    else if (strcmp(request->path, "/") == 0)
         end = answer_kms(parts, request, wait, user, reply);
     else
         reply_error(reply, 404, "InvalidApi.NotFound",

@@ -221,9 +221,8 @@ static const struct {
 void operations_run(const struct operations *operations, const struct request *request,
                     enum fault_kind fault, struct reply *reply)
 {
-    const char *action = request_header(request, "x-acs-action");
-    const char *version = request_header(request, "x-acs-version");
-    bool get = strcmp(request->method, "GET") == 0;
+    const char *action = request_action(request), *version = request_version(request);
+    bool get = strcmp(request->method, "GET") == 0, post = strcmp(request->method, "POST") == 0;
     if (!version || strcmp(version, "2016-01-20") != 0) {
         reply_error(reply, 400, "NoSuchVersion", "The specified version does not exist.");
         return;
@@ -231,7 +230,8 @@ void operations_run(const struct operations *operations, const struct request *r
     for (size_t i = 0; action && i < sizeof(table) / sizeof(table[0]); i++) {
         if (strcmp(action, table[i].name) != 0)
             continue;
-        if (!get && (table[i].only_get || strcmp(request->method, "POST") != 0))
+        /* V2's own clients choose the method by themselves */
+        if (!get && (!post || (table[i].only_get && !request_is_v2(request))))
             reply_error(reply, 403, "UnsupportedHTTPMethod", "This http method is not supported.");
         else
             table[i].run(operations, request, fault, reply);

@@ -166,6 +166,23 @@ const char *request_parameter(const struct request *request, const char *name)
     return value ? value : find(&request->form, name);
 }
 
+const char *request_action(const struct request *request)
+{
+    const char *action = request_header(request, "x-acs-action");
+    return action ? action : request_parameter(request, "Action");
+}
+
+const char *request_version(const struct request *request)
+{
+    const char *version = request_header(request, "x-acs-version");
+    return version ? version : request_parameter(request, "Version");
+}
+
+bool request_is_v2(const struct request *request)
+{
+    return !request_header(request, "authorization") && request_parameter(request, "SignatureMethod");
+}
+
 static json_t *pairs_to_json(const struct pairs *pairs)
 {
     json_t *list = json_array();

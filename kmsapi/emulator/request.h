@@ -4,6 +4,7 @@
 #ifndef AAPFS_EMULATOR_REQUEST_H
 #define AAPFS_EMULATOR_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -39,6 +40,13 @@ void request_clear(struct request *request);
 const char *request_header(const struct request *request, const char *name);
 /* A parameter of the query, or of the form. */
 const char *request_parameter(const struct request *request, const char *name);
+
+/* What is asked for and of which API version: x-acs-action and x-acs-version or, as V2 has it, parameters. NULL: none. */
+const char *request_action(const struct request *request);
+const char *request_version(const struct request *request);
+
+/* Whether it is signed the older way, with parameters and no Authorization. */
+bool request_is_v2(const struct request *request);
 
 /* The whole request for a record, as an object; NULL when memory is short. */
 json_t *request_to_json(const struct request *request);

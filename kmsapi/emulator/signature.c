@@ -1,9 +1,11 @@
 #include "kmsapi/emulator/signature.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/crypto.h>
 
@@ -11,6 +13,7 @@
 #include "kmsapi/cleanup.h"
 #include "kmsapi/emulator/emulator_clock.h"
 #include "kmsapi/iso_time.h"
+#include "kmsapi/rpc2.h"
 
 enum { WINDOW_SECONDS = 15 * 60, NONCES_MANY = 100000, NONCE_MOST = 128 };
 
@@ -63,9 +66,8 @@ static bool parse_authorization(const char *text, struct authorization *parts)
            text[end] == '\0';
 }
 
-static bool check_date(const struct request *request, struct reply *reply)
+static bool check_date(const char *date, struct reply *reply)
 {
-    const char *date = request_header(request, "x-acs-date");
     int64_t seconds;
     if (!date || iso_time_parse(date, strlen(date), &seconds) < 0) {
         reply_error(reply, 400, "InvalidTimeStamp.Format",
@@ -146,25 +148,109 @@ static bool check_signature(const struct signatures *signatures, const struct re
     return same;
 }
 
-bool signatures_check(struct signatures *signatures, const struct request *request,
-                      struct reply *reply)
+static bool check_access_key_id(const struct signatures *signatures, const char *id, struct reply *reply)
+{
+    if (strcmp(id, signatures->access_key_id) == 0)
+        return true;
+    reply_error(reply, 404, "InvalidAccessKeyId.NotFound",
+                "The Access Key ID provided does not exist in our records.");
+    return false;
+}
+
+static bool is_nonce(const char *nonce)
+{
+    return nonce && *nonce && strlen(nonce) <= NONCE_MOST;
+}
+
+static bool check_v3(struct signatures *signatures, const struct request *request, struct reply *reply)
 {
     struct authorization told;
     const char *authorization = request_header(request, "authorization");
     const char *nonce = request_header(request, "x-acs-signature-nonce");
-    if (!authorization || !parse_authorization(authorization, &told) || !nonce || !*nonce ||
-        strlen(nonce) > NONCE_MOST) {
+    if (!authorization || !parse_authorization(authorization, &told) || !is_nonce(nonce)) {
         reply_error(reply, 400, "IncompleteSignature",
                     "The request signature does not conform to Alibaba Cloud standards.");
         return false;
     }
-    if (!check_date(request, reply))
-        return false;
-    if (strcmp(told.access_key_id, signatures->access_key_id) != 0) {
-        reply_error(reply, 404, "InvalidAccessKeyId.NotFound",
-                    "The Access Key ID provided does not exist in our records.");
+    return check_date(request_header(request, "x-acs-date"), reply) &&
+           check_access_key_id(signatures, told.access_key_id, reply) &&
+           check_signature(signatures, request, &told, reply) && take_nonce(signatures, nonce, reply);
+}
+
+/* -- V2 ------------------------------------------------------------------------------------ */
+
+/* What is missing or has a value that KMS does not know, by its name. */
+static const char *wrong_v2_parameter(const struct request *request)
+{
+    static const struct {
+        const char *name, *value; /* NULL: any */
+    } wanted[] = {
+        {"AccessKeyId", NULL},       {"Signature", NULL},       {"SignatureMethod", "HMAC-SHA1"},
+        {"SignatureVersion", "1.0"}, {"SignatureNonce", NULL},  {"Timestamp", NULL},
+    };
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        const char *value = request_parameter(request, wanted[i].name);
+        if (!value || !*value || (wanted[i].value && strcasecmp(value, wanted[i].value) != 0))
+            return wanted[i].name;
+    }
+    return is_nonce(request_parameter(request, "SignatureNonce")) ? NULL : "SignatureNonce";
+}
+
+/* Of the query and the form. */
+static bool check_v2_signature(const struct signatures *signatures, const struct request *request,
+                               struct reply *reply)
+{
+    size_t count = request->query.count + request->form.count;
+    struct acs3_pair *all = calloc(count + 1, sizeof(*all));
+    struct rpc2_signature ours;
+    int r = all ? 0 : -ENOMEM;
+    if (r == 0 && request->query.count)
+        memcpy(all, request->query.items, request->query.count * sizeof(*all));
+    if (r == 0 && request->form.count)
+        memcpy(all + request->query.count, request->form.items, request->form.count * sizeof(*all));
+    if (r == 0)
+        r = rpc2_sign(request->method, all, count, signatures->access_key_secret, &ours);
+    free(all);
+    if (r < 0) {
+        reply_no_memory(reply);
         return false;
     }
-    return check_signature(signatures, request, &told, reply) &&
-           take_nonce(signatures, nonce, reply);
+    const char *told = request_parameter(request, "Signature");
+    bool same = strlen(told) == strlen(ours.signature) &&
+                CRYPTO_memcmp(told, ours.signature, strlen(ours.signature)) == 0;
+    if (!same)
+        reply_error(reply, 400, "SignatureDoesNotMatch",
+                    "Specified signature is not matched with our calculation. server string to sign is:%s",
+                    ours.string_to_sign);
+    rpc2_signature_clear(&ours);
+    return same;
+}
+
+/* Without a format the service answers XML, which this one does not have. */
+static bool check_format(const struct request *request, struct reply *reply)
+{
+    const char *format = request_parameter(request, "Format");
+    if (format && strcasecmp(format, "JSON") == 0)
+        return true;
+    reply_error(reply, 400, "UnsupportedParameter.Format", "This emulator answers JSON only: ask for Format=JSON.");
+    return false;
+}
+
+static bool check_v2(struct signatures *signatures, const struct request *request, struct reply *reply)
+{
+    const char *wrong = wrong_v2_parameter(request);
+    if (wrong) {
+        reply_invalid(reply, wrong);
+        return false;
+    }
+    return check_format(request, reply) && check_date(request_parameter(request, "Timestamp"), reply) &&
+           check_access_key_id(signatures, request_parameter(request, "AccessKeyId"), reply) &&
+           check_v2_signature(signatures, request, reply) &&
+           take_nonce(signatures, request_parameter(request, "SignatureNonce"), reply);
+}
+
+bool signatures_check(struct signatures *signatures, const struct request *request, struct reply *reply)
+{
+    return request_is_v2(request) ? check_v2(signatures, request, reply)
+                                  : check_v3(signatures, request, reply);
 }

@@ -28,7 +28,7 @@ def node(script, *words, given):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("client", ["openapi-client", "openapi-core"])
+@pytest.mark.parametrize("client", ["openapi-client", "openapi-core", "pop-core"])
 def test_the_emulator_answers_the_official_client(emulator, client):
     def call(*calls, secret=ACCESS_KEY_SECRET):
         return node("client.js", client, f"127.0.0.1:{emulator.port}", ACCESS_KEY_ID, secret, given=calls)

@@ -284,7 +284,7 @@ def test_a_describe_that_hangs_takes_no_longer_than_the_request_timeout(start_mo
 @pytest.mark.core
 @pytest.mark.parametrize("fault, number", [
     ("reset-after", errno.ECONNRESET), ("truncate", errno.ECONNRESET), ("garbage", errno.EIO),
-    ("missing-id", errno.EKEYREJECTED), ("late=800", errno.ETIMEDOUT),
+    ("missing-id", errno.EKEYREJECTED),
 ])
 def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, number):
     mount = start_mount(emulator.url, request_timeout="400ms")
@@ -293,9 +293,6 @@ def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, n
     emulator.set_faults(f"CreateClientKey {fault}")
     assert result_of(mount, PASSWORD) == number
     emulator.set_faults()
-    if fault.startswith("late"):  # it is made after the first listing
-        wait_until(mount.directory, lambda: len(keys_in_kms(emulator)) == 2)
-        mount.write(".aapfs", "sync")
     orphan, = keys_in_kms(emulator) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
     assert mount.status("payments")["Candidates"] == mount.status("payments")["Rejected"] == []
@@ -307,6 +304,30 @@ def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, n
     assert mount.status("payments")["Orphans"] == [] and intents_of(mount) == []
     assert keys_in_kms(emulator) == {current}
     assert result_of(mount, f"delete {orphan}") == errno.ENOENT
+
+
+@pytest.mark.core
+def test_a_key_that_comes_late_is_taken_all_the_same(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="400ms")
+    mount.write("payments", PASSWORD)
+    before = mount.key_id()
+    emulator.set_faults("CreateClientKey late=1500 x1")
+    assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
+    assert mount.last_error()["Code"] == "Network.Timeout"
+    assert result_of(mount, PASSWORD + "2") == errno.EBUSY  # it is still under way
+    assert mount.key_id() == before
+    wait_until(mount.directory, lambda: mount.key_id() != before)
+    wait_until(mount.directory, lambda: mount.last_error() is None)
+    assert mount.status("payments")["Orphans"] == [] and keys_in_kms(emulator) == {before, mount.key_id()}
+    assert intents_of(mount) == []
+
+
+def test_the_same_command_again_waits_for_the_late_key(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="1s")
+    emulator.set_faults("CreateClientKey late=1900 x1")
+    assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
+    assert result_of(mount, PASSWORD) == 0
+    assert emulator.count("CreateClientKey") == 1 and keys_in_kms(emulator) == {mount.key_id()}
 
 
 def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):

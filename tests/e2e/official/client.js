@@ -15,6 +15,11 @@ async function main() {
     const client = new OpenApi.default(new OpenApi.Config(config));
     call = (action, method, query) => client.callApi(new OpenApi.Params(params(action, method)),
       new OpenApi.OpenApiRequest({ query }), new Util.RuntimeOptions({}));
+  } else if (kind === 'pop-core') {
+    const { RPCClient } = require('@alicloud/pop-core');
+    const client = new RPCClient({ accessKeyId, accessKeySecret, endpoint: `http://${endpoint}`, apiVersion: '2016-01-20' });
+    call = async (action, method, query) => ({
+      body: await client.request(action, query, { method, formatParams: false }) });
   } else {
     const { default: Client, $OpenApiUtil } = require('@alicloud/openapi-core');
     const { RuntimeOptions } = require('@darabonba/typescript');
@@ -27,7 +32,7 @@ async function main() {
     try {
       results.push({ body: (await call(action, method, query)).body });
     } catch (error) {
-      results.push({ code: error.code, status: error.statusCode || (error.data || {}).statusCode });
+      results.push({ code: error.code, status: error.statusCode || (error.data || {}).statusCode || (error.entry || { response: {} }).response.statusCode });
     }
   }
   console.log(JSON.stringify(results));
