@@ -9,6 +9,7 @@
 
 #include <openssl/rand.h>
 
+#include "fs/keys/clock.h"
 #include "fs/mount/publisher.h"
 #include "fs/stops.h"
 #include "fs/tree/content.h"
@@ -19,6 +20,7 @@ struct hidden {
     char from[HIDDEN_NAME_SIZE];
     const char *to;
     struct node parent, node;
+    bool looked_up; /* PUBLISHER_FOLLOW: good for one write */
     bool spent;
 };
 
@@ -102,6 +104,21 @@ static bool add_generation(struct registry *registry, struct publication *public
     return true;
 }
 
+/* The key may be gone: which files there were the kernel knows. */
+static bool add_superseded(struct registry *registry, struct publication *publication, uint32_t number)
+{
+    const struct node parent = {.kind = NODE_KIND_AAP,
+                                .number = numbers_generation(registry_numbers(registry), number)->aap};
+    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++) {
+        const struct node node = {.kind = NODE_KIND_PUBLISHED, .file = i, .number = number};
+        if (!add_name(publication, parent, "", node))
+            return false;
+    }
+    /* a link cannot be written to */
+    publication->names[PUBLISHED_CURRENT].from[0] = '\0';
+    return true;
+}
+
 /* Fills the names of a publication. With the registry's lock. */
 static bool fill(struct registry *registry, struct publication *publication)
 {
@@ -125,6 +142,9 @@ static bool fill(struct registry *registry, struct publication *publication)
                         (struct node){.kind = NODE_KIND_KEY, .number = number});
     case PUBLISH_GENERATION:
         return add_generation(registry, publication, number);
+    case PUBLISH_FOLLOW:
+        publication->action = PUBLISHER_FOLLOW;
+        return add_superseded(registry, publication, number);
     }
     return false;
 }
@@ -144,7 +164,9 @@ static void make_work(struct publications *publications, const struct publicatio
 {
     *work = (struct publisher_work){
         .id = publication->id,
-        .action = publication->notifying ? PUBLISHER_FORGET : publication->action,
+        .action = !publication->notifying                    ? publication->action
+                  : publication->action == PUBLISHER_FOLLOW ? PUBLISHER_FORGET_FILES
+                                                            : PUBLISHER_FORGET,
     };
     directory_path(publications->registry, &publication->names[0].parent, work->directory,
                    sizeof(work->directory));
@@ -156,6 +178,7 @@ static void make_work(struct publications *publications, const struct publicatio
         memcpy(step->from, hidden->from, sizeof(step->from));
         snprintf(step->to, sizeof(step->to), "%s", hidden->to);
         step->parent = node_id_of(hidden->parent);
+        step->node = node_id_of(hidden->node);
     }
 }
 
@@ -229,8 +252,10 @@ static void show(struct publications *publications, enum publish_kind kind, stru
         break;
     case PUBLISH_GENERATION:
         aap = numbers_aap(numbers, hidden->parent.number);
-        if (aap->published[hidden->node.file] < hidden->node.number)
-            aap->published[hidden->node.file] = hidden->node.number;
+        numbers_show(numbers, hidden->node.number, (enum published_name)hidden->node.file,
+                     clock_monotonic_ms());
+        break;
+    case PUBLISH_FOLLOW:
         break;
     }
     if (aap)
@@ -255,6 +280,8 @@ static void settle(struct publications *publications, const struct publish_reque
         struct numbered_aap *aap = numbers_aap(numbers, generation->aap);
         if (aap->settled_generation < request->number)
             aap->settled_generation = request->number;
+        break;
+    case PUBLISH_FOLLOW:
         break;
     }
 }
@@ -301,7 +328,8 @@ static void finish(struct publications *publications, const struct publisher_res
         *link = publication->next;
     settle(publications, &publication->request);
     registry_unlock(publications->registry);
-    publication->request.done(publication->request.user, 0);
+    bool unknown = publication->request.kind == PUBLISH_FOLLOW && result->known == 0;
+    publication->request.done(publication->request.user, unknown ? -ENOENT : 0);
     free(publication);
 }
 
@@ -311,9 +339,14 @@ static void finish(struct publications *publications, const struct publisher_res
  */
 static void send_again(struct publications *publications)
 {
+    registry_lock(publications->registry);
     for (struct publication *publication = publications->first; publication;
-         publication = publication->next)
+         publication = publication->next) {
         publication->sent = false;
+        for (uint32_t i = 0; i < publication->count; i++)
+            publication->names[i].looked_up = false;
+    }
+    registry_unlock(publications->registry);
 }
 
 bool publication_receive(struct publications *publications)
@@ -346,14 +379,14 @@ static bool same_node(struct node a, struct node b)
     return node_id_of(a) == node_id_of(b);
 }
 
-static struct hidden *find_hidden(struct publications *publications, struct node parent,
-                                  const char *name, struct publication **of)
+static struct hidden *find_hidden(struct publications *publications, enum publisher_action action,
+                                  struct node parent, const char *name, struct publication **of)
 {
     for (struct publication *publication = publications->first; publication;
          publication = publication->next)
         for (uint32_t i = 0; i < publication->count; i++) {
             struct hidden *hidden = &publication->names[i];
-            if (publication->action == PUBLISHER_RENAME && !hidden->spent &&
+            if (publication->action == action && !hidden->spent && !hidden->looked_up &&
                 strcmp(hidden->from, name) == 0 && same_node(hidden->parent, parent)) {
                 *of = publication;
                 return hidden;
@@ -366,12 +399,44 @@ bool hidden_lookup(struct publications *publications, struct node parent, const 
                    struct node *node)
 {
     struct publication *publication;
-    const struct hidden *hidden = find_hidden(publications, parent, name, &publication);
+    struct hidden *hidden = find_hidden(publications, PUBLISHER_RENAME, parent, name, &publication);
     if (hidden) {
         stop_here("session-hidden-lookup");
-        *node = hidden->node;
+    } else {
+        hidden = find_hidden(publications, PUBLISHER_FOLLOW, parent, name, &publication);
+        if (hidden)
+            hidden->looked_up = true;
     }
+    if (hidden)
+        *node = hidden->node;
     return hidden != NULL;
+}
+
+/* The name by which NODE's file was opened for its watchers; NULL. */
+static struct hidden *find_looked_up(const struct publications *publications, struct node node)
+{
+    for (struct publication *publication = publications->first; publication;
+         publication = publication->next)
+        for (uint32_t i = 0; i < publication->count; i++)
+            if (publication->action == PUBLISHER_FOLLOW && publication->names[i].looked_up &&
+                same_node(publication->names[i].node, node))
+                return &publication->names[i];
+    return NULL;
+}
+
+bool hidden_has_name(const struct publications *publications, struct node node)
+{
+    return find_looked_up(publications, node) != NULL;
+}
+
+int hidden_write(struct publications *publications, struct node node)
+{
+    struct hidden *hidden = find_looked_up(publications, node);
+    if (!hidden || hidden->spent)
+        return -EPERM;
+    stop_here("session-touched");
+    hidden->spent = true;
+    return 0;
 }
 
 /* A name that shows a newer generation already never shows an older one again. */
@@ -387,7 +452,7 @@ int hidden_rename(struct publications *publications, struct node parent, const c
                   const char *to)
 {
     struct publication *publication;
-    struct hidden *hidden = find_hidden(publications, parent, from, &publication);
+    struct hidden *hidden = find_hidden(publications, PUBLISHER_RENAME, parent, from, &publication);
     if (!hidden || strcmp(hidden->to, to) != 0 || goes_back(publications, publication, hidden))
         return -EPERM;
     stop_here("session-rename");
