@@ -177,6 +177,8 @@ static void *work_thread(void *argument)
     struct task *task = argument;
     enum publisher_action action = task->work.action;
     bool follow = action == PUBLISHER_FOLLOW || action == PUBLISHER_FORGET_FILES;
+    if (follow)
+        stop_here("publisher-follows");
     uint32_t known = follow ? forget_files(task) : 0;
     /*
      * Whoever waits for the mount must not hold the connection open: when all other processes are gone, that ends
