@@ -17,7 +17,8 @@ enum {
 struct following {
     struct engine *engine;
     uint32_t aap;
-    int64_t due_ms;  /* CLOCK_MONOTONIC; INT64_MAX: nothing is */
+    int64_t due_ms;      /* CLOCK_MONOTONIC; INT64_MAX: nothing is */
+    int64_t soonest_ms;  /* of the next pass */
     uint32_t target; /* where the pass under way leads; 0: none is */
     uint32_t at;     /* the generation that it has come to */
     unsigned int told, walked;
@@ -39,7 +40,7 @@ static struct following *following_of(struct engine *engine, uint32_t aap)
     if (notes && !notes->following) {
         notes->following = calloc(1, sizeof(*notes->following));
         if (notes->following)
-            *notes->following = (struct following){engine, aap, INT64_MAX, 0, 0, 0, 0};
+            *notes->following = (struct following){.engine = engine, .aap = aap, .due_ms = INT64_MAX};
     }
     return notes ? notes->following : NULL;
 }
@@ -52,7 +53,10 @@ static int64_t due_ms(const struct following *following)
     if (!aap || aap->settled_generation <= aap->followed)
         return INT64_MAX;
     int64_t first_ms = numbers_superseded_ms(numbers, following->aap, aap->followed);
-    return first_ms == INT64_MAX ? first_ms : first_ms + settle_ms(following->engine);
+    if (first_ms == INT64_MAX)
+        return first_ms;
+    first_ms += settle_ms(following->engine);
+    return first_ms < following->soonest_ms ? following->soonest_ms : first_ms;
 }
 
 void follow_expect(struct engine *engine, uint32_t aap)
@@ -63,7 +67,7 @@ void follow_expect(struct engine *engine, uint32_t aap)
     registry_lock(engine->parts.registry);
     int64_t due = due_ms(following);
     registry_unlock(engine->parts.registry);
-    following->due_ms = sooner(following->due_ms, due);
+    following->due_ms = due;
     engine->follow_ms = sooner(engine->follow_ms, following->due_ms);
 }
 
@@ -81,10 +85,10 @@ static void end_pass(struct following *following)
     struct engine *engine = following->engine;
     registry_lock(engine->parts.registry);
     numbers_aap(registry_numbers(engine->parts.registry), following->aap)->followed = following->target;
-    int64_t due = due_ms(following), soonest_ms = clock_monotonic_ms() + BETWEEN_MS;
-    registry_unlock(engine->parts.registry);
     following->target = 0;
-    following->due_ms = due < soonest_ms ? soonest_ms : due;
+    following->soonest_ms = clock_monotonic_ms() + BETWEEN_MS;
+    following->due_ms = due_ms(following);
+    registry_unlock(engine->parts.registry);
     engine->follow_ms = sooner(engine->follow_ms, following->due_ms);
 }
 
@@ -142,13 +146,11 @@ static void begin_pass(struct following *following)
     while (target > aap->settled_generation) /* some of its names may still lead to an older one */
         target = numbers_generation(numbers, target)->previous;
     bool new = target > aap->followed;
+    following->soonest_ms = clock_monotonic_ms() + BETWEEN_MS; /* where settle was made longer, it is not time */
     following->due_ms = new ? INT64_MAX : due_ms(following);
     registry_unlock(engine->parts.registry);
-    if (!new) {
-        if (following->due_ms < clock_monotonic_ms() + BETWEEN_MS)
-            following->due_ms = clock_monotonic_ms() + BETWEEN_MS;
+    if (!new)
         return;
-    }
     following->target = following->at = target;
     following->told = following->walked = 0;
     go_on(following);

@@ -293,10 +293,10 @@ def test_nobody_else_writes(start):
 
 
 @pytest.mark.full
-def test_two_thousand_rotations_do_not_flood(start):
+def test_many_rotations_do_not_flood(start):
     """What is told stays in proportion to who holds files and to the time, not to the rotations."""
     mount, bind = start()
-    count, began = 2000, time.monotonic()
+    count, began = 500, time.monotonic()
     for _ in range(count):
         mount.write("payments", PASSWORD)
     wait_for(bind.key_id, mount.key_id(), LATEST)
