@@ -146,6 +146,13 @@ void numbers_show(struct numbers *numbers, uint32_t generation, enum published_n
         *published = generation;
 }
 
+void numbers_hide(struct numbers *numbers, uint32_t generation, enum published_name name)
+{
+    const struct numbered_generation *hiding = numbers_generation(numbers, generation);
+    if (hiding && numbers->aaps[hiding->aap - 1].published[name] < generation)
+        numbers->aaps[hiding->aap - 1].published[name] = 0;
+}
+
 uint32_t numbers_shown_since(struct numbers *numbers, uint32_t aap, int64_t since_ms)
 {
     uint32_t number = numbers_newest_generation(numbers, aap);

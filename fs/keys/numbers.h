@@ -98,6 +98,9 @@ uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t m
 /* NAME shows GENERATION from now on, or something newer as before. NOW_MS: CLOCK_MONOTONIC, or NUMBERS_SHOWN_ALWAYS. */
 void numbers_show(struct numbers *numbers, uint32_t generation, enum published_name name, int64_t now_ms);
 
+/* GENERATION has no such file: NAME shows nothing from now on, or something newer as before. */
+void numbers_hide(struct numbers *numbers, uint32_t generation, enum published_name name);
+
 /* The newest generation of AAP that began to be shown at SINCE_MS or before; 0: none did. */
 uint32_t numbers_shown_since(struct numbers *numbers, uint32_t aap, int64_t since_ms);
 

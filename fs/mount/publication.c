@@ -17,7 +17,7 @@
 
 /* One name of a publication. */
 struct hidden {
-    char from[HIDDEN_NAME_SIZE];
+    char from[HIDDEN_NAME_SIZE]; /* "": TO is not to be there any more */
     const char *to;
     struct node parent, node;
     bool looked_up; /* PUBLISHER_FOLLOW: good for one write */
@@ -93,13 +93,17 @@ static bool add_generation(struct registry *registry, struct publication *public
         numbers_generation(registry_numbers(registry), number);
     const struct registry_key *key = registry_key(registry, generation->key);
     const struct node parent = {.kind = NODE_KIND_AAP, .number = generation->aap};
+    const uint32_t *published = numbers_aap(registry_numbers(registry), generation->aap)->published;
     for (unsigned int i = 0; i < PUBLISHED_COUNT; i++) {
         enum key_file file = content_published_file((enum published_name)i);
-        if (file != KEY_FILE_COUNT && !key->files[file].data)
+        bool absent = file != KEY_FILE_COUNT && !key->files[file].data;
+        if (absent && published[i] == 0)
             continue;
         const struct node node = {.kind = NODE_KIND_PUBLISHED, .file = i, .number = number};
         if (!add_name(publication, parent, tree_published_text((enum published_name)i), node))
             return false;
+        if (absent)
+            publication->names[publication->count - 1].from[0] = '\0';
     }
     return true;
 }
@@ -252,8 +256,11 @@ static void show(struct publications *publications, enum publish_kind kind, stru
         break;
     case PUBLISH_GENERATION:
         aap = numbers_aap(numbers, hidden->parent.number);
-        numbers_show(numbers, hidden->node.number, (enum published_name)hidden->node.file,
-                     clock_monotonic_ms());
+        if (hidden->from[0])
+            numbers_show(numbers, hidden->node.number, (enum published_name)hidden->node.file,
+                         clock_monotonic_ms());
+        else
+            numbers_hide(numbers, hidden->node.number, (enum published_name)hidden->node.file);
         break;
     case PUBLISH_FOLLOW:
         break;
@@ -459,6 +466,26 @@ int hidden_rename(struct publications *publications, struct node parent, const c
     show(publications, publication->request.kind, hidden);
     stop_here("session-renamed");
     return 0;
+}
+
+int hidden_unlink(struct publications *publications, struct node parent, const char *name)
+{
+    enum published_name file = tree_published_name(name);
+    if (parent.kind != NODE_KIND_AAP || file == PUBLISHED_COUNT)
+        return -EPERM;
+    for (struct publication *publication = publications->first; publication;
+         publication = publication->next)
+        for (uint32_t i = 0; i < publication->count; i++) {
+            struct hidden *hidden = &publication->names[i];
+            if (publication->request.kind != PUBLISH_GENERATION || hidden->from[0] || hidden->spent ||
+                hidden->node.file != file || !same_node(hidden->parent, parent))
+                continue;
+            show(publications, PUBLISH_GENERATION, hidden);
+            return 0;
+        }
+    /* a worker that died before it could say so; the kernel does not keep the name then */
+    const struct numbered_aap *aap = numbers_aap(registry_numbers(publications->registry), parent.number);
+    return aap && aap->published[file] == 0 ? -ENOENT : -EPERM;
 }
 
 int hidden_rmdir(struct publications *publications, struct node parent, const char *name)

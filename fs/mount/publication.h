@@ -55,6 +55,9 @@ int hidden_write(struct publications *publications, struct node node);
  */
 bool hidden_has_name(const struct publications *publications, struct node node);
 
+/* UNLINK of NAME in PARENT: 0 when a publication's key has no such file; -ENOENT when it is gone already; else -EPERM. */
+int hidden_unlink(struct publications *publications, struct node parent, const char *name);
+
 /* RMDIR of NAME in PARENT: 0 when the engine asked for it, else -EPERM. */
 int hidden_rmdir(struct publications *publications, struct node parent, const char *name);
 

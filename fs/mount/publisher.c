@@ -53,6 +53,8 @@ static int open_directory(const struct publisher *publisher, const char *directo
 
 static int carry_out(int directory, enum publisher_action action, const struct publisher_step *step)
 {
+    if (action == PUBLISHER_RENAME && !step->from[0])
+        return unlinkat(directory, step->to, 0) < 0 && errno != ENOENT ? -errno : 0;
     int r = action == PUBLISHER_RMDIR ? unlinkat(directory, step->to, AT_REMOVEDIR)
                                       : renameat(directory, step->from, directory, step->to);
     return r < 0 ? -errno : 0;

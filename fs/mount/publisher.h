@@ -17,7 +17,7 @@
 enum { PUBLISHER_STEPS = 12, HIDDEN_NAME_SIZE = 34 };
 
 enum publisher_action {
-    PUBLISHER_RENAME, /* DIRECTORY/FROM to DIRECTORY/TO */
+    PUBLISHER_RENAME, /* DIRECTORY/FROM to DIRECTORY/TO; FROM "": removes the file DIRECTORY/TO */
     PUBLISHER_RMDIR,  /* DIRECTORY/TO */
     PUBLISHER_FORGET, /* the mount cannot be reached: notify the kernel of DIRECTORY's change */
     PUBLISHER_FOLLOW, /* NODE shows something else: the kernel is to ask, and through DIRECTORY/FROM its watchers hear */

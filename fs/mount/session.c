@@ -331,6 +331,19 @@ static void on_rename(fuse_req_t request, fuse_ino_t from, const char *from_name
     fuse_reply_err(request, -r);
 }
 
+static void on_unlink(fuse_req_t request, fuse_ino_t parent_id, const char *name)
+{
+    struct session *session = session_of(request);
+    struct node parent;
+    int r = -EPERM;
+    if (node_from_id(parent_id, &parent)) {
+        registry_lock(session->parts.registry);
+        r = hidden_unlink(session->parts.publications, parent, name);
+        registry_unlock(session->parts.registry);
+    }
+    fuse_reply_err(request, -r);
+}
+
 static void on_rmdir(fuse_req_t request, fuse_ino_t parent_id, const char *name)
 {
     struct session *session = session_of(request);
@@ -365,11 +378,6 @@ static void refuse_mknod(fuse_req_t request, fuse_ino_t parent, const char *name
 }
 
 static void refuse_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
-{
-    fuse_reply_err(request, EPERM);
-}
-
-static void refuse_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
     fuse_reply_err(request, EPERM);
 }
@@ -426,7 +434,7 @@ static const struct fuse_lowlevel_ops operations = {
     .readlink = on_readlink,
     .mknod = refuse_mknod,
     .mkdir = refuse_mkdir,
-    .unlink = refuse_unlink,
+    .unlink = on_unlink,
     .rmdir = on_rmdir,
     .symlink = refuse_symlink,
     .rename = on_rename,

@@ -128,7 +128,8 @@ static int published_attributes(struct registry *registry, struct node node,
         file_mode(aap, published_files[node.file], attributes);
     attributes->st_size = (off_t)size;
     /* what no name shows any more has no link: as after a rename(2) over it */
-    attributes->st_nlink = numbered->published[node.file] <= node.number;
+    uint32_t published = numbered->published[node.file];
+    attributes->st_nlink = published ? published <= node.number : numbered->settled_generation <= node.number;
     set_times(attributes, shown.made_ns);
     return 0;
 }

@@ -305,3 +305,35 @@ def test_many_rotations_do_not_flood(start):
     written = requests["WRITE"] - count - 1
     print(f"{took:.1f} s, {written} events, {requests}")
     assert 0 < written <= took / 0.2 + 1
+
+
+def test_a_name_whose_file_the_new_key_lacks_goes(start_emulator, start_mount):
+    """Without OpenSSL's legacy provider the certificate of one key can be opened, the next one's cannot."""
+    emulator = start_emulator("--pkcs12", "3des")
+    mount = start_mount(emulator.url, env={"OPENSSL_MODULES": "/nonexistent"}, settings_of_mount=f"settle = {SETTLE}s",
+                        request_timeout="20s")
+    mount.write("payments", PASSWORD)
+    path = mount / "payments/certificate.pem"
+    held = os.open(path, os.O_RDONLY)
+    certificate = os.read(held, 16384)
+    directory = Watch(["inotifywait", "-q", "-m", "-e", "delete,moved_to", "--format", "%e %f", mount / "payments"])
+    emulator.stop()
+    emulator.stop = lambda: None
+    start_emulator("--pkcs12", "rc2", listen=f"127.0.0.1:{emulator.port}")
+    mount.write("payments", PASSWORD)
+    assert not path.exists() and "certificate.pem" not in os.listdir(mount / "payments")
+    assert "certificate.pem" not in os.listdir(mount / "payments/current/")
+    seen = []
+    while not seen or "not_after" not in seen[-1]:
+        seen.append(directory.next(10))
+    assert "DELETE certificate.pem" in seen
+    directory.end()
+    assert os.fstat(held).st_nlink == 0
+    until = time.monotonic() + LATEST
+    while time.monotonic() < until:
+        assert os.pread(held, 16384, 0) == certificate  # there is no newer one
+        time.sleep(0.1)
+    os.close(held)
+    for name in ("certificate.pem", "client_key_id"):
+        with pytest.raises((PermissionError, FileNotFoundError)):
+            os.unlink(mount / "payments" / name)
