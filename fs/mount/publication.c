@@ -335,7 +335,7 @@ static void finish(struct publications *publications, const struct publisher_res
         *link = publication->next;
     settle(publications, &publication->request);
     registry_unlock(publications->registry);
-    bool unknown = publication->request.kind == PUBLISH_FOLLOW && result->known == 0;
+    bool unknown = publication->request.kind == PUBLISH_FOLLOW && result->error == 0 && result->known == 0;
     publication->request.done(publication->request.user, unknown ? -ENOENT : 0);
     free(publication);
 }

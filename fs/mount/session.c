@@ -52,17 +52,21 @@ static struct tree_time time_of(const struct session *session)
     return (struct tree_time){now_ns, (now_ns / 1000000 + offset_ms) / 1000};
 }
 
-static struct moment moment_of(const struct session *session, bool reading)
+/* What the publisher looks at for a file's watchers is left to those who read it, as long as they may. */
+static struct moment moment_of(const struct session *session, struct node node, bool reading)
 {
+    reading = reading || (node.kind == NODE_KIND_PUBLISHED && hidden_has_name(session->parts.publications, node));
     return (struct moment){clock_monotonic_ms(), session->parts.settle_ms, reading};
 }
 
 /* In seconds: of the attributes that NODE has at MOMENT. */
 static double attributes_timeout(const struct session *session, struct node node, const struct moment *moment)
 {
-    int64_t ms = node.kind == NODE_KIND_PUBLISHED ? shown_timeout_ms(session->parts.registry, node, moment)
-                                                  : moment->settle_ms;
-    return (double)ms / 1000.0;
+    if (node.kind != NODE_KIND_PUBLISHED)
+        return (double)moment->settle_ms / 1000.0;
+    if (hidden_has_name(session->parts.publications, node))
+        return 0;
+    return (double)shown_timeout_ms(session->parts.registry, node, moment) / 1000.0;
 }
 
 /* A report's name always asks again; every other one keeps. */
@@ -77,15 +81,19 @@ static int attributes_of(struct session *session, struct node node, const struct
 {
     int r = content_attributes(session->parts.registry, session->tree.reports,
                                &session->parts.owner, node, moment, attributes);
-    if (attributes->st_nlink == 0 && hidden_has_name(session->parts.publications, node))
+    if (attributes->st_nlink == 0 && hidden_has_name(session->parts.publications, node)) {
         attributes->st_nlink = 1;
+        /* in a user's own mount the publisher may not write otherwise */
+        if (session->parts.owner.uid != 0 && attributes->st_uid == session->parts.owner.uid)
+            attributes->st_mode |= S_IWUSR;
+    }
     return r;
 }
 
 /* The entry of NODE as the kernel wants it. 0 or negative errno. Registry's lock held. */
 static int fill_entry(struct session *session, struct node node, struct fuse_entry_param *entry)
 {
-    const struct moment moment = moment_of(session, false);
+    const struct moment moment = moment_of(session, node, false);
     *entry = (struct fuse_entry_param){.ino = node_id_of(node), .generation = 1};
     int r = attributes_of(session, node, &moment, &entry->attr);
     entry->attr_timeout = attributes_timeout(session, node, &moment);
@@ -126,7 +134,6 @@ static void on_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 static void reply_attributes(fuse_req_t request, fuse_ino_t id, bool reading)
 {
     struct session *session = session_of(request);
-    const struct moment moment = moment_of(session, reading);
     struct stat attributes;
     struct node node;
     if (!node_from_id(id, &node)) {
@@ -134,6 +141,7 @@ static void reply_attributes(fuse_req_t request, fuse_ino_t id, bool reading)
         return;
     }
     registry_lock(session->parts.registry);
+    const struct moment moment = moment_of(session, node, reading);
     int r = attributes_of(session, node, &moment, &attributes);
     double timeout = attributes_timeout(session, node, &moment);
     registry_unlock(session->parts.registry);
@@ -171,7 +179,6 @@ static void on_setattr(fuse_req_t request, fuse_ino_t id, struct stat *wanted, i
 static void on_readlink(fuse_req_t request, fuse_ino_t id)
 {
     struct session *session = session_of(request);
-    const struct moment moment = moment_of(session, false);
     char target[512];
     const void *data;
     size_t size = 0;
@@ -181,6 +188,7 @@ static void on_readlink(fuse_req_t request, fuse_ino_t id)
     if (node_from_id(id, &node) && node.kind == NODE_KIND_PUBLISHED &&
         node.file == PUBLISHED_CURRENT) {
         registry_lock(session->parts.registry);
+        const struct moment moment = moment_of(session, node, false);
         r = content_bytes(session->parts.registry, session->tree.reports, node, &moment, &data, &size);
         if (r == 0 && size < sizeof(target)) {
             memcpy(target, data, size);
@@ -206,7 +214,7 @@ static void on_read(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset
         return;
     }
     registry_lock(session->parts.registry);
-    const struct moment moment = moment_of(session, true);
+    const struct moment moment = moment_of(session, node, true);
     int r = content_bytes(session->parts.registry, session->tree.reports, node, &moment, &data, &total);
     if (r == 0) {
         size_t begin = (uint64_t)offset < total ? (size_t)offset : total;
