@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/keys/follow.h"
 #include "fs/keys/hook.h"
 #include "fs/keys/operation.h"
 #include "fs/log.h"
@@ -291,6 +292,7 @@ static void *run(void *argument)
 
     catch_up(engine);
     hook_tend_all(engine);
+    follow_expect_all(engine);
     sync_begin(engine, NULL);
     for (;;) {
         take_writes(engine, &stop);
@@ -304,11 +306,13 @@ static void *run(void *argument)
         if (clock_monotonic_ms() >= engine->next_sync_ms)
             sync_begin(engine, NULL);
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
-        int64_t settle_ms = settle_tend(engine);
+        int64_t settle_ms = settle_tend(engine), follow_ms = follow_tend(engine);
         if (unsaved_ms < next_ms)
             next_ms = unsaved_ms;
         if (settle_ms < next_ms)
             next_ms = settle_ms;
+        if (follow_ms < next_ms)
+            next_ms = follow_ms;
         tell_drained(engine);
         if (engine->next_sync_ms < next_ms)
             next_ms = engine->next_sync_ms;
@@ -341,6 +345,7 @@ static void free_engine(struct engine *engine)
 {
     settle_end(engine);
     inherit_end(engine);
+    follow_end(engine);
     store_close(engine->store);
     if (engine->queue)
         pthread_mutex_destroy(&engine->queue->lock);

@@ -127,7 +127,7 @@ static void show(struct registry *registry, struct registry_aap *aap)
     numbered->changed_ns = aap->current->made_ns;
     for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
         if (i == PUBLISHED_CURRENT || aap->current->files[i - 1].data)
-            numbered->published[i] = aap->generation;
+            numbers_show(numbers, aap->generation, (enum published_name)i, NUMBERS_SHOWN_ALWAYS);
     numbered->settled_generation = aap->generation;
 }
 

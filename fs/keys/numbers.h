@@ -53,6 +53,7 @@ struct numbered_aap {
     int64_t changed_ns;       /* mtime of its directory */
     uint32_t published[PUBLISHED_COUNT]; /* the generation that each name shows */
     uint32_t hook_generation; /* the newest one for which on_rotate has ended, or was not to run; 0: none */
+    uint32_t followed;        /* the newest one to which those who hold older files were told to go; 0: none */
 };
 
 struct numbered_key {
@@ -65,7 +66,14 @@ struct numbered_generation {
     uint32_t aap;
     uint32_t key;
     int64_t made_ns; /* mtime: when the key became current here, nanoseconds since 1970 */
+    uint32_t previous; /* the AAP's generation before; 0: none */
+    bool let_go;       /* superseded, and the kernel has no file of it: nobody can hold one again */
+    int64_t shown_ms;  /* CLOCK_MONOTONIC when the first of its names moved; 0: none has */
+    uint32_t told[PUBLISHED_COUNT]; /* the newer generation whose attributes its file was last given; 0: its own */
 };
+
+/* For SHOWN_MS: before anybody looked. */
+#define NUMBERS_SHOWN_ALWAYS (-(INT64_C(1) << 60))
 
 struct numbers;
 
@@ -86,6 +94,18 @@ uint32_t numbers_add_key(struct numbers *numbers, uint32_t aap, const char *clie
  * the AAP's generation before; 0 when there is no room.
  */
 uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t made_ns);
+
+/* NAME shows GENERATION from now on, or something newer as before. NOW_MS: CLOCK_MONOTONIC, or NUMBERS_SHOWN_ALWAYS. */
+void numbers_show(struct numbers *numbers, uint32_t generation, enum published_name name, int64_t now_ms);
+
+/* GENERATION has no such file: NAME shows nothing from now on, or something newer as before. */
+void numbers_hide(struct numbers *numbers, uint32_t generation, enum published_name name);
+
+/* The newest generation of AAP that began to be shown at SINCE_MS or before; 0: none did. */
+uint32_t numbers_shown_since(struct numbers *numbers, uint32_t aap, int64_t since_ms);
+
+/* When the first generation of AAP after GENERATION began to be shown; INT64_MAX: none did. */
+int64_t numbers_superseded_ms(struct numbers *numbers, uint32_t aap, uint32_t generation);
 
 /* The newest generation of AAP; 0: it has none. */
 uint32_t numbers_newest_generation(const struct numbers *numbers, uint32_t aap);

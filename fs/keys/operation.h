@@ -24,6 +24,7 @@ struct engine_aap {
     unsigned int catching_up;
     uint32_t generation_behind; /* to be published when its directory and keys are */
     uint32_t hook_generation;   /* hook.c: for which on_rotate runs; 0: it does not */
+    struct following *following; /* follow.c */
     int64_t created_ms;    /* CLOCK_MONOTONIC of the last creation's end; 0: none */
     pid_t creator;
     int network_error;     /* errno of a command that ended in a network error, and when */
@@ -99,6 +100,8 @@ struct engine {
     int64_t next_sync_ms; /* CLOCK_MONOTONIC; INT64_MAX: none */
     unsigned int sync_failures;
     uint32_t next_to_show; /* AAP number */
+
+    int64_t follow_ms; /* follow.c: CLOCK_MONOTONIC of the next pass; INT64_MAX: none */
 
     /* engine.c */
     struct engine_queue *queue;

@@ -12,6 +12,7 @@ enum publish_kind {
     PUBLISH_KEY,        /* keys/<id> of the key of this number */
     PUBLISH_GENERATION, /* every name of this generation, `current` first */
     PUBLISH_REMOVE_KEY, /* keys/<id> of the key of this number goes */
+    PUBLISH_FOLLOW,     /* who holds a file of this superseded generation is told that it shows another key */
 };
 
 struct publish_request {
@@ -19,7 +20,7 @@ struct publish_request {
     uint32_t number;
     /*
      * Called once when readers see the change: 0, or negative errno when they do not and it
-     * stays as it was.
+     * stays as it was. PUBLISH_FOLLOW: -ENOENT when the kernel has no file of it.
      */
     void (*done)(void *user, int result);
     void *user;

@@ -20,6 +20,7 @@ struct registry {
     struct registry_aap **aaps;
     struct registry_key **keys;
     size_t aap_room, key_room;
+    struct registry_key *removed;
 };
 
 struct registry *registry_new(struct numbers *numbers)
@@ -75,6 +76,7 @@ void registry_free(struct registry *registry)
         registry->first = aap->next;
         free_aap(aap);
     }
+    free_keys(registry->removed);
     pthread_mutex_destroy(&registry->lock);
     free(registry->aaps);
     free(registry->keys);
@@ -253,6 +255,8 @@ struct registry_key *registry_add_key(struct registry *registry, struct registry
         link = &(*link)->next;
     key->next = *link;
     *link = key;
+    if (registry->keys[number]) /* it was removed, and comes again */
+        registry_wipe_key(registry, registry->keys[number]);
     registry->keys[number] = key;
     return key;
 }
@@ -286,6 +290,23 @@ void registry_remove_key(struct registry *registry, struct registry_aap *aap,
                          struct registry_key *key)
 {
     for (struct registry_key **link = &aap->keys; *link; link = &(*link)->next) {
+        if (*link != key)
+            continue;
+        *link = key->next;
+        break;
+    }
+    key->next = registry->removed;
+    registry->removed = key;
+}
+
+struct registry_key *registry_first_removed(struct registry *registry)
+{
+    return registry->removed;
+}
+
+void registry_wipe_key(struct registry *registry, struct registry_key *key)
+{
+    for (struct registry_key **link = &registry->removed; *link; link = &(*link)->next) {
         if (*link != key)
             continue;
         *link = key->next;

@@ -170,9 +170,16 @@ uint32_t registry_make_current(struct registry *registry, struct registry_aap *a
  */
 uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap);
 
-/* Wipes and forgets KEY, which must not be the current one. */
+/*
+ * Takes KEY, which must not be the current one, out of AAP. By its number it is found until it is wiped: who holds a
+ * file of it may read that to its end.
+ */
 void registry_remove_key(struct registry *registry, struct registry_aap *aap,
                          struct registry_key *key);
+
+/* The first of the keys that were removed, for walks along NEXT; wipes and forgets one of them. */
+struct registry_key *registry_first_removed(struct registry *registry);
+void registry_wipe_key(struct registry *registry, struct registry_key *key);
 
 /* The time to give to a key that comes now: later than that of every key of AAP. */
 int64_t registry_next_made_ns(const struct registry_aap *aap, int64_t now_ns);

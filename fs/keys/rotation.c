@@ -8,6 +8,7 @@
 
 #include <openssl/rand.h>
 
+#include "fs/keys/follow.h"
 #include "fs/keys/hook.h"
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
@@ -37,6 +38,7 @@ static void published(void *user, int result)
     else
         operation_succeed(operation, name);
     hook_tend(operation->engine, operation->aap);
+    follow_expect(operation->engine, operation->aap);
 }
 
 void rotation_show_generation(struct operation *operation)

@@ -53,6 +53,8 @@ static int open_directory(const struct publisher *publisher, const char *directo
 
 static int carry_out(int directory, enum publisher_action action, const struct publisher_step *step)
 {
+    if (action == PUBLISHER_RENAME && !step->from[0])
+        return unlinkat(directory, step->to, 0) < 0 && errno != ENOENT ? -errno : 0;
     int r = action == PUBLISHER_RMDIR ? unlinkat(directory, step->to, AT_REMOVEDIR)
                                       : renameat(directory, step->from, directory, step->to);
     return r < 0 ? -errno : 0;
@@ -85,6 +87,66 @@ static int forget_listing(const struct publisher *publisher, uint64_t parent)
     return writev(publisher->fuse, message, 2) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+enum { ATTRIBUTES_ONLY = -1, ALL_OF_IT = 0 };
+
+/*
+ * FUSE_NOTIFY_INVAL_INODE: the kernel asks for the attributes of NODE, and drops its pages when these have changed;
+ * with ALL_OF_IT it drops them now, and waits for one that is being read. Whether it knows NODE.
+ */
+static bool forget_file(const struct publisher *publisher, uint64_t node, int64_t offset)
+{
+    struct fuse_notify_inval_inode_out inode = {.ino = node, .off = offset};
+    struct fuse_out_header header = {
+        .len = (uint32_t)(sizeof(header) + sizeof(inode)),
+        .error = FUSE_NOTIFY_INVAL_INODE,
+    };
+    struct iovec message[] = {{&header, sizeof(header)}, {&inode, sizeof(inode)}};
+    return writev(publisher->fuse, message, 2) >= 0 || errno != ENOENT;
+}
+
+/* KNOWN gets a bit for each node that the kernel knows. A link's page is not dropped for its attributes. */
+static uint32_t forget_files(const struct task *task)
+{
+    uint32_t known = 0;
+    for (uint32_t i = 0; i < task->work.count; i++) {
+        const struct publisher_step *step = &task->work.steps[i];
+        bool reachable = task->work.action == PUBLISHER_FOLLOW && step->from[0];
+        if (forget_file(task->publisher, step->node, reachable ? ATTRIBUTES_ONLY : ALL_OF_IT))
+            known |= UINT32_C(1) << i;
+    }
+    return known;
+}
+
+/*
+ * IN_MODIFY and IN_CLOSE_WRITE for who watches the file that the hidden NAME leads to. The session swallows the
+ * byte; O_DIRECT keeps it out of the page cache. The last look finds the name spent, and the kernel forgets that the
+ * file ever had it: else that would hold the file. What does not work (a read-only mount) only nobody hears.
+ */
+static void touch(int directory, const char *name)
+{
+    struct stat attributes;
+    int file = openat(directory, name, O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC);
+    if (file >= 0) {
+        stop_here("publisher-touches");
+        ssize_t written = write(file, "", 1);
+        (void)written;
+        close(file);
+    }
+    (void)!fstatat(directory, name, &attributes, AT_SYMLINK_NOFOLLOW);
+}
+
+static void touch_files(const struct task *task, uint32_t known, struct publisher_result *result)
+{
+    if (known == 0)
+        return;
+    _cleanup_(close) int directory = open_directory(task->publisher, task->work.directory);
+    if (directory < 0)
+        result->error = -directory;
+    for (uint32_t i = 0; i < task->work.count && directory >= 0; i++)
+        if (known & UINT32_C(1) << i && task->work.steps[i].from[0])
+            touch(directory, task->work.steps[i].from);
+}
+
 static void work_through_mount(const struct task *task, struct publisher_result *result)
 {
     const struct publisher_work *work = &task->work;
@@ -115,16 +177,23 @@ static void work_by_notification(const struct task *task, struct publisher_resul
 static void *work_thread(void *argument)
 {
     struct task *task = argument;
+    enum publisher_action action = task->work.action;
+    bool follow = action == PUBLISHER_FOLLOW || action == PUBLISHER_FORGET_FILES;
+    if (follow)
+        stop_here("publisher-follows");
+    uint32_t known = follow ? forget_files(task) : 0;
     /*
      * Whoever waits for the mount must not hold the connection open: when all other processes are gone, that ends
      * the wait. So this thread has descriptors of its own, without /dev/fuse.
      */
-    if (task->work.action != PUBLISHER_FORGET && unshare(CLONE_FILES) == 0)
+    if (action != PUBLISHER_FORGET && action != PUBLISHER_FORGET_FILES && unshare(CLONE_FILES) == 0)
         close(task->publisher->fuse);
-    struct publisher_result result = {.id = task->work.id};
-    if (task->work.action == PUBLISHER_FORGET)
+    struct publisher_result result = {.id = task->work.id, .known = (uint32_t)__builtin_popcount(known)};
+    if (action == PUBLISHER_FORGET)
         work_by_notification(task, &result);
-    else
+    else if (action == PUBLISHER_FOLLOW)
+        touch_files(task, known, &result);
+    else if (!follow)
         work_through_mount(task, &result);
     /* nobody listens any more: then this process is about to end as well */
     (void)send(task->publisher->socket, &result, sizeof(result), MSG_NOSIGNAL);

@@ -30,10 +30,10 @@ struct session_parts {
     struct mount_memory *memory;
     struct content_owner owner;
     /*
-     * How long the kernel may use a name, or the attributes of a node, without asking. Every change goes through the
-     * kernel as a rename, so this bounds nothing but what a lost publication would cost: it equals the settle time.
+     * How long the kernel may use a name without asking. Every change goes through the kernel as a rename, so this
+     * bounds nothing but what a lost publication would cost. Attributes end before what they tell of does (tree/shown.h).
      */
-    double timeout_seconds;
+    int64_t settle_ms;
     const char *region, *endpoint, *mountpoint;
     /* A line for the log, by somebody who may block. */
     void (*say)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));

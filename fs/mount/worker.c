@@ -257,7 +257,7 @@ static struct session *make_session(struct worker *worker)
         .slots = worker->slots,
         .memory = &worker->memory,
         .owner = {geteuid(), getegid(), worker->memory.head->mounted_ns},
-        .timeout_seconds = parts->config->settle_ms / 1000.0,
+        .settle_ms = parts->config->settle_ms,
         .region = parts->config->region,
         .endpoint = parts->config->endpoint,
         .mountpoint = parts->mount_point->path,

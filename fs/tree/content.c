@@ -27,13 +27,12 @@ enum key_file content_published_file(enum published_name name)
 }
 
 /* The key whose bytes a published or key file node shows; NULL when it is gone. */
-static struct registry_key *key_of(struct registry *registry, struct node node)
+static const struct registry_key *key_of(struct registry *registry, struct node node)
 {
+    struct shown shown;
     if (node.kind == NODE_KIND_KEY_FILE)
         return registry_key(registry, node.number);
-    const struct numbered_generation *generation =
-        numbers_generation(registry_numbers(registry), node.number);
-    return generation ? registry_key(registry, generation->key) : NULL;
+    return shown_now(registry, node, &shown) ? shown.key : NULL;
 }
 
 static int link_target(struct registry *registry, struct node node, const void **data, size_t *size)
@@ -63,11 +62,14 @@ static int key_bytes(struct registry *registry, struct node node, const void **d
 }
 
 int content_bytes(struct registry *registry, struct reports *reports, struct node node,
-                  const void **data, size_t *size)
+                  const struct moment *moment, const void **data, size_t *size)
 {
     switch (node.kind) {
-    case NODE_KIND_KEY_FILE:
     case NODE_KIND_PUBLISHED:
+        if (node.file == PUBLISHED_CURRENT) /* nobody asks for a link's attributes before it is read */
+            shown_move(registry, node, moment);
+        __attribute__((fallthrough));
+    case NODE_KIND_KEY_FILE:
         return key_bytes(registry, node, data, size);
     case NODE_KIND_REPORT:
         return reports_read(reports, node, data, size, NULL);
@@ -107,16 +109,18 @@ static void file_mode(const struct registry_aap *aap, enum key_file file, struct
 }
 
 static int published_attributes(struct registry *registry, struct node node,
-                                struct stat *attributes)
+                                const struct moment *moment, struct stat *attributes)
 {
+    shown_move(registry, node, moment);
     const struct numbered_generation *generation =
         numbers_generation(registry_numbers(registry), node.number);
     const struct registry_aap *aap = generation ? registry_aap(registry, generation->aap) : NULL;
     const struct numbered_aap *numbered =
         aap ? numbers_aap(registry_numbers(registry), generation->aap) : NULL;
+    struct shown shown;
     const void *data;
     size_t size;
-    if (!numbered || key_bytes(registry, node, &data, &size) < 0)
+    if (!numbered || !shown_now(registry, node, &shown) || key_bytes(registry, node, &data, &size) < 0)
         return -ESTALE;
     if (node.file == PUBLISHED_CURRENT)
         attributes->st_mode = S_IFLNK | 0777;
@@ -124,8 +128,9 @@ static int published_attributes(struct registry *registry, struct node node,
         file_mode(aap, published_files[node.file], attributes);
     attributes->st_size = (off_t)size;
     /* what no name shows any more has no link: as after a rename(2) over it */
-    attributes->st_nlink = numbered->published[node.file] <= node.number;
-    set_times(attributes, generation->made_ns);
+    uint32_t published = numbered->published[node.file];
+    attributes->st_nlink = published ? published <= node.number : numbered->settled_generation <= node.number;
+    set_times(attributes, shown.made_ns);
     return 0;
 }
 
@@ -163,7 +168,8 @@ static int directory_attributes(struct registry *registry, struct node node,
 }
 
 int content_attributes(struct registry *registry, struct reports *reports,
-                       const struct content_owner *owner, struct node node, struct stat *attributes)
+                       const struct content_owner *owner, struct node node,
+                       const struct moment *moment, struct stat *attributes)
 {
     *attributes = (struct stat){
         .st_ino = node_id_of(node),
@@ -180,7 +186,7 @@ int content_attributes(struct registry *registry, struct reports *reports,
     int r = 0;
     switch (node.kind) {
     case NODE_KIND_PUBLISHED:
-        r = published_attributes(registry, node, attributes);
+        r = published_attributes(registry, node, moment, attributes);
         break;
     case NODE_KIND_KEY_FILE:
         r = key_file_attributes(registry, node, attributes);
