@@ -116,11 +116,12 @@ static void start(struct supervisor *supervisor)
         give_up(supervisor, EOPNOTSUPP, "a mount by --dev keeps nothing; start it anew");
         return;
     }
-    upgrade->config = config_copy(supervisor->parts->config_file);
+    char reason[sizeof(upgrade->reason) - 64];
+    upgrade->config = config_copy(supervisor->parts->config_file, reason, sizeof(reason));
     if (upgrade->config < 0) {
         int number = -upgrade->config;
         upgrade->config = -1;
-        give_up(supervisor, number, "the configuration: %s; everything is as before", strerror(number));
+        give_up(supervisor, number, "the configuration: %s; everything is as before", reason);
         return;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {

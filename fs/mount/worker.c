@@ -181,6 +181,8 @@ static int make_tools(struct worker *worker)
     char reason[256] = "memory is short";
     const struct transport_options options = {
         .endpoint = worker->parts->config->endpoint,
+        .ca_file = worker->parts->config->ca_file[0] ? worker->parts->config->ca_file : NULL,
+        .proxy = worker->parts->config->proxy,
         .user_agent = "aapfs/" AAPFS_VERSION,
         .get_credentials = get_credentials,
         .get_credentials_user = worker,
