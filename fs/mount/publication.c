@@ -102,6 +102,18 @@ static bool add_generation(struct registry *registry, struct publication *public
     return true;
 }
 
+/* The files whose attributes have changed; nobody knows them by a hidden name. */
+static void add_attributes(struct publication *publication, struct node node, unsigned int files)
+{
+    publication->action = PUBLISHER_ATTRIBUTES;
+    publication->notifying = true;
+    for (unsigned int i = 0; i < files; i++) {
+        node.file = i;
+        publication->names[publication->count++] =
+            (struct hidden){.to = "", .parent = {.kind = NODE_KIND_ROOT}, .node = node};
+    }
+}
+
 /* Fills the names of a publication. With the registry's lock. */
 static bool fill(struct registry *registry, struct publication *publication)
 {
@@ -125,6 +137,16 @@ static bool fill(struct registry *registry, struct publication *publication)
                         (struct node){.kind = NODE_KIND_KEY, .number = number});
     case PUBLISH_GENERATION:
         return add_generation(registry, publication, number);
+    case PUBLISH_CONTROL_ATTRIBUTES:
+        add_attributes(publication, (struct node){.kind = number ? NODE_KIND_AAP_CONTROL : NODE_KIND_MOUNT_CONTROL,
+                                                  .number = number}, 1);
+        return true;
+    case PUBLISH_GENERATION_ATTRIBUTES:
+        add_attributes(publication, (struct node){.kind = NODE_KIND_PUBLISHED, .number = number}, PUBLISHED_COUNT);
+        return true;
+    case PUBLISH_KEY_ATTRIBUTES:
+        add_attributes(publication, (struct node){.kind = NODE_KIND_KEY_FILE, .number = number}, KEY_FILE_COUNT);
+        return true;
     }
     return false;
 }
@@ -144,7 +166,8 @@ static void make_work(struct publications *publications, const struct publicatio
 {
     *work = (struct publisher_work){
         .id = publication->id,
-        .action = publication->notifying ? PUBLISHER_FORGET : publication->action,
+        .action = publication->notifying && publication->action != PUBLISHER_ATTRIBUTES ? PUBLISHER_FORGET
+                                                                                        : publication->action,
     };
     directory_path(publications->registry, &publication->names[0].parent, work->directory,
                    sizeof(work->directory));
@@ -156,6 +179,7 @@ static void make_work(struct publications *publications, const struct publicatio
         memcpy(step->from, hidden->from, sizeof(step->from));
         snprintf(step->to, sizeof(step->to), "%s", hidden->to);
         step->parent = node_id_of(hidden->parent);
+        step->node = node_id_of(hidden->node);
     }
 }
 
@@ -232,6 +256,8 @@ static void show(struct publications *publications, enum publish_kind kind, stru
         if (aap->published[hidden->node.file] < hidden->node.number)
             aap->published[hidden->node.file] = hidden->node.number;
         break;
+    default: /* no name moves */
+        break;
     }
     if (aap)
         aap->changed_ns = now_ns();
@@ -255,6 +281,8 @@ static void settle(struct publications *publications, const struct publish_reque
         struct numbered_aap *aap = numbers_aap(numbers, generation->aap);
         if (aap->settled_generation < request->number)
             aap->settled_generation = request->number;
+        break;
+    default:
         break;
     }
 }

@@ -73,10 +73,13 @@ static int forget_entry(const struct publisher *publisher, const struct publishe
     return writev(publisher->fuse, message, 3) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* FUSE_NOTIFY_INVAL_INODE: the kernel drops PARENT's cached listing and attributes. */
-static int forget_listing(const struct publisher *publisher, uint64_t parent)
+/*
+ * FUSE_NOTIFY_INVAL_INODE: the kernel drops NODE's cached attributes and, with OFFSET 0, what it has of its bytes or
+ * listing.
+ */
+static int forget_inode(const struct publisher *publisher, uint64_t node, int64_t offset)
 {
-    struct fuse_notify_inval_inode_out inode = {.ino = parent};
+    struct fuse_notify_inval_inode_out inode = {.ino = node, .off = offset};
     struct fuse_out_header header = {
         .len = (uint32_t)(sizeof(header) + sizeof(inode)),
         .error = FUSE_NOTIFY_INVAL_INODE,
@@ -102,9 +105,10 @@ static void work_by_notification(const struct task *task, struct publisher_resul
 {
     for (; result->done < task->work.count; result->done++) {
         const struct publisher_step *step = &task->work.steps[result->done];
-        int r = forget_entry(task->publisher, step);
-        if (r == 0)
-            r = forget_listing(task->publisher, step->parent);
+        bool attributes = task->work.action == PUBLISHER_ATTRIBUTES;
+        int r = attributes ? forget_inode(task->publisher, step->node, -1) : forget_entry(task->publisher, step);
+        if (r == 0 && !attributes)
+            r = forget_inode(task->publisher, step->parent, 0);
         if (r < 0) {
             result->error = -r;
             return;
@@ -119,10 +123,11 @@ static void *work_thread(void *argument)
      * Whoever waits for the mount must not hold the connection open: when all other processes are gone, that ends
      * the wait. So this thread has descriptors of its own, without /dev/fuse.
      */
-    if (task->work.action != PUBLISHER_FORGET && unshare(CLONE_FILES) == 0)
+    bool notifies = task->work.action == PUBLISHER_FORGET || task->work.action == PUBLISHER_ATTRIBUTES;
+    if (!notifies && unshare(CLONE_FILES) == 0)
         close(task->publisher->fuse);
     struct publisher_result result = {.id = task->work.id};
-    if (task->work.action == PUBLISHER_FORGET)
+    if (notifies)
         work_by_notification(task, &result);
     else
         work_through_mount(task, &result);
