@@ -55,16 +55,19 @@ static int begin(struct supervisor *supervisor, bool asked, char reason[static R
     struct config *config = read_anew(supervisor, &copy, &r, reason);
     if (!config)
         return r;
-    if (supervisor->link >= 0)
+    bool given = supervisor->link >= 0;
+    if (given)
         r = worker_link_send_descriptor(supervisor->link, WORKER_CONFIG, asked, copy);
-    if (r < 0) {
+    if (r == -EPIPE || r == -ECONNRESET) {
+        given = false; /* it has just died: the next one begins with it */
+    } else if (r < 0) {
         free_config(&config);
         snprintf(reason, REASON_SIZE, "the worker does not listen (%s); try again", strerror(-r));
         return -EBUSY;
     }
     reload->before = reload->current;
     reload->current = config;
-    reload->under_way = supervisor->link >= 0;
+    reload->under_way = given;
     supervisor->memory.head->config++;
     stop_here("supervisor-reloading");
     if (!reload->under_way)

@@ -381,6 +381,29 @@ def test_a_worker_killed_at_any_moment_of_many_reloads(mount):
     assert attributes(path)[0] == DAEMON
 
 
+def test_a_write_is_answered_for_the_file_that_it_found(start_mount, start_emulator):
+    """And not for one before, which a signal has asked for, or a worker that was killed."""
+    emulator = start_emulator(aaps=["payments"] + [f"aap-{i}" for i in range(200)])
+    mount = start_mount(emulator.url, expected_errors=SAID, request_timeout="20s")
+    mount.write("payments", PASSWORD)
+    path, fresh = mount / "payments/client_key.json", mount.directory / "fresh"
+    text = mount.config.read_text() + "# takes a moment to read\n" * 30000
+    for uid in range(5000, 5024, 2):
+        mount.config.write_text(text.replace("[defaults]\n", f"[defaults]\nowner = {uid}\n"))
+        fresh.write_text(text.replace("[defaults]\n", f"[defaults]\nowner = {uid + 1}\n"))
+        mount.process.send_signal(signal.SIGHUP)
+        if uid % 4 == 0:
+            os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+        os.replace(fresh, mount.config)
+        while True:
+            try:
+                mount.write(".aapfs", "reload")
+                break
+            except OSError as error:
+                assert error.errno in (errno.EBUSY, errno.EIO)
+        assert attributes(path)[0] == uid + 1
+
+
 @pytest.mark.core
 def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator, tmp_path):
     installed = Installed(tmp_path)
