@@ -17,6 +17,7 @@ static const struct {
     {"delete", command_delete},
     {"export", command_export},
     {"status", command_status},
+    {"reload", command_reload},
     {"upgrade", command_upgrade},
 };
 

@@ -24,6 +24,7 @@ struct transport;
 struct transport_options {
     const char *endpoint;       /* "https://HOST[:PORT]"; "http://" only for a loopback literal */
     const char *ca_file;        /* NULL: the system's */
+    const char *proxy;          /* its URL; NULL or "": from the environment, as proxy.h says */
     const char *user_agent;
     size_t response_limit;      /* bytes of body; 0: 1 MiB */
     /* The credentials to sign with, asked for each attempt. 0, or negative errno and REASON. */

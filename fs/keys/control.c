@@ -136,7 +136,7 @@ static int split(const char *text, size_t size, struct word words[WORDS_MAX])
     return count;
 }
 
-static const char mount_rule[] = "the mount's control takes: sync, upgrade, adopt-state";
+static const char mount_rule[] = "the mount's control takes: sync, reload, upgrade, adopt-state";
 
 static int set_mount_command(struct control_command *command, int count, const struct word *word,
                              char *reason, size_t size)
@@ -144,7 +144,8 @@ static int set_mount_command(struct control_command *command, int count, const s
     static const struct {
         const char *word;
         enum control_verb verb;
-    } commands[] = {{"sync", CONTROL_SYNC}, {"upgrade", CONTROL_UPGRADE}, {"adopt-state", CONTROL_ADOPT_STATE}};
+    } commands[] = {{"sync", CONTROL_SYNC}, {"reload", CONTROL_RELOAD}, {"upgrade", CONTROL_UPGRADE},
+                    {"adopt-state", CONTROL_ADOPT_STATE}};
     for (size_t i = 0; count == 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
         if (word_is(word, commands[i].word)) {
             command->verb = commands[i].verb;

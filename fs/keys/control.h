@@ -16,6 +16,7 @@ enum control_verb {
     /* .aapfs/control */
     CONTROL_SYNC,    /* list the AAPs again */
     CONTROL_UPGRADE, /* have the installed program take over */
+    CONTROL_RELOAD,  /* read the configuration again */
     CONTROL_ADOPT_STATE, /* the state directory belongs to this machine now */
 };
 

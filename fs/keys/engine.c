@@ -65,6 +65,7 @@ static const char *const verb_names[] = {
     [CONTROL_RETRY_CHECK] = "CreateClientKey",
     [CONTROL_SYNC] = "ListApplicationAccessPoints",
     [CONTROL_UPGRADE] = "upgrade",
+    [CONTROL_RELOAD] = "reload",
     [CONTROL_ADOPT_STATE] = "adopt-state",
 };
 
@@ -144,6 +145,9 @@ static void begin(struct operation *operation)
         break;
     case CONTROL_UPGRADE:
         begin_upgrade(operation);
+        break;
+    case CONTROL_RELOAD:
+        reload_begin(operation);
         break;
     case CONTROL_ADOPT_STATE:
         foreign_adopt(operation);
@@ -236,7 +240,11 @@ static void take_write(struct engine *engine, const struct engine_write *write)
         return;
     }
     char reason[256];
-    if (control_parse(write->aap == 0, write->data, write->size, write->offset, engine_now(engine),
+    if (!engine->parts.config->control)
+        operation_refuse(operation, "control", EPERM, "ControlIsOff",
+                         "control = no in the configuration: nothing is written here; to change that, change it there "
+                         "and send SIGHUP to aapfs");
+    else if (control_parse(write->aap == 0, write->data, write->size, write->offset, engine_now(engine),
                       &operation->command, reason, sizeof(reason)) < 0)
         operation_refuse(operation, "control", EINVAL, "InvalidCommand", "%s", reason);
     else
@@ -293,6 +301,8 @@ static void *run(void *argument)
     catch_up(engine);
     hook_tend_all(engine);
     follow_expect_all(engine);
+    if (parts->refresh)
+        reload_refresh_all(engine);
     sync_begin(engine, NULL);
     for (;;) {
         take_writes(engine, &stop);
@@ -343,6 +353,7 @@ static int open_store(struct engine *engine)
 
 static void free_engine(struct engine *engine)
 {
+    reload_free(engine);
     settle_end(engine);
     inherit_end(engine);
     follow_end(engine);
@@ -361,6 +372,8 @@ struct engine *engine_start(const struct engine_parts *parts)
         return NULL;
     engine->parts = *parts;
     engine->next_sync_ms = INT64_MAX;
+    engine->sections_told = !parts->first && !parts->refresh;
+    registry_mount(parts->registry)->control_is_off = !parts->config->control;
     struct engine_queue *queue = engine->queue = calloc(1, sizeof(*queue));
     if (queue) {
         queue->end = &queue->first;

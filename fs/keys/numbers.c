@@ -204,3 +204,8 @@ uint32_t numbers_key_count(const struct numbers *numbers)
 {
     return numbers->key_count;
 }
+
+uint32_t numbers_generation_count(const struct numbers *numbers)
+{
+    return numbers->generation_count;
+}

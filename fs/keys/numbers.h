@@ -117,5 +117,6 @@ struct numbered_generation *numbers_generation(struct numbers *numbers, uint32_t
 
 uint32_t numbers_aap_count(const struct numbers *numbers);
 uint32_t numbers_key_count(const struct numbers *numbers);
+uint32_t numbers_generation_count(const struct numbers *numbers);
 
 #endif

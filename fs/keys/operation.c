@@ -163,6 +163,9 @@ struct operation *operation_new(struct engine *engine, const struct engine_write
 
 static bool is_repetition(const struct operation *operation, const struct engine_write *write)
 {
+    /* another process may have changed the configuration's file since */
+    if (operation->reloads && operation->pid != write->pid)
+        return false;
     return operation->aap == write->aap && operation->uid == write->uid &&
            operation->size == write->size &&
            CRYPTO_memcmp(operation->bytes, write->data, write->size) == 0;

@@ -61,6 +61,10 @@ struct operation {
     void (*then)(struct operation *operation);
     bool waits_for_account;
 
+    /* reload.c */
+    bool reloads;
+    bool config_is_here; /* the configuration that it asked for holds */
+
     bool ended;
     int result;
     int64_t ended_ms;
@@ -97,11 +101,16 @@ struct engine {
     /* sync.c */
     struct operation *sync_operation; /* the control write that asked for it, or NULL */
     bool syncing, synced_once;
+    bool sync_again; /* asked for while one was under way */
     int64_t next_sync_ms; /* CLOCK_MONOTONIC; INT64_MAX: none */
     unsigned int sync_failures;
     uint32_t next_to_show; /* AAP number */
 
     int64_t follow_ms; /* follow.c: CLOCK_MONOTONIC of the next pass; INT64_MAX: none */
+    /* reload.c, sections.c */
+    struct refresh *refresh; /* what the kernel is being told of a new configuration; NULL: nothing */
+    bool refreshing;
+    bool sections_told;
 
     /* engine.c */
     struct engine_queue *queue;
@@ -176,6 +185,14 @@ void rotation_begin(struct operation *operation);
 void retire_begin(struct operation *operation);
 void recheck_begin(struct operation *operation);
 void sync_begin(struct engine *engine, struct operation *operation);
+void reload_begin(struct operation *operation);
+
+/* A listing now, or after the one that is under way. */
+void sync_soon(struct engine *engine);
+
+/* An earlier worker may have died before the kernel was told of a new configuration: it is told of everything. */
+void reload_refresh_all(struct engine *engine);
+void reload_free(struct engine *engine);
 
 /* The operation's generation is made and its key shown: moves the names, and ends the operation. */
 void rotation_show_generation(struct operation *operation);

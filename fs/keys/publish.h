@@ -13,6 +13,10 @@ enum publish_kind {
     PUBLISH_GENERATION, /* every name of this generation, `current` first */
     PUBLISH_REMOVE_KEY, /* keys/<id> of the key of this number goes */
     PUBLISH_FOLLOW,     /* who holds a file of this superseded generation is told that it shows another key */
+    /* owners or modes are others, the bytes are not: the kernel asks for them again */
+    PUBLISH_CONTROL_ATTRIBUTES,    /* of this AAP's control; 0: of the mount's */
+    PUBLISH_GENERATION_ATTRIBUTES, /* of the published files of this generation */
+    PUBLISH_KEY_ATTRIBUTES,        /* of the files in keys/<id> of the key of this number */
 };
 
 struct publish_request {

@@ -108,6 +108,7 @@ struct registry_mount {
     int64_t last_sync;  /* seconds since 1970 of the last complete listing; 0: none yet */
     uint32_t hidden;    /* AAPs whose names cannot be shown */
     uint32_t damaged;   /* files in the store that could not be read or opened */
+    bool control_is_off; /* control = no: nobody may write to a control */
     bool foreign_state; /* the state directory was made on another machine */
     int64_t clock_offset_ms;
     struct registry_failure failure;

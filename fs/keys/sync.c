@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/keys/operation.h"
+#include "fs/keys/sections.h"
 
 static const char name[] = "ListApplicationAccessPoints";
 
@@ -33,6 +34,7 @@ static void finish(struct engine *engine, const struct kms_error *error)
     if (!error) {
         engine->sync_failures = 0;
         settle_again(engine);
+        sections_tell(engine);
     } else if (!engine->synced_once) {
         int64_t wait_ms = FIRST_RETRY_MS;
         for (unsigned int i = 0; i < engine->sync_failures && wait_ms < LAST_RETRY_MS; i++)
@@ -41,6 +43,9 @@ static void finish(struct engine *engine, const struct kms_error *error)
         engine->next_sync_ms =
             clock_monotonic_ms() + (wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS);
     }
+    if (engine->sync_again)
+        engine->next_sync_ms = clock_monotonic_ms();
+    engine->sync_again = false;
     engine->synced_once = engine->synced_once || !error;
     if (operation && error)
         operation_fail(operation, name, error);
@@ -108,6 +113,14 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
     if (count > 0)
         account_learn(engine, aaps[0].name);
     show_all(engine);
+}
+
+void sync_soon(struct engine *engine)
+{
+    if (engine->syncing)
+        engine->sync_again = true;
+    else
+        engine->next_sync_ms = clock_monotonic_ms();
 }
 
 void sync_begin(struct engine *engine, struct operation *operation)

@@ -28,6 +28,8 @@ struct mount_head {
     unsigned char init[MOUNT_MEMORY_INIT_SIZE];
     struct mount_agreement agreement; /* protocol_minor 0: none yet */
     uint32_t served;        /* a worker has begun to answer: the kernel may know names */
+    uint32_t config;        /* counts the configurations that workers were given */
+    uint32_t config_told;   /* of which the kernel has been told: owners and modes */
     uint64_t answered;      /* requests that the workers took from the kernel and were done with */
     uint64_t publications;  /* the number of the last one */
     uint64_t published;     /* pieces of work that publishers have finished */

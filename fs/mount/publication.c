@@ -123,6 +123,18 @@ static bool add_superseded(struct registry *registry, struct publication *public
     return true;
 }
 
+/* The files whose attributes have changed; nobody knows them by a hidden name. */
+static void add_attributes(struct publication *publication, struct node node, unsigned int files)
+{
+    publication->action = PUBLISHER_ATTRIBUTES;
+    publication->notifying = true;
+    for (unsigned int i = 0; i < files; i++) {
+        node.file = i;
+        publication->names[publication->count++] =
+            (struct hidden){.to = "", .parent = {.kind = NODE_KIND_ROOT}, .node = node};
+    }
+}
+
 /* Fills the names of a publication. With the registry's lock. */
 static bool fill(struct registry *registry, struct publication *publication)
 {
@@ -149,6 +161,16 @@ static bool fill(struct registry *registry, struct publication *publication)
     case PUBLISH_FOLLOW:
         publication->action = PUBLISHER_FOLLOW;
         return add_superseded(registry, publication, number);
+    case PUBLISH_CONTROL_ATTRIBUTES:
+        add_attributes(publication, (struct node){.kind = number ? NODE_KIND_AAP_CONTROL : NODE_KIND_MOUNT_CONTROL,
+                                                  .number = number}, 1);
+        return true;
+    case PUBLISH_GENERATION_ATTRIBUTES:
+        add_attributes(publication, (struct node){.kind = NODE_KIND_PUBLISHED, .number = number}, PUBLISHED_COUNT);
+        return true;
+    case PUBLISH_KEY_ATTRIBUTES:
+        add_attributes(publication, (struct node){.kind = NODE_KIND_KEY_FILE, .number = number}, KEY_FILE_COUNT);
+        return true;
     }
     return false;
 }
@@ -168,9 +190,9 @@ static void make_work(struct publications *publications, const struct publicatio
 {
     *work = (struct publisher_work){
         .id = publication->id,
-        .action = !publication->notifying                    ? publication->action
-                  : publication->action == PUBLISHER_FOLLOW ? PUBLISHER_FORGET_FILES
-                                                            : PUBLISHER_FORGET,
+        .action = !publication->notifying || publication->action == PUBLISHER_ATTRIBUTES ? publication->action
+                  : publication->action == PUBLISHER_FOLLOW                              ? PUBLISHER_FORGET_FILES
+                                                                                         : PUBLISHER_FORGET,
     };
     directory_path(publications->registry, &publication->names[0].parent, work->directory,
                    sizeof(work->directory));
@@ -264,6 +286,8 @@ static void show(struct publications *publications, enum publish_kind kind, stru
         break;
     case PUBLISH_FOLLOW:
         break;
+    default: /* no name moves */
+        break;
     }
     if (aap)
         aap->changed_ns = now_ns();
@@ -288,7 +312,7 @@ static void settle(struct publications *publications, const struct publish_reque
         if (aap->settled_generation < request->number)
             aap->settled_generation = request->number;
         break;
-    case PUBLISH_FOLLOW:
+    default:
         break;
     }
 }

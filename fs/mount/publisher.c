@@ -75,25 +75,14 @@ static int forget_entry(const struct publisher *publisher, const struct publishe
     return writev(publisher->fuse, message, 3) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* FUSE_NOTIFY_INVAL_INODE: the kernel drops PARENT's cached listing and attributes. */
-static int forget_listing(const struct publisher *publisher, uint64_t parent)
-{
-    struct fuse_notify_inval_inode_out inode = {.ino = parent};
-    struct fuse_out_header header = {
-        .len = (uint32_t)(sizeof(header) + sizeof(inode)),
-        .error = FUSE_NOTIFY_INVAL_INODE,
-    };
-    struct iovec message[] = {{&header, sizeof(header)}, {&inode, sizeof(inode)}};
-    return writev(publisher->fuse, message, 2) < 0 && errno != ENOENT ? -errno : 0;
-}
-
 enum { ATTRIBUTES_ONLY = -1, ALL_OF_IT = 0 };
 
 /*
  * FUSE_NOTIFY_INVAL_INODE: the kernel asks for the attributes of NODE, and drops its pages when these have changed;
- * with ALL_OF_IT it drops them now, and waits for one that is being read. Whether it knows NODE.
+ * with ALL_OF_IT it drops what it has of its bytes or listing now, and waits for a page that is being read. -ENOENT: it
+ * does not know NODE.
  */
-static bool forget_file(const struct publisher *publisher, uint64_t node, int64_t offset)
+static int forget_inode(const struct publisher *publisher, uint64_t node, int64_t offset)
 {
     struct fuse_notify_inval_inode_out inode = {.ino = node, .off = offset};
     struct fuse_out_header header = {
@@ -101,7 +90,7 @@ static bool forget_file(const struct publisher *publisher, uint64_t node, int64_
         .error = FUSE_NOTIFY_INVAL_INODE,
     };
     struct iovec message[] = {{&header, sizeof(header)}, {&inode, sizeof(inode)}};
-    return writev(publisher->fuse, message, 2) >= 0 || errno != ENOENT;
+    return writev(publisher->fuse, message, 2) < 0 ? -errno : 0;
 }
 
 /* KNOWN gets a bit for each node that the kernel knows. A link's page is not dropped for its attributes. */
@@ -111,7 +100,7 @@ static uint32_t forget_files(const struct task *task)
     for (uint32_t i = 0; i < task->work.count; i++) {
         const struct publisher_step *step = &task->work.steps[i];
         bool reachable = task->work.action == PUBLISHER_FOLLOW && step->from[0];
-        if (forget_file(task->publisher, step->node, reachable ? ATTRIBUTES_ONLY : ALL_OF_IT))
+        if (forget_inode(task->publisher, step->node, reachable ? ATTRIBUTES_ONLY : ALL_OF_IT) != -ENOENT)
             known |= UINT32_C(1) << i;
     }
     return known;
@@ -164,10 +153,12 @@ static void work_by_notification(const struct task *task, struct publisher_resul
 {
     for (; result->done < task->work.count; result->done++) {
         const struct publisher_step *step = &task->work.steps[result->done];
-        int r = forget_entry(task->publisher, step);
-        if (r == 0)
-            r = forget_listing(task->publisher, step->parent);
-        if (r < 0) {
+        bool attributes = task->work.action == PUBLISHER_ATTRIBUTES;
+        int r = attributes ? forget_inode(task->publisher, step->node, ATTRIBUTES_ONLY)
+                           : forget_entry(task->publisher, step);
+        if (r == 0 && !attributes)
+            r = forget_inode(task->publisher, step->parent, ALL_OF_IT);
+        if (r < 0 && r != -ENOENT) {
             result->error = -r;
             return;
         }
@@ -186,10 +177,12 @@ static void *work_thread(void *argument)
      * Whoever waits for the mount must not hold the connection open: when all other processes are gone, that ends
      * the wait. So this thread has descriptors of its own, without /dev/fuse.
      */
-    if (action != PUBLISHER_FORGET && action != PUBLISHER_FORGET_FILES && unshare(CLONE_FILES) == 0)
+    bool notifies =
+        action == PUBLISHER_FORGET || action == PUBLISHER_FORGET_FILES || action == PUBLISHER_ATTRIBUTES;
+    if (!notifies && unshare(CLONE_FILES) == 0)
         close(task->publisher->fuse);
     struct publisher_result result = {.id = task->work.id, .known = (uint32_t)__builtin_popcount(known)};
-    if (action == PUBLISHER_FORGET)
+    if (action == PUBLISHER_FORGET || action == PUBLISHER_ATTRIBUTES)
         work_by_notification(task, &result);
     else if (action == PUBLISHER_FOLLOW)
         touch_files(task, known, &result);

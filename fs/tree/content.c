@@ -147,6 +147,24 @@ static int key_file_attributes(struct registry *registry, struct node node, stru
     return 0;
 }
 
+/* Root's alone, or a group's too; nobody's where the configuration says so. */
+static int control_attributes(struct registry *registry, struct node node, struct stat *attributes)
+{
+    const struct registry_aap *aap = registry_aap(registry, node.number);
+    if (node.kind == NODE_KIND_AAP_CONTROL && !aap)
+        return -ESTALE;
+    attributes->st_mode = S_IFREG | 0200;
+    if (aap && aap->config->control_group != (gid_t)-1) {
+        attributes->st_mode = S_IFREG | 0220;
+        attributes->st_gid = aap->config->control_group;
+    }
+    if (registry_mount(registry)->control_is_off)
+        attributes->st_mode = S_IFREG;
+    /* constant: a size that moves deadlocks the kernel's page and directory locks */
+    attributes->st_size = CONTROL_SIZE;
+    return 0;
+}
+
 static int directory_attributes(struct registry *registry, struct node node,
                                 struct stat *attributes)
 {
@@ -198,13 +216,8 @@ int content_attributes(struct registry *registry, struct reports *reports,
         set_times(attributes, made_ns);
         break;
     case NODE_KIND_AAP_CONTROL:
-        if (!registry_aap(registry, node.number))
-            return -ESTALE;
-        __attribute__((fallthrough));
     case NODE_KIND_MOUNT_CONTROL:
-        /* constant: a size that moves deadlocks the kernel's page and directory locks */
-        attributes->st_mode = S_IFREG | 0200;
-        attributes->st_size = CONTROL_SIZE;
+        r = control_attributes(registry, node, attributes);
         break;
     default:
         r = directory_attributes(registry, node, attributes);

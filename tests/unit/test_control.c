@@ -136,7 +136,7 @@ static void the_mounts_control_has_words_of_its_own(void **state)
     assert_int_equal(control_parse(true, "adopt-state\n", 12, 0, now, &command, reason, sizeof(reason)), 0);
     assert_int_equal(command.verb, CONTROL_ADOPT_STATE);
     assert_int_equal(control_parse(true, "adopt-state now\n", 16, 0, now, &command, reason, sizeof(reason)), -EINVAL);
-    assert_non_null(strstr(reason, "sync, upgrade, adopt-state"));
+    assert_non_null(strstr(reason, "sync, reload, upgrade, adopt-state"));
     assert_int_equal(control_parse(false, "adopt-state\n", 12, 0, now, &command, reason, sizeof(reason)), -EINVAL);
     assert_int_equal(control_parse(true, "abcdefg1\n", 9, 0, now, &command, reason,
                                    sizeof(reason)), -EINVAL);
