@@ -44,6 +44,7 @@ static const struct setting settings[] = {
     {SECTION_MOUNT, "state", config_value_path, offsetof(struct config, state)},
     {SECTION_MOUNT, "state_key", config_value_path, offsetof(struct config, state_key)},
     {SECTION_MOUNT, "settle", config_value_settle, offsetof(struct config, settle_ms)},
+    {SECTION_MOUNT, "audit", config_value_switch, offsetof(struct config, audit)},
     {SECTION_MOUNT, "creation_guard", config_value_guard,
      offsetof(struct config, creation_guard_ms)},
     {SECTION_AAP, "owner", config_value_user, offsetof(struct config_aap, owner)},

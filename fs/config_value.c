@@ -192,6 +192,15 @@ int config_value_command_timeout(const char *text, void *value, char *reason, si
     return 0;
 }
 
+int config_value_switch(const char *text, void *value, char *reason, size_t size)
+{
+    bool yes = strcmp(text, "yes") == 0;
+    if (!yes && strcmp(text, "no") != 0)
+        return refuse(reason, size, "neither yes nor no");
+    *(bool *)value = yes;
+    return 0;
+}
+
 int config_value_mode(const char *text, void *value, char *reason, size_t size)
 {
     size_t length = strlen(text);

@@ -32,6 +32,8 @@ int config_value_command(const char *text, void *command, char *reason, size_t s
 /* A user who has an entry and thus groups; "", or the one that aapfs has and cannot change: (uid_t)-1. */
 int config_value_command_user(const char *text, void *uid, char *reason, size_t size);
 int config_value_command_timeout(const char *text, void *unsigned_int, char *reason, size_t size);
+/* yes or no. */
+int config_value_switch(const char *text, void *boolean, char *reason, size_t size);
 int config_value_mode(const char *text, void *mode, char *reason, size_t size);
 
 #endif
