@@ -300,6 +300,7 @@ static void finish(struct publications *publications, const struct publisher_res
     if (find(publications, result->id, &link))
         *link = publication->next;
     settle(publications, &publication->request);
+    publications->head->unreachable = publication->notifying;
     registry_unlock(publications->registry);
     publication->request.done(publication->request.user, 0);
     free(publication);
