@@ -441,6 +441,7 @@ static bool make_parts(struct session *session, const struct session_parts *part
         .requests = head->requests,
         .request_name = request_name,
         .request_kinds = MOUNT_MEMORY_OPCODES,
+        .mounted_ns = head->mounted_ns,
         .sync_interval_seconds = parts->sync_interval_seconds,
         .counters = parts->memory->counters,
         .worker_restarts = &head->worker_restarts,

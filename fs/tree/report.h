@@ -27,6 +27,7 @@ struct report_facts {
     const uint64_t *requests;          /* FUSE requests received, by opcode */
     const char *(*request_name)(size_t opcode); /* NULL: no such opcode */
     size_t request_kinds;
+    int64_t mounted_ns; /* since 1970 */
     int64_t sync_interval_seconds;
     const struct counters *counters;
     const uint64_t *worker_restarts;
