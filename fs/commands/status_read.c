@@ -132,7 +132,8 @@ static json_t *read_all(const char *mountpoint, const char *aap)
         return error_of(mountpoint, "", strerror(errno));
     json_t *status = read_status(mount, ".aapfs");
     if (!status)
-        return error_of(mountpoint, ".aapfs/status", errno == ENOENT ? "not there: is aapfs mounted?" : strerror(errno));
+        return error_of(mountpoint, ".aapfs/status",
+                        errno == ENOENT ? "not there: is aapfs mounted?" : strerror(errno));
     json_t *aaps;
     if (aap) {
         json_t *one = read_status(mount, aap);
@@ -227,7 +228,8 @@ json_t *status_read(const char *mountpoint, const char *aap)
         all = take(mountpoint, text, size);
         waitpid(child, NULL, 0);
     } else {
-        log_error("%s: no answer within %d s: its worker does not run, or stands still", mountpoint, DEADLINE_MS / 1000);
+        log_error("%s: no answer within %d s: its worker does not run, or stands still", mountpoint,
+                  DEADLINE_MS / 1000);
         kill(child, SIGKILL); /* it ends when the mount answers: not waited for */
     }
     free(text);

@@ -316,12 +316,13 @@ static void tell_open(struct session *session, const struct fuse_ctx *caller, st
     struct audit_open opened = {.pid = caller->pid, .uid = caller->uid, .gid = caller->gid};
     registry_lock(session->parts.registry);
     opened.time = time_of(session).now;
-    bool wanted = audit_name(session->parts.registry, node, &opened);
+    const struct fuse_in_header *header = receive_slot_bytes(session->parts.slots, session->slot);
+    bool wanted = !audit_has(session->audit, header->unique) && audit_name(session->parts.registry, node, &opened);
     registry_unlock(session->parts.registry);
     if (!wanted)
         return;
     audit_find_program(caller->pid, opened.program);
-    audit_add(session->audit, &opened, audit_log_add(session->parts.audit_log, &opened));
+    audit_add(session->audit, header->unique, &opened, audit_log_add(session->parts.audit_log, &opened));
 }
 
 /* Pages stay cached, and closing is not told. */

@@ -14,6 +14,7 @@
 
 struct audit {
     uint64_t count;      /* opens that were ever told */
+    uint64_t last_request;
     uint64_t not_logged; /* of these, those that the log had no room for */
     char lines[AUDIT_KEPT][AUDIT_LINE_SIZE];
 };
@@ -70,7 +71,12 @@ void audit_find_program(pid_t pid, char program[static AUDIT_PROGRAM_SIZE])
         strcpy(program, "?");
 }
 
-void audit_add(struct audit *audit, const struct audit_open *opened, bool logged)
+bool audit_has(const struct audit *audit, uint64_t request)
+{
+    return audit->count > 0 && audit->last_request == request;
+}
+
+void audit_add(struct audit *audit, uint64_t request, const struct audit_open *opened, bool logged)
 {
     char time[ISO_TIME_SIZE], *line = audit->lines[audit->count % AUDIT_KEPT];
     iso_time_format(opened->time, time);
@@ -78,6 +84,7 @@ void audit_add(struct audit *audit, const struct audit_open *opened, bool logged
              "{\"Time\": \"%s\", \"File\": \"%s\", \"ClientKeyId\": \"%s\", \"Pid\": %d, \"Uid\": %u, \"Gid\": %u, "
              "\"Program\": \"%s\"}",
              time, opened->file, opened->client_key_id, (int)opened->pid, opened->uid, opened->gid, opened->program);
+    audit->last_request = request;
     audit->count++;
     audit->not_logged += !logged;
 }

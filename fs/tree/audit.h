@@ -49,8 +49,14 @@ bool audit_name(struct registry *registry, struct node node, struct audit_open *
 /* The program that PID runs, as the kernel calls it and with nothing but printable characters; "?" for one that is gone. */
 void audit_find_program(pid_t pid, char program[static AUDIT_PROGRAM_SIZE]);
 
-/* Keeps OPENED in place of the oldest one. LOGGED: whether the log has it too. */
-void audit_add(struct audit *audit, const struct audit_open *opened, bool logged);
+/*
+ * Keeps OPENED, of the kernel's request of that number, in place of the oldest one. LOGGED: whether the log has it
+ * too.
+ */
+void audit_add(struct audit *audit, uint64_t request, const struct audit_open *opened, bool logged);
+
+/* Whether the last one is of this request: a worker killed right after its answer leaves it to the next one. */
+bool audit_has(const struct audit *audit, uint64_t request);
 
 /* All of it, malloc'ed; NULL when memory is short. */
 char *audit_text(const struct audit *audit);

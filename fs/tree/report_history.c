@@ -8,7 +8,7 @@
 
 enum {
     KEPT = 8,        /* of an AAP's file, and of metrics.prom */
-    KEPT_OF_MOUNT = 64, /* its status counts requests: every look makes a new one */
+    KEPT_OF_MOUNT = 1024, /* its status counts requests: every look makes a new one, an open takes several */
     RING_SIZE = 16 * 1024 * 1024,
     LARGEST_IN_RING = RING_SIZE / 16,
     LARGEST = 16 * 1024 * 1024, /* metrics.prom; 700 bytes an AAP */

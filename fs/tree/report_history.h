@@ -1,6 +1,6 @@
 /*
  * The contents that changing files had, in memory that outlives a worker: a reader who has looked one up
- * reads it to its end, whichever worker answers. A content never changes; the last 8 of each file (64 of the mount's
+ * reads it to its end, whichever worker answers. A content never changes; the last 8 of each file (1,024 of the mount's
  * own: whoever looks makes a new one) are kept, as long as the ring that holds the bytes has not come round.
  *
  * The session's thread only, with the registry's lock held. What is found in the memory is checked.

@@ -127,7 +127,7 @@ static void of_the_mount_more_is_kept(void **state)
     static char text[15 * 1024 * 1024];
     struct report_history *history = report_history_open(shared(report_history_size()));
     struct report_content first, status, content;
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < 1024; i++)
         assert_int_equal(report_history_add(history, 0, REPORT_STATUS, "a", 1, i, i ? &content : &status), 0);
     for (char i = 0; i < 8; i++) {
         memset(text, 'a' + i, sizeof(text));
