@@ -12,33 +12,12 @@
 #include <jansson.h>
 
 #include "fs/commands/commands.h"
+#include "fs/commands/status_judge.h"
 #include "fs/commands/status_read.h"
 #include "fs/commands/status_table.h"
 #include "fs/config.h"
 
-enum { SOON_SECONDS = 7 * 86400, SYNCS_MISSED = 3, WIDTH = 130 };
-
-static bool aap_needs_somebody(const json_t *aap, int64_t now)
-{
-    static const char *const states[] = {"failing", "expired", "deleted"};
-    const char *state = json_string_value(json_object_get(aap, "State"));
-    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
-        if (!state || strcmp(state, states[i]) == 0)
-            return true;
-    int64_t end = status_time_of(aap, "InUseUntil");
-    if (end == 0 && status_time_of(aap, "NextRotation") == 0)
-        end = status_time_of(aap, "NotAfter");
-    return end && end - now < SOON_SECONDS;
-}
-
-static bool mount_needs_somebody(const json_t *mount, int64_t now)
-{
-    int64_t synced = status_time_of(mount, "LastSync");
-    int64_t interval = json_integer_value(json_object_get(mount, "SyncIntervalSeconds"));
-    if (synced == 0)
-        synced = status_time_of(mount, "Mounted");
-    return now - synced > SYNCS_MISSED * interval;
-}
+enum { WIDTH = 130 };
 
 static struct status_style find_style(int64_t now)
 {
@@ -69,9 +48,9 @@ static int show(const char *mountpoint, const char *aap_name, bool as_json)
     int64_t now = time(NULL) + json_integer_value(json_object_get(mount, "ClockOffsetMilliseconds")) / 1000;
     const struct status_style style = find_style(now);
     size_t i;
-    int result = mount_needs_somebody(mount, now);
+    int result = status_mount_needs_somebody(mount, now);
     json_array_foreach(aaps, i, aap)
-        if (aap_needs_somebody(aap, now))
+        if (status_aap_needs_somebody(aap, now))
             result = 1;
     if (as_json) {
         print_json(all);

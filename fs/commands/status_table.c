@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/commands/status_judge.h"
 #include "fs/commands/status_time.h"
 #include "kmsapi/iso_time.h"
 
@@ -18,13 +19,6 @@ static const char *text_of(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
     return text ? text : "-";
-}
-
-int64_t status_time_of(const json_t *object, const char *name)
-{
-    const char *text = text_of(object, name);
-    int64_t time;
-    return iso_time_parse(text, strlen(text), &time) == 0 ? time : 0;
 }
 
 /* Everything but printable ASCII could move the cursor, or the table. */

@@ -22,7 +22,4 @@ void status_print_mount(FILE *out, const json_t *mount, const struct status_styl
 void status_print_aaps(FILE *out, const json_t *aaps, const struct status_style *style);
 void status_print_aap(FILE *out, const json_t *aap, const struct status_style *style);
 
-/* The member NAME of OBJECT as a time; 0 when it is null or none. */
-int64_t status_time_of(const json_t *object, const char *name);
-
 #endif

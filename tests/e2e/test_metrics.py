@@ -132,7 +132,7 @@ def test_500_aaps_read_in_pieces_while_they_rotate(start_mount, start_emulator):
     """16 readers of status and metrics.prom, 100 bytes at a time: every result is whole."""
     names = [f"application-{i:03}" for i in range(500)]
     mount = start_mount(start_emulator(aaps=names).url, request_timeout="10s")
-    seconds = int(os.environ.get("AAPFS_READ_SECONDS", "6"))
+    seconds = int(os.environ.get("AAPFS_READ_SECONDS", "3"))
     readers = [read_in_pieces(mount.path, i, seconds) for i in range(16)]
     until, made = time.monotonic() + seconds, 0
     while time.monotonic() < until:
