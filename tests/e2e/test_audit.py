@@ -132,7 +132,7 @@ def test_reading_is_cached_and_closing_is_not_told(start_mount, emulator):
         open_and_read(path)
     after = mount.status()["Requests"]
     assert after["OPEN"] - before["OPEN"] == 21  # and status itself
-    assert after["READ"] - before["READ"] <= 1 and after.get("FLUSH", 0) == before.get("FLUSH", 0)
+    assert after["READ"] - before["READ"] <= 1 and "FLUSH" not in after
 
 
 def test_without_audit_opens_are_not_sent(mount):
@@ -166,7 +166,7 @@ def test_a_full_log_blocks_no_reader(emulator, tmp_path):
         times.append(time.monotonic() - began)
     assert max(times) < 2, max(times)
     counts, lines = audit(mount)
-    assert counts["Opens"] == 2500 and len(lines) == 256 and counts["NotLogged"] > 1000
+    assert counts["Opens"] == 2500 and len(lines) == 256 and 1000 < counts["NotLogged"] < 1700
     # when somebody reads it, it goes on, and says how many are missing
     said = b""
     until = time.monotonic() + 10
@@ -191,5 +191,7 @@ def test_a_mount_with_a_full_log_ends(emulator, tmp_path):
     mount.write("payments", PASSWORD)
     for _ in range(1500):
         os.close(os.open(mount / "payments/client_key.json", os.O_RDONLY))
+    began = time.monotonic()
     mount.stop()
+    assert time.monotonic() - began < 5  # later it is killed
     os.close(mount.reading)
