@@ -193,6 +193,15 @@ int config_value_command_timeout(const char *text, void *value, char *reason, si
     return 0;
 }
 
+int config_value_switch(const char *text, void *value, char *reason, size_t size)
+{
+    bool yes = strcmp(text, "yes") == 0;
+    if (!yes && strcmp(text, "no") != 0)
+        return refuse(reason, size, "neither yes nor no");
+    *(bool *)value = yes;
+    return 0;
+}
+
 int config_value_mode(const char *text, void *value, char *reason, size_t size)
 {
     size_t length = strlen(text);
@@ -223,15 +232,6 @@ int config_value_sync_interval(const char *text, void *value, char *reason, size
         milliseconds > 30 * CONFIG_DAY_SECONDS * 1000)
         return refuse(reason, size, "not a time from 1s to 30d; right is one like 1h");
     *(int64_t *)value = milliseconds;
-    return 0;
-}
-
-int config_value_switch(const char *text, void *value, char *reason, size_t size)
-{
-    bool yes = strcmp(text, "yes") == 0;
-    if (!yes && strcmp(text, "no") != 0)
-        return refuse(reason, size, "neither yes nor no");
-    *(bool *)value = yes;
     return 0;
 }
 

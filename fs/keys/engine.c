@@ -33,6 +33,17 @@ int64_t engine_now(const struct engine *engine)
     return clock_kms_time(&engine->clock, clock_local_ms());
 }
 
+/* With the registry's lock. A retried request is one, and so are the pages of a listing. */
+static void count_request(struct engine *engine, const struct kms_answer *answer)
+{
+    const struct transport_answer *transport = answer->transport;
+    int64_t ended_ms = transport->received_at_ms < transport->sent_at_ms ? clock_local_ms() /* none came */
+                                                                         : transport->received_at_ms;
+    counters_add_request(engine->parts.counters, answer->error.operation,
+                         answer->error.number ? answer->error.code : "",
+                         transport->attempts ? ended_ms - transport->sent_at_ms : -1);
+}
+
 void engine_observe(struct engine *engine, const struct kms_answer *answer)
 {
     const struct transport_answer *transport = answer->transport;
@@ -42,6 +53,7 @@ void engine_observe(struct engine *engine, const struct kms_answer *answer)
                   transport->received_at_ms);
     registry_lock(engine->parts.registry);
     registry_mount(engine->parts.registry)->clock_offset_ms = engine->clock.offset_ms;
+    count_request(engine, answer);
     registry_unlock(engine->parts.registry);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "fs/config.h"
+#include "fs/keys/counters.h"
 #include "fs/keys/publish.h"
 #include "fs/keys/registry.h"
 #include "fs/keys/run.h"
@@ -24,6 +25,7 @@ struct engine;
 /* What the engine is given from above and below; all of it outlives the engine. */
 struct engine_parts {
     struct registry *registry;
+    struct counters *counters; /* NULL: nobody counts */
     const struct config *config;
     struct transport *transport; /* the engine's thread alone uses it from engine_start on */
     struct client_key_library *library;

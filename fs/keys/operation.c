@@ -69,8 +69,9 @@ void operation_end(struct operation *operation, int result)
 {
     struct engine *engine = operation->engine;
     struct engine_aap *notes = engine_aap(engine, operation->aap);
+    bool was_running = notes && notes->running == operation;
 
-    if (notes && notes->running == operation) {
+    if (was_running) {
         notes->running = NULL;
         notes->network_error = is_network_error(-result) ? -result : 0;
         notes->network_error_ms = clock_monotonic_ms();
@@ -79,6 +80,8 @@ void operation_end(struct operation *operation, int result)
     struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     if (aap && notes && !notes->running)
         aap->busy = false;
+    if (was_running && operation->command.verb == CONTROL_CREATE)
+        counters_add_rotation(engine->parts.counters, result == 0 ? ROTATION_DONE : ROTATION_FAILED);
     registry_unlock(engine->parts.registry);
 
     control_clear(&operation->command);

@@ -358,6 +358,7 @@ static void finish(struct publications *publications, const struct publisher_res
     if (find(publications, result->id, &link))
         *link = publication->next;
     settle(publications, &publication->request);
+    publications->head->unreachable = publication->notifying;
     registry_unlock(publications->registry);
     bool unknown = publication->request.kind == PUBLISH_FOLLOW && result->error == 0 && result->known == 0;
     publication->request.done(publication->request.user, unknown ? -ENOENT : 0);

@@ -29,6 +29,7 @@ struct session {
     struct fuse_session *fuse;
     struct engine *engine;
     struct mount_agreement agreement;
+    struct audit *audit; /* NULL: opens are not told */
     int stop; /* eventfd: readable when session_run is to return */
     atomic_bool stopping;
 
@@ -372,7 +373,39 @@ static void on_statfs(fuse_req_t request, fuse_ino_t id)
     fuse_reply_statfs(request, &zeros);
 }
 
+/* A line about the open, if NODE is one of a key's private files. */
+static void tell_open(struct session *session, const struct fuse_ctx *caller, struct node node)
+{
+    struct audit_open opened = {.pid = caller->pid, .uid = caller->uid, .gid = caller->gid};
+    registry_lock(session->parts.registry);
+    opened.time = time_of(session).now;
+    const struct fuse_in_header *header = receive_slot_bytes(session->parts.slots, session->slot);
+    bool wanted = !audit_has(session->audit, header->unique) && audit_name(session->parts.registry, node, &opened);
+    registry_unlock(session->parts.registry);
+    if (!wanted)
+        return;
+    audit_find_program(caller->pid, opened.program);
+    audit_add(session->audit, header->unique, &opened, audit_log_add(session->parts.audit_log, &opened));
+}
+
+/* Pages stay cached, and closing is not told. */
 static void on_open(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
+{
+    struct session *session = session_of(request);
+    struct node node;
+    if (!session->audit) {
+        fuse_reply_err(request, ENOSYS);
+    } else if (!node_from_id(id, &node)) {
+        fuse_reply_err(request, ESTALE);
+    } else {
+        tell_open(session, fuse_req_ctx(request), node);
+        file->keep_cache = 1;
+        file->noflush = 1;
+        fuse_reply_open(request, file);
+    }
+}
+
+static void on_opendir(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
 {
     fuse_reply_err(request, ENOSYS);
 }
@@ -450,7 +483,7 @@ static const struct fuse_lowlevel_ops operations = {
     .open = on_open,
     .read = on_read,
     .write = on_write,
-    .opendir = on_open,
+    .opendir = on_opendir,
     .readdirplus = on_readdirplus,
     .statfs = on_statfs,
     .create = refuse_create,
@@ -459,6 +492,7 @@ static const struct fuse_lowlevel_ops operations = {
 static bool make_parts(struct session *session, const struct session_parts *parts, int fuse)
 {
     struct mount_head *head = parts->memory->head;
+    session->audit = parts->audit_log ? audit_open(parts->memory->audit) : NULL;
     const struct report_facts facts = {
         .region = parts->region,
         .endpoint = parts->endpoint,
@@ -466,6 +500,12 @@ static bool make_parts(struct session *session, const struct session_parts *part
         .requests = head->requests,
         .request_name = request_name,
         .request_kinds = MOUNT_MEMORY_OPCODES,
+        .mounted_ns = head->mounted_ns,
+        .sync_interval_seconds = parts->sync_interval_seconds,
+        .counters = parts->memory->counters,
+        .worker_restarts = &head->worker_restarts,
+        .unreachable = &head->unreachable,
+        .audit = session->audit,
     };
     session->tree = (struct tree){
         parts->registry,

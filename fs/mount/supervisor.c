@@ -245,6 +245,7 @@ static void worker_ended(struct supervisor *supervisor, int status)
         leave(supervisor);
         return;
     }
+    supervisor->memory.head->worker_restarts++;
     child_ended(&supervisor->worker, status, head->answered != supervisor->answered_before);
 }
 

@@ -16,6 +16,7 @@
 #include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
 #include "fs/log.h"
+#include "fs/mount/audit_log.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/pending.h"
 #include "fs/mount/privileges.h"
@@ -44,6 +45,8 @@ struct worker {
     struct config *reloaded; /* NULL: that of the parts holds; the engine's thread */
     bool reloading; /* the supervisor is to hear when it holds; the engine's thread */
     uint32_t config; /* its number in the mount memory; the engine's thread */
+    struct counters *counters;
+    struct audit_log *audit_log;
     bool told_listed; /* the engine's thread */
     atomic_bool leaving; /* what waits is another worker's */
 };
@@ -260,6 +263,7 @@ static int make_lower_parts(struct worker *worker)
         return -EPROTO;
     }
     worker->registry = registry_new(numbers);
+    worker->counters = counters_open(worker->memory.counters);
     worker->slots = receive_slots_new(worker->memory.slots);
     worker->pending = worker->slots ? pending_new(worker->slots) : NULL;
     if (worker->registry)
@@ -274,6 +278,7 @@ static struct engine *make_engine(struct worker *worker)
     worker->config = worker->memory.head->config;
     const struct engine_parts parts = {
         .registry = worker->registry,
+        .counters = worker->counters,
         .config = worker->parts->config,
         .transport = worker->transport,
         .library = worker->library,
@@ -320,6 +325,8 @@ static struct session *make_session(struct worker *worker)
         .region = parts->config->region,
         .endpoint = parts->config->endpoint,
         .mountpoint = parts->mount_point->path,
+        .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
+        .audit_log = worker->audit_log,
         .say = say,
         .user = worker,
     };
@@ -333,6 +340,7 @@ static void free_parts(struct worker *worker)
     engine_stop(worker->engine);
     pending_free(worker->pending);
     session_free(worker->session);
+    audit_log_stop(worker->audit_log);
     runs_free(worker->runs);
     publications_free(worker->publications);
     registry_free(worker->registry);
@@ -381,9 +389,27 @@ static int stand_by(struct worker *worker)
     return r == -EPIPE ? -ECANCELED : r;
 }
 
+/* The kernel asks about opens always or never again: the first worker's word holds for the mount's life. */
+static int start_audit(struct worker *worker)
+{
+    struct mount_head *head = worker->memory.head;
+    bool wanted = worker->parts->config->audit;
+    if (head->audit == MOUNT_AUDIT_UNKNOWN)
+        head->audit = wanted ? MOUNT_AUDIT_YES : MOUNT_AUDIT_NO;
+    bool audited = head->audit == MOUNT_AUDIT_YES;
+    if (audited != wanted)
+        log_error("audit: stays %s as long as this mount lives; umount and mount again", audited ? "yes" : "no");
+    if (!audited)
+        return 0;
+    worker->audit_log = audit_log_start();
+    return worker->audit_log ? 0 : -ENOMEM;
+}
+
 static int serve(struct worker *worker)
 {
     int r = make_lower_parts(worker);
+    if (r == 0)
+        r = start_audit(worker);
     if (r < 0)
         return r;
     worker->session = make_session(worker);

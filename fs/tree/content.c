@@ -61,6 +61,18 @@ static int key_bytes(struct registry *registry, struct node node, const void **d
     return 0;
 }
 
+enum key_file content_key_file(struct registry *registry, struct node node, const struct registry_aap **aap,
+                               const struct registry_key **key)
+{
+    enum key_file file = node.kind == NODE_KIND_PUBLISHED  ? published_files[node.file]
+                         : node.kind == NODE_KIND_KEY_FILE ? (enum key_file)node.file
+                                                           : KEY_FILE_COUNT;
+    *key = file == KEY_FILE_COUNT ? NULL : key_of(registry, node);
+    const struct numbered_key *numbered = *key ? numbers_key(registry_numbers(registry), (*key)->number) : NULL;
+    *aap = numbered ? registry_aap(registry, numbered->aap) : NULL;
+    return *aap ? file : KEY_FILE_COUNT;
+}
+
 int content_bytes(struct registry *registry, struct reports *reports, struct node node,
                   const struct moment *moment, const void **data, size_t *size)
 {
@@ -91,7 +103,7 @@ static void set_times(struct stat *attributes, int64_t ns)
     attributes->st_mtim = attributes->st_ctim = attributes->st_atim = to_timespec(ns);
 }
 
-static bool is_private(enum key_file file)
+bool content_is_private(enum key_file file)
 {
     return file == KEY_FILE_CLIENT_KEY_JSON || file == KEY_FILE_CLIENT_KEY_P12 ||
            file == KEY_FILE_PRIVATE_KEY_DATA || file == KEY_FILE_PRIVATE_KEY_PEM ||
@@ -101,7 +113,7 @@ static bool is_private(enum key_file file)
 static void file_mode(const struct registry_aap *aap, enum key_file file, struct stat *attributes)
 {
     attributes->st_mode = S_IFREG | 0444;
-    if (is_private(file)) {
+    if (content_is_private(file)) {
         attributes->st_mode = S_IFREG | aap->config->mode;
         attributes->st_uid = aap->config->owner;
         attributes->st_gid = aap->config->group;
@@ -211,7 +223,9 @@ int content_attributes(struct registry *registry, struct reports *reports,
         break;
     case NODE_KIND_REPORT:
         r = reports_read(reports, node, &data, &size, &made_ns);
-        attributes->st_mode = S_IFREG | (node.file == REPORT_LAST_ERROR ? 0440 : 0444);
+        attributes->st_mode = S_IFREG | (node.file == REPORT_LAST_ERROR ? 0440
+                                         : node.file == REPORT_AUDIT    ? 0400
+                                                                        : 0444);
         attributes->st_size = (off_t)size;
         set_times(attributes, made_ns);
         break;

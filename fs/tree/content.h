@@ -5,6 +5,7 @@
 #ifndef AAPFS_FS_TREE_CONTENT_H
 #define AAPFS_FS_TREE_CONTENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -31,6 +32,15 @@ int content_bytes(struct registry *registry, struct reports *reports, struct nod
 int content_attributes(struct registry *registry, struct reports *reports,
                        const struct content_owner *owner, struct node node,
                        const struct moment *moment, struct stat *attributes);
+
+/*
+ * Which file of which KEY of AAP the bytes of NODE are; KEY_FILE_COUNT for a node that has none of a key (any more).
+ */
+enum key_file content_key_file(struct registry *registry, struct node node, const struct registry_aap **aap,
+                               const struct registry_key **key);
+
+/* Whether FILE has the private half, or the password. */
+bool content_is_private(enum key_file file);
 
 /* The key_file that a published name shows; KEY_FILE_COUNT for `current`. */
 enum key_file content_published_file(enum published_name name);

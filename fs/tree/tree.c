@@ -42,18 +42,24 @@ static int report_entry(const struct tree *tree, uint32_t number, enum report_ki
     return reports_current(tree->reports, number, kind, time.now_ns, time.now, node);
 }
 
-enum { MOUNT_CONTROL, MOUNT_STATUS, MOUNT_LAST_ERROR, MOUNT_ENTRIES };
+enum { MOUNT_CONTROL, MOUNT_STATUS, MOUNT_LAST_ERROR, MOUNT_METRICS, MOUNT_AUDIT, MOUNT_ENTRIES };
 
-static const char *const mount_names[MOUNT_ENTRIES] = {"control", "status", "last_error"};
+static const char *const mount_names[MOUNT_ENTRIES] = {"control", "status", "last_error", "metrics.prom", "audit"};
 
 static int mount_entry(const struct tree *tree, struct node directory, unsigned int i,
                        struct tree_time time, struct node *node)
 {
+    static const enum report_kind kinds[MOUNT_ENTRIES] = {
+        [MOUNT_STATUS] = REPORT_STATUS,
+        [MOUNT_LAST_ERROR] = REPORT_LAST_ERROR,
+        [MOUNT_METRICS] = REPORT_METRICS,
+        [MOUNT_AUDIT] = REPORT_AUDIT,
+    };
     if (i == MOUNT_CONTROL) {
         *node = (struct node){.kind = NODE_KIND_MOUNT_CONTROL};
         return 0;
     }
-    return report_entry(tree, 0, i == MOUNT_STATUS ? REPORT_STATUS : REPORT_LAST_ERROR, time, node);
+    return report_entry(tree, 0, kinds[i], time, node);
 }
 
 /* In an AAP's directory: control, status, last_error, keys, then the published names. */
