@@ -99,6 +99,8 @@ static void found(void *user, const struct record *record, const char *path, int
     struct engine *engine = loading->engine;
     if (record) {
         struct registry_aap *aap = add_aap(engine, record->aap_name);
+        if (aap) /* it goes with everything of it, or not at all */
+            numbers_aap(registry_numbers(engine->parts.registry), aap->number)->removed = false;
         if (!aap)
             error = -EINVAL;
         else
@@ -136,9 +138,15 @@ static int add_known_aaps(struct engine *engine)
 {
     struct numbers *numbers = registry_numbers(engine->parts.registry);
     uint32_t count = numbers_aap_count(numbers);
-    for (uint32_t number = 1; number <= count; number++)
-        if (!add_aap(engine, numbers_aap(numbers, number)->name))
+    for (uint32_t number = 1; number <= count; number++) {
+        struct numbered_aap *numbered = numbers_aap(numbers, number);
+        bool removed = numbered->removed;
+        if (removed && !numbered->shown)
+            continue;
+        if (!add_aap(engine, numbered->name))
             return -ENOMEM;
+        numbered->removed = removed; /* its directory is still to go: catch_up.c */
+    }
     return 0;
 }
 

@@ -48,6 +48,8 @@ enum {
 struct numbered_aap {
     char name[AAP_NAME_SIZE];
     bool shown, settled;      /* its directory has been published */
+    bool removed;             /* nothing is known of it any more: the directory goes, or has gone */
+    uint32_t removals;        /* of the directory: one that comes again is another directory to the kernel */
     uint32_t newest;          /* generation */
     uint32_t settled_generation; /* every name shows it, and every watcher was told */
     int64_t changed_ns;       /* mtime of its directory */
@@ -59,6 +61,7 @@ struct numbered_key {
     char client_key_id[CLIENT_KEY_ID_SIZE];
     uint32_t aap;
     bool shown, settled; /* keys/<id> has been published */
+    uint32_t removals;   /* of keys/<id>, as above */
 };
 
 struct numbered_generation {

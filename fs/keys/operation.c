@@ -72,6 +72,7 @@ void operation_end(struct operation *operation, int result)
 
     if (notes && notes->running == operation) {
         notes->running = NULL;
+        notes->operations++;
         notes->network_error = is_network_error(-result) ? -result : 0;
         notes->network_error_ms = clock_monotonic_ms();
     }

@@ -137,9 +137,16 @@ struct registry_aap *registry_first_aap(struct registry *registry);
 struct registry_aap *registry_add_aap(struct registry *registry, const char *name,
                                       const struct config_aap *config);
 
-/* A key's own record by its number or, within an AAP, its ClientKeyId; NULL. */
+/*
+ * Forgets AAP, with its keys and what the numbers say of its names; its directory is gone. One of that name that is
+ * added later has the same number.
+ */
+void registry_remove_aap(struct registry *registry, struct registry_aap *aap);
+
+/* A key's own record by its number, foreign ones too, or, within an AAP, its ClientKeyId; NULL. */
 struct registry_key *registry_key(struct registry *registry, uint32_t number);
 struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id);
+struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id);
 
 struct registry_new_key {
     const char *client_key_id, *key_algorithm, *not_before, *not_after;
@@ -151,8 +158,8 @@ struct registry_new_key {
 };
 
 /*
- * Adds a key to AAP without making it current. NULL when memory or numbers are short, or the AAP
- * has a key of that id already; NEW_KEY's forms are untouched then.
+ * Adds a key to AAP without making it current; a foreign one of that id becomes it. NULL when memory or numbers are
+ * short, or the AAP has a key of that id already; NEW_KEY's forms are untouched then.
  */
 struct registry_key *registry_add_key(struct registry *registry, struct registry_aap *aap,
                                       const struct registry_new_key *new_key);
@@ -170,7 +177,13 @@ uint32_t registry_make_current(struct registry *registry, struct registry_aap *a
  */
 uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap);
 
-/* Wipes and forgets KEY, which must not be the current one. */
+/*
+ * Adds a foreign key: NEW_KEY's texts, "" where there is none, and of its forms certificate_pem. As registry_add_key.
+ */
+struct registry_key *registry_add_foreign(struct registry *registry, struct registry_aap *aap,
+                                          const struct registry_new_key *new_key);
+
+/* Wipes and forgets KEY, which may be foreign and must not be the current one. */
 void registry_remove_key(struct registry *registry, struct registry_aap *aap,
                          struct registry_key *key);
 
