@@ -61,9 +61,12 @@ struct engine_aap *engine_aap(struct engine *engine, uint32_t aap)
 static const char *const verb_names[] = {
     [CONTROL_CREATE] = "CreateClientKey",
     [CONTROL_DELETE] = "DeleteClientKey",
+    [CONTROL_DELETE_FOREIGN] = "DeleteClientKey",
+    [CONTROL_ADOPT] = "adopt",
     [CONTROL_RETRY_CHECK] = "CreateClientKey",
     [CONTROL_SYNC] = "ListApplicationAccessPoints",
     [CONTROL_UPGRADE] = "upgrade",
+    [CONTROL_FORGET] = "forget",
     [CONTROL_ADOPT_STATE] = "adopt-state",
 };
 
@@ -149,7 +152,11 @@ static void begin(struct operation *operation)
         rotation_begin(operation);
         break;
     case CONTROL_DELETE:
+    case CONTROL_DELETE_FOREIGN:
         retire_begin(operation);
+        break;
+    case CONTROL_ADOPT:
+        adopt_begin(operation);
         break;
     case CONTROL_RETRY_CHECK:
         recheck_begin(operation);
@@ -159,6 +166,9 @@ static void begin(struct operation *operation)
         break;
     case CONTROL_UPGRADE:
         begin_upgrade(operation);
+        break;
+    case CONTROL_FORGET:
+        forget_begin(operation);
         break;
     case CONTROL_ADOPT_STATE:
         foreign_adopt(operation);

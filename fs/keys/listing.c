@@ -119,6 +119,16 @@ static struct registry_aap *its_aap(struct engine *engine)
     return registry_aap(engine->parts.registry, engine->listing.aap);
 }
 
+/* Its directory may be on its way out. */
+static bool may_be_listed(struct engine *engine, uint32_t aap)
+{
+    registry_lock(engine->parts.registry);
+    bool there = registry_aap(engine->parts.registry, aap) &&
+                 !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed;
+    registry_unlock(engine->parts.registry);
+    return there;
+}
+
 /* In the AAP's last_error, if nothing that somebody wrote has failed; ERROR number 0: all is well again. */
 static void note(struct engine *engine, const struct kms_error *error)
 {
@@ -173,6 +183,15 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     leave_walk(engine);
 }
 
+/* The AAP has left meanwhile: its turn is over. */
+static bool left(struct engine *engine)
+{
+    bool there = may_be_listed(engine, engine->listing.aap);
+    if (!there)
+        end_turn(engine, NULL);
+    return !there;
+}
+
 static void end_in_short_memory(struct engine *engine)
 {
     static const struct kms_error error = {.number = ENOMEM, .code = "Memory", .message = "memory is short"};
@@ -215,6 +234,8 @@ static void described(void *user, const struct kms_answer *answer, const struct 
     engine_observe(engine, answer);
     listing->waits = false;
     listing->described = true;
+    if (left(engine))
+        return;
     if (answer->error.number && answer->error.number != ENOENT) {
         end_turn(engine, &answer->error);
         return;
@@ -266,6 +287,8 @@ static void got(void *user, const struct kms_answer *answer, const struct kms_cl
     const char *asked = listing->missing[listing->missing_next++];
     engine_observe(engine, answer);
     listing->waits = false;
+    if (left(engine))
+        return;
     if (answer->error.number == ENOENT)
         set_key_gone(engine, asked);
     else if (answer->error.number == 0)
@@ -361,6 +384,8 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
     engine_observe(engine, answer);
     listing->waits = false;
     clear_work(listing);
+    if (left(engine))
+        return;
     if (answer->error.number == ENOENT && !listing->described) {
         listing->step = describe;
     } else if (answer->error.number) {
@@ -400,16 +425,6 @@ static void begin_turn(struct engine *engine, uint32_t aap)
     notes->list_ms = 0;
 }
 
-/* Its directory may be on its way out. */
-static bool may_be_listed(struct engine *engine, uint32_t aap)
-{
-    registry_lock(engine->parts.registry);
-    bool there = registry_aap(engine->parts.registry, aap) &&
-                 !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed;
-    registry_unlock(engine->parts.registry);
-    return there;
-}
-
 int64_t listing_tend(struct engine *engine)
 {
     struct listing *listing = &engine->listing;
@@ -426,10 +441,8 @@ int64_t listing_tend(struct engine *engine)
         else
             listing_forget(engine, aap);
     }
-    if (!may_be_listed(engine, listing->aap)) {
-        end_turn(engine, NULL);
+    if (left(engine))
         return 0;
-    }
     int64_t now_ms = clock_monotonic_ms();
     if (!sync_is_awaited(engine) && !pace_take(&engine->pace, per_second, now_ms))
         return pace_next_ms(&engine->pace, per_second);

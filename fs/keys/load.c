@@ -78,6 +78,8 @@ static int add_intent(struct engine *engine, const struct registry_aap *aap,
 {
     if (has_key_of(aap, record->intent))
         return store_finish(engine->store, aap->name, record->intent);
+    if (record->adopted)
+        return store_forget(engine->store, record->intent);
     settle_add(engine, aap->number, record);
     return 0;
 }

@@ -62,6 +62,8 @@ struct operation {
     int64_t intent_made;         /* KMS's time, seconds since 1970 */
     int save_error;              /* negative errno: the key is served and not saved yet */
 
+    uint32_t leaving; /* forget.c: the AAP that goes */
+
     /* account.c */
     void (*then)(struct operation *operation);
     bool waits_for_account;
@@ -105,7 +107,7 @@ struct engine {
     struct operation *sync_operation; /* the control write that asked for it, or NULL */
     bool syncing;    /* the AAPs are being listed */
     bool sync_again; /* once more after that: it was asked for meanwhile */
-    bool sync_waits_for_account;
+    bool sync_waits_for_account, sync_walk_failed;
     struct sync_names *sync_names; /* what was listed */
     int64_t next_sync_ms; /* CLOCK_BOOTTIME; INT64_MAX: none */
     unsigned int sync_failures;
@@ -183,6 +185,8 @@ unsigned int operation_time_left(const struct operation *operation);
 void rotation_begin(struct operation *operation);
 void retire_begin(struct operation *operation);
 void recheck_begin(struct operation *operation);
+void adopt_begin(struct operation *operation);
+void forget_begin(struct operation *operation);
 void sync_begin(struct engine *engine, struct operation *operation);
 
 /* Lists again when it is time. When to look again, CLOCK_MONOTONIC. */

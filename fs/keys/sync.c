@@ -140,6 +140,12 @@ static void end_badly(struct engine *engine, const struct kms_error *error)
         operation_fail(operation, name, error);
 }
 
+static void walk(struct engine *engine)
+{
+    engine->sync_walk_failed = false;
+    listing_walk(engine);
+}
+
 /* The AAPs are known, or cannot be. */
 static void finish(struct engine *engine, const struct kms_error *error)
 {
@@ -156,21 +162,37 @@ static void finish(struct engine *engine, const struct kms_error *error)
     else if (error)
         end_badly(engine, error);
     else if (engine->account_is_known)
-        listing_walk(engine);
+        walk(engine);
     else
         end_well(engine); /* no keys can be listed: another account's would say nothing about ours */
 }
 
 void sync_walk_failed(struct engine *engine, const struct kms_error *error)
 {
+    engine->sync_walk_failed = true;
     if (!engine->syncing)
         end_badly(engine, error);
 }
 
+/* Every request of a walk went well: what an earlier one failed with is over. */
+static void clear_walk_failure(struct engine *engine)
+{
+    static const char *const asked[] = {"ListClientKeys", "GetClientKey", "DescribeApplicationAccessPoint"};
+    registry_lock(engine->parts.registry);
+    struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+        if (strcmp(failure->error.operation, asked[i]) == 0)
+            *failure = (struct registry_failure){0};
+    registry_unlock(engine->parts.registry);
+}
+
 void sync_walked(struct engine *engine)
 {
-    if (!engine->syncing) /* else another walk is about to begin */
-        end_well(engine);
+    if (engine->syncing) /* another walk is about to begin */
+        return;
+    if (!engine->sync_walk_failed)
+        clear_walk_failure(engine);
+    end_well(engine);
 }
 
 static void fail(struct engine *engine, int number, const char *code, const char *message)
