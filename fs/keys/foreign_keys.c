@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "fs/keys/listing.h"
 #include "fs/keys/operation.h"
 #include "kmsapi/certificate.h"
@@ -66,6 +68,38 @@ static void add(struct engine *engine, uint32_t number, const struct kms_client_
     (void)registry_add_foreign(engine->parts.registry, registry_aap(engine->parts.registry, number), &new_key);
     registry_unlock(engine->parts.registry);
     client_key_clear(&forms);
+}
+
+/* As an earlier worker has shown it. */
+static void add_again(struct engine *engine, const struct numbered_foreign *place)
+{
+    struct registry *registry = engine->parts.registry;
+    const struct numbered_key *numbered = numbers_key(registry_numbers(registry), place->key);
+    struct registry_aap *aap = registry_aap(registry, numbered->aap);
+    struct client_key forms = {0};
+    struct registry_new_key new_key = {
+        .client_key_id = numbered->client_key_id,
+        .key_algorithm = place->key_algorithm,
+        .made_ns = place->made_ns,
+        .forms = &forms,
+    };
+    new_key.not_before = date_or_nothing(place->not_before, &new_key.not_before_time);
+    new_key.not_after = date_or_nothing(place->not_after, &new_key.not_after_time);
+    size_t size = strlen(place->certificate);
+    forms.certificate_pem.data = OPENSSL_memdup(place->certificate, size + 1);
+    forms.certificate_pem.size = forms.certificate_pem.data ? size : 0;
+    if (aap && !is_ours(aap, numbered->client_key_id))
+        (void)registry_add_foreign(registry, aap, &new_key);
+    client_key_clear(&forms);
+}
+
+void foreign_keys_load(struct engine *engine)
+{
+    struct numbers *numbers = registry_numbers(engine->parts.registry);
+    const struct numbered_foreign *place;
+    for (uint32_t i = 0; (place = numbers_foreign(numbers, i)); i++)
+        if (place->key)
+            add_again(engine, place);
 }
 
 static void find_going(struct listing *listing, struct registry_aap *aap, const struct listed_ids *listed)

@@ -162,6 +162,7 @@ int load_store(struct engine *engine)
         r = store_load(engine->store, found, &loading);
     if (r == 0)
         r = loading.error;
+    foreign_keys_load(engine);
     for (struct registry_aap *aap = registry_first_aap(registry); r == 0 && aap; aap = aap->next) {
         if (aap->keys && !registry_make_current(registry, aap, aap->keys, aap->keys->made_ns))
             r = -ENOSPC;

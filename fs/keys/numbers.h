@@ -37,6 +37,8 @@ enum {
     NUMBERS_MOST_AAPS = 32768,
     NUMBERS_MOST_KEYS = 1 << 20,
     NUMBERS_MOST_GENERATIONS = 1 << 20,
+    NUMBERS_MOST_FOREIGN = 1 << 15,
+    NUMBERED_CERTIFICATE_SIZE = 4096,
     AAP_NAME_SIZE = 201,
     CLIENT_KEY_ID_SIZE = 129,
 };
@@ -70,6 +72,14 @@ struct numbered_generation {
     int64_t made_ns; /* mtime: when the key became current here, nanoseconds since 1970 */
 };
 
+/* What is shown of a foreign key, so that the next worker shows it before it has listed anything. Texts may be "". */
+struct numbered_foreign {
+    uint32_t key; /* 0: nobody's */
+    char key_algorithm[65], not_before[21], not_after[21];
+    char certificate[NUMBERED_CERTIFICATE_SIZE];
+    int64_t made_ns;
+};
+
 struct numbers;
 
 /* How much memory numbers_open needs. Most of it is never touched: give it sparse. */
@@ -89,6 +99,12 @@ uint32_t numbers_add_key(struct numbers *numbers, uint32_t aap, const char *clie
  * the AAP's generation before; 0 when there is no room.
  */
 uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t made_ns);
+
+/* The place for the foreign key of number KEY: its own, or one to be filled, KEY last. NULL when there is no room. */
+struct numbered_foreign *numbers_place_foreign(struct numbers *numbers, uint32_t key);
+
+/* The I-th place, in use or not; NULL after the last. */
+struct numbered_foreign *numbers_foreign(struct numbers *numbers, uint32_t i);
 
 /* The newest generation of AAP; 0: it has none. */
 uint32_t numbers_newest_generation(const struct numbers *numbers, uint32_t aap);

@@ -165,6 +165,30 @@ struct registry_aap *registry_add_aap(struct registry *registry, const char *nam
     return aap;
 }
 
+/* No worker shows it as foreign any more. */
+static void drop_foreign(struct registry *registry, const struct registry_key *key)
+{
+    struct numbered_foreign *place = numbers_place_foreign(registry->numbers, key->number);
+    if (place)
+        place->key = 0;
+}
+
+/* For the next worker; without room it has to wait for its own listing. */
+static void keep_foreign(struct registry *registry, const struct registry_key *key,
+                         const struct registry_new_key *new_key)
+{
+    const struct client_key_bytes *certificate = &key->files[KEY_FILE_CERTIFICATE_PEM];
+    struct numbered_foreign *place = numbers_place_foreign(registry->numbers, key->number);
+    if (!place || place->key == key->number || certificate->size >= sizeof(place->certificate))
+        return;
+    snprintf(place->key_algorithm, sizeof(place->key_algorithm), "%s", new_key->key_algorithm);
+    memcpy(place->not_before, key->not_before, sizeof(place->not_before));
+    memcpy(place->not_after, key->not_after, sizeof(place->not_after));
+    snprintf(place->certificate, sizeof(place->certificate), "%s", certificate->data ? (char *)certificate->data : "");
+    place->made_ns = key->made_ns;
+    __atomic_store_n(&place->key, key->number, __ATOMIC_RELEASE);
+}
+
 /* So that whoever comes by a number of its finds nothing. */
 static void forget_keys(struct registry *registry, const struct registry_key *key)
 {
@@ -173,6 +197,7 @@ static void forget_keys(struct registry *registry, const struct registry_key *ke
         numbered->removals += numbered->shown;
         numbered->shown = numbered->settled = false;
         registry->keys[key->number] = NULL;
+        drop_foreign(registry, key);
     }
 }
 
@@ -316,8 +341,10 @@ struct registry_key *registry_add_key(struct registry *registry, struct registry
     if (!key)
         return NULL;
     struct registry_key *foreign = registry_find_foreign(aap, new_key->client_key_id);
-    if (foreign && unlink_key(&aap->foreign, foreign))
+    if (foreign && unlink_key(&aap->foreign, foreign)) {
+        drop_foreign(registry, foreign);
         free_key(foreign);
+    }
     struct registry_key **link = &aap->keys;
     while (*link && (*link)->made_ns > key->made_ns)
         link = &(*link)->next;
@@ -339,6 +366,7 @@ struct registry_key *registry_add_foreign(struct registry *registry, struct regi
     key->next = aap->foreign;
     aap->foreign = key;
     registry->keys[key->number] = key;
+    keep_foreign(registry, key, new_key);
     return key;
 }
 
@@ -370,8 +398,8 @@ uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap
 void registry_remove_key(struct registry *registry, struct registry_aap *aap,
                          struct registry_key *key)
 {
-    if (!unlink_key(&aap->keys, key))
-        unlink_key(&aap->foreign, key);
+    if (!unlink_key(&aap->keys, key) && unlink_key(&aap->foreign, key))
+        drop_foreign(registry, key);
     registry->keys[key->number] = NULL;
     free_key(key);
 }

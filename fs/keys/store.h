@@ -58,8 +58,8 @@ void store_close(struct store *store);
 struct store_wish {
     const char *aap_name, *not_before, *not_after;
     bool dates_given; /* by the user */
-    bool adopted;     /* nothing is asked for: of an intent that is left nothing came */
     int64_t made_ns;  /* now, by KMS's clock */
+    bool adopted;     /* nothing is asked for: of an intent that is left nothing came */
 };
 
 /*

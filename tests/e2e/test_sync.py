@@ -3,6 +3,7 @@ import contextlib
 import datetime
 import errno
 import os
+import pathlib
 import re
 import select
 import signal
@@ -65,10 +66,11 @@ def watcher(path):
 class Readers:
     """Threads that read every file with a private half again and again; what they read never changes or fails."""
 
-    def __init__(self, mount, count=3):
+    def __init__(self, mount, more=(), count=3):
         self.files = {path: path.read_bytes() for path in mount.path.glob("*/*")
                       if path.name in ("client_key.json", "client_key.p12", "private_key.pem", "client_key_id")}
         self.files.update({path: path.read_bytes() for path in mount.path.glob("*/keys/*/client_key.json")})
+        self.files.update({path: path.read_bytes() for path in more})
         assert self.files
         self.wrong, self.reads, self.ends = [], 0, threading.Event()
         self.threads = [threading.Thread(target=self.run) for _ in range(count)]
@@ -362,14 +364,20 @@ def test_a_killed_worker_does_not_bring_back_what_has_left(start_mount, emulator
     sync(mount)
     delete_aap(emulator, "fresh")
     sync(mount)
-    make_key(emulator)
+    other = make_key(emulator)["ClientKeyId"]
     sync(mount)
     before = listed_keys(mount)
     assert len(before) == 2
-    with Readers(mount):
+    emulator.set_faults("* denied")  # a successor shows foreign keys without asking anybody
+    with Readers(mount, mount.path.glob(f"payments/keys/{other}/*")):
         worker = mount.children()["aapfs-worker"]
         os.kill(worker, signal.SIGKILL)
         wait_until(mount.directory, lambda: mount.children().get("aapfs-worker", worker) != worker)
+        for _ in range(20):  # not from the kernel's caches
+            pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")
+            assert listed_keys(mount) == before
+            assert sorted(os.listdir(mount / "payments/keys" / other)) == PUBLIC
+        emulator.set_faults()
         sync(mount)
         assert not (mount / "fresh").exists()
         assert listed_keys(mount) == before
