@@ -45,7 +45,9 @@ void leave_begin(struct engine *engine, uint32_t aap, void (*done)(void *user, i
     registry_lock(engine->parts.registry);
     struct numbered_aap *numbered = numbers_aap(registry_numbers(engine->parts.registry), aap);
     numbered->removed = true;
-    bool shown = numbered->shown;
+    /* until the kernel has dropped it, which the next worker may have to see to */
+    numbered->settled = numbered->settled || numbered->shown;
+    bool shown = numbered->settled;
     registry_unlock(engine->parts.registry);
     const struct publish_request request = {PUBLISH_REMOVE_AAP, aap, hidden, leaving};
     if (shown)

@@ -50,7 +50,7 @@ enum {
 struct numbered_aap {
     char name[AAP_NAME_SIZE];
     bool shown, settled;      /* its directory has been published */
-    bool removed;             /* nothing is known of it any more: the directory goes, or has gone */
+    bool removed;             /* nothing is known of it any more: its directory goes, or (not settled) has gone */
     uint32_t removals;        /* of the directory: one that comes again is another directory to the kernel */
     uint32_t newest;          /* generation */
     uint32_t settled_generation; /* every name shows it, and every watcher was told */

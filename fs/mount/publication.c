@@ -423,7 +423,9 @@ int hidden_rmdir(struct publications *publications, struct node parent, const ch
          publication = publication->next)
         if (publication->action == PUBLISHER_RMDIR && strcmp(publication->names[0].to, name) == 0 &&
             same_node(publication->names[0].parent, parent)) {
+            stop_here("session-rmdir");
             show(publications, publication->request.kind, &publication->names[0]);
+            stop_here("session-removed");
             return 0;
         }
     return -EPERM;

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from harness import PASSWORD
+from harness import BUILD, PASSWORD, ROOT
 from test_start import remount  # noqa: F401, a fixture
 from test_store import ask, keys_in_kms, result_of, store_of, wait_until
 
@@ -381,3 +381,61 @@ def test_a_killed_worker_does_not_bring_back_what_has_left(start_mount, emulator
         sync(mount)
         assert not (mount / "fresh").exists()
         assert listed_keys(mount) == before
+
+
+@pytest.fixture
+def mount_with_stop(start_mount, emulator):
+    """A mount, and a function that has the worker killed at a place from then on."""
+    stop = emulator.directory / "stop"
+    mount = start_mount(emulator.url, binary=BUILD / "fs/aapfs-with-stops", env={"AAPFS_STOPS": str(stop)},
+                        expected_errors=re.compile(f"{GONE.pattern[:-2]}\n|aapfs: aapfs-worker was killed .*\n"))
+    return mount, stop.write_text
+
+
+@pytest.mark.parametrize("place", ["session-rmdir", "session-removed"])
+def test_a_worker_killed_while_an_aap_leaves(mount_with_stop, emulator, place):
+    mount, stop_at = mount_with_stop
+    mount.write("payments", PASSWORD)
+    delete_aap(emulator, "orders")
+    with Readers(mount):
+        stop_at(place)
+        assert result_of(mount, "sync", ".aapfs") == errno.EIO
+        sync(mount)
+        assert sorted(os.listdir(mount.path)) == [".aapfs", "payments"]
+        make_aap(emulator, "orders")
+        sync(mount)
+    mount.write("orders", PASSWORD)
+    assert mount.status("orders")["State"] == "active"
+
+
+@pytest.mark.parametrize("place", ["session-rmdir", "session-removed"])
+def test_a_worker_killed_while_it_forgets_has_forgotten_nothing(mount_with_stop, emulator, place):
+    mount, stop_at = mount_with_stop
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    keys, key = listed_keys(mount), mount.read("payments", "client_key.json")
+    delete_aap(emulator, "payments")
+    sync(mount)
+    stop_at(place)
+    assert result_of(mount, "forget payments", ".aapfs") == errno.EIO
+    sync(mount)
+    assert listed_keys(mount) == keys and mount.read("payments", "client_key.json") == key
+    mount.write(".aapfs", "forget payments")
+    assert not (mount / "payments").exists() and not (store_of(mount) / "payments").exists()
+
+
+# -- by itself --------------------------------------------------------------------------------------
+
+
+def test_it_is_listed_again_without_being_asked(start_mount, emulator):
+    if not any('"sync_interval"' in path.read_text() for path in ROOT.glob("fs/config*.c")):
+        pytest.skip("this program's configuration has no sync_interval")
+    mount = start_mount(emulator.url, settings="sync_interval = 1s\nrequests_per_second = 50")
+    with watcher(mount.path) as heard:
+        make_aap(emulator, "fresh")
+        heard("MOVED_TO,ISDIR fresh")
+        emulator.set_faults("ListApplicationAccessPoints denied x2")
+        delete_aap(emulator, "fresh")
+        heard("DELETE,ISDIR fresh")
+    made = make_key(emulator)["ClientKeyId"]
+    wait_until(emulator.directory, lambda: made in listed_keys(mount))
