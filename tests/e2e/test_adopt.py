@@ -50,10 +50,13 @@ def test_a_foreign_key_is_adopted(start_mount, emulator):
     directory = mount / "payments/keys" / adopted
     assert "client_key.json" not in os.listdir(directory)  # and the kernel keeps that listing
     number = directory.stat().st_ino
+    created = (directory / "certificate.pem").stat().st_mtime_ns  # which the kernel keeps too
     mount.write("payments", command(made))
     assert mount.key_id() == adopted and listed_keys(mount) == {before, adopted}
     assert directory.stat().st_ino == number
     assert set(os.listdir(directory)) == set(os.listdir(mount / "payments/keys" / before))
+    assert len({path.stat().st_mtime_ns for path in directory.iterdir()} - {created}) == 1
+    assert (directory / "certificate.pem").stat().st_mtime_ns != created
     for place in ("payments", f"payments/keys/{adopted}"):
         key_file = json.loads((mount / place / "client_key.json").read_text())
         assert key_file == {"KeyId": adopted, "PrivateKeyData": made["PrivateKeyData"]}

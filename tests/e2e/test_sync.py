@@ -375,7 +375,7 @@ def test_a_killed_worker_does_not_bring_back_what_has_left(start_mount, emulator
         wait_until(mount.directory, lambda: mount.children().get("aapfs-worker", worker) != worker)
         for _ in range(20):  # not from the kernel's caches
             pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")
-            assert listed_keys(mount) == before
+            assert listed_keys(mount) == before and not (mount / "fresh").exists()
             assert sorted(os.listdir(mount / "payments/keys" / other)) == PUBLIC
         emulator.set_faults()
         sync(mount)
