@@ -12,6 +12,7 @@ static const struct {
     const char *name;
     int (*run)(int count, char **arguments);
 } commands[] = {
+    {"adopt", command_adopt},
     {"create", command_create},
     {"rotate", command_create},
     {"delete", command_delete},

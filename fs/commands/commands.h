@@ -13,7 +13,10 @@ int command_mount(int count, char **arguments);
 /* aapfs create|rotate AAP: writes a password to an AAP's control. */
 int command_create(int count, char **arguments);
 
-/* aapfs delete AAP CLIENT_KEY_ID. */
+/* aapfs adopt AAP KEYFILE PASSWORDFILE: gives a key that was made elsewhere to a mount. */
+int command_adopt(int count, char **arguments);
+
+/* aapfs delete AAP CLIENT_KEY_ID [--foreign]. */
 int command_delete(int count, char **arguments);
 
 /* aapfs export AAP DIRECTORY: its keys as files, from the store. */

@@ -65,6 +65,22 @@ static void published(void *user, int result)
     publish_names(engine, aap);
 }
 
+static void left(void *user, int result)
+{
+    published(user, result);
+}
+
+/* An earlier worker was about to remove its directory. */
+static void leave(struct engine *engine, uint32_t aap)
+{
+    struct catching_up *one = malloc(sizeof(*one));
+    if (!one)
+        return; /* the next listing removes it */
+    *one = (struct catching_up){engine, aap};
+    engine->aaps[aap].catching_up++;
+    leave_begin(engine, aap, left, one);
+}
+
 /* Whoever asks from here on sees the newest; who has asked before, when the rename comes or its time is over. */
 static void show_newest(struct numbers *numbers, const struct registry_aap *aap)
 {
@@ -101,11 +117,16 @@ static void catch_up_aaps(struct engine *engine)
         uint32_t generation = 0;
         registry_lock(registry);
         struct registry_aap *aap = registry_aap(registry, number);
-        bool directory = aap && is_behind(registry, aap, &generation);
+        bool leaves = aap && numbers_aap(registry_numbers(registry), number)->removed;
+        bool directory = aap && !leaves && is_behind(registry, aap, &generation);
         registry_unlock(registry);
-        struct engine_aap *notes = directory || generation ? engine_aap(engine, number) : NULL;
+        struct engine_aap *notes = leaves || directory || generation ? engine_aap(engine, number) : NULL;
         if (!notes)
             continue;
+        if (leaves) {
+            leave(engine, number);
+            continue;
+        }
         notes->generation_behind = generation;
         if (directory)
             publish(engine, number, PUBLISH_AAP, number);

@@ -37,6 +37,11 @@ int64_t clock_monotonic_ms(void)
     return read_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
+int64_t clock_boottime_ms(void)
+{
+    return read_ns(CLOCK_BOOTTIME) / 1000000;
+}
+
 int64_t clock_kms_time(const struct kms_clock *clock, int64_t local_ms)
 {
     return (local_ms + clock->offset_ms) / 1000;

@@ -26,6 +26,9 @@ int64_t clock_local_ns(void);
 /* CLOCK_MONOTONIC in milliseconds, for guards and deadlines. */
 int64_t clock_monotonic_ms(void);
 
+/* CLOCK_BOOTTIME in milliseconds: goes on while the machine sleeps. */
+int64_t clock_boottime_ms(void);
+
 /* KMS's time at LOCAL_MS, in seconds since 1970. */
 int64_t clock_kms_time(const struct kms_clock *clock, int64_t local_ms);
 

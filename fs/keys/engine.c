@@ -74,10 +74,13 @@ struct engine_aap *engine_aap(struct engine *engine, uint32_t aap)
 static const char *const verb_names[] = {
     [CONTROL_CREATE] = "CreateClientKey",
     [CONTROL_DELETE] = "DeleteClientKey",
+    [CONTROL_DELETE_FOREIGN] = "DeleteClientKey",
+    [CONTROL_ADOPT] = "adopt",
     [CONTROL_RETRY_CHECK] = "CreateClientKey",
     [CONTROL_SYNC] = "ListApplicationAccessPoints",
     [CONTROL_UPGRADE] = "upgrade",
     [CONTROL_RELOAD] = "reload",
+    [CONTROL_FORGET] = "forget",
     [CONTROL_ADOPT_STATE] = "adopt-state",
 };
 
@@ -124,6 +127,16 @@ static void begin_upgrade(struct operation *operation)
     engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
 }
 
+/* An AAP may have left since its control was opened. */
+static bool is_there(struct engine *engine, uint32_t aap)
+{
+    registry_lock(engine->parts.registry);
+    bool there = aap == 0 || (registry_aap(engine->parts.registry, aap) &&
+                              !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed);
+    registry_unlock(engine->parts.registry);
+    return there;
+}
+
 static void begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
@@ -133,7 +146,13 @@ static void begin(struct operation *operation)
         return;
     }
     operation->waits_for_catch_up = !catch_up_is_done(engine, operation->aap);
-    if (operation->waits_for_catch_up || !may_begin(operation, notes))
+    if (operation->waits_for_catch_up)
+        return;
+    if (!is_there(engine, operation->aap)) {
+        operation_end(operation, -ENOENT);
+        return;
+    }
+    if (!may_begin(operation, notes))
         return;
     notes->running = operation;
     registry_lock(engine->parts.registry);
@@ -147,7 +166,11 @@ static void begin(struct operation *operation)
         rotation_begin(operation);
         break;
     case CONTROL_DELETE:
+    case CONTROL_DELETE_FOREIGN:
         retire_begin(operation);
+        break;
+    case CONTROL_ADOPT:
+        adopt_begin(operation);
         break;
     case CONTROL_RETRY_CHECK:
         recheck_begin(operation);
@@ -160,6 +183,9 @@ static void begin(struct operation *operation)
         break;
     case CONTROL_RELOAD:
         reload_begin(operation);
+        break;
+    case CONTROL_FORGET:
+        forget_begin(operation);
         break;
     case CONTROL_ADOPT_STATE:
         foreign_adopt(operation);
@@ -325,19 +351,17 @@ static void *run(void *argument)
             parts->failed(parts->event_user);
             break;
         }
-        if (clock_monotonic_ms() >= engine->next_sync_ms)
-            sync_begin(engine, NULL);
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
-        int64_t settle_ms = settle_tend(engine), follow_ms = follow_tend(engine);
+        int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
         if (unsaved_ms < next_ms)
             next_ms = unsaved_ms;
-        if (settle_ms < next_ms)
-            next_ms = settle_ms;
+        if (listing_ms < next_ms)
+            next_ms = listing_ms;
+        if (sync_ms < next_ms)
+            next_ms = sync_ms;
         if (follow_ms < next_ms)
             next_ms = follow_ms;
         tell_drained(engine);
-        if (engine->next_sync_ms < next_ms)
-            next_ms = engine->next_sync_ms;
         if (stop_until_ms < next_ms)
             next_ms = stop_until_ms;
         int64_t wait_ms = next_ms - clock_monotonic_ms();
@@ -367,6 +391,8 @@ static void free_engine(struct engine *engine)
 {
     reload_free(engine);
     settle_end(engine);
+    listing_end(engine);
+    sync_end(engine);
     inherit_end(engine);
     follow_end(engine);
     store_close(engine->store);

@@ -78,6 +78,8 @@ static int add_intent(struct engine *engine, const struct registry_aap *aap,
 {
     if (has_key_of(aap, record->intent))
         return store_finish(engine->store, aap->name, record->intent);
+    if (record->adopted)
+        return store_forget(engine->store, record->intent);
     settle_add(engine, aap->number, record);
     return 0;
 }
@@ -99,6 +101,8 @@ static void found(void *user, const struct record *record, const char *path, int
     struct engine *engine = loading->engine;
     if (record) {
         struct registry_aap *aap = add_aap(engine, record->aap_name);
+        if (aap) /* it goes with everything of it, or not at all */
+            numbers_aap(registry_numbers(engine->parts.registry), aap->number)->removed = false;
         if (!aap)
             error = -EINVAL;
         else
@@ -136,9 +140,15 @@ static int add_known_aaps(struct engine *engine)
 {
     struct numbers *numbers = registry_numbers(engine->parts.registry);
     uint32_t count = numbers_aap_count(numbers);
-    for (uint32_t number = 1; number <= count; number++)
-        if (!add_aap(engine, numbers_aap(numbers, number)->name))
+    for (uint32_t number = 1; number <= count; number++) {
+        struct numbered_aap *numbered = numbers_aap(numbers, number);
+        bool removed = numbered->removed;
+        if (removed && !numbered->shown && !numbered->settled)
+            continue;
+        if (!add_aap(engine, numbered->name))
             return -ENOMEM;
+        numbered->removed = removed; /* its directory is still to go: catch_up.c */
+    }
     return 0;
 }
 
@@ -152,6 +162,7 @@ int load_store(struct engine *engine)
         r = store_load(engine->store, found, &loading);
     if (r == 0)
         r = loading.error;
+    foreign_keys_load(engine);
     for (struct registry_aap *aap = registry_first_aap(registry); r == 0 && aap; aap = aap->next) {
         if (aap->keys && !registry_make_current(registry, aap, aap->keys, aap->keys->made_ns))
             r = -ENOSPC;

@@ -6,9 +6,11 @@ struct numbers {
     uint32_t aap_count;
     uint32_t key_count;
     uint32_t generation_count;
+    uint32_t foreign_count; /* places that are or were in use */
     struct numbered_aap aaps[NUMBERS_MOST_AAPS];
     struct numbered_key keys[NUMBERS_MOST_KEYS];
     struct numbered_generation generations[NUMBERS_MOST_GENERATIONS];
+    struct numbered_foreign foreign[NUMBERS_MOST_FOREIGN];
 };
 
 size_t numbers_size(void)
@@ -56,11 +58,25 @@ static bool generation_makes_sense(const struct numbers *numbers, uint32_t numbe
     return true;
 }
 
+static bool foreign_makes_sense(const struct numbers *numbers, const struct numbered_foreign *foreign)
+{
+    return foreign->key == 0 ||
+           (foreign->key <= numbers->key_count &&
+            memchr(foreign->key_algorithm, '\0', sizeof(foreign->key_algorithm)) &&
+            memchr(foreign->not_before, '\0', sizeof(foreign->not_before)) &&
+            memchr(foreign->not_after, '\0', sizeof(foreign->not_after)) &&
+            memchr(foreign->certificate, '\0', sizeof(foreign->certificate)));
+}
+
 static bool makes_sense(const struct numbers *numbers)
 {
     if (numbers->aap_count > NUMBERS_MOST_AAPS || numbers->key_count > NUMBERS_MOST_KEYS ||
-        numbers->generation_count > NUMBERS_MOST_GENERATIONS)
+        numbers->generation_count > NUMBERS_MOST_GENERATIONS ||
+        numbers->foreign_count > NUMBERS_MOST_FOREIGN)
         return false;
+    for (uint32_t i = 0; i < numbers->foreign_count; i++)
+        if (!foreign_makes_sense(numbers, &numbers->foreign[i]))
+            return false;
     for (uint32_t i = 0; i < numbers->aap_count; i++)
         if (!aap_makes_sense(numbers, &numbers->aaps[i]))
             return false;
@@ -172,6 +188,25 @@ int64_t numbers_superseded_ms(struct numbers *numbers, uint32_t aap, uint32_t ge
         if (newer->shown_ms != 0)
             first_ms = newer->shown_ms;
     return first_ms;
+}
+
+struct numbered_foreign *numbers_place_foreign(struct numbers *numbers, uint32_t key)
+{
+    struct numbered_foreign *free = NULL;
+    for (uint32_t i = 0; i < numbers->foreign_count; i++) {
+        if (numbers->foreign[i].key == key)
+            return &numbers->foreign[i];
+        if (numbers->foreign[i].key == 0 && !free)
+            free = &numbers->foreign[i];
+    }
+    if (!free && numbers->foreign_count < NUMBERS_MOST_FOREIGN)
+        free = &numbers->foreign[one_more(&numbers->foreign_count) - 1];
+    return free;
+}
+
+struct numbered_foreign *numbers_foreign(struct numbers *numbers, uint32_t i)
+{
+    return i < numbers->foreign_count ? &numbers->foreign[i] : NULL;
 }
 
 uint32_t numbers_newest_generation(const struct numbers *numbers, uint32_t aap)

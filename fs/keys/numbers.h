@@ -37,6 +37,8 @@ enum {
     NUMBERS_MOST_AAPS = 32768,
     NUMBERS_MOST_KEYS = 1 << 20,
     NUMBERS_MOST_GENERATIONS = 1 << 20,
+    NUMBERS_MOST_FOREIGN = 1 << 15,
+    NUMBERED_CERTIFICATE_SIZE = 4096,
     AAP_NAME_SIZE = 201,
     CLIENT_KEY_ID_SIZE = 129,
 };
@@ -48,6 +50,8 @@ enum {
 struct numbered_aap {
     char name[AAP_NAME_SIZE];
     bool shown, settled;      /* its directory has been published */
+    bool removed;             /* nothing is known of it any more: its directory goes, or (not settled) has gone */
+    uint32_t removals;        /* of the directory: one that comes again is another directory to the kernel */
     uint32_t newest;          /* generation */
     uint32_t settled_generation; /* every name shows it, and every watcher was told */
     int64_t changed_ns;       /* mtime of its directory */
@@ -60,6 +64,7 @@ struct numbered_key {
     char client_key_id[CLIENT_KEY_ID_SIZE];
     uint32_t aap;
     bool shown, settled; /* keys/<id> has been published */
+    uint32_t removals;   /* of keys/<id>, as above */
 };
 
 struct numbered_generation {
@@ -74,6 +79,14 @@ struct numbered_generation {
 
 /* For SHOWN_MS: before anybody looked. */
 #define NUMBERS_SHOWN_ALWAYS (-(INT64_C(1) << 60))
+
+/* What is shown of a foreign key, so that the next worker shows it before it has listed anything. Texts may be "". */
+struct numbered_foreign {
+    uint32_t key; /* 0: nobody's */
+    char key_algorithm[65], not_before[21], not_after[21];
+    char certificate[NUMBERED_CERTIFICATE_SIZE];
+    int64_t made_ns;
+};
 
 struct numbers;
 
@@ -106,6 +119,12 @@ uint32_t numbers_shown_since(struct numbers *numbers, uint32_t aap, int64_t sinc
 
 /* When the first generation of AAP after GENERATION began to be shown; INT64_MAX: none did. */
 int64_t numbers_superseded_ms(struct numbers *numbers, uint32_t aap, uint32_t generation);
+
+/* The place for the foreign key of number KEY: its own, or one to be filled, KEY last. NULL when there is no room. */
+struct numbered_foreign *numbers_place_foreign(struct numbers *numbers, uint32_t key);
+
+/* The I-th place, in use or not; NULL after the last. */
+struct numbered_foreign *numbers_foreign(struct numbers *numbers, uint32_t i);
 
 /* The newest generation of AAP; 0: it has none. */
 uint32_t numbers_newest_generation(const struct numbers *numbers, uint32_t aap);

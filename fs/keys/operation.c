@@ -73,6 +73,7 @@ void operation_end(struct operation *operation, int result)
 
     if (was_running) {
         notes->running = NULL;
+        notes->operations++;
         notes->network_error = is_network_error(-result) ? -result : 0;
         notes->network_error_ms = clock_monotonic_ms();
     }

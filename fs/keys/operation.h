@@ -13,6 +13,7 @@
 #include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
 #include "fs/keys/control.h"
+#include "fs/keys/listing.h"
 #include "fs/keys/pace.h"
 #include "fs/keys/store.h"
 #include "kmsapi/kms.h"
@@ -29,8 +30,13 @@ struct engine_aap {
     pid_t creator;
     int network_error;     /* errno of a command that ended in a network error, and when */
     int64_t network_error_ms;
-    int64_t settle_ms; /* CLOCK_MONOTONIC of the next listing of its keys; 0: none */
-    unsigned int settle_failures;
+    unsigned int operations; /* commands that have ended */
+    /* listing.c */
+    int64_t list_ms;   /* CLOCK_MONOTONIC of the next listing of its keys; 0: none */
+    int64_t listed_ms; /* when the last one that can be believed was asked for; 0: never */
+    unsigned int list_failures;
+    bool walk;         /* the walk through all AAPs has not come to it yet */
+    bool missing;      /* whether KMS still has the AAP is to be asked first */
 };
 
 struct operation {
@@ -56,6 +62,8 @@ struct operation {
     uint64_t intent_number;      /* 0: nothing can have been sent */
     int64_t intent_made;         /* KMS's time, seconds since 1970 */
     int save_error;              /* negative errno: the key is served and not saved yet */
+
+    uint32_t leaving; /* forget.c: the AAP that goes */
 
     /* account.c */
     void (*then)(struct operation *operation);
@@ -83,6 +91,7 @@ struct engine {
     struct store *store; /* NULL: no account is known yet */
     char account[ACCOUNT_SIZE];       /* the store's */
     char other_account[ACCOUNT_SIZE]; /* the credentials', where that is another one; "": it is not */
+    char other_region[ARN_REGION_SIZE]; /* the endpoint's, where that is not the configuration's; "" */
     bool account_is_known;            /* KMS has told the store's account */
     bool asking_account;
 
@@ -93,16 +102,19 @@ struct engine {
 
     /* settle.c */
     struct left_intent *left_intents;
-    struct settling *settling; /* the listing under way */
+
+    struct listing listing; /* listing.c */
 
     /* inherit.c */
     struct inherited *inherited; /* writes that wait until their AAP has caught up */
 
     /* sync.c */
     struct operation *sync_operation; /* the control write that asked for it, or NULL */
-    bool syncing, synced_once;
-    bool sync_again; /* asked for while one was under way */
-    int64_t next_sync_ms; /* CLOCK_MONOTONIC; INT64_MAX: none */
+    bool syncing;    /* the AAPs are being listed */
+    bool sync_again; /* once more after that: it was asked for meanwhile */
+    bool sync_waits_for_account, sync_walk_failed;
+    struct sync_names *sync_names; /* what was listed */
+    int64_t next_sync_ms; /* CLOCK_BOOTTIME; INT64_MAX: none */
     unsigned int sync_failures;
     uint32_t next_to_show; /* AAP number */
 
@@ -184,6 +196,8 @@ unsigned int operation_time_left(const struct operation *operation);
 void rotation_begin(struct operation *operation);
 void retire_begin(struct operation *operation);
 void recheck_begin(struct operation *operation);
+void adopt_begin(struct operation *operation);
+void forget_begin(struct operation *operation);
 void sync_begin(struct engine *engine, struct operation *operation);
 void reload_begin(struct operation *operation);
 
@@ -193,6 +207,27 @@ void sync_soon(struct engine *engine);
 /* An earlier worker may have died before the kernel was told of a new configuration: it is told of everything. */
 void reload_refresh_all(struct engine *engine);
 void reload_free(struct engine *engine);
+
+/* Lists again when it is time. When to look again, CLOCK_MONOTONIC. */
+int64_t sync_tend(struct engine *engine);
+
+/* Whether somebody waits for a listing: then it goes at full pace. */
+bool sync_is_awaited(const struct engine *engine);
+
+/* From account.c: what there is to know about the account is known. */
+void sync_account_learnt(struct engine *engine);
+
+/* From listing.c: one AAP's keys could not be listed; every AAP had its turn. */
+void sync_walk_failed(struct engine *engine, const struct kms_error *error);
+void sync_walked(struct engine *engine);
+
+void sync_end(struct engine *engine);
+
+/* Whether there is anything of AAP that must stay. With the registry's lock. */
+bool leave_has_private(const struct engine *engine, const struct registry_aap *aap);
+
+/* Removes AAP's directory, forgets it and calls DONE. Nothing of it may be under way. */
+void leave_begin(struct engine *engine, uint32_t aap, void (*done)(void *user, int result), void *user);
 
 /* The operation's generation is made and its key shown: moves the names, and ends the operation. */
 void rotation_show_generation(struct operation *operation);
@@ -218,8 +253,14 @@ void foreign_adopt(struct operation *operation);
 /* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
 void account_require(struct operation *operation, void (*then)(struct operation *operation));
 
-/* Asks KMS for the account, by the AAP of that name. */
-void account_learn(struct engine *engine, const char *aap_name);
+/* Asks KMS for the account, by the AAP of that name; sync_account_learnt is called then. False: memory is short. */
+bool account_learn(struct engine *engine, const char *aap_name);
+
+/* Whether that was told; what is listed is not ours then. */
+bool account_is_other(const struct engine *engine);
+
+/* ERROR: that the credentials are another account's or region's than the store. */
+void account_refuse(const struct engine *engine, struct kms_error *error);
 
 /* The Code of a creation whose key is served and could not be saved. */
 #define UNSAVED_CODE "Unsaved"
@@ -242,12 +283,6 @@ void settle_leave(struct operation *operation);
 
 /* The same for an INTENT of AAP that was found on the disk. */
 void settle_add(struct engine *engine, uint32_t aap, const struct record *intent);
-
-/* Lists what is due. When to look again, CLOCK_MONOTONIC. */
-int64_t settle_tend(struct engine *engine);
-
-/* Has every AAP with such intents listed again. */
-void settle_again(struct engine *engine);
 
 /* KMS no longer has this Orphan: nor does its intent stay. */
 void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id);

@@ -9,7 +9,8 @@
 
 enum publish_kind {
     PUBLISH_AAP,        /* the directory of the AAP of this number */
-    PUBLISH_KEY,        /* keys/<id> of the key of this number */
+    PUBLISH_REMOVE_AAP, /* that directory goes */
+    PUBLISH_KEY,        /* keys/<id> of the key of this number; one that is there: it has other files now */
     PUBLISH_GENERATION, /* every name of this generation, `current` first */
     PUBLISH_REMOVE_KEY, /* keys/<id> of the key of this number goes */
     PUBLISH_FOLLOW,     /* who holds a file of this superseded generation is told that it shows another key */

@@ -138,9 +138,16 @@ struct registry_aap *registry_first_aap(struct registry *registry);
 struct registry_aap *registry_add_aap(struct registry *registry, const char *name,
                                       const struct config_aap *config);
 
-/* A key's own record by its number or, within an AAP, its ClientKeyId; NULL. */
+/*
+ * Forgets AAP, with its keys and what the numbers say of its names; its directory is gone. One of that name that is
+ * added later has the same number.
+ */
+void registry_remove_aap(struct registry *registry, struct registry_aap *aap);
+
+/* A key's own record by its number, foreign ones too, or, within an AAP, its ClientKeyId; NULL. */
 struct registry_key *registry_key(struct registry *registry, uint32_t number);
 struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id);
+struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id);
 
 struct registry_new_key {
     const char *client_key_id, *key_algorithm, *not_before, *not_after;
@@ -152,8 +159,8 @@ struct registry_new_key {
 };
 
 /*
- * Adds a key to AAP without making it current. NULL when memory or numbers are short, or the AAP
- * has a key of that id already; NEW_KEY's forms are untouched then.
+ * Adds a key to AAP without making it current; a foreign one of that id becomes it. NULL when memory or numbers are
+ * short, or the AAP has a key of that id already; NEW_KEY's forms are untouched then.
  */
 struct registry_key *registry_add_key(struct registry *registry, struct registry_aap *aap,
                                       const struct registry_new_key *new_key);
@@ -172,8 +179,14 @@ uint32_t registry_make_current(struct registry *registry, struct registry_aap *a
 uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap);
 
 /*
+ * Adds a foreign key: NEW_KEY's texts, "" where there is none, and of its forms certificate_pem. As registry_add_key.
+ */
+struct registry_key *registry_add_foreign(struct registry *registry, struct registry_aap *aap,
+                                          const struct registry_new_key *new_key);
+
+/*
  * Takes KEY, which must not be the current one, out of AAP. By its number it is found until it is wiped: who holds a
- * file of it may read that to its end.
+ * file of it may read that to its end. A foreign one is forgotten at once.
  */
 void registry_remove_key(struct registry *registry, struct registry_aap *aap,
                          struct registry_key *key);

@@ -59,6 +59,7 @@ struct store_wish {
     const char *aap_name, *not_before, *not_after;
     bool dates_given; /* by the user */
     int64_t made_ns;  /* now, by KMS's clock */
+    bool adopted;     /* nothing is asked for: of an intent that is left nothing came */
 };
 
 /*
@@ -88,6 +89,9 @@ int store_forget(struct store *store, uint64_t number);
 
 /* Removes a record and its forms: its key no longer exists in KMS. -ENOENT: there is none. */
 int store_remove(struct store *store, const char *aap_name, const char *client_key_id);
+
+/* Removes whatever there is of AAP_NAME but intents. 0 or the disk's errno. */
+int store_remove_aap(struct store *store, const char *aap_name);
 
 /*
  * What stands in the store. ERROR 0: RECORD is a key, or with an empty client_key_id an intent: one that was left,

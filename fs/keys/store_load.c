@@ -284,3 +284,22 @@ int store_remove(struct store *store, const char *aap_name, const char *client_k
     snprintf(path, sizeof(path), "%s/%s", aap_name, client_key_id);
     return store_file_remove(store->directory, aap_name, path);
 }
+
+int store_remove_aap(struct store *store, const char *aap_name)
+{
+    int below = openat(store->directory, aap_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_(closedir) DIR *entries = below < 0 ? NULL : fdopendir(below);
+    const struct dirent *entry;
+    int r = 0;
+    if (!entries)
+        return errno == ENOENT ? 0 : -errno;
+    while (errno = 0, (entry = readdir(entries)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            unlinkat(below, entry->d_name, 0) < 0)
+            r = -errno;
+    if (r == 0)
+        r = -errno;
+    if (r == 0 && unlinkat(store->directory, aap_name, AT_REMOVEDIR) < 0)
+        r = -errno;
+    return r < 0 ? r : store_file_sync(store->directory, NULL);
+}

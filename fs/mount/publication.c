@@ -135,6 +135,14 @@ static void add_attributes(struct publication *publication, struct node node, un
     }
 }
 
+/* The directory stays what it is: the kernel only has to look into it anew. */
+static bool add_files(struct publication *publication, uint32_t key)
+{
+    const struct node node = {.kind = NODE_KIND_KEY, .number = key};
+    publication->notifying = true;
+    return add_name(publication, node, tree_published_text(PUBLISHED_CERTIFICATE_PEM), node);
+}
+
 /* Fills the names of a publication. With the registry's lock. */
 static bool fill(struct registry *registry, struct publication *publication)
 {
@@ -148,11 +156,18 @@ static bool fill(struct registry *registry, struct publication *publication)
         return add_name(publication, (struct node){.kind = NODE_KIND_ROOT},
                         numbers_aap(numbers, number)->name,
                         (struct node){.kind = NODE_KIND_AAP, .number = number});
+    case PUBLISH_REMOVE_AAP:
+        publication->action = PUBLISHER_RMDIR;
+        return add_name(publication, (struct node){.kind = NODE_KIND_ROOT},
+                        numbers_aap(numbers, number)->name,
+                        (struct node){.kind = NODE_KIND_AAP, .number = number});
     case PUBLISH_REMOVE_KEY:
         publication->action = PUBLISHER_RMDIR;
         __attribute__((fallthrough));
     case PUBLISH_KEY:
         key = numbers_key(numbers, number);
+        if (key->shown && publication->request.kind == PUBLISH_KEY)
+            return add_files(publication, number);
         return add_name(publication, (struct node){.kind = NODE_KIND_KEYS, .number = key->aap},
                         key->client_key_id,
                         (struct node){.kind = NODE_KIND_KEY, .number = number});
@@ -178,8 +193,8 @@ static bool fill(struct registry *registry, struct publication *publication)
 static void directory_path(struct registry *registry, const struct node *parent, char *path,
                            size_t size)
 {
-    const char *aap = parent->kind == NODE_KIND_ROOT
-                          ? "."
+    const char *aap = parent->kind == NODE_KIND_ROOT || parent->kind == NODE_KIND_KEY
+                          ? "." /* of a key's directory nothing is renamed */
                           : numbers_aap(registry_numbers(registry), parent->number)->name;
     snprintf(path, size, "%s%s", aap, parent->kind == NODE_KIND_KEYS ? "/keys" : "");
 }
@@ -262,19 +277,24 @@ static void show(struct publications *publications, enum publish_kind kind, stru
 {
     struct numbers *numbers = registry_numbers(publications->registry);
     struct numbered_aap *aap = NULL;
+    struct numbered_key *key;
 
     if (hidden->spent)
         return;
     hidden->spent = true;
     switch (kind) {
     case PUBLISH_AAP:
+    case PUBLISH_REMOVE_AAP:
         aap = numbers_aap(numbers, hidden->node.number);
-        aap->shown = true;
+        aap->removals += kind == PUBLISH_REMOVE_AAP;
+        aap->shown = kind == PUBLISH_AAP;
         break;
     case PUBLISH_KEY:
     case PUBLISH_REMOVE_KEY:
-        numbers_key(numbers, hidden->node.number)->shown = kind == PUBLISH_KEY;
-        aap = numbers_aap(numbers, hidden->parent.number);
+        key = numbers_key(numbers, hidden->node.number);
+        key->removals += kind == PUBLISH_REMOVE_KEY;
+        key->shown = kind == PUBLISH_KEY;
+        aap = numbers_aap(numbers, key->aap);
         break;
     case PUBLISH_GENERATION:
         aap = numbers_aap(numbers, hidden->parent.number);
@@ -300,7 +320,8 @@ static void settle(struct publications *publications, const struct publish_reque
     const struct numbered_generation *generation;
     switch (request->kind) {
     case PUBLISH_AAP:
-        numbers_aap(numbers, request->number)->settled = true;
+    case PUBLISH_REMOVE_AAP:
+        numbers_aap(numbers, request->number)->settled = request->kind == PUBLISH_AAP;
         break;
     case PUBLISH_KEY:
     case PUBLISH_REMOVE_KEY:
@@ -519,7 +540,9 @@ int hidden_rmdir(struct publications *publications, struct node parent, const ch
          publication = publication->next)
         if (publication->action == PUBLISHER_RMDIR && strcmp(publication->names[0].to, name) == 0 &&
             same_node(publication->names[0].parent, parent)) {
-            show(publications, PUBLISH_REMOVE_KEY, &publication->names[0]);
+            stop_here("session-rmdir");
+            show(publications, publication->request.kind, &publication->names[0]);
+            stop_here("session-removed");
             return 0;
         }
     return -EPERM;

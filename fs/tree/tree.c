@@ -172,8 +172,10 @@ static int lookup_in_root(const struct tree *tree, const char *name, struct node
 static int lookup_in_keys(const struct tree *tree, struct node keys, const char *name,
                           struct node *node)
 {
-    const struct registry_key *key =
-        registry_find_key(registry_aap(tree->registry, keys.number), name);
+    const struct registry_aap *aap = registry_aap(tree->registry, keys.number);
+    const struct registry_key *key = registry_find_key(aap, name);
+    if (!key)
+        key = registry_find_foreign(aap, name);
     if (!key_is_shown(tree, key))
         return -ENOENT;
     *node = (struct node){.kind = NODE_KIND_KEY, .number = key->number};
@@ -252,17 +254,26 @@ static bool list_root(const struct tree *tree, uint64_t offset, struct tree_entr
     return false;
 }
 
+/* That of the highest number among those that are shown, at most MOST; FOUND where that has a higher one. */
+static const struct registry_key *find_newest(const struct tree *tree, const struct registry_key *key, uint64_t most,
+                                              const struct registry_key *found)
+{
+    for (; key; key = key->next)
+        if (key->number <= most && key_is_shown(tree, key) && (!found || key->number > found->number))
+            found = key;
+    return found;
+}
+
 /* The key of number N is at END - N: the newest numbers first. */
 static bool list_keys(const struct tree *tree, struct node directory, uint64_t offset,
                       struct tree_entry *entry)
 {
     static const uint64_t end = FIRST + (UINT64_C(1) << 26);
-    const struct registry_key *found = NULL;
-    for (const struct registry_key *key = registry_aap(tree->registry, directory.number)->keys; key;
-         key = key->next)
-        if (end - key->number >= offset && key_is_shown(tree, key) &&
-            (!found || key->number > found->number))
-            found = key;
+    const struct registry_aap *aap = registry_aap(tree->registry, directory.number);
+    if (offset > end)
+        return false;
+    const struct registry_key *found = find_newest(tree, aap->keys, end - offset, NULL);
+    found = find_newest(tree, aap->foreign, end - offset, found);
     if (!found)
         return false;
     *entry = (struct tree_entry){found->client_key_id,
