@@ -10,6 +10,7 @@
 
 #include "fs/keys/hook.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 #include "fs/stops.h"
 
@@ -37,6 +38,7 @@ void engine_observe(struct engine *engine, const struct kms_answer *answer)
     const struct transport_answer *transport = answer->transport;
     if (!transport)
         return;
+    clock_follow(&engine->clock, clock_local_ms(), clock_boot_ms());
     clock_observe(&engine->clock, transport->server_date, transport->sent_at_ms,
                   transport->received_at_ms);
     registry_lock(engine->parts.registry);
@@ -62,6 +64,10 @@ static const char *const verb_names[] = {
     [CONTROL_CREATE] = "CreateClientKey",
     [CONTROL_DELETE] = "DeleteClientKey",
     [CONTROL_RETRY_CHECK] = "CreateClientKey",
+    [CONTROL_ROTATE] = "CreateClientKey",
+    [CONTROL_RELOADED] = "reloaded",
+    [CONTROL_ROTATE_DUE] = "rotate-due",
+    [CONTROL_PUBLISH] = "CreateClientKey",
     [CONTROL_SYNC] = "ListApplicationAccessPoints",
     [CONTROL_UPGRADE] = "upgrade",
     [CONTROL_ADOPT_STATE] = "adopt-state",
@@ -118,6 +124,8 @@ static void begin(struct operation *operation)
         operation_end(operation, -ENOMEM);
         return;
     }
+    if (upkeep_command(operation))
+        return;
     operation->waits_for_catch_up = !catch_up_is_done(engine, operation->aap);
     if (operation->waits_for_catch_up || !may_begin(operation, notes))
         return;
@@ -138,6 +146,9 @@ static void begin(struct operation *operation)
     case CONTROL_RETRY_CHECK:
         recheck_begin(operation);
         break;
+    case CONTROL_ROTATE:
+        automatic_rotate(operation);
+        break;
     case CONTROL_SYNC:
         sync_begin(engine, operation);
         break;
@@ -147,6 +158,10 @@ static void begin(struct operation *operation)
     case CONTROL_ADOPT_STATE:
         foreign_adopt(operation);
         break;
+    case CONTROL_RELOADED:
+    case CONTROL_ROTATE_DUE:
+    case CONTROL_PUBLISH:
+        break; /* not begun here: upkeep.h */
     }
 }
 
@@ -181,6 +196,7 @@ void engine_drain(struct engine *engine, bool drain)
     engine->told_drained = false;
     if (!drain)
         hook_tend_all(engine);
+    engine->upkeep_ms = 0;
 }
 
 /* Nor is it idle with a key that is not saved: a creation that ended after the upgrade began may have left one. */
@@ -205,6 +221,7 @@ static void tell_drained(struct engine *engine)
 
 void engine_caught_up(struct engine *engine, uint32_t aap)
 {
+    engine->upkeep_ms = 0;
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
         if (operation->aap != aap || !operation->waits_for_catch_up)
             continue;
@@ -304,7 +321,9 @@ static void *run(void *argument)
         if (clock_monotonic_ms() >= engine->next_sync_ms)
             sync_begin(engine, NULL);
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
-        int64_t settle_ms = settle_tend(engine);
+        int64_t settle_ms = settle_tend(engine), upkeep_ms = upkeep_tend(engine);
+        if (upkeep_ms < next_ms)
+            next_ms = upkeep_ms;
         if (unsaved_ms < next_ms)
             next_ms = unsaved_ms;
         if (settle_ms < next_ms)

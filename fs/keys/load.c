@@ -8,6 +8,7 @@
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
 #include "fs/keys/schedule.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 
 _Static_assert(PUBLISHED_COUNT == KEY_FILE_COUNT + 1, "every file of a key, and `current`");
@@ -170,6 +171,7 @@ int load_store(struct engine *engine)
         r = loading.error;
     for (struct registry_aap *aap = registry_first_aap(registry); r == 0 && aap; aap = aap->next) {
         r = make_current(engine, aap);
+        told_load(engine, aap);
         if (r == 0 && engine->parts.first)
             show(registry, aap);
     }

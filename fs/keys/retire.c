@@ -90,6 +90,12 @@ void retire_begin(struct operation *operation)
     operation->key = key ? key->number : 0;
     registry_unlock(engine->parts.registry);
 
+    const struct operation *deleting = engine_aap(engine, operation->aap)->upkeep.deleting;
+    if (deleting && deleting != operation && strcmp(deleting->command.client_key_id, client_key_id) == 0) {
+        operation_refuse(operation, name, EBUSY, "Busy", "it is being deleted already; look at keys/");
+        return;
+    }
+
     if (!ours && candidate) {
         operation_refuse(operation, name, EPERM, "NotOurs",
                          "it may have been made elsewhere; delete it where it was made, or in the console");

@@ -12,6 +12,7 @@
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
 #include "fs/keys/schedule.h"
+#include "fs/keys/upkeep.h"
 #include "fs/keys/validity.h"
 #include "fs/stops.h"
 #include "kmsapi/cleanup.h"
@@ -28,7 +29,9 @@ static void published(void *user, int result)
                          "answer");
         return;
     }
-    if (operation->save_error)
+    if (operation->command.verb == CONTROL_PUBLISH)
+        operation_end(operation, 0);
+    else if (operation->save_error)
         operation_refuse(operation, name, -operation->save_error, UNSAVED_CODE,
                          "the key was made and is served, but could not be saved: %s; it is tried again "
                          "until it is, do not stop aapfs before", strerror(-operation->save_error));
@@ -302,7 +305,8 @@ void rotation_begin(struct operation *operation)
     unsigned int most = aap->config->max_keys, unexpired = unexpired_keys(aap, engine_now(engine));
     registry_unlock(engine->parts.registry);
 
-    if (!guard(operation))
+    automatic_pardon(operation);
+    if (!operation->automatic && !guard(operation))
         return;
     if (unexpired >= most) {
         operation_refuse(operation, name, EDQUOT, "MaxKeys",

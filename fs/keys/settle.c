@@ -48,6 +48,7 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
     left->next = engine->left_intents;
     engine->left_intents = left;
     notes->settle_ms = 1; /* at once */
+    notes->unsettled_ms = clock_monotonic_ms();
 }
 
 void settle_leave(struct operation *operation)
@@ -190,6 +191,7 @@ static void drop_gone(struct engine *engine)
 struct settling {
     struct engine *engine;
     uint32_t aap;
+    int64_t begun_ms;
 };
 
 static int64_t backoff_ms(unsigned int failures)
@@ -216,6 +218,9 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
                                         count);
         registry_unlock(engine->parts.registry);
         notes->settle_failures = 0;
+        if (notes->listed_ms < notes->unsettled_ms)
+            engine->upkeep_ms = 0; /* what waited for this may go out */
+        notes->listed_ms = settling->begun_ms;
         drop_gone(engine);
     }
     free(settling);
@@ -228,7 +233,7 @@ static void list(struct engine *engine, uint32_t aap)
     engine_aap(engine, aap)->settle_ms = clock_monotonic_ms() + FIRST_RETRY_MS;
     if (!settling)
         return;
-    *settling = (struct settling){engine, aap};
+    *settling = (struct settling){engine, aap, clock_monotonic_ms()};
     registry_lock(engine->parts.registry);
     memcpy(aap_name, registry_aap(engine->parts.registry, aap)->name, sizeof(aap_name));
     registry_unlock(engine->parts.registry);
@@ -274,6 +279,20 @@ void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_i
         free(left);
         return;
     }
+}
+
+unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since)
+{
+    unsigned int count = 0;
+    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
+        count += left->aap == aap && left->made > since;
+    return count;
+}
+
+bool settle_is_listed(struct engine *engine, uint32_t aap)
+{
+    const struct engine_aap *notes = engine_aap(engine, aap);
+    return notes && notes->listed_ms >= notes->unsettled_ms;
 }
 
 void settle_end(struct engine *engine)

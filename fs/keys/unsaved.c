@@ -106,6 +106,14 @@ int64_t unsaved_tend(struct engine *engine)
     return next_ms;
 }
 
+const struct record *unsaved_record(const struct engine *engine, const char *client_key_id)
+{
+    const struct unsaved *unsaved = engine->unsaved;
+    while (unsaved && strcmp(unsaved->record.client_key_id, client_key_id) != 0)
+        unsaved = unsaved->next;
+    return unsaved ? &unsaved->record : NULL;
+}
+
 bool unsaved_drop(struct engine *engine, const char *client_key_id)
 {
     for (struct unsaved **link = &engine->unsaved; *link; link = &(*link)->next) {
