@@ -310,6 +310,7 @@ static void *run(void *argument)
     hook_tend_all(engine);
     sync_begin(engine, NULL);
     for (;;) {
+        upkeep_follow_clock(engine);
         take_writes(engine, &stop);
         if (stop && may_stop(engine, &stop_until_ms))
             break;
@@ -385,6 +386,7 @@ struct engine *engine_start(const struct engine_parts *parts)
         return NULL;
     }
     foreign_look(engine);
+    upkeep_start(engine);
     transport_watch(parts->transport, parts->publish_socket);
     transport_watch(parts->transport, parts->run_socket);
     transport_watch(parts->transport, parts->message_socket);

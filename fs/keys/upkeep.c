@@ -57,7 +57,24 @@ static bool may_send(const struct engine *engine)
     return engine->account_is_known && !engine->foreign_state && !engine->draining;
 }
 
-static void follow_clock(struct engine *engine)
+/* What status tells of an AAP. */
+static void fill(struct engine *engine, uint32_t aap)
+{
+    bool ready;
+    int64_t end;
+    (void)automatic_look(engine, aap, &ready, &end);
+    (void)told_look(engine, aap);
+}
+
+void upkeep_start(struct engine *engine)
+{
+    uint32_t count = numbers_aap_count(registry_numbers(engine->parts.registry));
+    for (uint32_t aap = 1; aap <= count; aap++)
+        if (registry_aap(engine->parts.registry, aap) && engine_aap(engine, aap))
+            fill(engine, aap);
+}
+
+void upkeep_follow_clock(struct engine *engine)
 {
     if (!clock_follow(&engine->clock, clock_local_ms(), clock_boot_ms()))
         return;
@@ -70,7 +87,6 @@ static void follow_clock(struct engine *engine)
 int64_t upkeep_tend(struct engine *engine)
 {
     unsigned int rate = engine->parts.config->requests_per_second;
-    follow_clock(engine);
     while (clock_monotonic_ms() >= engine->upkeep_ms) {
         struct found found;
         int64_t now_ms = clock_monotonic_ms();
@@ -119,4 +135,7 @@ void upkeep_ended(struct operation *operation, int result)
         superseded_ended(operation, result);
     else if (operation->automatic && operation->command.verb == CONTROL_ROTATE)
         automatic_ended(operation, result);
+    /* whoever is answered sees it */
+    if (operation->aap && engine_aap(operation->engine, operation->aap))
+        fill(operation->engine, operation->aap);
 }

@@ -13,6 +13,10 @@ struct operation;
 struct registry_aap;
 struct registry_key;
 
+/* At the engine's start, and before it takes anything up: what is known already; whether the clock was set. */
+void upkeep_start(struct engine *engine);
+void upkeep_follow_clock(struct engine *engine);
+
 /* Looks, and begins what is due and may go out. When to look again, CLOCK_MONOTONIC. */
 int64_t upkeep_tend(struct engine *engine);
 

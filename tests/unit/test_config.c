@@ -214,7 +214,7 @@ static const struct {
     {"[defaults]\ncontrol_group = root # x\n", ":2: control_group: a comment"},
     {"[defaults]\ncontrol_group = root\ncontrol_group = root\n", ":3: control_group stands twice"},
     {"[defaults]\nvalidity = 10y\n", NULL},
-    {"[defaults]\nvalidity = 365\n", ":2: validity: not a time from 1m to 10y"},
+    {"[defaults]\nvalidity = 365\n", ":2: validity: not a time from 1s to 10y"},
     {"[defaults]\nvalidity = 1y # x\n", ":2: validity: a comment"},
     {"[defaults]\nvalidity = 1y\nvalidity = 1y\n", ":3: validity stands twice"},
     {"[defaults]\nrotate_at = 1%\n", NULL},
