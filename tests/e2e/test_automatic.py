@@ -184,10 +184,10 @@ def test_stopped_for_longer_than_the_rotation_window(start_mount, emulator):
     mount = start(start_mount, emulator, validity="6s")
     mount.write("payments", PASSWORD)
     first, made = mount.key_id(), emulator.count("CreateClientKey")
+    end = moment_of(mount.read("payments", "not_after").strip())
     pids = [mount.process.pid, *mount.children().values()]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    end = moment_of(mount.read("payments", "not_after").strip())
     while time.time() < end + 1:
         time.sleep(0.1)
     for pid in reversed(pids):
