@@ -81,6 +81,7 @@ static void take_answer(struct engine *engine, const struct kms_answer *answer,
         engine->other_region[0] = '\0';
         if (!engine->store)
             open_store(engine, account, error);
+        engine->upkeep_ms = 0; /* what waited for this may go out */
         engine->account_is_known = error->number == 0 && strcmp(account, engine->account) == 0;
         if (error->number == 0 && !engine->account_is_known) {
             memcpy(engine->other_account, account, sizeof(account));

@@ -199,7 +199,8 @@ static int split(const char *text, size_t size, struct word words[WORDS_MAX])
     return count;
 }
 
-static const char mount_rule[] = "the mount's control takes: sync, reload, upgrade, adopt-state, forget NAME";
+static const char mount_rule[] =
+    "the mount's control takes: sync, rotate-due, reload, upgrade, adopt-state, forget NAME";
 
 static int set_mount_command(struct control_command *command, int count, const struct word *word,
                              char *reason, size_t size)
@@ -208,7 +209,7 @@ static int set_mount_command(struct control_command *command, int count, const s
         const char *word;
         enum control_verb verb;
     } commands[] = {{"sync", CONTROL_SYNC}, {"reload", CONTROL_RELOAD}, {"upgrade", CONTROL_UPGRADE},
-                    {"adopt-state", CONTROL_ADOPT_STATE}};
+                    {"adopt-state", CONTROL_ADOPT_STATE}, {"rotate-due", CONTROL_ROTATE_DUE}};
     for (size_t i = 0; count == 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
         if (word_is(word, commands[i].word)) {
             command->verb = commands[i].verb;
@@ -238,6 +239,14 @@ static int parse_line(bool mount, const char *text, size_t size, int64_t now,
         return set_mount_command(command, count, &words[0], reason, reason_size);
     if (count == 1 && word_is(&words[0], "retry-check")) {
         command->verb = CONTROL_RETRY_CHECK;
+        return 0;
+    }
+    if (count == 1 && word_is(&words[0], "rotate")) {
+        command->verb = CONTROL_ROTATE;
+        return 0;
+    }
+    if (count == 1 && word_is(&words[0], "reloaded")) {
+        command->verb = CONTROL_RELOADED;
         return 0;
     }
     if (count == 2 && word_is(&words[0], "delete"))

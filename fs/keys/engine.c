@@ -11,6 +11,7 @@
 #include "fs/keys/follow.h"
 #include "fs/keys/hook.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 #include "fs/stops.h"
 
@@ -49,6 +50,7 @@ void engine_observe(struct engine *engine, const struct kms_answer *answer)
     const struct transport_answer *transport = answer->transport;
     if (!transport)
         return;
+    clock_follow(&engine->clock, clock_local_ms(), clock_boottime_ms());
     clock_observe(&engine->clock, transport->server_date, transport->sent_at_ms,
                   transport->received_at_ms);
     registry_lock(engine->parts.registry);
@@ -77,6 +79,10 @@ static const char *const verb_names[] = {
     [CONTROL_DELETE_FOREIGN] = "DeleteClientKey",
     [CONTROL_ADOPT] = "adopt",
     [CONTROL_RETRY_CHECK] = "CreateClientKey",
+    [CONTROL_ROTATE] = "CreateClientKey",
+    [CONTROL_RELOADED] = "reloaded",
+    [CONTROL_ROTATE_DUE] = "rotate-due",
+    [CONTROL_PUBLISH] = "CreateClientKey",
     [CONTROL_SYNC] = "ListApplicationAccessPoints",
     [CONTROL_UPGRADE] = "upgrade",
     [CONTROL_RELOAD] = "reload",
@@ -145,6 +151,8 @@ static void begin(struct operation *operation)
         operation_end(operation, -ENOMEM);
         return;
     }
+    if (upkeep_command(operation))
+        return;
     operation->waits_for_catch_up = !catch_up_is_done(engine, operation->aap);
     if (operation->waits_for_catch_up)
         return;
@@ -175,6 +183,9 @@ static void begin(struct operation *operation)
     case CONTROL_RETRY_CHECK:
         recheck_begin(operation);
         break;
+    case CONTROL_ROTATE:
+        automatic_rotate(operation);
+        break;
     case CONTROL_SYNC:
         sync_begin(engine, operation);
         break;
@@ -190,6 +201,10 @@ static void begin(struct operation *operation)
     case CONTROL_ADOPT_STATE:
         foreign_adopt(operation);
         break;
+    case CONTROL_RELOADED:
+    case CONTROL_ROTATE_DUE:
+    case CONTROL_PUBLISH:
+        break; /* not begun here: upkeep.h */
     }
 }
 
@@ -224,6 +239,7 @@ void engine_drain(struct engine *engine, bool drain)
     engine->told_drained = false;
     if (!drain)
         hook_tend_all(engine);
+    engine->upkeep_ms = 0;
 }
 
 /* Nor is it idle with a key that is not saved: a creation that ended after the upgrade began may have left one. */
@@ -248,6 +264,7 @@ static void tell_drained(struct engine *engine)
 
 void engine_caught_up(struct engine *engine, uint32_t aap)
 {
+    engine->upkeep_ms = 0;
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
         if (operation->aap != aap || !operation->waits_for_catch_up)
             continue;
@@ -343,6 +360,7 @@ static void *run(void *argument)
         reload_refresh_all(engine);
     sync_begin(engine, NULL);
     for (;;) {
+        upkeep_follow_clock(engine);
         take_writes(engine, &stop);
         if (stop && may_stop(engine, &stop_until_ms))
             break;
@@ -353,6 +371,9 @@ static void *run(void *argument)
         }
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
         int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
+        int64_t upkeep_ms = upkeep_tend(engine);
+        if (upkeep_ms < next_ms)
+            next_ms = upkeep_ms;
         if (unsaved_ms < next_ms)
             next_ms = unsaved_ms;
         if (listing_ms < next_ms)
@@ -422,6 +443,7 @@ struct engine *engine_start(const struct engine_parts *parts)
         return NULL;
     }
     foreign_look(engine);
+    upkeep_start(engine);
     transport_watch(parts->transport, parts->publish_socket);
     transport_watch(parts->transport, parts->run_socket);
     transport_watch(parts->transport, parts->message_socket);

@@ -363,6 +363,8 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
         listing->step = get_next;
         return;
     }
+    if (notes->listed_ms < notes->unsettled_ms)
+        engine->upkeep_ms = 0; /* what waited for this may go out */
     notes->listed_ms = listing->asked_ms;
     settle_drop(engine);
     if (stale) {

@@ -56,6 +56,7 @@ struct numbered_aap {
     uint32_t settled_generation; /* every name shows it, and every watcher was told */
     int64_t changed_ns;       /* mtime of its directory */
     uint32_t published[PUBLISHED_COUNT]; /* the generation that each name shows */
+    bool hook_owed;           /* the first one's on_rotate did not end well before this mount began */
     uint32_t hook_generation; /* the newest one for which on_rotate has ended, or was not to run; 0: none */
     uint32_t followed;        /* the newest one to which those who hold older files were told to go; 0: none */
 };

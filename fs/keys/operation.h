@@ -18,6 +18,28 @@
 #include "fs/keys/store.h"
 #include "kmsapi/kms.h"
 
+/* upkeep.c: what is done by itself. Times: CLOCK_BOOTTIME in milliseconds. */
+struct upkeep_notes {
+    /* automatic.c */
+    uint32_t seed_key, seed; /* of the current key */
+    uint32_t failed_key;     /* the key that attempts in a row did not replace */
+    unsigned int failures;
+    int64_t retry_ms;
+    bool attempt_now;        /* rotate-due */
+    int64_t pardon;          /* KMS's time: what was asked for until then does not count */
+    bool was_blocked;
+    /* told.c */
+    bool told_is_changed;
+    /* superseded.c */
+    struct operation *deleting;
+    unsigned int delete_failures;
+    int64_t delete_ms;
+    /* warnings.c */
+    uint32_t warned_key;
+    unsigned int warned_steps;
+    uint32_t expired_key;
+};
+
 /* What the engine remembers of an AAP between commands. */
 struct engine_aap {
     struct operation *running;
@@ -37,6 +59,8 @@ struct engine_aap {
     unsigned int list_failures;
     bool walk;         /* the walk through all AAPs has not come to it yet */
     bool missing;      /* whether KMS still has the AAP is to be asked first */
+    int64_t unsettled_ms; /* when an intent was left last, CLOCK_MONOTONIC */
+    struct upkeep_notes upkeep;
 };
 
 struct operation {
@@ -54,6 +78,7 @@ struct operation {
     bool answered;
     bool waits_for_catch_up; /* it is not begun yet */
     bool interrupted; /* somebody was not there any more when the result came */
+    bool automatic;   /* nobody has asked for it */
 
     /* a creation's key on its way */
     uint32_t key, generation;
@@ -99,6 +124,9 @@ struct engine {
 
     /* unsaved.c */
     struct unsaved *unsaved;
+
+    /* upkeep.c */
+    int64_t upkeep_ms; /* CLOCK_MONOTONIC: when to look again */
 
     /* settle.c */
     struct left_intent *left_intents;
@@ -170,6 +198,9 @@ void operation_succeed(struct operation *operation, const char *name);
 /* For a write of its own: in the engine's list. NULL when memory is short. */
 struct operation *operation_new(struct engine *engine, const struct engine_write *write);
 void operation_free(struct operation *operation);
+
+/* One that nobody has asked for or waits for. NULL when memory is short. */
+struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, enum control_verb verb);
 
 /*
  * A write that was interrupted is repeated by many programs of their own accord: the same bytes
@@ -272,6 +303,9 @@ int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *inten
 /* Tries again what is due. When to look again, CLOCK_MONOTONIC. */
 int64_t unsaved_tend(struct engine *engine);
 
+/* The record of a key that is not saved yet; NULL: it is not one of these. */
+const struct record *unsaved_record(const struct engine *engine, const char *client_key_id);
+
 /* Forgets a key that KMS no longer has. False: it is not one of these. */
 bool unsaved_drop(struct engine *engine, const char *client_key_id);
 
@@ -286,6 +320,12 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
 
 /* KMS no longer has this Orphan: nor does its intent stay. */
 void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id);
+
+/* How many intents of AAP, left after SINCE (KMS's time), are not known to have come to nothing. */
+unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since);
+
+/* Whether a complete listing of AAP's keys came after the last intent that was left. */
+bool settle_is_listed(struct engine *engine, uint32_t aap);
 
 void settle_end(struct engine *engine);
 

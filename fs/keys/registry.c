@@ -329,6 +329,9 @@ static struct registry_key *make_key(struct registry *registry, const struct reg
     key->not_after_time = new_key->not_after_time;
     key->made_ns = new_key->made_ns;
     key->intent = new_key->intent;
+    key->asked = new_key->asked;
+    key->scheduled = new_key->scheduled;
+    snprintf(key->request_id, sizeof(key->request_id), "%s", new_key->request_id ? new_key->request_id : "");
     key->dates_given = new_key->dates_given;
     key->adopted = new_key->adopted;
     return key;
@@ -386,6 +389,7 @@ uint32_t registry_make_current(struct registry *registry, struct registry_aap *a
     if (generation != 0) {
         aap->current = key;
         aap->generation = generation;
+        memcpy(aap->request_id, key->request_id, sizeof(aap->request_id));
     }
     return generation;
 }
@@ -442,6 +446,14 @@ void registry_add_id(struct registry_id **list, const char *client_key_id, uint6
     id->intent = intent;
     id->next = *list;
     *list = id;
+}
+
+void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked)
+{
+    registry_add_id(&aap->rejected, client_key_id, intent);
+    struct registry_id *id = aap->rejected;
+    if (id && strcmp(id->client_key_id, client_key_id) == 0)
+        id->asked = asked;
 }
 
 bool registry_has_id(const struct registry_id *list, const char *client_key_id)

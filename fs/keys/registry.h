@@ -36,7 +36,10 @@ struct registry_key {
     char not_before[21], not_after[21];
     int64_t not_before_time, not_after_time; /* seconds since 1970 */
     int64_t made_ns;                         /* when it came here */
+    int64_t asked;                           /* KMS's time when it was asked for, seconds since 1970 */
+    char request_id[64];                     /* of its creation */
     uint64_t intent;                         /* the intent that it came from */
+    bool scheduled;                          /* made while another was current, to become it when it begins */
     bool deleted;                            /* its directory is on its way out */
     bool dates_given;                        /* by the user, not by aapfs */
     bool adopted;                            /* made elsewhere and given to this mount: never deleted in KMS */
@@ -76,6 +79,7 @@ struct registry_told {
 struct registry_id {
     char client_key_id[CLIENT_KEY_ID_SIZE];
     uint64_t intent; /* the intent that it came from; 0: not known */
+    int64_t asked;   /* a rejected one: KMS's time when it was asked for, seconds since 1970 */
     struct registry_id *next;
 };
 
@@ -151,9 +155,10 @@ struct registry_key *registry_find_foreign(const struct registry_aap *aap, const
 
 struct registry_new_key {
     const char *client_key_id, *key_algorithm, *not_before, *not_after;
-    int64_t not_before_time, not_after_time, made_ns;
+    const char *request_id; /* or NULL */
+    int64_t not_before_time, not_after_time, made_ns, asked;
     uint64_t intent;
-    bool dates_given, adopted;
+    bool dates_given, adopted, scheduled;
     const char *password;     /* NULL: it is not exposed */
     struct client_key *forms; /* taken over: left empty */
 };
@@ -200,6 +205,8 @@ int64_t registry_next_made_ns(const struct registry_aap *aap, int64_t now_ns);
 
 /* Lists of ids; each id stands in a list once. Adding does nothing when memory is short. */
 void registry_add_id(struct registry_id **list, const char *client_key_id, uint64_t intent);
+/* To AAP's rejected ones. ASKED: KMS's time when it was asked for. */
+void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked);
 bool registry_has_id(const struct registry_id *list, const char *client_key_id);
 void registry_remove_id(struct registry_id **list, const char *client_key_id);
 void registry_clear_ids(struct registry_id **list);

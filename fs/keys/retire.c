@@ -94,6 +94,11 @@ void retire_begin(struct operation *operation)
     operation->key = key ? key->number : 0;
     registry_unlock(engine->parts.registry);
 
+    const struct operation *deleting = engine_aap(engine, operation->aap)->upkeep.deleting;
+    if (deleting && deleting != operation && strcmp(deleting->command.client_key_id, client_key_id) == 0) {
+        operation_refuse(operation, name, EBUSY, "Busy", "it is being deleted already; look at keys/");
+        return;
+    }
     bool asked_for_elsewhere = operation->command.verb == CONTROL_DELETE_FOREIGN;
     if (!is_current && (ours ? asked_for_elsewhere : elsewhere && !asked_for_elsewhere)) {
         operation_refuse(operation, name, EPERM, "NotOurs",

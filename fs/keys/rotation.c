@@ -12,6 +12,8 @@
 #include "fs/keys/hook.h"
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/schedule.h"
+#include "fs/keys/upkeep.h"
 #include "fs/keys/validity.h"
 #include "fs/stops.h"
 #include "kmsapi/cleanup.h"
@@ -31,7 +33,9 @@ static void published(void *user, int result)
                          "answer");
         return;
     }
-    if (operation->save_error)
+    if (operation->command.verb == CONTROL_PUBLISH)
+        operation_end(operation, 0);
+    else if (operation->save_error)
         operation_refuse(operation, name, -operation->save_error, UNSAVED_CODE,
                          "the key was made and is served, but could not be saved: %s; it is tried again "
                          "until it is, do not stop aapfs before", strerror(-operation->save_error));
@@ -52,7 +56,8 @@ void rotation_show_generation(struct operation *operation)
 /* keys/<id> is there: now the names may lead to it. */
 static void key_shown(void *user, int result)
 {
-    if (result < 0)
+    struct operation *operation = user;
+    if (result < 0 || !operation->generation) /* a Scheduled one: its directory is all there is to see */
         published(user, result);
     else
         rotation_show_generation(user);
@@ -62,13 +67,13 @@ static void reject(struct operation *operation, const struct record *record, con
 {
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
-    registry_add_id(&registry_aap(registry, operation->aap)->rejected, record->client_key_id,
-                    record->intent);
+    registry_add_rejected(registry_aap(registry, operation->aap), record->client_key_id, record->intent,
+                          judge_asked(record));
     registry_unlock(registry);
     operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
 }
 
-/* Puts the key into the registry as the current one. 0 or negative errno. */
+/* Puts the key into the registry, as the current one unless it is Scheduled. 0 or negative errno. */
 static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
 {
     struct registry *registry = operation->engine->parts.registry;
@@ -79,9 +84,9 @@ static int admit(struct operation *operation, const struct record *record, struc
     if (key) {
         operation->key = key->number;
         registry_remove_id(&aap->candidates, record->client_key_id);
-        operation->generation = registry_make_current(registry, aap, key, record->made_ns);
-        snprintf(aap->request_id, sizeof(aap->request_id), "%s", record->request_id);
-        r = operation->generation ? 0 : -ENOSPC;
+        if (!record->scheduled)
+            operation->generation = registry_make_current(registry, aap, key, record->made_ns);
+        r = operation->generation || record->scheduled ? 0 : -ENOSPC;
     }
     registry_unlock(registry);
     stop_here("engine-registered");
@@ -136,13 +141,21 @@ static bool save(struct operation *operation, const struct record *record)
     return true;
 }
 
-static int64_t now_ns(const struct operation *operation)
+/* When the record's key came, and whether it is to wait for its NotBefore. */
+static void set_times(const struct operation *operation, struct record *record)
 {
     struct registry *registry = operation->engine->parts.registry;
+    const struct control_command *command = &operation->command;
     registry_lock(registry);
-    int64_t made_ns = registry_next_made_ns(registry_aap(registry, operation->aap), clock_local_ns());
+    const struct registry_aap *aap = registry_aap(registry, operation->aap);
+    record->made_ns = registry_next_made_ns(aap, clock_local_ns());
+    record->asked = operation->intent_made;
+    record->scheduled = aap->current && command->has_dates &&
+                        command->not_before_time > engine_now(operation->engine) + SCHEDULE_AHEAD_SECONDS;
+    /* also where KMS's clock went back: later than what it replaces */
+    if (aap->current && aap->current->scheduled && record->asked <= aap->current->not_before_time)
+        record->asked = aap->current->not_before_time + 1;
     registry_unlock(registry);
-    return made_ns;
 }
 
 /* A record's texts are not const, since who opens one owns them; here they are the answer's. */
@@ -172,7 +185,7 @@ static void created(void *user, const struct kms_answer *answer, const struct km
 
     char aap_name[AAP_NAME_SIZE];
     operation_aap_name(operation, aap_name);
-    const struct record record = {
+    struct record record = {
         .aap_name = aap_name,
         .client_key_id = borrow(key->client_key_id),
         .key_algorithm = borrow(key->key_algorithm),
@@ -181,10 +194,10 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         .private_key_data = borrow(key->private_key_data),
         .password = operation->command.password,
         .request_id = borrow(answer->request_id ? answer->request_id : ""),
-        .made_ns = now_ns(operation),
         .intent = operation->intent_number,
         .dates_given = operation->command.has_dates,
     };
+    set_times(operation, &record);
     if (!save(operation, &record))
         return;
     stop_here("engine-saved");
@@ -322,7 +335,8 @@ void rotation_begin(struct operation *operation)
     unsigned int most = aap->config->max_keys, unexpired = unexpired_keys(aap, engine_now(engine));
     registry_unlock(engine->parts.registry);
 
-    if (!guard(operation))
+    automatic_pardon(operation);
+    if (!operation->automatic && !guard(operation))
         return;
     if (unexpired >= most) {
         operation_refuse(operation, name, EDQUOT, "MaxKeys",

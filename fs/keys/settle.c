@@ -46,6 +46,7 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
     left->next = engine->left_intents;
     engine->left_intents = left;
     listing_want(engine, aap, 1); /* at once */
+    engine_aap(engine, aap)->unsettled_ms = clock_monotonic_ms();
 }
 
 void settle_leave(struct operation *operation)
@@ -207,6 +208,20 @@ void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_i
         free(left);
         return;
     }
+}
+
+unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since)
+{
+    unsigned int count = 0;
+    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
+        count += left->aap == aap && left->made > since;
+    return count;
+}
+
+bool settle_is_listed(struct engine *engine, uint32_t aap)
+{
+    const struct engine_aap *notes = engine_aap(engine, aap);
+    return notes && notes->listed_ms >= notes->unsettled_ms;
 }
 
 void settle_end(struct engine *engine)

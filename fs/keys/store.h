@@ -20,6 +20,7 @@
 #include "fs/keys/record.h"
 
 struct store;
+struct store_file;
 
 /* What a creation has reserved; store_save or store_drop ends it. */
 struct store_intent;
@@ -133,5 +134,13 @@ int store_write_forms(struct store *store, const char *aap_name, const char *cli
                       const struct forms *forms);
 int store_read_forms(struct store *store, const char *aap_name, const char *client_key_id,
                      struct forms *forms);
+
+
+/*
+ * A note on an AAP that is no secret: its content is whatever stands in the file .told beside its records. Missing is
+ * -ENOENT; store_file_clear what was read.
+ */
+int store_write_note(struct store *store, const char *aap_name, const void *data, size_t size);
+int store_read_note(struct store *store, const char *aap_name, struct store_file *file);
 
 #endif

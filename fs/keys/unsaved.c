@@ -31,7 +31,8 @@ static bool copy(char **to, const char *from)
 static bool copy_record(struct record *to, const struct record *from)
 {
     *to = (struct record){.made_ns = from->made_ns, .intent = from->intent,
-                          .dates_given = from->dates_given, .adopted = from->adopted};
+                          .dates_given = from->dates_given, .adopted = from->adopted,
+                          .scheduled = from->scheduled, .asked = from->asked};
     bool good = copy(&to->aap_name, from->aap_name) && copy(&to->client_key_id, from->client_key_id) &&
                 copy(&to->key_algorithm, from->key_algorithm) &&
                 copy(&to->not_before, from->not_before) && copy(&to->not_after, from->not_after) &&
@@ -103,6 +104,14 @@ int64_t unsaved_tend(struct engine *engine)
         link = &unsaved->next;
     }
     return next_ms;
+}
+
+const struct record *unsaved_record(const struct engine *engine, const char *client_key_id)
+{
+    const struct unsaved *unsaved = engine->unsaved;
+    while (unsaved && strcmp(unsaved->record.client_key_id, client_key_id) != 0)
+        unsaved = unsaved->next;
+    return unsaved ? &unsaved->record : NULL;
 }
 
 bool unsaved_drop(struct engine *engine, const char *client_key_id)

@@ -30,7 +30,8 @@ struct publication {
     enum publisher_action action;
     struct hidden names[PUBLISHER_STEPS];
     uint32_t count;
-    bool notifying; /* the mount could not be reached: the kernel is being notified */
+    bool notifying;   /* the kernel is being notified: nothing else is wanted, or */
+    bool unreachable; /* the mount could not be reached */
     bool sent;      /* to the publisher; the engine's */
     struct publication *next;
 };
@@ -356,7 +357,7 @@ static void go_by_notification(struct publications *publications, struct publica
     registry_lock(publications->registry);
     for (uint32_t i = 0; i < publication->count; i++)
         show(publications, publication->request.kind, &publication->names[i]);
-    publication->notifying = true;
+    publication->notifying = publication->unreachable = true;
     registry_unlock(publications->registry);
     publication->sent = false;
     send_unsent(publications);
@@ -379,7 +380,8 @@ static void finish(struct publications *publications, const struct publisher_res
     if (find(publications, result->id, &link))
         *link = publication->next;
     settle(publications, &publication->request);
-    publications->head->unreachable = publication->notifying;
+    if (!publication->notifying || publication->unreachable) /* it was tried */
+        publications->head->unreachable = publication->unreachable;
     registry_unlock(publications->registry);
     bool unknown = publication->request.kind == PUBLISH_FOLLOW && result->error == 0 && result->known == 0;
     publication->request.done(publication->request.user, unknown ? -ENOENT : 0);

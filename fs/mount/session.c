@@ -46,9 +46,7 @@ static struct session *session_of(fuse_req_t request)
 
 static struct tree_time time_of(const struct session *session)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t now_ns = clock_local_ns();
     int64_t offset_ms = registry_mount(session->parts.registry)->clock_offset_ms;
     return (struct tree_time){now_ns, (now_ns / 1000000 + offset_ms) / 1000};
 }

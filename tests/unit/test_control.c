@@ -176,7 +176,7 @@ static void the_mounts_control_has_words_of_its_own(void **state)
     assert_int_equal(control_parse(true, "adopt-state\n", 12, 0, now, &command, reason, sizeof(reason)), 0);
     assert_int_equal(command.verb, CONTROL_ADOPT_STATE);
     assert_int_equal(control_parse(true, "adopt-state now\n", 16, 0, now, &command, reason, sizeof(reason)), -EINVAL);
-    assert_non_null(strstr(reason, "sync, reload, upgrade, adopt-state"));
+    assert_non_null(strstr(reason, "sync, rotate-due, reload, upgrade, adopt-state"));
     assert_int_equal(control_parse(true, "forget pay.ments\n", 17, 0, now, &command, reason, sizeof(reason)), 0);
     assert_int_equal(command.verb, CONTROL_FORGET);
     assert_string_equal(command.aap_name, "pay.ments");
@@ -189,6 +189,25 @@ static void the_mounts_control_has_words_of_its_own(void **state)
                                    sizeof(reason)), -EINVAL);
     assert_int_equal(control_parse(true, "{\"Password\":\"abcdefg1\"}", 23, 0, now, &command,
                                    reason, sizeof(reason)), -EINVAL);
+}
+
+static void rotations_without_a_password(void **state)
+{
+    static const struct {
+        bool mount;
+        const char *text;
+        enum control_verb verb;
+    } rows[] = {{false, "rotate\n", CONTROL_ROTATE}, {false, "reloaded\n", CONTROL_RELOADED},
+                {true, "rotate-due\n", CONTROL_ROTATE_DUE}};
+    struct control_command command;
+    char reason[256];
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t size = strlen(rows[i].text);
+        assert_int_equal(control_parse(rows[i].mount, rows[i].text, size, 0, now, &command, reason, sizeof(reason)), 0);
+        assert_int_equal(command.verb, rows[i].verb);
+        assert_int_equal(control_parse(!rows[i].mount, rows[i].text, size, 0, now, &command, reason, sizeof(reason)),
+                         -EINVAL);
+    }
 }
 
 static void times_stay_what_they_are(void **state)
@@ -216,6 +235,7 @@ int main(void)
         cmocka_unit_test(keeps_what_is_to_be_adopted),
         cmocka_unit_test(a_piece_of_a_write_is_no_command),
         cmocka_unit_test(the_mounts_control_has_words_of_its_own),
+        cmocka_unit_test(rotations_without_a_password),
         cmocka_unit_test(times_stay_what_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
