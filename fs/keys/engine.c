@@ -151,8 +151,6 @@ static void begin(struct operation *operation)
         operation_end(operation, -ENOMEM);
         return;
     }
-    if (upkeep_command(operation))
-        return;
     operation->waits_for_catch_up = !catch_up_is_done(engine, operation->aap);
     if (operation->waits_for_catch_up)
         return;
@@ -160,7 +158,7 @@ static void begin(struct operation *operation)
         operation_end(operation, -ENOENT);
         return;
     }
-    if (!may_begin(operation, notes))
+    if (upkeep_command(operation) || !may_begin(operation, notes))
         return;
     notes->running = operation;
     registry_lock(engine->parts.registry);

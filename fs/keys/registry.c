@@ -348,6 +348,7 @@ struct registry_key *registry_add_key(struct registry *registry, struct registry
     struct registry_key *foreign = registry_find_foreign(aap, new_key->client_key_id);
     if (foreign && unlink_key(&aap->foreign, foreign)) {
         drop_foreign(registry, foreign);
+        registry->keys[foreign->number] = NULL;
         free_key(foreign);
     }
     struct registry_key **link = &aap->keys;

@@ -136,6 +136,9 @@ void upkeep_ended(struct operation *operation, int result)
     else if (operation->automatic && operation->command.verb == CONTROL_ROTATE)
         automatic_ended(operation, result);
     /* whoever is answered sees it */
-    if (operation->aap && engine_aap(operation->engine, operation->aap))
+    registry_lock(operation->engine->parts.registry);
+    bool is_there = registry_aap(operation->engine->parts.registry, operation->aap); /* it may have left */
+    registry_unlock(operation->engine->parts.registry);
+    if (is_there && engine_aap(operation->engine, operation->aap))
         fill(operation->engine, operation->aap);
 }

@@ -9,7 +9,7 @@ import urllib.parse
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD
+from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, stored
 from test_start import disk, remount, shown  # noqa: F401, a fixture among them
 from test_store import ask, intents_of, keys_in_kms, result_of, store_of
 from test_sync import Readers, listed_keys, make_key, sync
@@ -83,7 +83,7 @@ def test_an_adopted_key_is_deleted_as_a_foreign_one(mount, emulator):
     done = subprocess.run([AAPFS, "delete", "-m", mount.path, "payments", adopted, "--foreign"], capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert keys_in_kms(emulator) == listed_keys(mount) == {mount.key_id()}
-    assert sorted(os.listdir(store_of(mount) / "payments")) == sorted([f".{mount.key_id()}.forms", mount.key_id()])
+    assert stored(store_of(mount) / "payments") == sorted([f".{mount.key_id()}.forms", mount.key_id()])
 
 
 def test_an_orphan_is_adopted(mount, emulator):

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key, program_for_others
+from harness import ENDS, AAPFS, EMULATOR, PASSWORD, environment, make_state_key, program_for_others
 
 NOBODY = 65534
 
@@ -252,7 +252,7 @@ def test_status(start_mount, emulator):
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[2] == ["orders", "none", *["-"] * 5]
-    assert lines[3] == ["payments", "active", mount.key_id(), "364", "d", *["-"] * 3]
+    assert lines[3] == ["payments", "active", mount.key_id(), "364", "d", "-", "in", lines[3][7], "d", "-"]
     done = run("status", "-m", mount.path, "--json")
     both = json.loads(done.stdout)
     assert both["Mount"]["Aaps"] == {"none": 1, "active": 1}
@@ -264,7 +264,7 @@ def test_status(start_mount, emulator):
 
 
 def test_status_is_1_when_a_key_ends_within_a_week(start_mount, emulator):
-    mount = start_mount(emulator.url, defaults="validity = 6d")
+    mount = start_mount(emulator.url, defaults="validity = 6d\nrotate_at = never", expected_errors=ENDS)
     mount.write("payments", PASSWORD)
     assert run("status", "-m", mount.path).returncode == 1
     assert mount.status("payments")["State"] == "expiring"

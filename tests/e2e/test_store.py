@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment
+from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, stored
 from test_writes import wait_for_request
 from v3 import Request
 
@@ -21,6 +21,10 @@ ACCOUNT = "1192853035110000"
 
 def store_of(mount):
     return mount.state / f"cn-hangzhou-{ACCOUNT}"
+
+
+# nor can who was told be noted in a directory that is not there
+UNTOLD = re.compile(r"aapfs: payments: that its applications were told of a key cannot be saved: .*\n")
 
 
 def result_of(mount, command, aap="payments"):
@@ -107,7 +111,7 @@ def test_a_second_daemon_on_the_same_state_is_refused(mount):
 def test_a_key_is_on_the_disk_before_its_write_returns(mount):
     mount.write("payments", PASSWORD)
     key_id, store = mount.key_id(), store_of(mount)
-    assert sorted(os.listdir(store / "payments")) == [f".{key_id}.forms", key_id]
+    assert stored(store / "payments") == [f".{key_id}.forms", key_id]
     assert sorted(os.listdir(store)) == [".check", "payments"]
     assert mount.status()["Account"] == ACCOUNT
     # sealed: neither the password nor any piece of the key is legible
@@ -164,7 +168,7 @@ def take_place(store):
 
 def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emulator):
     """The room is reserved; between the request and its answer a file takes the place of the AAP's directory."""
-    mount = start_mount(emulator.url, request_timeout="20s")
+    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=UNTOLD)
     mount.write("orders", PASSWORD)
     store = store_of(mount)
     emulator.set_faults("CreateClientKey delay=1000 x1")
@@ -183,14 +187,14 @@ def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emula
     assert "served" in error["Message"]
     (store / "payments").unlink()  # the directory is made again
     wait_until(store, lambda: mount.status("payments")["Unsaved"] == [])
-    assert sorted(os.listdir(store / "payments")) == [f".{key_id}.forms", key_id]
+    assert stored(store / "payments") == [f".{key_id}.forms", key_id]
     assert sorted(os.listdir(store)) == [".check", "orders", "payments"]
     assert mount.last_error() is None
     assert mount.key_id() == key_id
 
 
 def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
-    mount = start_mount(emulator.url, request_timeout="20s")
+    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=UNTOLD)
     mount.write("orders", PASSWORD)
     store = store_of(mount)
     emulator.set_faults("CreateClientKey delay=1000 x1")
@@ -201,8 +205,8 @@ def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
     writer.join()
     key_id = mount.key_id()
     (store / "payments").unlink()  # the directory is made again
-    mount.stop()
-    assert os.listdir(store / "payments") == [key_id]
+    mount.stop(UNTOLD)
+    assert stored(store / "payments") == [key_id]
 
 
 def make_unsaved(mount, emulator):
@@ -218,7 +222,7 @@ def make_unsaved(mount, emulator):
 
 @pytest.mark.core
 def test_no_upgrade_while_a_key_is_only_in_memory(start_mount, emulator):
-    upgraded = re.compile(r"aapfs: upgraded: this is version .*\n")
+    upgraded = re.compile(r"aapfs: upgraded: this is version .*\n|" + UNTOLD.pattern)
     mount = start_mount(emulator.url, request_timeout="20s", expected_errors=upgraded)
     mount.write("orders", PASSWORD)
     make_unsaved(mount, emulator).join()
@@ -247,7 +251,7 @@ def test_an_upgrade_under_way_does_not_lose_a_key_that_cannot_be_saved(start_mou
     assert mount.children()["aapfs-worker"] == worker
     (store_of(mount) / "payments").unlink()
     wait_until(store_of(mount), lambda: mount.status("payments")["Unsaved"] == [])
-    assert sorted(os.listdir(store_of(mount) / "payments")) == [f".{key_id}.forms", key_id]
+    assert stored(store_of(mount) / "payments") == [f".{key_id}.forms", key_id]
 
 
 # -- the account --------------------------------------------------------------------------------
@@ -343,7 +347,7 @@ def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
     for key_id in (ours, foreign):
         assert result_of(mount, f"delete {key_id}") == errno.EPERM
     assert mount.last_error()["Code"] == "NotOurs"
-    assert result_of(mount, f"delete {before}", "orders") == errno.ENOENT
+    assert result_of(mount, f"delete {before}", "orders") == errno.EPERM
     assert emulator.count("DeleteClientKey") == 0
     assert len(intents_of(mount)) == 1
 
