@@ -43,6 +43,7 @@ struct mount_arguments {
     struct configure_words words;
     const char *mountpoint;
     char *options; /* every -o, joined */
+    char *file;    /* the configuration's, from the root */
     const struct handover *handover; /* from the version before; NULL: none */
 };
 
@@ -199,12 +200,13 @@ static int serve_dev(struct config *config, const struct mount_arguments *argume
     return status;
 }
 
-/* For as long as the process lives: a reload reads the same again, and the daemon changes its directory. */
-static int take_whole_paths(struct configure_words *words, const struct config *config)
+/* A reload reads the same again, and the daemon changes its directory. */
+static int take_whole_paths(struct mount_arguments *arguments, const struct config *config)
 {
+    struct configure_words *words = &arguments->words;
     bool file = words->file;
     if (file)
-        words->file = configure_whole_path(words->file);
+        words->file = arguments->file = configure_whole_path(words->file);
     if (words->state)
         words->state = config->state;
     if (words->state_key)
@@ -216,8 +218,7 @@ static int run(struct config *config, struct mount_arguments *arguments)
 {
     int ready = -1, status;
     char mountpoint[MOUNT_POINT_PATH_SIZE];
-    struct configure_words *given = &arguments->words;
-    if (take_whole_paths(given, config) < 0) {
+    if (take_whole_paths(arguments, config) < 0) {
         log_error("-c, --state, --state-key: the directory of now has no path; give whole ones");
         return 2;
     }
@@ -258,5 +259,6 @@ int command_mount(int count, char **words)
         status = 0;
     }
     free(arguments.options);
+    free(arguments.file);
     return status;
 }
