@@ -140,9 +140,16 @@ def test_a_kms_that_is_always_wrong_makes_three_keys(start_mount, emulator, faul
     until(lambda: len(BLOCKED.findall(mount.errors())) == 2)
     time.sleep(2)  # nothing is to happen
     assert emulator.count("CreateClientKey") == made and mount.key_id() == first
-    known = mount.status("payments")
-    until(lambda: set(keys_of(emulator, "payments")) <= {first, *mount.status("payments")["Rejected"],
-                                                        *mount.status("payments")["Orphans"]}), known
+
+    def is_told():
+        status = mount.status("payments")
+        return set(keys_of(emulator, "payments")) <= {first, *status["Rejected"], *status["Orphans"]}
+
+    try:
+        until(is_told, 10)
+    except AssertionError:
+        print(keys_of(emulator, "payments"), mount.status("payments"), mount.errors(), emulator.counts())
+        raise
     with pytest.raises(OSError):
         mount.write("payments", "rotate")  # gives three more
     until(lambda: len(BLOCKED.findall(mount.errors())) == 3)
