@@ -52,11 +52,11 @@ def test_each_rule_inside_and_outside(start_mount, start_emulator):
     created = 1
     wrong = []
     for text, accepted in rows():
-        before = mount.read("payments", "client_key.json")
+        before = os.listdir(mount / "payments/keys")  # one that begins later is there too
         result = result_of(mount, text)
         if result != (0 if accepted else errno.EINVAL):
             wrong.append((text, result))
-        changed = mount.read("payments", "client_key.json") != before
+        changed = os.listdir(mount / "payments/keys") != before
         if changed != accepted:
             wrong.append((text, "changed" if changed else "unchanged"))
         error = mount.last_error()

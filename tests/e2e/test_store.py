@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment
+from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, stored
 from test_writes import wait_for_request
 from v3 import Request
 
@@ -107,7 +107,7 @@ def test_a_second_daemon_on_the_same_state_is_refused(mount):
 def test_a_key_is_on_the_disk_before_its_write_returns(mount):
     mount.write("payments", PASSWORD)
     key_id, store = mount.key_id(), store_of(mount)
-    assert sorted(os.listdir(store / "payments")) == [f".{key_id}.forms", key_id]
+    assert stored(store / "payments") == [f".{key_id}.forms", key_id]
     assert sorted(os.listdir(store)) == [".check", "payments"]
     assert mount.status()["Account"] == ACCOUNT
     # sealed: neither the password nor any piece of the key is legible
@@ -183,7 +183,7 @@ def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emula
     assert "served" in error["Message"]
     (store / "payments").unlink()  # the directory is made again
     wait_until(store, lambda: mount.status("payments")["Unsaved"] == [])
-    assert sorted(os.listdir(store / "payments")) == [f".{key_id}.forms", key_id]
+    assert stored(store / "payments") == [f".{key_id}.forms", key_id]
     assert sorted(os.listdir(store)) == [".check", "orders", "payments"]
     assert mount.last_error() is None
     assert mount.key_id() == key_id
@@ -247,7 +247,7 @@ def test_an_upgrade_under_way_does_not_lose_a_key_that_cannot_be_saved(start_mou
     assert mount.children()["aapfs-worker"] == worker
     (store_of(mount) / "payments").unlink()
     wait_until(store_of(mount), lambda: mount.status("payments")["Unsaved"] == [])
-    assert sorted(os.listdir(store_of(mount) / "payments")) == [f".{key_id}.forms", key_id]
+    assert stored(store_of(mount) / "payments") == [f".{key_id}.forms", key_id]
 
 
 # -- the account --------------------------------------------------------------------------------
