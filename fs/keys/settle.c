@@ -100,14 +100,20 @@ static bool was_made_since(const struct left_intent *left, const struct kms_clie
            created >= left->made - ON_ITS_WAY_SECONDS;
 }
 
-/* The intent, of this AAP's, whose key it is. */
+/* The intent, of this AAP's, whose key it is. Two of one second, of a short validity, have the same dates: one each. */
 static struct left_intent *find_by_dates(struct engine *engine, uint32_t aap,
                                          const struct kms_client_key *key)
 {
-    struct left_intent *left = engine->left_intents;
-    while (left && (left->aap != aap || !has_its_dates(left, key)))
-        left = left->next;
-    return left;
+    struct left_intent *found = NULL;
+    for (struct left_intent *left = engine->left_intents; left; left = left->next) {
+        if (left->aap != aap || !has_its_dates(left, key))
+            continue;
+        if (strcmp(left->orphan, key->client_key_id) == 0)
+            return left;
+        if (!left->orphan[0])
+            found = left;
+    }
+    return found;
 }
 
 /* Orphans first: what has one is no reason for Candidates. */

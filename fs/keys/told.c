@@ -110,7 +110,7 @@ void told_note(struct engine *engine, uint32_t number)
         r = -ENOMEM;
     else if (engine->store)
         r = store_write_note(engine->store, aap_name, text, size);
-    if (r < 0 && r != -ENOENT) /* there is no directory: nothing of this AAP was saved yet */
+    if (r < 0 && r != -ENOENT && r != -ENOTDIR) /* no directory: nothing of this AAP is saved yet; told with its key */
         log_error("%s: that its applications were told of a key cannot be saved: %s; after a restart they count as not told",
                   aap_name, strerror(-r));
 }

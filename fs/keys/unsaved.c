@@ -10,6 +10,7 @@
 
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 
 enum { FIRST_RETRY_MS = 5000, RETRY_MS = 30000 };
@@ -75,6 +76,7 @@ static void saved(struct engine *engine, const struct unsaved *unsaved)
     if (!aap->unsaved && strcmp(aap->failure.error.code, UNSAVED_CODE) == 0)
         aap->failure = (struct registry_failure){0};
     registry_unlock(registry);
+    told_changed(engine, unsaved->aap); /* its note had no place either */
     if (key) /* only this thread removes keys */
         judge_keep_forms(engine->store, unsaved->record.aap_name, key);
 }
