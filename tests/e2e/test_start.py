@@ -131,7 +131,7 @@ def seconds_until_served(start, path):
     return seconds
 
 
-@pytest.mark.parametrize("how", ["refused", "silent"])
+@pytest.mark.parametrize("how", ["refused", pytest.param("silent", marks=pytest.mark.full)])
 def test_kms_unreachable_at_the_start(start_mount, start_emulator, remount, how):
     emulator = start_emulator()
     mount = start_mount(emulator.url)
@@ -497,6 +497,7 @@ def test_a_creation_that_was_killed_is_settled(mount, emulator, remount):
 # -- many ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, remount):
     mount.write("payments", PASSWORD)
     seal, first = Seal(mount), mount.key_id()
