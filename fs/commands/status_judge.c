@@ -4,7 +4,7 @@
 
 #include "kmsapi/iso_time.h"
 
-enum { SOON_SECONDS = 7 * 86400, SYNCS_MISSED = 3 };
+enum { SOON_SECONDS = 7 * 86400, SYNCS_MISSED = 3, LATE_SECONDS = 600 };
 
 int64_t status_time_of(const json_t *object, const char *name)
 {
@@ -20,8 +20,8 @@ bool status_aap_needs_somebody(const json_t *aap, int64_t now)
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
         if (!state || strcmp(state, states[i]) == 0)
             return true;
-    int64_t end = status_time_of(aap, "InUseUntil");
-    if (end == 0 && status_time_of(aap, "NextRotation") == 0)
+    int64_t end = status_time_of(aap, "InUseUntil"), next = status_time_of(aap, "NextRotation");
+    if (end == 0 && next + LATE_SECONDS < now) /* nothing will replace it, or nothing has */
         end = status_time_of(aap, "NotAfter");
     return end && end - now < SOON_SECONDS;
 }

@@ -16,7 +16,7 @@
 
 static const char name[] = "CreateClientKey";
 
-enum { UNPROVEN_MOST = 3 };
+enum { UNPROVEN_MOST = 3, STALLED_MS = 10 * 60 * 1000, STALLED_MS_LEAST = 5000 };
 
 /* Creations since the current key, and since somebody asked for one, that left a key of no use, or may have. */
 static unsigned int unproven(const struct engine *engine, const struct registry_aap *aap,
@@ -26,6 +26,11 @@ static unsigned int unproven(const struct engine *engine, const struct registry_
     unsigned int count = settle_count_since(engine, aap->number, since);
     for (const struct registry_id *id = aap->rejected; id; id = id->next)
         count += id->asked > since;
+    for (const struct registry_key *key = aap->keys; key; key = key->next) { /* newest first */
+        if (!key->deleted && !schedule_is_useless(aap, key))
+            break;
+        count += !key->deleted && key->asked > notes->pardon;
+    }
     return count;
 }
 
@@ -39,14 +44,54 @@ static void follow_key(const struct registry_aap *aap, struct upkeep_notes *note
     }
     if (notes->failed_key != current->number) {
         notes->failed_key = current->number;
+        notes->attempt_now = false;
+        if (schedule_is_useless(aap, current))
+            return; /* it mends nothing */
         notes->failures = 0;
         notes->retry_ms = 0;
-        notes->attempt_now = false;
     }
 }
 
+/* Whether a rotation is due and for long cannot be begun, which no failed attempt tells. */
+static bool is_stalled(const struct engine *engine, const struct registry_aap *aap, struct upkeep_notes *notes,
+                       const struct registry_rotation *rotation)
+{
+    int64_t now_ms = clock_boottime_ms(), tenth_ms = (aap->current->not_after_time - rotation->next) * 100;
+    int64_t patience_ms = tenth_ms < STALLED_MS_LEAST ? STALLED_MS_LEAST : tenth_ms < STALLED_MS ? tenth_ms : STALLED_MS;
+    if (!rotation->due || rotation->blocked || engine->aaps[aap->number].running) {
+        notes->stalls_ms = 0;
+        return false;
+    }
+    if (notes->stalls_ms == 0)
+        notes->stalls_ms = now_ms + patience_ms;
+    return now_ms >= notes->stalls_ms;
+}
+
+static const char *why_stalled(struct engine *engine, const struct registry_aap *aap)
+{
+    if (!engine->account_is_known)
+        return "KMS has not told whose account this is, see .aapfs/last_error";
+    if (!clock_is_sure(&engine->clock))
+        return "KMS's time is in doubt";
+    if (!settle_is_listed(engine, aap->number))
+        return "what came of an earlier creation is not known, since KMS does not list this AAP's keys";
+    if (!catch_up_is_done(engine, aap->number))
+        return "the mount's publisher does not answer";
+    return "others are more urgent, see requests_per_second in aapfs.conf(5)";
+}
+
+/* A rotation that cannot even be begun is a failure like another: with the registry's lock. */
+static void note_stall(struct engine *engine, struct registry_aap *aap)
+{
+    struct registry_failure *failure = &aap->failure;
+    *failure = (struct registry_failure){.error = {.number = EAGAIN, .code = "Waiting"}, .time = engine_now(engine)};
+    memcpy(failure->error.operation, name, sizeof(name));
+    snprintf(failure->error.message, sizeof(failure->error.message), "the rotation that is due cannot be begun: %s",
+             why_stalled(engine, aap));
+}
+
 /* With the registry's lock. */
-static void fill(const struct engine *engine, struct registry_aap *aap, struct upkeep_notes *notes, int64_t now)
+static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_notes *notes, int64_t now)
 {
     struct registry_rotation rotation = {0};
     if (aap->current) {
@@ -54,8 +99,8 @@ static void fill(const struct engine *engine, struct registry_aap *aap, struct u
         if (!engine->foreign_state)
             rotation.next = schedule_due(aap, notes->seed);
         rotation.due = rotation.next && now >= rotation.next;
-        rotation.failed = rotation.due && notes->failures > 0;
         rotation.blocked = rotation.due && unproven(engine, aap, notes) >= UNPROVEN_MOST;
+        rotation.failed = rotation.due && (notes->failures > 0 || is_stalled(engine, aap, notes, &rotation));
     }
     aap->rotation = rotation;
 }
@@ -70,6 +115,9 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
             *wait_ms = (rotation->next - now) * 1000;
         return false;
     }
+    int64_t stalls_ms = notes->upkeep.stalls_ms - clock_boottime_ms();
+    if (notes->upkeep.stalls_ms && stalls_ms > 0 && stalls_ms < *wait_ms)
+        *wait_ms = stalls_ms;
     if (notes->running || !catch_up_is_done(engine, aap->number) || !settle_is_listed(engine, aap->number))
         return false;
     if (notes->upkeep.attempt_now)
@@ -95,13 +143,19 @@ int64_t automatic_look(struct engine *engine, uint32_t number, bool *ready, int6
     *end = aap->current ? aap->current->not_after_time : 0;
     bool blocked = aap->rotation.blocked, tell = blocked && !notes->was_blocked;
     notes->was_blocked = blocked;
-    if (tell)
-        memcpy(aap_name, aap->name, sizeof(aap_name));
+    bool stalled = aap->rotation.failed && notes->failures == 0, tell_stall = stalled && !notes->was_stalled;
+    notes->was_stalled = stalled;
+    if (tell_stall)
+        note_stall(engine, aap);
+    struct registry_failure failure = aap->failure;
+    memcpy(aap_name, aap->name, sizeof(aap_name));
     registry_unlock(engine->parts.registry);
     if (tell)
         log_error("%s: %d client keys in a row could not be used, or it is not known what became of them; no more is made "
                   "by itself: look at last_error, and Rejected, Orphans and Candidates in status, mend the cause, then "
                   "write rotate or a password to %s/control", aap_name, UNPROVEN_MOST, aap_name);
+    if (tell_stall)
+        log_error("%s: %s", aap_name, failure.error.message);
     return wait_ms;
 }
 
@@ -151,12 +205,13 @@ void automatic_ended(struct operation *operation, int result)
     struct engine *engine = operation->engine;
     struct upkeep_notes *notes = &engine_aap(engine, operation->aap)->upkeep;
     uint32_t random = 0;
-    if (result == 0 || operation->generation) /* the key that it brought is the current one */
+    if (result == 0 || (operation->generation && !operation->of_no_use)) /* the key that it brought is the current one */
         return;
     (void)RAND_bytes((unsigned char *)&random, sizeof(random));
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     int64_t left = aap->current->not_after_time - engine_now(engine);
+    notes->failed_key = aap->current->number;
     bool first = notes->failures++ == 0;
     struct registry_failure failure = aap->failure;
     char aap_name[AAP_NAME_SIZE];

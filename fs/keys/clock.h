@@ -13,15 +13,24 @@ struct kms_clock {
     bool observed;     /* an answer has taught it */
     bool followed;
     int64_t step_ms;   /* the local clock minus the time since the boot, when it was last looked at */
+    int64_t doubted_ms; /* CLOCK_BOOTTIME when an answer told a time far from the one believed; 0: all agree */
+    int64_t other_ms;  /* the offset by that answer */
 };
 
 /*
  * Learns from an answer: its Date header (whole seconds since 1970, 0: none) was written at some
- * moment between SENT_MS and RECEIVED_MS of the local clock. The offset moves only as far as the
- * header proves it wrong.
+ * moment between SENT_MS and RECEIVED_MS of the local clock; BOOT_MS: now. The offset moves only as far as the
+ * header proves it wrong. A Date more than five minutes off is believed at once when it is the first that comes, and
+ * else when answers still say the same a minute later: one wrong answer must not let keys be replaced or deleted.
  */
 void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms,
-                   int64_t received_ms);
+                   int64_t received_ms, int64_t boot_ms);
+
+/* Whether KMS's time is known well enough for what is done by itself. */
+bool clock_is_sure(const struct kms_clock *clock);
+
+/* When, by CLOCK_BOOTTIME, an answer would settle a doubt; 0: there is none. */
+int64_t clock_settles_ms(const struct kms_clock *clock);
 
 /*
  * The local clock was set meanwhile: KMS's was not. LOCAL_MS and BOOT_MS (clock_boottime_ms): now. Whether the offset has

@@ -50,9 +50,12 @@ void engine_observe(struct engine *engine, const struct kms_answer *answer)
     const struct transport_answer *transport = answer->transport;
     if (!transport)
         return;
+    bool sure = clock_is_sure(&engine->clock);
     clock_follow(&engine->clock, clock_local_ms(), clock_boottime_ms());
     clock_observe(&engine->clock, transport->server_date, transport->sent_at_ms,
-                  transport->received_at_ms);
+                  transport->received_at_ms, clock_boottime_ms());
+    if (clock_is_sure(&engine->clock) != sure)
+        engine->upkeep_ms = 0;
     registry_lock(engine->parts.registry);
     registry_mount(engine->parts.registry)->clock_offset_ms = engine->clock.offset_ms;
     count_request(engine, answer);
@@ -368,8 +371,9 @@ static void *run(void *argument)
             break;
         }
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
-        int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
+        /* a rotation that is due goes before the next listing: both wait for their turn in one pace */
         int64_t upkeep_ms = upkeep_tend(engine);
+        int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
         if (upkeep_ms < next_ms)
             next_ms = upkeep_ms;
         if (unsaved_ms < next_ms)

@@ -21,6 +21,10 @@ int judge_record(struct client_key_library *library, const struct record *record
         snprintf(reason, size, "NotBefore or NotAfter is not of the form yyyy-MM-ddTHH:mm:ssZ");
         return -EKEYREJECTED;
     }
+    if (record->asked && !record->adopted && not_after <= record->asked) {
+        snprintf(reason, size, "its NotAfter, %s, had passed before it was asked for", record->not_after);
+        return -EKEYREJECTED;
+    }
     return client_key_open(library, record->client_key_id, record->private_key_data,
                            record->password, key, reason, size);
 }

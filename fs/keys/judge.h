@@ -9,7 +9,10 @@
 #include "fs/keys/store.h"
 #include "kmsapi/client_key.h"
 
-/* Opens RECORD's key and writes its forms. 0; -EKEYREJECTED and REASON: it cannot be used; -ENOMEM. */
+/*
+ * Opens RECORD's key and writes its forms. 0; -EKEYREJECTED and REASON: it cannot be used, also when it had expired before
+ * it was asked for; -ENOMEM.
+ */
 int judge_record(struct client_key_library *library, const struct record *record,
                  struct client_key *key, char *reason, size_t size);
 

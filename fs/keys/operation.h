@@ -28,6 +28,8 @@ struct upkeep_notes {
     bool attempt_now;        /* rotate-due */
     int64_t pardon;          /* KMS's time: what was asked for until then does not count */
     bool was_blocked;
+    int64_t stalls_ms;       /* until when one that is due has time to begin; 0: none is due, or it has begun */
+    bool was_stalled;
     /* told.c */
     bool told_is_changed;
     /* superseded.c */
@@ -87,6 +89,7 @@ struct operation {
     uint64_t intent_number;      /* 0: nothing can have been sent */
     int64_t intent_made;         /* KMS's time, seconds since 1970 */
     int save_error;              /* negative errno: the key is served and not saved yet */
+    bool of_no_use;              /* it came, and has not begun or is to be replaced at once, which nobody asked for */
 
     uint32_t leaving; /* forget.c: the AAP that goes */
 
@@ -127,6 +130,7 @@ struct engine {
 
     /* upkeep.c */
     int64_t upkeep_ms; /* CLOCK_MONOTONIC: when to look again */
+    int64_t clock_asked_ms; /* CLOCK_BOOTTIME: when KMS was asked for its time last */
 
     /* settle.c */
     struct left_intent *left_intents;

@@ -94,7 +94,7 @@ struct registry_aap {
     bool gone;                  /* KMS itself says that it does not exist */
     struct registry_rotation rotation;
     struct registry_told told;
-    int64_t in_use_until; /* NotAfter of the superseded key that applications may still use; 0: none does */
+    int64_t in_use_until; /* NotAfter of the superseded key that applications may still use, the earliest; 0: none */
     uint32_t generation;        /* the newest one; what the names show is in numbers */
     bool busy;                  /* an operation is under way */
     char request_id[64];        /* of the current key's creation */

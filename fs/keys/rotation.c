@@ -35,6 +35,10 @@ static void published(void *user, int result)
     }
     if (operation->command.verb == CONTROL_PUBLISH)
         operation_end(operation, 0);
+    else if (operation->of_no_use)
+        operation_refuse(operation, name, EKEYREJECTED, "KeyOfNoUse",
+                         "KMS made a client key that %s; it is in keys/: look at the validity that KMS gives, and at the clocks",
+                         operation->generation ? "is to be replaced at once" : "is not valid yet, and becomes the current one when it is");
     else if (operation->save_error)
         operation_refuse(operation, name, -operation->save_error, UNSAVED_CODE,
                          "the key was made and is served, but could not be saved: %s; it is tried again "
@@ -86,6 +90,8 @@ static int admit(struct operation *operation, const struct record *record, struc
         registry_remove_id(&aap->candidates, record->client_key_id);
         if (!record->scheduled)
             operation->generation = registry_make_current(registry, aap, key, record->made_ns);
+        if (operation->automatic && schedule_is_useless(aap, key))
+            operation->of_no_use = true;
         r = operation->generation || record->scheduled ? 0 : -ENOSPC;
     }
     registry_unlock(registry);
@@ -142,16 +148,19 @@ static bool save(struct operation *operation, const struct record *record)
 }
 
 /* When the record's key came, and whether it is to wait for its NotBefore. */
-static void set_times(const struct operation *operation, struct record *record)
+static void set_times(struct operation *operation, const struct kms_answer *answer, struct record *record)
 {
     struct registry *registry = operation->engine->parts.registry;
-    const struct control_command *command = &operation->command;
+    int64_t begins, now = answer->transport && answer->transport->server_date ? answer->transport->server_date
+                                                                            : engine_now(operation->engine);
+    bool ahead = iso_time_parse(record->not_before, strlen(record->not_before), &begins) == 0 &&
+                 begins > now + SCHEDULE_AHEAD_SECONDS; /* by the clock that judges it */
     registry_lock(registry);
     const struct registry_aap *aap = registry_aap(registry, operation->aap);
     record->made_ns = registry_next_made_ns(aap, clock_local_ns());
     record->asked = operation->intent_made;
-    record->scheduled = aap->current && command->has_dates &&
-                        command->not_before_time > engine_now(operation->engine) + SCHEDULE_AHEAD_SECONDS;
+    record->scheduled = aap->current && ahead;
+    operation->of_no_use = record->scheduled && !record->dates_given;
     /* also where KMS's clock went back: later than what it replaces */
     if (aap->current && aap->current->scheduled && record->asked <= aap->current->not_before_time)
         record->asked = aap->current->not_before_time + 1;
@@ -197,7 +206,7 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         .intent = operation->intent_number,
         .dates_given = operation->command.has_dates,
     };
-    set_times(operation, &record);
+    set_times(operation, answer, &record);
     if (!save(operation, &record))
         return;
     stop_here("engine-saved");

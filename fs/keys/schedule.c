@@ -36,9 +36,8 @@ static int64_t share(int64_t seconds, int64_t percent)
     return seconds / 100 * percent + seconds % 100 * percent / 100;
 }
 
-int64_t schedule_rotate_at(const struct registry_aap *aap)
+static int64_t rotate_key_at(const struct registry_aap *aap, const struct registry_key *key)
 {
-    const struct registry_key *key = aap->current;
     const struct config_aap *config = aap->config;
     if (!key || aap->gone || key->gone || config->rotate_at == ROTATE_NEVER)
         return 0;
@@ -49,6 +48,19 @@ int64_t schedule_rotate_at(const struct registry_aap *aap)
         at = most(key->not_after_time - config->rotate_before_seconds,
                   key->not_before_time + validity / SHORTEST_SHARE);
     return key->adopted ? most(at, key->made_ns / 1000000000 + ADOPTED_REST_SECONDS) : at;
+}
+
+int64_t schedule_rotate_at(const struct registry_aap *aap)
+{
+    return rotate_key_at(aap, aap->current);
+}
+
+bool schedule_is_useless(const struct registry_aap *aap, const struct registry_key *key)
+{
+    if (key->adopted || key->dates_given)
+        return false;
+    int64_t at = rotate_key_at(aap, key);
+    return (key->scheduled && !key->begun) || (at && at <= key->asked);
 }
 
 int64_t schedule_due(const struct registry_aap *aap, uint32_t seed)

@@ -22,6 +22,12 @@ int64_t schedule_rotate_at(const struct registry_aap *aap);
 /* When it is due: up to 6 % of its validity before that. SEED: the current key's. */
 int64_t schedule_due(const struct registry_aap *aap, uint32_t seed);
 
+/*
+ * Whether KEY, made here with dates that aapfs chose, was to be replaced already when it came, or had not begun then: what
+ * brought it would bring such a key again.
+ */
+bool schedule_is_useless(const struct registry_aap *aap, const struct registry_key *key);
+
 /* How long to wait after that many failures in a row, in milliseconds; LEFT: seconds until the current key's NotAfter. */
 int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random);
 

@@ -18,16 +18,29 @@
 
 DEFINE_CLEANUP(json, json_t *, json_decref)
 
+static const struct registry_key *find_key(const struct registry_aap *aap, const char *client_key_id)
+{
+    const struct registry_key *key = aap->keys;
+    while (key && strcmp(key->client_key_id, client_key_id) != 0)
+        key = key->next;
+    return key;
+}
+
 const struct registry_key *told_in_use(const struct registry_aap *aap, int64_t now)
 {
     if (!aap->current || strcmp(aap->config->on_rotate, "none") == 0 ||
         strcmp(aap->told.client_key_id, aap->current->client_key_id) == 0)
         return NULL;
+    const struct registry_key *told = find_key(aap, aap->told.client_key_id), *used = NULL;
     for (const struct registry_key *key = aap->keys; key; key = key->next) { /* newest first */
-        if (key != aap->current && !key->deleted && !schedule_waits(key, now) && key->not_after_time > now)
-            return key;
+        if (key != aap->current && !key->deleted && !schedule_waits(key, now) && key->not_after_time > now &&
+            (!used || key->not_after_time < used->not_after_time))
+            used = key;
+        /* they may have started with any key since the one that they were told of; where that is not known, with the newest */
+        if (told ? key == told : used != NULL)
+            break;
     }
-    return NULL;
+    return used;
 }
 
 /* Whether an older key than the current one was ever shown here, as far as that is known. */

@@ -4,7 +4,7 @@
 
 #include "fs/keys/operation.h"
 
-enum { LOOK_MS = 60 * 1000 };
+enum { LOOK_MS = 60 * 1000, CLOCK_ASK_MS = 10 * 1000 };
 
 /* What a walk has found: the most urgent rotation, and a deletion. 0: none. */
 struct found {
@@ -51,10 +51,25 @@ static void walk(struct engine *engine, struct found *found)
     }
 }
 
-/* Nothing goes out by itself before KMS has told whose keys these are, and with it its time. */
+/* Nothing goes out by itself before KMS has told whose keys these are, and, beyond doubt, its time. */
 static bool may_send(const struct engine *engine)
 {
-    return engine->account_is_known && !engine->foreign_state && !engine->draining;
+    return engine->account_is_known && clock_is_sure(&engine->clock) && !engine->foreign_state && !engine->draining;
+}
+
+/* An answer that comes a while after the first doubt settles it: one is asked for. */
+static int64_t settle_clock(struct engine *engine)
+{
+    int64_t now_ms = clock_boottime_ms(), at_ms = clock_settles_ms(&engine->clock);
+    if (at_ms == 0)
+        return INT64_MAX;
+    if (at_ms < engine->clock_asked_ms + CLOCK_ASK_MS)
+        at_ms = engine->clock_asked_ms + CLOCK_ASK_MS;
+    if (at_ms > now_ms)
+        return at_ms - now_ms;
+    engine->clock_asked_ms = now_ms;
+    sync_soon(engine);
+    return CLOCK_ASK_MS;
 }
 
 /* What status tells of an AAP. */
@@ -91,6 +106,7 @@ int64_t upkeep_tend(struct engine *engine)
         struct found found;
         int64_t now_ms = clock_monotonic_ms();
         walk(engine, &found);
+        sooner(&found.wait_ms, settle_clock(engine));
         bool any = may_send(engine) && (found.rotation || found.deletion);
         if (any && !pace_take(&engine->pace, rate, now_ms)) {
             sooner(&found.wait_ms, pace_next_ms(&engine->pace, rate) - now_ms);

@@ -55,7 +55,7 @@ void told_set(struct engine *engine, uint32_t aap, const char *client_key_id);
 /* The last hook's end is in the registry: to be noted too. */
 void told_changed(struct engine *engine, uint32_t aap);
 void told_note(struct engine *engine, uint32_t aap);
-/* The superseded key that applications may still use; NULL. With the registry's lock. */
+/* The superseded key that applications may still use, the first of them to end; NULL. With the registry's lock. */
 const struct registry_key *told_in_use(const struct registry_aap *aap, int64_t now);
 
 /* superseded.c: *READY: a key is to be deleted. */

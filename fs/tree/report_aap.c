@@ -1,12 +1,13 @@
 #include "fs/tree/report_aap.h"
 
 #include "fs/keys/aap_state.h"
+#include "fs/keys/schedule.h"
 #include "fs/tree/report_json.h"
 
 /* Made for a time that lies ahead, while another key is current. */
 static bool is_scheduled(const struct registry_aap *aap, const struct registry_key *key, int64_t now)
 {
-    return key != aap->current && key->dates_given && key->not_before_time > now + AAP_STATE_CLOCK_SECONDS;
+    return key != aap->current && schedule_waits(key, now);
 }
 
 static json_t *key_list(const struct registry_aap *aap, bool scheduled, int64_t now)

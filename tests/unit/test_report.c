@@ -33,6 +33,7 @@ static struct registry_key *add_key(struct world *world, const char *id, int64_t
         .not_after_time = until,
         .made_ns = 1000000000,
         .dates_given = true,
+        .scheduled = from > now + 60, /* as rotation.c has it */
         .forms = &forms,
     };
     struct registry_key *key = registry_add_key(world->registry, world->aap, &new_key);

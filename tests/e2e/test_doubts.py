@@ -1,0 +1,169 @@
+"""What KMS says is not always right: times, and keys that are of no use."""
+import errno
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from altered import Altered
+from harness import AAPFS, ENDS, PASSWORD, environment
+from test_automatic import DAY, SAID, keys_of, moment_of, rotated, set_kms_clock, start, text_of, until
+from test_store import result_of
+
+WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
+YEARS = 10 * 365 * DAY
+
+
+@pytest.fixture
+def altered(emulator):
+    proxy = Altered(emulator.port)
+    yield proxy
+    proxy.close()
+
+
+def http_date(moment):
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(moment))
+
+
+def exit_of_status(mount):
+    return subprocess.run([AAPFS, "status", "-m", mount.path], capture_output=True, env=environment()).returncode
+
+
+def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, altered):
+    """Ten years ahead, or behind: no key is replaced, none deleted, and a key that is asked for begins now."""
+    mount = start(start_mount, altered, validity="1y", rotate_at="66%")
+    for _ in range(3):
+        mount.write("payments", PASSWORD)
+    keys, made = keys_of(emulator, "payments"), emulator.count("CreateClientKey")
+    for years in (YEARS, -YEARS):
+        altered.date = http_date(time.time() + years)
+        result_of(mount, "sync", ".aapfs")
+        mount.write(".aapfs", "rotate-due")
+        altered.date = None
+        mount.write(".aapfs", "sync")
+        mount.write(".aapfs", "rotate-due")
+        mount.write(".aapfs", "sync")
+        assert keys_of(emulator, "payments") == keys
+        assert mount.status("payments")["State"] == "active"
+        assert abs(mount.status()["ClockOffsetMilliseconds"]) < 60 * 1000
+    assert emulator.count("CreateClientKey") == made and emulator.count("DeleteClientKey") == 0
+    altered.date = http_date(time.time() + YEARS)
+    result_of(mount, "sync", ".aapfs")
+    altered.date = None
+    mount.write("payments", PASSWORD)
+    assert abs(moment_of(mount.read("payments", "not_before").strip()) - time.time()) < 2 * DAY
+
+
+def test_a_time_that_kms_goes_on_telling_is_believed(start_mount, emulator):
+    """By a build that waits a second in place of a minute for it."""
+    mount = start(start_mount, emulator, validity="10d", binary=WITH_STOPS)
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    set_kms_clock(emulator, 8 * DAY)
+    mount.write(".aapfs", "sync")
+    assert rotated(mount, "payments", first)
+    until(lambda: abs(mount.status()["ClockOffsetMilliseconds"] - 8 * DAY * 1000) < 5000)
+
+
+def test_keys_that_are_due_when_they_come_are_made_three_times(start_mount, emulator, altered):
+    mount = start(start_mount, altered, validity="1y", rotate_at="66%")
+
+    def late(operation, answer):
+        if operation == "CreateClientKey":
+            answer["NotBefore"], answer["NotAfter"] = text_of(time.time() - 365 * DAY), text_of(time.time() + 30 * DAY)
+
+    altered.change = late
+    mount.write("payments", PASSWORD)
+    until(lambda: "3 client keys in a row" in mount.errors())
+    assert mount.status("payments")["State"] == "failing" and exit_of_status(mount) == 1
+    error = mount.last_error()
+    assert (error["Errno"], error["Code"]) == ("EKEYREJECTED", "KeyOfNoUse") and "replaced at once" in error["Message"]
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # its successor counts them too
+    until(lambda: mount.errors().count("3 client keys in a row") == 2)
+    assert emulator.count("CreateClientKey") == 4
+    altered.change = lambda operation, answer: None
+    bad = mount.key_id()
+    mount.write("payments", "rotate")
+    assert mount.key_id() != bad
+    until(lambda: mount.status("payments")["State"] != "failing")
+
+
+def test_a_key_that_had_expired_is_rejected(start_mount, emulator, altered):
+    mount = start(start_mount, altered, validity="1y")
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+
+    def past(operation, answer):
+        if operation == "CreateClientKey":
+            answer["NotBefore"], answer["NotAfter"] = text_of(time.time() - 365 * DAY), text_of(time.time() - 60)
+
+    altered.change = past
+    assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
+    assert mount.key_id() == first and len(mount.status("payments")["Rejected"]) == 1
+    assert "had passed before it was asked for" in mount.last_error()["Message"]
+
+
+def test_a_key_that_begins_later_than_it_was_asked_to_replaces_none(start_mount, emulator, altered):
+    mount = start(start_mount, altered, validity="1y")
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+
+    def ahead(operation, answer):
+        if operation == "CreateClientKey":
+            answer["NotBefore"] = text_of(time.time() + 30 * DAY)
+
+    altered.change = ahead
+    assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
+    assert mount.key_id() == first and mount.status("payments")["State"] == "active"
+    error, [second] = mount.last_error(), mount.status("payments")["Scheduled"]
+    assert error["Code"] == "KeyOfNoUse" and "not valid yet" in error["Message"]
+    assert second in os.listdir(mount / "payments/keys")
+
+
+def test_what_was_never_told_counts_from_the_key_that_was(start_mount, emulator):
+    """Applications that hold the first key are not forgotten because it was replaced twice."""
+    mount = start(start_mount, emulator, validity="1y", rotate_at="66%", defaults="on_rotate = exit 3\n")
+    end = text_of(time.time() + 5 * DAY)
+    mount.write("payments", f"{PASSWORD} {text_of(time.time() - 60)} {end}")
+    for count in (1, 2):
+        mount.write("payments", "rotate")
+        until(lambda: mount.errors().count("on_rotate: status 3") == count)
+        assert mount.status("payments")["InUseUntil"] == end
+        assert exit_of_status(mount) == 1
+    mount.write("payments", "reloaded")
+    assert mount.status("payments")["InUseUntil"] is None and exit_of_status(mount) == 0
+
+
+def test_a_rotation_that_cannot_be_begun_is_a_failing_one(start_mount, emulator):
+    said = re.compile(SAID.pattern + "|" + ENDS.pattern)
+    mount = start(start_mount, emulator, validity="1y", rotate_at="never", expected_errors=said)
+    mount.write("payments", f"{PASSWORD} {text_of(time.time() - 30)} {text_of(time.time() + 50)}")
+    emulator.set_faults("CreateClientKey reset-after", "ListClientKeys denied")
+    mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 10%"))
+    mount.write(".aapfs", "reload")
+    until(lambda: emulator.count("CreateClientKey") == 2)
+    emulator.set_faults("ListClientKeys denied")
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    until(lambda: "cannot be begun" in mount.errors())
+    error = mount.last_error()
+    assert (error["Errno"], error["Code"]) == ("EAGAIN", "Waiting") and "does not list" in error["Message"]
+    assert mount.status("payments")["State"] == "failing" and exit_of_status(mount) == 1
+    assert emulator.count("CreateClientKey") == 2
+    emulator.set_faults()
+    mount.write(".aapfs", "sync")
+    rotated(mount, "payments", mount.key_id())
+
+
+def test_a_rotation_goes_before_listings(start_mount, start_emulator):
+    emulator = start_emulator(aaps=[f"a{i}" for i in range(20)])
+    mount = start_mount(emulator.url, settings="requests_per_second = 1", expected_errors=SAID,
+                        defaults="rotate_at = never\nvalidity = 1y\non_rotate = none\n")
+    mount.write("a3", f"{PASSWORD} {text_of(time.time() - DAY)} {text_of(time.time() + DAY)}")
+    first = mount.key_id("a3")
+    mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 10%"))
+    mount.write(".aapfs", "reload")
+    rotated(mount, "a3", first)
+    assert emulator.count("ListClientKeys") < 10
