@@ -372,10 +372,10 @@ static void *run(void *argument)
         }
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
         /* a rotation that is due goes before the next listing: both wait for their turn in one pace */
-        int64_t upkeep_ms = upkeep_tend(engine);
+        upkeep_tend(engine);
         int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
-        if (upkeep_ms < next_ms)
-            next_ms = upkeep_ms;
+        if (engine->upkeep_ms < next_ms) /* what ended just now may have let something begin */
+            next_ms = engine->upkeep_ms;
         if (unsaved_ms < next_ms)
             next_ms = unsaved_ms;
         if (listing_ms < next_ms)

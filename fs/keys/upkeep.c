@@ -99,7 +99,7 @@ void upkeep_follow_clock(struct engine *engine)
     engine->upkeep_ms = 0;
 }
 
-int64_t upkeep_tend(struct engine *engine)
+void upkeep_tend(struct engine *engine)
 {
     unsigned int rate = engine->parts.config->requests_per_second;
     while (clock_monotonic_ms() >= engine->upkeep_ms) {
@@ -118,7 +118,6 @@ int64_t upkeep_tend(struct engine *engine)
         else if (any)
             superseded_begin(engine, found.deletion);
     }
-    return engine->upkeep_ms;
 }
 
 bool upkeep_command(struct operation *operation)

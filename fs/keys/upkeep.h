@@ -17,8 +17,8 @@ struct registry_key;
 void upkeep_start(struct engine *engine);
 void upkeep_follow_clock(struct engine *engine);
 
-/* Looks, and begins what is due and may go out. When to look again, CLOCK_MONOTONIC. */
-int64_t upkeep_tend(struct engine *engine);
+/* Looks, and begins what is due and may go out. When to look again is engine->upkeep_ms. */
+void upkeep_tend(struct engine *engine);
 
 /* `reloaded` and `rotate-due`, which wait for nothing. False: it is another command. */
 bool upkeep_command(struct operation *operation);

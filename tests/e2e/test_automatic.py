@@ -428,6 +428,7 @@ def rotations_under_faults(start_mount, start_emulator, seconds, validity, count
     until(lambda: all(accounted_for(mount, emulator, aap) for aap in aaps), 90)
     counts = {name: count for name, count in emulator.counts().items()}
     print(f"{readers.reads} reads, {counts}, blocked {pardons} times")
+    print(mount.errors())
     assert not readers.wrong, readers.wrong[:3]
     assert counts["CreateClientKey"] >= 2 * count
 
