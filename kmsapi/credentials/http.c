@@ -1,0 +1,236 @@
+#include "kmsapi/credentials/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <curl/curl.h>
+#include <openssl/crypto.h>
+
+#include "kmsapi/cleanup.h"
+
+enum { BODY_MOST = 64 * 1024, HEADERS_SIZE_MOST = 64 * 1024 };
+
+DEFINE_CLEANUP(easy, CURL *, curl_easy_cleanup)
+DEFINE_CLEANUP(slist, struct curl_slist *, curl_slist_free_all)
+DEFINE_CLEANUP(url, CURLU *, curl_url_cleanup)
+DEFINE_CLEANUP(curl_text, char *, curl_free)
+
+struct call {
+    const struct fetching *fetching;
+    struct http_answer *answer;
+    size_t headers_size;
+    bool too_large;
+};
+
+bool http_host_is_local(const char *host)
+{
+    char bare[64];
+    struct in_addr four;
+    struct in6_addr six;
+    size_t length = strlen(host);
+    if (strcasecmp(host, "localhost") == 0 ||
+        (length > 10 && strcasecmp(host + length - 10, ".localhost") == 0))
+        return true;
+    if (inet_pton(AF_INET, host, &four) == 1) {
+        uint32_t address = ntohl(four.s_addr);
+        return address >> 24 == 127 || address >> 16 == (169U << 8 | 254) ||
+               address == (100U << 24 | 100U << 16 | 100U << 8 | 200U) || address == 0;
+    }
+    bool brackets = host[0] == '[';
+    snprintf(bare, sizeof(bare), "%s", host + brackets);
+    bare[strcspn(bare, "]%")] = '\0';
+    if (inet_pton(AF_INET6, bare, &six) != 1)
+        return false;
+    if (IN6_IS_ADDR_V4MAPPED(&six)) {
+        inet_ntop(AF_INET, &six.s6_addr[12], bare, sizeof(bare));
+        return http_host_is_local(bare);
+    }
+    return IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_LINKLOCAL(&six) ||
+           IN6_IS_ADDR_UNSPECIFIED(&six);
+}
+
+static size_t take_body(char *data, size_t size, size_t count, void *user)
+{
+    struct call *call = user;
+    struct http_answer *answer = call->answer;
+    size *= count;
+    if (size > BODY_MOST - answer->size) {
+        call->too_large = true;
+        return 0;
+    }
+    if (!answer->body) {
+        answer->body = OPENSSL_malloc(BODY_MOST + 1);
+        if (!answer->body)
+            return 0;
+        answer->room = BODY_MOST + 1;
+    }
+    memcpy(answer->body + answer->size, data, size);
+    answer->size += size;
+    answer->body[answer->size] = '\0';
+    return size;
+}
+
+/* Nothing is kept of them here; endless ones are no answer. */
+static size_t take_header(char *data, size_t size, size_t count, void *user)
+{
+    struct call *call = user;
+    call->headers_size += size * count;
+    call->too_large = call->headers_size > HEADERS_SIZE_MOST;
+    return call->too_large ? 0 : size * count;
+}
+
+static int go_on(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                 curl_off_t up)
+{
+    const struct call *call = user;
+    return call->fetching->given_up(call->fetching->given_up_user);
+}
+
+/* HOST is from curl_free's allocator. */
+static int check_url(const char *text, char **host, char *reason, size_t size)
+{
+    _cleanup_(url) CURLU *url = curl_url();
+    _cleanup_(curl_text) char *scheme = NULL, *user = NULL, *password = NULL;
+    bool good = url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+                curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
+                curl_url_get(url, CURLUPART_HOST, host, 0) == CURLUE_OK;
+    if (!good) {
+        snprintf(reason, size, "not a URL; right is http://HOST/PATH or https://HOST/PATH");
+        return -EINVAL;
+    }
+    if (curl_url_get(url, CURLUPART_USER, &user, 0) != CURLUE_NO_USER ||
+        curl_url_get(url, CURLUPART_PASSWORD, &password, 0) != CURLUE_NO_PASSWORD) {
+        snprintf(reason, size, "a user name or password has no place in the URL");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int set_options(CURL *easy, struct call *call, const struct http_request *request,
+                       const char *host, struct curl_slist *headers)
+{
+    const struct credentials_source_options *options = call->fetching->options;
+    int r = 0;
+#define SET(option, value) r |= curl_easy_setopt(easy, option, value) != CURLE_OK
+    SET(CURLOPT_URL, request->url);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
+    SET(CURLOPT_TIMEOUT_MS, (long)request->whole_ms);
+    SET(CURLOPT_USERAGENT, options->user_agent);
+    SET(CURLOPT_HTTPHEADER, headers);
+    SET(CURLOPT_WRITEFUNCTION, take_body);
+    SET(CURLOPT_WRITEDATA, call);
+    SET(CURLOPT_HEADERFUNCTION, take_header);
+    SET(CURLOPT_HEADERDATA, call);
+    SET(CURLOPT_NOPROGRESS, 0L);
+    SET(CURLOPT_XFERINFOFUNCTION, go_on);
+    SET(CURLOPT_XFERINFODATA, call);
+    if (http_host_is_local(host))
+        SET(CURLOPT_PROXY, "");
+    else if (options->proxy)
+        SET(CURLOPT_PROXY, options->proxy);
+    if (options->ca_file)
+        SET(CURLOPT_CAINFO, options->ca_file);
+    SET(CURLOPT_CUSTOMREQUEST, request->method);
+    if (request->body || strcmp(request->method, "GET") != 0) {
+        const char *body = request->body ? request->body : "";
+        SET(CURLOPT_POSTFIELDS, body);
+        SET(CURLOPT_POSTFIELDSIZE, (long)strlen(body));
+    }
+#undef SET
+    return r ? -ENOMEM : 0;
+}
+
+static int add_headers(const struct http_request *request, struct curl_slist **headers)
+{
+    size_t most = sizeof(request->headers) / sizeof(request->headers[0]);
+    for (size_t i = 0; i < most && request->headers[i]; i++) {
+        struct curl_slist *grown = curl_slist_append(*headers, request->headers[i]);
+        if (!grown)
+            return -ENOMEM;
+        *headers = grown;
+    }
+    return 0;
+}
+
+static int explain(CURLcode code, const char *host, bool too_large, char *reason, size_t size)
+{
+    if (code == CURLE_OUT_OF_MEMORY) {
+        snprintf(reason, size, "memory is short");
+        return -ENOMEM;
+    }
+    snprintf(reason, size, "%.120s: %s", host,
+             too_large                         ? "an answer larger than any good one"
+             : code == CURLE_OPERATION_TIMEDOUT ? "no answer in time"
+             : code == CURLE_PARTIAL_FILE       ? "the answer broke off"
+                                                : curl_easy_strerror(code));
+    return -EIO;
+}
+
+static void read_date(CURL *easy, struct http_answer *answer)
+{
+    struct curl_header *header;
+    if (curl_easy_header(easy, "date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return;
+    time_t date = curl_getdate(header->value, NULL);
+    answer->server_date = date > 0 ? date : 0;
+}
+
+int http_ask(const struct fetching *fetching, const struct http_request *request,
+             struct http_answer *answer, char *reason, size_t size)
+{
+    struct call call = {.fetching = fetching, .answer = answer};
+    struct http_request limited = *request;
+    _cleanup_(curl_text) char *host = NULL;
+    *answer = (struct http_answer){0};
+    int r = check_url(request->url, &host, reason, size);
+    if (r < 0)
+        return r;
+    if (fetching->options->timeout_ms)
+        limited.connect_ms = limited.whole_ms = fetching->options->timeout_ms;
+    _cleanup_(slist) struct curl_slist *headers = NULL;
+    _cleanup_(easy) CURL *easy = curl_easy_init();
+    r = easy ? add_headers(request, &headers) : -ENOMEM;
+    if (r == 0)
+        r = set_options(easy, &call, &limited, host, headers);
+    if (r < 0) {
+        snprintf(reason, size, "memory is short");
+        return r;
+    }
+    CURLcode code = curl_easy_perform(easy);
+    if (code == CURLE_OK && !answer->body && take_body(NULL, 0, 0, &call) == 0 && !answer->body)
+        code = CURLE_OUT_OF_MEMORY;
+    if (code != CURLE_OK) {
+        http_answer_clear(answer);
+        return explain(code, host, call.too_large, reason, size);
+    }
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
+    read_date(easy, answer);
+    return 0;
+}
+
+int http_ask_for_success(const struct fetching *fetching, const struct http_request *request,
+                         struct http_answer *answer, char *reason, size_t size)
+{
+    int r = http_ask(fetching, request, answer, reason, size);
+    if (r < 0 || answer->status == 200)
+        return r;
+    snprintf(reason, size, "answered with status %ld", answer->status);
+    http_answer_clear(answer);
+    return -EIO;
+}
+
+void http_answer_clear(struct http_answer *answer)
+{
+    OPENSSL_clear_free(answer->body, answer->room);
+    *answer = (struct http_answer){0};
+}
