@@ -128,7 +128,7 @@ int chain_fetch(struct chain *chain, const struct fetching *fetching, bool only_
     if (first < 0 || !only_it)
         for (size_t i = 0; r < 0 && r != -ENOMEM && i < PROVIDERS; i++)
             if (chain->wanted[i] && (int)i != first &&
-                !fetching->given_up(fetching->given_up_user))
+                !provider_given_up(fetching))
                 r = ask(chain, i, fetching, session, &reasons);
     if (r == 0)
         return 0;

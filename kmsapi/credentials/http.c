@@ -14,12 +14,12 @@
 enum { BODY_MOST = 64 * 1024, HEADERS_SIZE_MOST = 64 * 1024 };
 
 DEFINE_CLEANUP(easy, CURL *, curl_easy_cleanup)
+DEFINE_CLEANUP(multi, CURLM *, curl_multi_cleanup)
 DEFINE_CLEANUP(slist, struct curl_slist *, curl_slist_free_all)
 DEFINE_CLEANUP(url, CURLU *, curl_url_cleanup)
 DEFINE_CLEANUP(curl_text, char *, curl_free)
 
 struct call {
-    const struct fetching *fetching;
     struct http_answer *answer;
     size_t headers_size;
     bool too_large;
@@ -82,13 +82,6 @@ static size_t take_header(char *data, size_t size, size_t count, void *user)
     return call->too_large ? 0 : size * count;
 }
 
-static int go_on(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                 curl_off_t up)
-{
-    const struct call *call = user;
-    return call->fetching->given_up(call->fetching->given_up_user);
-}
-
 /* HOST is from curl_free's allocator. */
 static int check_url(const char *text, char **host, char *reason, size_t size)
 {
@@ -110,10 +103,11 @@ static int check_url(const char *text, char **host, char *reason, size_t size)
     return 0;
 }
 
-static int set_options(CURL *easy, struct call *call, const struct http_request *request,
-                       const char *host, struct curl_slist *headers)
+static int set_options(CURL *easy, struct call *call,
+                       const struct credentials_source_options *options,
+                       const struct http_request *request, const char *host,
+                       struct curl_slist *headers)
 {
-    const struct credentials_source_options *options = call->fetching->options;
     int r = 0;
 #define SET(option, value) r |= curl_easy_setopt(easy, option, value) != CURLE_OK
     SET(CURLOPT_URL, request->url);
@@ -131,9 +125,9 @@ static int set_options(CURL *easy, struct call *call, const struct http_request 
     SET(CURLOPT_WRITEDATA, call);
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_HEADERDATA, call);
-    SET(CURLOPT_NOPROGRESS, 0L);
-    SET(CURLOPT_XFERINFOFUNCTION, go_on);
-    SET(CURLOPT_XFERINFODATA, call);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a nameserver that does not answer holds nobody up */
+#endif
     if (http_host_is_local(host))
         SET(CURLOPT_PROXY, "");
     else if (options->proxy)
@@ -185,10 +179,31 @@ static void read_date(CURL *easy, struct http_answer *answer)
     answer->server_date = date > 0 ? date : 0;
 }
 
+/* curl_easy_perform, which ends as well when it is given up. */
+static CURLcode perform(CURL *easy, const struct fetching *fetching)
+{
+    _cleanup_(multi) CURLM *multi = curl_multi_init();
+    struct curl_waitfd given_up = {.fd = fetching->given_up, .events = CURL_WAIT_POLLIN};
+    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+    int running = 1, left;
+    if (!multi || curl_multi_add_handle(multi, easy) != CURLM_OK)
+        return CURLE_OUT_OF_MEMORY;
+    while (running && !given_up.revents) {
+        if (curl_multi_perform(multi, &running) != CURLM_OK ||
+            (running && curl_multi_poll(multi, &given_up, 1, 60000, NULL) != CURLM_OK))
+            break;
+    }
+    const CURLMsg *message = running ? NULL : curl_multi_info_read(multi, &left);
+    if (message)
+        code = message->data.result;
+    curl_multi_remove_handle(multi, easy);
+    return code;
+}
+
 int http_ask(const struct fetching *fetching, const struct http_request *request,
              struct http_answer *answer, char *reason, size_t size)
 {
-    struct call call = {.fetching = fetching, .answer = answer};
+    struct call call = {.answer = answer};
     struct http_request limited = *request;
     _cleanup_(curl_text) char *host = NULL;
     *answer = (struct http_answer){0};
@@ -201,12 +216,12 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
     _cleanup_(easy) CURL *easy = curl_easy_init();
     r = easy ? add_headers(request, &headers) : -ENOMEM;
     if (r == 0)
-        r = set_options(easy, &call, &limited, host, headers);
+        r = set_options(easy, &call, fetching->options, &limited, host, headers);
     if (r < 0) {
         snprintf(reason, size, "memory is short");
         return r;
     }
-    CURLcode code = curl_easy_perform(easy);
+    CURLcode code = perform(easy, fetching);
     if (code == CURLE_OK && !answer->body && take_body(NULL, 0, 0, &call) == 0 && !answer->body)
         code = CURLE_OUT_OF_MEMORY;
     if (code != CURLE_OK) {

@@ -1,10 +1,17 @@
 #include "kmsapi/credentials/provider.h"
 
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
+
+bool provider_given_up(const struct fetching *fetching)
+{
+    struct pollfd polled = {.fd = fetching->given_up, .events = POLLIN};
+    return poll(&polled, 1, 0) > 0;
+}
 
 const char *provider_variable(const char *name)
 {

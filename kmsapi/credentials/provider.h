@@ -18,8 +18,7 @@
 /* What a fetch may use. */
 struct fetching {
     const struct credentials_source_options *options;
-    bool (*given_up)(void *user); /* the source is being freed: requests end at once */
-    void *given_up_user;
+    int given_up; /* readable: the source is being freed, requests end at once */
     int64_t *clock_offset_s; /* STS's time minus ours, where one of its answers taught it */
 };
 
@@ -38,6 +37,9 @@ typedef int provider_fetch(const struct fetching *fetching, const char *argument
 
 provider_fetch provider_systemd, provider_environment, provider_oidc, provider_cli_profile,
     provider_credentials_file, provider_ecs_ram_role, provider_uri;
+
+/* Whether nobody waits for this any more. */
+bool provider_given_up(const struct fetching *fetching);
 
 /* A variable that is set and not empty, or NULL. */
 const char *provider_variable(const char *name);

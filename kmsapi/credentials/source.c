@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <openssl/rand.h>
 
@@ -18,16 +20,17 @@ enum {
     REASON_SIZE = 1024,
     RENEW_AHEAD_MS = 180 * 1000,
     FAILURE_KEPT_MS = 1000, /* so long an answer, then the providers are asked again */
-    FETCH_APART_MS = 1000,  /* of what the service refuses */
+    FETCH_APART_MS = 200,   /* of what the service refuses */
     BACKOFF_FIRST_MS = 500, BACKOFF_MOST_MS = 60 * 1000,
 };
 
-/* Lives as long as its owner or its thread. All but what is marked is under the lock. */
+/* All but what is marked is under the lock. */
 struct credentials_source {
     pthread_mutex_t lock;
     pthread_cond_t changed;      /* for the thread: something to do */
     pthread_cond_t settled;      /* for who waits for the thread to be out of a callback */
-    unsigned int users;
+    pthread_t thread;
+    int end;                     /* eventfd, readable: it is to end */
     bool closed, in_callback;
     struct credentials_source_options options; /* constant; its texts are ours */
     struct chain *chain;         /* the thread's */
@@ -81,48 +84,12 @@ static void free_source(struct credentials_source *source)
     pthread_cond_destroy(&source->changed);
     pthread_cond_destroy(&source->settled);
     pthread_mutex_destroy(&source->lock);
+    if (source->end >= 0)
+        close(source->end);
     free(source);
 }
 
-/* Gives up one use, with the lock held; the last one frees. */
-static void release(struct credentials_source *source)
-{
-    bool last = --source->users == 0;
-    pthread_mutex_unlock(&source->lock);
-    if (last)
-        free_source(source);
-}
-
 /* -- the thread ------------------------------------------------------------------------------ */
-
-static bool is_closed(void *user)
-{
-    struct credentials_source *source = user;
-    pthread_mutex_lock(&source->lock);
-    bool closed = source->closed;
-    pthread_mutex_unlock(&source->lock);
-    return closed;
-}
-
-/* A program is not left running behind its owner's back. */
-static int run(void *user, char *const *words, unsigned int timeout_ms, char *output,
-               size_t output_size, char *reason, size_t size)
-{
-    struct credentials_source *source = user;
-    pthread_mutex_lock(&source->lock);
-    bool closed = source->closed;
-    source->in_callback = !closed;
-    pthread_mutex_unlock(&source->lock);
-    if (closed)
-        return -ECANCELED;
-    int r = source->options.run(source->options.run_user, words, timeout_ms, output, output_size,
-                                reason, size);
-    pthread_mutex_lock(&source->lock);
-    source->in_callback = false;
-    pthread_cond_broadcast(&source->settled);
-    pthread_mutex_unlock(&source->lock);
-    return r;
-}
 
 static bool still_holds(const struct credentials_source *source, int64_t now)
 {
@@ -178,14 +145,9 @@ static void note_failure(struct credentials_source *source, int failure, const c
 /* With the lock held, which it gives up meanwhile. */
 static void fetch(struct credentials_source *source)
 {
-    const struct credentials_source_options options = source->options;
-    struct credentials_source_options ours = options;
-    ours.run = options.run ? run : NULL;
-    ours.run_user = source;
     const struct fetching fetching = {
-        .options = &ours,
-        .given_up = is_closed,
-        .given_up_user = source,
+        .options = &source->options,
+        .given_up = source->end,
         .clock_offset_s = &source->clock_offset_s,
     };
     struct session session = {0};
@@ -257,7 +219,7 @@ static void *thread(void *user)
         fetch(source);
         tell(source);
     }
-    release(source);
+    pthread_mutex_unlock(&source->lock);
     return NULL;
 }
 
@@ -285,16 +247,14 @@ static int copy_options(const struct credentials_source_options *from,
 
 static int start_thread(struct credentials_source *source)
 {
-    pthread_t id;
     pthread_attr_t attributes;
     sigset_t all, before;
     if (pthread_attr_init(&attributes) != 0)
         return -ENOMEM;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, THREAD_STACK_SIZE);
     sigfillset(&all); /* signals are the program's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&id, &attributes, thread, source);
+    int r = pthread_create(&source->thread, &attributes, thread, source);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return -r;
@@ -312,7 +272,7 @@ static struct credentials_source *make_source(void)
     pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&source->settled, NULL);
     pthread_mutex_init(&source->lock, NULL);
-    source->users = 2;
+    source->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     source->ends_ms = source->renew_ms = INT64_MAX;
     source->fetched_ms = source->failed_ms = INT64_MIN / 2;
     return source;
@@ -323,7 +283,7 @@ int credentials_source_new(const struct credentials_source_options *options,
 {
     snprintf(reason, size, "memory is short");
     struct credentials_source *source = make_source();
-    int r = source ? copy_options(options, &source->options) : -ENOMEM;
+    int r = source && source->end >= 0 ? copy_options(options, &source->options) : -ENOMEM;
     if (r == 0)
         r = chain_new(source->options.provider, &source->chain, reason, size);
     if (r == 0) {
@@ -344,10 +304,11 @@ void credentials_source_free(struct credentials_source *source)
         return;
     pthread_mutex_lock(&source->lock);
     source->closed = true;
+    eventfd_write(source->end, 1);
     pthread_cond_broadcast(&source->changed);
-    while (source->in_callback)
-        pthread_cond_wait(&source->settled, &source->lock);
-    release(source);
+    pthread_mutex_unlock(&source->lock);
+    pthread_join(source->thread, NULL);
+    free_source(source);
 }
 
 void credentials_source_on_change(struct credentials_source *source, void (*wake_up)(void *user),

@@ -49,10 +49,7 @@ struct credentials_source_options {
 int credentials_source_new(const struct credentials_source_options *options,
                            struct credentials_source **source, char *reason, size_t size);
 
-/*
- * Forgets the source at once; its thread ends by itself, and calls nobody any more. Waits only for
- * a RUN that is under way.
- */
+/* Ends at once whatever it waits for, but for a RUN that is under way. Safe on NULL. */
 void credentials_source_free(struct credentials_source *source);
 
 /*
