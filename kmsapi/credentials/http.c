@@ -52,6 +52,18 @@ bool http_host_is_local(const char *host)
            IN6_IS_ADDR_UNSPECIFIED(&six);
 }
 
+static bool make_room(struct http_answer *answer)
+{
+    if (answer->body)
+        return true;
+    answer->body = OPENSSL_malloc(BODY_MOST + 1);
+    if (!answer->body)
+        return false;
+    answer->room = BODY_MOST + 1;
+    answer->body[0] = '\0';
+    return true;
+}
+
 static size_t take_body(char *data, size_t size, size_t count, void *user)
 {
     struct call *call = user;
@@ -61,12 +73,8 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
         call->too_large = true;
         return 0;
     }
-    if (!answer->body) {
-        answer->body = OPENSSL_malloc(BODY_MOST + 1);
-        if (!answer->body)
-            return 0;
-        answer->room = BODY_MOST + 1;
-    }
+    if (!make_room(answer))
+        return 0;
     memcpy(answer->body + answer->size, data, size);
     answer->size += size;
     answer->body[answer->size] = '\0';
@@ -222,7 +230,7 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
         return r;
     }
     CURLcode code = perform(easy, fetching);
-    if (code == CURLE_OK && !answer->body && take_body(NULL, 0, 0, &call) == 0 && !answer->body)
+    if (code == CURLE_OK && !make_room(answer))
         code = CURLE_OUT_OF_MEMORY;
     if (code != CURLE_OK) {
         http_answer_clear(answer);

@@ -16,7 +16,7 @@
 #include "kmsapi/iso_time.h"
 
 enum {
-    THREAD_STACK_SIZE = 512 * 1024, /* of locked memory, maybe */
+    THREAD_STACK_SIZE = 1024 * 1024, /* of locked memory, maybe; jansson recurses 2048 deep */
     REASON_SIZE = 1024,
     RENEW_AHEAD_MS = 180 * 1000,
     FAILURE_KEPT_MS = 1000, /* so long an answer, then the providers are asked again */

@@ -229,10 +229,10 @@ def test_every_provider_and_mode_gets_a_request_through(start_emulator, start, h
 def test_a_name_that_is_no_provider_is_refused(home, start):
     for name in ("", "oidcs", "oidc:", "profile", "profile:", "uri", "environment:x", "ecs-ram-role:", "Default", ":"):
         program = start(provider=name)
-        assert program.process.wait(10) == 1
-        errors = program.process.stderr.read()
-        assert "right is one of default, environment, profile:NAME" in errors and errors.count("\n") == 1
         program.process.stdin.close()
+        errors = program.process.stderr.read()
+        assert program.process.wait(10) == 1
+        assert "right is one of default, environment, profile:NAME" in errors and errors.count("\n") == 1
 
 
 # -- the chain -------------------------------------------------------------------------------------

@@ -262,13 +262,12 @@ int main(int count, char **words)
         fprintf(stderr, "%s\n", reason);
         return 1;
     }
-    if (make_source(&program, words[2], words[3], words[4]) < 0)
-        return 1;
-    while (fgets(line, sizeof(line), stdin)) {
+    int r = make_source(&program, words[2], words[3], words[4]);
+    while (r == 0 && fgets(line, sizeof(line), stdin)) {
         line[strcspn(line, "\n")] = '\0';
         obey(&program, line);
     }
     credentials_source_free(program.source);
     transport_free(program.transport);
-    return 0;
+    return r < 0;
 }
