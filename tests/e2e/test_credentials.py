@@ -2,6 +2,7 @@
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 import threading
@@ -338,7 +339,9 @@ def test_the_provider_that_answered_stays_until_it_fails(home, start, odd):
     program = start(ALIBABA_CLOUD_CREDENTIALS_URI=server.url + "/uri")
     assert program.get() == (0, "of-uri-1")
     write_profiles(home, {"name": "p", "mode": "AK", **KEY})  # comes first in the chain
-    program.until("now", lambda answer: answer.startswith("0 of-uri-2"), 6)
+    while (answer := program.ask("now")).startswith("0 of-uri-1 "):  # renewed before it ended: nobody waits
+        time.sleep(0.02)
+    assert answer.startswith("0 of-uri-2 ")
     server.answer = answer_bytes("", "500 Oops")
     program.until("get", lambda answer: answer.startswith(f"0 {ACCESS_KEY_ID}"), 6)
     assert program.ask("describe") == "profile"
@@ -404,10 +407,11 @@ def test_the_same_wrong_key_is_not_sent_twice(start_emulator, start):
         time.sleep(0.05)
 
 
-def test_a_renewal_that_fails_keeps_the_session_and_is_tried_again(start, odd):
-    server = odd(session_for(5, AccessKeyId="first"))
-    program = start(provider=f"uri:{server.url}/x")
+def test_a_renewal_that_fails_keeps_the_session_and_is_tried_again(start, odd, home):
+    server = odd(session_for(4, AccessKeyId="first"))
+    program = start(ALIBABA_CLOUD_CREDENTIALS_URI=server.url + "/x")
     assert program.get() == (0, "first")
+    write_profiles(home, {"name": "p", "mode": "AK", **KEY})  # nor does another provider take over
     server.answer = answer_bytes("", "503 Busy")
     end = time.monotonic() + 8
     while len(server.asked) < 3 and time.monotonic() < end:
@@ -439,7 +443,12 @@ def test_nothing_waits_for_a_provider(start_emulator, start, odd):
     assert program.ask("now") == "EAGAIN credentials: uri has not answered yet"
     assert program.ask("list 200") == "ListClientKeys EACCES Credentials 0 credentials: uri has not answered yet"
     assert time.monotonic() - began < 2
+    program.process.stdin.write("list 9000\n")  # waits for it
+    program.process.stdin.flush()
+    assert select.select([program.process.stdout], [], [], 0.3)[0] == []
     go_on.set()
+    answer = program.process.stdout.readline()  # signed and sent, with a session that this KMS does not know
+    assert answer.startswith("ListClientKeys EACCES InvalidAccessKeyId.NotFound")
     assert program.get() == (0, "STS.odd")
     held = start(provider=f"uri:{odd(lambda handler: go_on.wait(0) or time.sleep(3)).url}/x", timeout_ms=9000)
     assert held.ask("now").startswith("EAGAIN")
@@ -477,6 +486,15 @@ def test_metadata_is_asked_with_a_token_and_without_only_where_it_may_be(start_e
     assert start(provider="ecs-ram-role:Wrong", metadata=newer.url).get()[0] == "EACCES"
     newer.set_faults("Metadata.Token code=NotFound:404")
     assert start(provider="ecs-ram-role", metadata=newer.url).get()[1].endswith("status 403")
+
+
+def test_metadata_that_does_not_take_its_own_token_is_asked_without(start, odd):
+    def refuse_token(handler):
+        refused = handler.headers.get("X-aliyun-ecs-metadata-token")
+        (answer_bytes("", "401 No") if refused else answer_everything)(handler)
+    server = odd(refuse_token)
+    assert start(provider="ecs-ram-role", metadata=server.url).get() == (0, "of-ecs")
+    assert start(provider="ecs-ram-role", metadata=server.url, ALIBABA_CLOUD_IMDSV1_DISABLED="true").get()[0] == "EACCES"
 
 
 def test_metadata_that_is_switched_off_is_not_asked(start, odd):
