@@ -1,8 +1,9 @@
 /*
- * The configuration: /etc/aapfs/aapfs.conf or -c FILE, read by inih, every value checked. Read once
- * by the main thread at start; read-only afterwards, any thread. DESIGN: "Configuration".
+ * The configuration: /etc/aapfs/aapfs.conf or -c FILE, read by inih, every value checked. Read at start and at
+ * a reload; read-only afterwards, any thread. DESIGN: "Configuration".
  *
- * Keys of DESIGN that belong to features still to come are refused like unknown ones.
+ * config.c: what it is; config_file.c: reads it; config_parse.c: lines, sections and keys; config_settings.c: the
+ * keys; config_value.c: one value each; config_fixed.c: what a reload cannot change.
  */
 #ifndef AAPFS_FS_CONFIG_H
 #define AAPFS_FS_CONFIG_H
@@ -14,6 +15,7 @@
 
 enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256, CONFIG_PATH_SIZE = 1024, CONFIG_COMMAND_SIZE = 1024 };
 
+enum config_credentials { CREDENTIALS_DEFAULT, CREDENTIALS_ENVIRONMENT };
 enum config_rotate_at { ROTATE_AT_PERCENT, ROTATE_BEFORE_END, ROTATE_NEVER };
 enum config_password_source { PASSWORD_KEEP, PASSWORD_GENERATE, PASSWORD_FILE };
 enum config_delete_superseded { DELETE_EXPIRED, DELETE_AFTER, DELETE_NEVER };
@@ -40,9 +42,13 @@ struct config_aap {
 };
 
 struct config {
+    char file[CONFIG_PATH_SIZE]; /* where it was read, for messages; "": nowhere */
     /* [kms] */
     char region[64];             /* default cn-hangzhou */
     char endpoint[CONFIG_TEXT_SIZE]; /* default https://kms.<region>.aliyuncs.com */
+    enum config_credentials credentials;
+    char ca_file[CONFIG_PATH_SIZE];  /* default "": the system's */
+    char proxy[CONFIG_TEXT_SIZE];    /* default "": from the environment */
     unsigned int request_timeout_ms; /* default 30 s; 100 ms to 1 h */
     bool all_aaps;               /* aaps = all (default) */
     char (*aap_names)[CONFIG_NAME_SIZE]; /* else these */
@@ -57,11 +63,10 @@ struct config {
     bool control;                   /* default yes; no: every control write is EPERM */
     /* [defaults] */
     struct config_aap defaults;
-    /* [aap NAME] sections, in the file's order */
+    /* [aap NAME] sections, sorted by name */
     struct config_section {
         char name[CONFIG_NAME_SIZE];
         struct config_aap values;
-        unsigned int given; /* which of the values this section gives itself; config.c's */
     } *sections;
     size_t section_count;
 };
@@ -79,8 +84,17 @@ void config_defaults(struct config *config);
  */
 int config_read(const char *file, struct config *config, char *reason, size_t reason_size);
 
-/* The text of FILE (as config_read takes it) in a memfd, which config_read reads as well; negative errno. */
-int config_copy(const char *file);
+/* The text of FILE (as config_read takes it) in a memfd that nobody can change; negative errno and REASON. */
+int config_copy(const char *file, char *reason, size_t reason_size);
+
+/* As config_read, from such a COPY. */
+int config_read_copy(const char *file, int copy, struct config *config, char *reason, size_t reason_size);
+
+/*
+ * Whether a mount that has lived with OLD can go on with NEW. 0; or -EINVAL and REASON: the first key that cannot
+ * change, and what to do.
+ */
+int config_check_reload(const struct config *old, const struct config *new, char *reason, size_t reason_size);
 
 /*
  * For --region, --endpoint, --state and --state-key: the same checks; an endpoint that was derived from a region

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs/config.h"
+#include "kmsapi/proxy.h"
 
 static int refuse(char *reason, size_t size, const char *right)
 {
@@ -81,12 +82,12 @@ int config_value_guard(const char *text, void *value, char *reason, size_t size)
 
 int config_value_validity(const char *text, void *value, char *reason, size_t size)
 {
-    const int64_t least = 60 * 1000, most = 10 * 365 * CONFIG_DAY_SECONDS * 1000;
+    const int64_t least = 1000, most = 10 * 365 * CONFIG_DAY_SECONDS * 1000;
     int64_t milliseconds = 0;
     bool none = strcmp(text, "kms") == 0;
     if (!none && (config_value_duration(text, &milliseconds) < 0 || milliseconds < least ||
                   milliseconds > most))
-        return refuse(reason, size, "not a time from 1m to 10y, nor kms; right is one like 1y or "
+        return refuse(reason, size, "not a time from 1s to 10y, nor kms; right is one like 1y or "
                                     "365d");
     *(int64_t *)value = milliseconds / 1000;
     return 0;
@@ -192,6 +193,15 @@ int config_value_command_timeout(const char *text, void *value, char *reason, si
     return 0;
 }
 
+int config_value_switch(const char *text, void *value, char *reason, size_t size)
+{
+    bool yes = strcmp(text, "yes") == 0;
+    if (!yes && strcmp(text, "no") != 0)
+        return refuse(reason, size, "neither yes nor no");
+    *(bool *)value = yes;
+    return 0;
+}
+
 int config_value_mode(const char *text, void *value, char *reason, size_t size)
 {
     size_t length = strlen(text);
@@ -202,5 +212,127 @@ int config_value_mode(const char *text, void *value, char *reason, size_t size)
     if (!(mode & 0400) || (mode & ~(mode_t)0444))
         return refuse(reason, size, "not a mode that only reads; right is one of 0400, 0440, 0444");
     *(mode_t *)value = mode;
+    return 0;
+}
+
+int config_value_rate(const char *text, void *value, char *reason, size_t size)
+{
+    uint64_t number;
+    const char *end = take_number(text, 1000, &number);
+    if (!end || *end || number < 1)
+        return refuse(reason, size, "not a number from 1 to 1000");
+    *(unsigned int *)value = (unsigned int)number;
+    return 0;
+}
+
+int config_value_sync_interval(const char *text, void *value, char *reason, size_t size)
+{
+    int64_t milliseconds;
+    if (config_value_duration(text, &milliseconds) < 0 || milliseconds < 1000 ||
+        milliseconds > 30 * CONFIG_DAY_SECONDS * 1000)
+        return refuse(reason, size, "not a time from 1s to 30d; right is one like 1h");
+    *(int64_t *)value = milliseconds;
+    return 0;
+}
+
+int config_value_control_group(const char *text, void *value, char *reason, size_t size)
+{
+    *(gid_t *)value = (gid_t)-1;
+    return text[0] ? config_value_group(text, value, reason, size) : 0;
+}
+
+int config_value_credentials(const char *text, void *value, char *reason, size_t size)
+{
+    enum config_credentials *credentials = value;
+    if (strcmp(text, "default") == 0)
+        *credentials = CREDENTIALS_DEFAULT;
+    else if (strcmp(text, "environment") == 0)
+        *credentials = CREDENTIALS_ENVIRONMENT;
+    else if (strncmp(text, "profile:", 8) == 0 || strcmp(text, "oidc") == 0 || strncmp(text, "uri:", 4) == 0 ||
+             strcmp(text, "ecs-ram-role") == 0 || strncmp(text, "ecs-ram-role:", 13) == 0)
+        return refuse(reason, size, "this version does not support these credentials; right is default or environment");
+    else
+        return refuse(reason, size, "no such credentials; right is default or environment");
+    return 0;
+}
+
+int config_value_proxy(const char *text, void *value, char *reason, size_t size)
+{
+    struct proxy proxy;
+    bool good = !text[0] || (strncmp(text, "http://", 7) == 0 && !strchr(text, '@') && proxy_parse(text, &proxy) == 0);
+    if (!good || strlen(text) >= CONFIG_TEXT_SIZE)
+        return refuse(reason, size, "not a proxy; right is http://HOST:PORT, without a user or password: those go into "
+                                    "the variable https_proxy");
+    strcpy(value, text);
+    return 0;
+}
+
+static int take_before(const char *text, int64_t *seconds)
+{
+    static const char before[] = " before";
+    char duration[32];
+    size_t length = strlen(text), behind = sizeof(before) - 1;
+    int64_t milliseconds;
+    if (length <= behind || length - behind >= sizeof(duration) || strcmp(text + length - behind, before) != 0)
+        return -EINVAL;
+    memcpy(duration, text, length - behind);
+    duration[length - behind] = '\0';
+    if (config_value_duration(duration, &milliseconds) < 0 || milliseconds < 1000)
+        return -EINVAL;
+    *seconds = milliseconds / 1000;
+    return 0;
+}
+
+int config_value_rotate_at(const char *text, void *value, char *reason, size_t size)
+{
+    struct config_aap *aap = value;
+    uint64_t percent;
+    const char *end = take_number(text, 95, &percent);
+    if (strcmp(text, "never") == 0) {
+        aap->rotate_at = ROTATE_NEVER;
+    } else if (end && strcmp(end, "%") == 0 && percent >= 1) {
+        aap->rotate_at = ROTATE_AT_PERCENT;
+        aap->rotate_at_percent = (unsigned int)percent;
+    } else if (take_before(text, &aap->rotate_before_seconds) == 0) {
+        aap->rotate_at = ROTATE_BEFORE_END;
+    } else {
+        return refuse(reason, size, "not a moment; right is 1% to 95% of the validity, a time from 1s before its end "
+                                    "like 30d before, or never");
+    }
+    return 0;
+}
+
+int config_value_password_source(const char *text, void *value, char *reason, size_t size)
+{
+    struct config_aap *aap = value;
+    if (strcmp(text, "keep") == 0) {
+        aap->password_source = PASSWORD_KEEP;
+    } else if (strcmp(text, "generate") == 0) {
+        aap->password_source = PASSWORD_GENERATE;
+    } else if (strncmp(text, "file:/", 6) == 0 && strlen(text + 5) < CONFIG_PATH_SIZE) {
+        aap->password_source = PASSWORD_FILE;
+        strcpy(aap->password_file, text + 5);
+    } else {
+        return refuse(reason, size, "no such source; right is keep, generate, or file: and a path that begins with / "
+                                    "and has at most 1023 bytes");
+    }
+    return 0;
+}
+
+int config_value_delete_superseded(const char *text, void *value, char *reason, size_t size)
+{
+    struct config_aap *aap = value;
+    int64_t milliseconds;
+    if (strcmp(text, "expired") == 0) {
+        aap->delete_superseded = DELETE_EXPIRED;
+    } else if (strcmp(text, "never") == 0) {
+        aap->delete_superseded = DELETE_NEVER;
+    } else if (config_value_duration(text, &milliseconds) == 0 &&
+               milliseconds <= 10 * 365 * CONFIG_DAY_SECONDS * 1000) {
+        aap->delete_superseded = DELETE_AFTER;
+        aap->delete_after_seconds = milliseconds / 1000;
+    } else {
+        return refuse(reason, size, "not a time from 0s to 10y like 7d, nor expired, nor never");
+    }
     return 0;
 }

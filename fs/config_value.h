@@ -32,6 +32,19 @@ int config_value_command(const char *text, void *command, char *reason, size_t s
 /* A user who has an entry and thus groups; "", or the one that aapfs has and cannot change: (uid_t)-1. */
 int config_value_command_user(const char *text, void *uid, char *reason, size_t size);
 int config_value_command_timeout(const char *text, void *unsigned_int, char *reason, size_t size);
+int config_value_rate(const char *text, void *unsigned_int, char *reason, size_t size);
+int config_value_sync_interval(const char *text, void *int64, char *reason, size_t size);
+/* yes or no. */
+int config_value_switch(const char *text, void *boolean, char *reason, size_t size);
+/* As config_value_group; "": (gid_t)-1. */
+int config_value_control_group(const char *text, void *gid, char *reason, size_t size);
+int config_value_credentials(const char *text, void *config_credentials, char *reason, size_t size);
+/* http://HOST:PORT, or "", into a char[CONFIG_TEXT_SIZE]. */
+int config_value_proxy(const char *text, void *url, char *reason, size_t size);
+/* Those that fill more than one member take the whole struct config_aap. */
+int config_value_rotate_at(const char *text, void *config_aap, char *reason, size_t size);
+int config_value_password_source(const char *text, void *config_aap, char *reason, size_t size);
+int config_value_delete_superseded(const char *text, void *config_aap, char *reason, size_t size);
 int config_value_mode(const char *text, void *mode, char *reason, size_t size);
 
 #endif

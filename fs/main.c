@@ -12,11 +12,13 @@ static const struct {
     const char *name;
     int (*run)(int count, char **arguments);
 } commands[] = {
+    {"adopt", command_adopt},
     {"create", command_create},
     {"rotate", command_create},
     {"delete", command_delete},
     {"export", command_export},
     {"status", command_status},
+    {"reload", command_reload},
     {"upgrade", command_upgrade},
 };
 

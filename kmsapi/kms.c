@@ -19,6 +19,7 @@ struct call {
         kms_aap_done *aap;
     } done;
     void *user;
+    void (*parked)(void *user);
 };
 
 /* What is read of an answer, whatever the operation. */
@@ -88,6 +89,12 @@ static void client_key_created(void *user, const struct transport_answer *transp
     free(call);
 }
 
+static void client_key_parked(void *user)
+{
+    const struct call *call = user;
+    call->parked(call->user);
+}
+
 int kms_create_client_key(struct transport *transport, const struct kms_create_client_key *request,
                           unsigned int timeout_ms, kms_client_key_done *done, void *user)
 {
@@ -106,8 +113,10 @@ int kms_create_client_key(struct transport *transport, const struct kms_create_c
         .query_count = request->not_before ? 4 : 2,
         .password = request->password,
         .timeout_ms = timeout_ms,
+        .parked = request->parked ? client_key_parked : NULL,
+        .park_ms = request->park_ms,
     };
-    const struct call call = {.done.client_key = done, .user = user};
+    const struct call call = {.done.client_key = done, .user = user, .parked = request->parked};
     return start(transport, &http, client_key_created, &call);
 }
 

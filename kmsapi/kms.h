@@ -42,6 +42,9 @@ struct kms_create_client_key {
     const char *aap_name;
     const char *password;
     const char *not_before, *not_after; /* both or neither (NULL) */
+    /* as in struct transport_request; NULL: not parked. Gets kms_create_client_key's USER */
+    void (*parked)(void *user);
+    unsigned int park_ms;
 };
 
 typedef void kms_client_key_done(void *user, const struct kms_answer *answer,

@@ -13,6 +13,7 @@
 
 #include "kmsapi/cleanup.h"
 #include "kmsapi/endpoint.h"
+#include "kmsapi/proxy.h"
 #include "kmsapi/resolve.h"
 #include "kmsapi/transport_error.h"
 #include "kmsapi/transport_request.h"
@@ -36,6 +37,7 @@ struct transfer {
     transport_done *done;
     void *user;
     enum state state;
+    bool parked; /* past its own deadline: what comes is taken, nothing is sent again */
     int64_t deadline_ms, again_ms; /* CLOCK_MONOTONIC */
     int64_t signed_offset_s; /* the clock's, when the attempt was signed */
     uint64_t signed_by;      /* the serial of its credentials */
@@ -48,8 +50,9 @@ struct transfer {
 
 struct transport {
     struct transport_options options;
-    char *ca_file, *user_agent;
+    char *ca_file, *user_agent, *proxy_url;
     struct endpoint endpoint;
+    struct proxy proxy; /* host "": none */
     struct resolver *resolver;
     int64_t clock_offset_s; /* KMS's time, by the Date of its last answer, minus ours */
     CURLM *multi;
@@ -72,6 +75,21 @@ static void name_changed(void *user)
     curl_multi_wakeup(transport->multi);
 }
 
+/* A proxy's URL may carry a password. */
+static int choose_proxy(struct transport *transport, char *reason, size_t size)
+{
+    const char *url = proxy_for(transport->options.proxy, &transport->endpoint);
+    transport->options.proxy = NULL;
+    if (!url)
+        return 0;
+    if (proxy_parse(url, &transport->proxy) < 0) {
+        snprintf(reason, size, "proxy: not a URL of a proxy; right is http://HOST:PORT (see https_proxy in the environment)");
+        return -EINVAL;
+    }
+    transport->options.proxy = transport->proxy_url = OPENSSL_strdup(url);
+    return transport->proxy_url ? 0 : -ENOMEM;
+}
+
 int transport_new(const struct transport_options *options, struct transport **made, char *reason,
                   size_t size)
 {
@@ -81,6 +99,8 @@ int transport_new(const struct transport_options *options, struct transport **ma
         transport->options = *options;
         r = endpoint_parse(options->endpoint, &transport->endpoint, reason, size);
     }
+    if (r == 0)
+        r = choose_proxy(transport, reason, size);
     if (r == 0) {
         transport->multi = curl_multi_init();
         if (transport->multi)
@@ -128,6 +148,8 @@ void transport_free(struct transport *transport)
     curl_multi_cleanup(transport->multi);
     free(transport->ca_file);
     free(transport->user_agent);
+    if (transport->proxy_url)
+        OPENSSL_clear_free(transport->proxy_url, strlen(transport->proxy_url));
     free(transport);
 }
 
@@ -220,13 +242,13 @@ static void begin_attempt(struct transport *transport, struct transfer *transfer
     const char *why;
     char reason[512] = "";
 
-    switch (resolver_look_up(transport->resolver, transport->endpoint.host, &addresses, &why)) {
+    const char *host = transport->proxy.host[0] ? transport->proxy.host : transport->endpoint.host;
+    switch (resolver_look_up(transport->resolver, host, &addresses, &why)) {
     case RESOLVE_PENDING:
         transfer->state = STATE_RESOLVING;
         return;
     case RESOLVE_FAILED:
-        snprintf(reason, sizeof(reason), "%.253s does not resolve: %.128s",
-                 transport->endpoint.host, why);
+        snprintf(reason, sizeof(reason), "%.253s does not resolve: %.128s", host, why);
         fail(transfer, EHOSTUNREACH, "Network.NameNotResolved", reason);
         return;
     case RESOLVE_FOUND:
@@ -242,7 +264,7 @@ static void begin_attempt(struct transport *transport, struct transfer *transfer
     memcpy(transfer->answer.error.operation, operation, sizeof(operation));
     transfer->signed_offset_s = transport->clock_offset_s;
     r = attempt_make(&transfer->attempt, &transport->options, &transport->endpoint,
-                     &transfer->request, &credentials, addresses,
+                     &transport->proxy, &transfer->request, &credentials, addresses,
                      time(NULL) + transfer->signed_offset_s);
     credentials_clear(&credentials);
     if (r == 0)
@@ -297,8 +319,8 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
 {
     const struct kms_error *error = &transfer->answer.error;
     bool harmless = transfer->request.kind != TRANSPORT_CREATE;
-    if (transfer->answer.attempts >= ATTEMPTS_MOST || error->number == ENOMEM ||
-        error->number == EPROTO)
+    if (transfer->parked || transfer->answer.attempts >= ATTEMPTS_MOST ||
+        error->number == ENOMEM || error->number == EPROTO)
         return false;
     if (!answered)
         return !maybe_sent || (harmless && error->number != EIO);
@@ -395,6 +417,18 @@ static void time_is_up(struct transport *transport, struct transfer *transfer)
     transfer->state = STATE_DONE;
 }
 
+/* True: the request may have arrived, and its answer is waited for. */
+static bool park(struct transfer *transfer)
+{
+    if (transfer->parked || !transfer->request.parked || transfer->state != STATE_RUNNING ||
+        !attempt_maybe_sent(&transfer->attempt))
+        return false;
+    transfer->parked = true;
+    transfer->deadline_ms += transfer->request.park_ms;
+    transfer->request.parked(transfer->user);
+    return true;
+}
+
 /* Moves everything on that needs no network; when to look again. */
 static int64_t tend(struct transport *transport)
 {
@@ -404,7 +438,7 @@ static int64_t tend(struct transport *transport)
             transfer->state == STATE_UNSIGNED ||
             (transfer->state == STATE_WAITING && now_ms >= transfer->again_ms))
             begin_attempt(transport, transfer);
-        if (transfer->state != STATE_DONE && now_ms >= transfer->deadline_ms)
+        if (transfer->state != STATE_DONE && now_ms >= transfer->deadline_ms && !park(transfer))
             time_is_up(transport, transfer);
         int64_t wake_ms = transfer->state == STATE_DONE      ? now_ms
                           : transfer->state == STATE_WAITING ? transfer->again_ms

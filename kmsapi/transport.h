@@ -6,7 +6,7 @@
  * Callbacks come from inside transport_run.
  *
  * Deadlines are the transport's own timers: at a deadline the caller is answered, whatever libcurl
- * or a nameserver is doing, and the transfer is dropped.
+ * or a nameserver is doing, and the transfer is dropped or parked.
  */
 #ifndef AAPFS_KMSAPI_TRANSPORT_H
 #define AAPFS_KMSAPI_TRANSPORT_H
@@ -24,6 +24,7 @@ struct transport;
 struct transport_options {
     const char *endpoint;       /* "https://HOST[:PORT]"; "http://" only for a loopback literal */
     const char *ca_file;        /* NULL: the system's */
+    const char *proxy;          /* its URL; NULL or "": from the environment, as proxy.h says */
     const char *user_agent;
     size_t response_limit;      /* bytes of body; 0: 1 MiB */
     /*
@@ -55,6 +56,12 @@ struct transport_request {
     const char *password;  /* what must not stand in an error text, or NULL; copied */
     unsigned int timeout_ms; /* from now to the answer, retries included */
     void (*drop)(void *user); /* frees USER when there will be no answer; NULL: nothing to free */
+    /*
+     * A request that may have arrived when its time is up is not given up: PARKED is called, and its answer is
+     * taken for PARK_MS more. NULL: it is given up.
+     */
+    void (*parked)(void *user);
+    unsigned int park_ms;
 };
 
 struct transport_answer {

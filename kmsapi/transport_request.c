@@ -132,12 +132,14 @@ static int set_url(struct attempt *attempt, const struct endpoint *endpoint,
 }
 
 static int set_addresses(struct attempt *attempt, const struct endpoint *endpoint,
-                         const char *addresses)
+                         const struct proxy *proxy, const char *addresses)
 {
     _cleanup_(free) char *line = NULL;
-    if (endpoint->literal)
+    attempt->through_proxy = proxy->host[0] != '\0';
+    const char *host = attempt->through_proxy ? proxy->host : endpoint->host;
+    if (attempt->through_proxy ? strchr(host, ':') != NULL : endpoint->literal)
         return 0;
-    if (asprintf(&line, "%s:%u:%s", endpoint->host, endpoint->port, addresses) < 0) {
+    if (asprintf(&line, "%s:%u:%s", host, attempt->through_proxy ? proxy->port : endpoint->port, addresses) < 0) {
         line = NULL;
         return -ENOMEM;
     }
@@ -157,7 +159,7 @@ static int set_options(struct attempt *attempt, const struct transport_options *
     SET(CURLOPT_PROTOCOLS_STR, endpoint->tls ? "https" : "http");
     SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_PROXY, options->proxy ? options->proxy : "");
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
     SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
@@ -183,7 +185,8 @@ static int set_options(struct attempt *attempt, const struct transport_options *
 }
 
 int attempt_make(struct attempt *attempt, const struct transport_options *options,
-                 const struct endpoint *endpoint, const struct transport_request *request,
+                 const struct endpoint *endpoint, const struct proxy *proxy,
+                 const struct transport_request *request,
                  const struct credentials *credentials, const char *addresses,
                  int64_t now)
 {
@@ -195,7 +198,7 @@ int attempt_make(struct attempt *attempt, const struct transport_options *option
     if (r == 0)
         r = set_url(attempt, endpoint, request);
     if (r == 0)
-        r = set_addresses(attempt, endpoint, addresses);
+        r = set_addresses(attempt, endpoint, proxy, addresses);
     if (r == 0)
         r = set_options(attempt, options, endpoint, request);
     if (r < 0)
@@ -217,7 +220,8 @@ bool attempt_maybe_sent(const struct attempt *attempt)
     curl_off_t ready = 0; /* when the connection stood, TLS included; 0: it never did */
     long sent = 0;
     curl_easy_getinfo(attempt->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
-    curl_easy_getinfo(attempt->easy, CURLINFO_REQUEST_SIZE, &sent);
+    if (!attempt->through_proxy) /* there it counts the words to the proxy as well */
+        curl_easy_getinfo(attempt->easy, CURLINFO_REQUEST_SIZE, &sent);
     return ready > 0 || sent > 0;
 }
 

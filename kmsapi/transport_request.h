@@ -12,6 +12,7 @@
 #include "kmsapi/acs3.h"
 #include "kmsapi/credentials/credentials.h"
 #include "kmsapi/endpoint.h"
+#include "kmsapi/proxy.h"
 #include "kmsapi/transport.h"
 
 struct attempt {
@@ -22,14 +23,16 @@ struct attempt {
     char *body; /* wiped by attempt_clear */
     size_t size, room, limit;
     bool too_large;
+    bool through_proxy;
 };
 
 /*
  * Makes an attempt of REQUEST with a fresh nonce and the time of now, ready for curl_multi_add_handle.
- * ADDRESSES: what the endpoint's name resolves to. 0, or -ENOMEM.
+ * ADDRESSES: what the proxy's name resolves to or, without one (host ""), the endpoint's. 0, or -ENOMEM.
  */
 int attempt_make(struct attempt *attempt, const struct transport_options *options,
-                 const struct endpoint *endpoint, const struct transport_request *request,
+                 const struct endpoint *endpoint, const struct proxy *proxy,
+                 const struct transport_request *request,
                  const struct credentials *credentials, const char *addresses,
                  int64_t now);
 

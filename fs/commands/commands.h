@@ -13,7 +13,10 @@ int command_mount(int count, char **arguments);
 /* aapfs create|rotate AAP: writes a password to an AAP's control. */
 int command_create(int count, char **arguments);
 
-/* aapfs delete AAP CLIENT_KEY_ID. */
+/* aapfs adopt AAP KEYFILE PASSWORDFILE: gives a key that was made elsewhere to a mount. */
+int command_adopt(int count, char **arguments);
+
+/* aapfs delete AAP CLIENT_KEY_ID [--foreign]. */
 int command_delete(int count, char **arguments);
 
 /* aapfs export AAP DIRECTORY: its keys as files, from the store. */
@@ -21,6 +24,9 @@ int command_export(int count, char **arguments);
 
 /* aapfs status [--json]: a table of the AAPs; 1 when one needs somebody. */
 int command_status(int count, char **arguments);
+
+/* aapfs reload: has a mount read its configuration again; returns when that holds. */
+int command_reload(int count, char **arguments);
 
 /* aapfs upgrade: has the installed program take over a mount; returns when it serves. */
 int command_upgrade(int count, char **arguments);

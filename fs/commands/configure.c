@@ -1,8 +1,14 @@
 #include "fs/commands/configure.h"
 
-#include "fs/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-static int override(const struct configure_words *words, struct config *config)
+#include "fs/log.h"
+#include "kmsapi/cleanup.h"
+
+static int override(const struct configure_words *words, struct config *config, char *reason, size_t size)
 {
     const struct {
         const char *name, *value;
@@ -14,28 +20,58 @@ static int override(const struct configure_words *words, struct config *config)
         {"--state-key", words->state_key, config_set_state_key},
     };
     for (size_t i = 0; i < sizeof(overrides) / sizeof(overrides[0]); i++) {
-        char reason[640];
-        int r = overrides[i].value
-                    ? overrides[i].set(config, overrides[i].value, reason, sizeof(reason))
-                    : 0;
+        char why[256];
+        int r = overrides[i].value ? overrides[i].set(config, overrides[i].value, why, sizeof(why)) : 0;
         if (r < 0) {
-            log_error("%s: %s", overrides[i].name, reason);
+            snprintf(reason, size, "%s: %s", overrides[i].name, why);
             return r;
         }
     }
     return 0;
 }
 
-int configure(const struct configure_words *words, struct config *config)
+/* COPY -1: from the file itself. */
+static int read_all(const struct configure_words *words, int copy, struct config *config, char *reason, size_t size)
 {
-    char reason[640];
-    int r = config_read(words->file, config, reason, sizeof(reason));
-    if (r < 0) {
-        log_error("configuration: %s", reason);
+    int r = copy < 0 ? config_read(words->file, config, reason, size)
+                     : config_read_copy(words->file, copy, config, reason, size);
+    if (r < 0)
         return r;
-    }
-    r = override(words, config);
+    r = override(words, config, reason, size);
     if (r < 0)
         config_clear(config);
     return r;
+}
+
+int configure(const struct configure_words *words, struct config *config)
+{
+    return configure_from_copy(words, -1, config);
+}
+
+int configure_from_copy(const struct configure_words *words, int copy, struct config *config)
+{
+    char reason[640];
+    int r = read_all(words, copy, config, reason, sizeof(reason));
+    if (r < 0)
+        log_error("configuration: %s", reason);
+    return r;
+}
+
+static int read_again(const struct configurer *configurer, int copy, struct config *config, char *reason, size_t size)
+{
+    return read_all(configurer->words, copy, config, reason, size);
+}
+
+struct configurer configure_again(const struct configure_words *words)
+{
+    return (struct configurer){.read = read_again, .file = words->file, .words = words};
+}
+
+char *configure_whole_path(const char *path)
+{
+    _cleanup_(free) char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+    char *whole;
+    if (path[0] == '/')
+        return strdup(path);
+    return here && asprintf(&whole, "%s/%s", here, path) >= 0 ? whole : NULL;
 }

@@ -1,10 +1,12 @@
 /*
- * The configuration as a command line gives it: the file, and what stands in its place. The main thread.
+ * The configuration as a command line gives it: the file, and what stands in its place. The main thread, and a worker's
+ * engine.
  */
 #ifndef AAPFS_FS_COMMANDS_CONFIGURE_H
 #define AAPFS_FS_COMMANDS_CONFIGURE_H
 
 #include "fs/config.h"
+#include "fs/mount/supervisor.h"
 
 /* Each NULL: not given. */
 struct configure_words {
@@ -13,5 +15,14 @@ struct configure_words {
 
 /* Fills *CONFIG (config_clear it). 0, or negative errno after a line. */
 int configure(const struct configure_words *words, struct config *config);
+
+/* The same from a COPY of the file (config_copy). */
+int configure_from_copy(const struct configure_words *words, int copy, struct config *config);
+
+/* For supervisor_run: reads the same again. WORDS, with whole paths, outlive it. */
+struct configurer configure_again(const struct configure_words *words);
+
+/* PATH from the root, symbolic links in it as they are; NULL: memory is short, or the directory of now has no path. */
+char *configure_whole_path(const char *path);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID
+ * aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID [--foreign]
  */
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,19 +13,23 @@
 
 int command_delete(int count, char **words)
 {
-    const char *mountpoint = COMMANDS_DEFAULT_MOUNT;
+    static const struct option options[] = {{"foreign", no_argument, NULL, 'f'}, {0}};
+    const char *mountpoint = COMMANDS_DEFAULT_MOUNT, *verb = "delete";
     int option;
-    while ((option = getopt(count, words, "m:")) != -1) {
-        if (option != 'm')
+    while ((option = getopt_long(count, words, "m:", options, NULL)) != -1) {
+        if (option == 'm')
+            mountpoint = optarg;
+        else if (option == 'f')
+            verb = "delete-foreign";
+        else
             return 2;
-        mountpoint = optarg;
     }
     if (count - optind != 2) {
-        fputs("usage: aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID\n", stderr);
+        fputs("usage: aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID [--foreign]\n", stderr);
         return 2;
     }
     _cleanup_(free) char *command = NULL;
-    int size = asprintf(&command, "delete %s\n", words[optind + 1]);
+    int size = asprintf(&command, "%s %s\n", verb, words[optind + 1]);
     if (size < 0) {
         command = NULL;
         return 1;

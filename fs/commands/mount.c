@@ -34,7 +34,8 @@ static const char usage[] =
     "       aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID\n"
     "       aapfs export [-c FILE] [--region REGION] [--state DIRECTORY]\n"
     "             [--state-key FILE] AAP DIRECTORY\n"
-    "       aapfs status [-m MOUNTPOINT] [--json]\n"
+    "       aapfs status [-m MOUNTPOINT] [--json] [AAP]\n"
+    "       aapfs reload [-m MOUNTPOINT]\n"
     "       aapfs upgrade [-m MOUNTPOINT]\n";
 
 struct mount_arguments {
@@ -42,6 +43,7 @@ struct mount_arguments {
     struct configure_words words;
     const char *mountpoint;
     char *options; /* every -o, joined */
+    char *file;    /* the configuration's, from the root */
     const struct handover *handover; /* from the version before; NULL: none */
 };
 
@@ -123,17 +125,10 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
 
 static int read_configuration(const struct mount_arguments *arguments, struct config *config)
 {
-    struct configure_words words = arguments->words;
-    char handed_over[32];
     const struct handover *handover = arguments->handover;
-    if (handover && handover->descriptors[HANDOVER_CONFIG] >= 0) {
-        /* the text that was found good, whatever is in the file by now */
-        snprintf(handed_over, sizeof(handed_over), "/proc/self/fd/%d",
-                 handover->descriptors[HANDOVER_CONFIG]);
-        words.file = handed_over;
-    }
+    /* handed over: the text that was found good, whatever is in the file by now */
     if (!arguments->dev)
-        return configure(&words, config);
+        return configure_from_copy(&arguments->words, handover ? handover->descriptors[HANDOVER_CONFIG] : -1, config);
     config_defaults(config);
     return 0;
 }
@@ -145,6 +140,7 @@ static int serve_in(const struct state_places *places, const struct config *conf
     const struct mount_words words = {given->file, given->region, given->endpoint,
                                       arguments->mountpoint};
     static char *command[ARGUMENTS_MOST]; /* for as long as the process lives */
+    const struct configurer configurer = configure_again(given);
     struct state state;
     struct supervisor_parts parts = {
         .config = config,
@@ -155,7 +151,7 @@ static int serve_in(const struct state_places *places, const struct config *conf
         .credentials = kms ? &kms->credentials : NULL,
         .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : FIRST_LISTING_TIMEOUT_MS,
         .to_syslog = !arguments->foreground,
-        .config_file = arguments->words.file,
+        .configurer = kms ? NULL : &configurer,
         .arguments = command,
     };
     int r = kms ? 0 : take_over_command(&words, command, &parts.executable);
@@ -204,14 +200,28 @@ static int serve_dev(struct config *config, const struct mount_arguments *argume
     return status;
 }
 
+/* A reload reads the same again, and the daemon changes its directory. */
+static int take_whole_paths(struct mount_arguments *arguments, const struct config *config)
+{
+    struct configure_words *words = &arguments->words;
+    bool file = words->file;
+    if (file)
+        words->file = arguments->file = configure_whole_path(words->file);
+    if (words->state)
+        words->state = config->state;
+    if (words->state_key)
+        words->state_key = config->state_key;
+    return file && !words->file ? -ENOENT : 0;
+}
+
 static int run(struct config *config, struct mount_arguments *arguments)
 {
     int ready = -1, status;
     char mountpoint[MOUNT_POINT_PATH_SIZE];
-    struct configure_words *given = &arguments->words;
-    _cleanup_(free) char *file = given->file ? realpath(given->file, NULL) : NULL;
-    if (file)
-        given->file = file;
+    if (take_whole_paths(arguments, config) < 0) {
+        log_error("-c, --state, --state-key: the directory of now has no path; give whole ones");
+        return 2;
+    }
     if (!arguments->foreground && !arguments->handover) {
         /* the daemon changes its directory; what is wrong with a path, mounting says */
         if (mount_point_resolve(arguments->mountpoint, mountpoint) == 0)
@@ -249,5 +259,6 @@ int command_mount(int count, char **words)
         status = 0;
     }
     free(arguments.options);
+    free(arguments.file);
     return status;
 }

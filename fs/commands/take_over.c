@@ -21,6 +21,7 @@ static int stand_by(const struct supervisor_parts *parts, const struct handover 
     memcpy(mount_point.path, handover->mountpoint, sizeof(mount_point.path));
     const struct worker_parts worker = {
         .config = parts->config,
+        .configurer = parts->configurer,
         .state = parts->state,
         .mount_point = &mount_point,
         .memory = handover->descriptors[HANDOVER_MEMORY],
@@ -57,6 +58,11 @@ int take_over(const struct supervisor_parts *parts, struct state *state,
                   handover->region);
         return 2;
     }
+    if (handover->audit != (uint32_t)parts->config->audit) {
+        log_error("upgrade: the configuration has another audit than the mount has (%s); umount and mount again",
+                  handover->audit ? "yes" : "no");
+        return 2;
+    }
     return stand_by(parts, handover);
 }
 
@@ -80,13 +86,11 @@ int take_over_command(const struct mount_words *words, char *arguments[static AR
     path[size] = '\0';
     *executable = path;
 
-    char *file = words->file ? realpath(words->file, NULL) : NULL;
     bool good = add(arguments, &count, "aapfs", "-f") &&
-                (!words->file || add(arguments, &count, "-c", file)) &&
+                (!words->file || add(arguments, &count, "-c", words->file)) &&
                 (!words->region || add(arguments, &count, "--region", words->region)) &&
                 (!words->endpoint || add(arguments, &count, "--endpoint", words->endpoint)) &&
                 add(arguments, &count, NULL, words->mountpoint);
-    free(file);
     arguments[count] = NULL;
     return good ? 0 : -ENOMEM;
 }

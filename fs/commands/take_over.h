@@ -15,11 +15,11 @@ int take_over(const struct supervisor_parts *parts, struct state *state,
 enum { ARGUMENTS_MOST = 20 };
 
 struct mount_words {
-    const char *file, *region, *endpoint, *mountpoint; /* NULL: not given, but for MOUNTPOINT */
+    const char *file, *region, *endpoint, *mountpoint; /* NULL: not given, but for MOUNTPOINT; FILE is absolute */
 };
 
 /*
- * The command line with which an upgrade starts the installed program: as this one was started, paths made absolute.
+ * The command line with which an upgrade starts the installed program: as this one was started.
  * *EXECUTABLE: the file that this program was started from. 0 or negative errno. Both live until the process ends.
  */
 int take_over_command(const struct mount_words *words, char *arguments[static ARGUMENTS_MOST],

@@ -4,9 +4,10 @@ static const int64_t expiring_seconds = INT64_C(30) * 86400;
 
 int64_t aap_state_end(const struct registry_aap *aap)
 {
-    if (aap->in_use_until)
-        return aap->in_use_until;
-    return aap->current && aap->rotation.next == 0 ? aap->current->not_after_time : 0;
+    const struct registry_rotation *rotation = &aap->rotation;
+    bool unattended = aap->current && (rotation->next == 0 || rotation->failed || rotation->blocked);
+    int64_t end = unattended ? aap->current->not_after_time : 0;
+    return aap->in_use_until && (!end || aap->in_use_until < end) ? aap->in_use_until : end;
 }
 
 enum aap_state aap_state_of(const struct registry_aap *aap, int64_t now)

@@ -30,7 +30,7 @@ const char *aap_state_text(enum aap_state state);
 
 /*
  * When applications stop working if nobody does anything: the end of a superseded key in use, or of the current one
- * where nothing will rotate it. 0: no such time is known.
+ * where nothing will rotate it or its rotation fails. 0: no such time is known.
  */
 int64_t aap_state_end(const struct registry_aap *aap);
 

@@ -18,13 +18,25 @@ static void refuse(struct kms_error *error, int number, const char *code, const 
     snprintf(error->message, sizeof(error->message), "%s", message);
 }
 
-static void refuse_other(const struct engine *engine, struct kms_error *error)
+void account_refuse(const struct engine *engine, struct kms_error *error)
 {
     char message[400];
+    if (engine->other_region[0]) {
+        snprintf(message, sizeof(message),
+                 "the endpoint is the region %s's, the configuration names %s; give the region that the endpoint has, "
+                 "or the right endpoint", engine->other_region, engine->parts.config->region);
+        refuse(error, EACCES, "OtherRegion", message);
+        return;
+    }
     snprintf(message, sizeof(message),
              "the credentials are of the account %s, the keys in the state directory of %s; give this mount a "
              "state of its own, or the right credentials", engine->other_account, engine->account);
     refuse(error, EACCES, "OtherAccount", message);
+}
+
+bool account_is_other(const struct engine *engine)
+{
+    return engine->other_account[0] || engine->other_region[0];
 }
 
 static void note_in_mount(struct engine *engine, const struct kms_error *error)
@@ -55,20 +67,25 @@ static void open_store(struct engine *engine, const char *account, struct kms_er
 static void take_answer(struct engine *engine, const struct kms_answer *answer,
                         const struct kms_aap *aap, struct kms_error *error)
 {
-    char account[ACCOUNT_SIZE];
+    char account[ACCOUNT_SIZE], region[ARN_REGION_SIZE];
     engine_observe(engine, answer);
     *error = answer->error;
     if (error->number)
         return;
-    if (arn_account(aap->arn, account) < 0) {
+    if (arn_account(aap->arn, account) < 0 || arn_region(aap->arn, region) < 0) {
         refuse(error, EIO, "Answer.Malformed", "KMS's answer: the AAP's Arn names no account");
+    } else if (strcmp(region, engine->parts.config->region) != 0) {
+        memcpy(engine->other_region, region, sizeof(region));
+        account_refuse(engine, error);
     } else {
+        engine->other_region[0] = '\0';
         if (!engine->store)
             open_store(engine, account, error);
+        engine->upkeep_ms = 0; /* what waited for this may go out */
         engine->account_is_known = error->number == 0 && strcmp(account, engine->account) == 0;
         if (error->number == 0 && !engine->account_is_known) {
             memcpy(engine->other_account, account, sizeof(account));
-            refuse_other(engine, error);
+            account_refuse(engine, error);
         } else {
             engine->other_account[0] = '\0';
         }
@@ -106,8 +123,8 @@ void account_require(struct operation *operation, void (*then)(struct operation 
     operation->then = then;
     if (engine->account_is_known) {
         then(operation);
-    } else if (engine->other_account[0]) {
-        refuse_other(engine, &error);
+    } else if (account_is_other(engine)) {
+        account_refuse(engine, &error);
         operation_fail(operation, name, &error);
     } else if (engine->asking_account) {
         operation->waits_for_account = true;
@@ -130,19 +147,20 @@ static void learnt(void *user, const struct kms_answer *answer, const struct kms
         if (!operation->waits_for_account)
             continue;
         operation->waits_for_account = false;
-        if (error.number && !engine->other_account[0])
+        if (error.number && !account_is_other(engine))
             ask(operation); /* this AAP may be one that may be described */
         else
             account_require(operation, operation->then);
     }
+    sync_account_learnt(engine);
 }
 
-void account_learn(struct engine *engine, const char *aap_name)
+bool account_learn(struct engine *engine, const char *aap_name)
 {
-    if (engine->asking_account)
-        return;
-    engine->asking_account =
-        kms_describe_application_access_point(engine->parts.transport, aap_name,
-                                              engine->parts.config->request_timeout_ms, learnt,
-                                              engine) == 0;
+    if (!engine->asking_account)
+        engine->asking_account =
+            kms_describe_application_access_point(engine->parts.transport, aap_name,
+                                                  engine->parts.config->request_timeout_ms, learnt,
+                                                  engine) == 0;
+    return engine->asking_account;
 }

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "fs/keys/follow.h"
 #include "fs/keys/hook.h"
 #include "fs/keys/operation.h"
 
@@ -50,6 +51,7 @@ static void publish_names(struct engine *engine, uint32_t aap)
     inherit_caught_up(engine, aap);
     engine_caught_up(engine, aap);
     hook_tend(engine, aap);
+    follow_expect(engine, aap);
 }
 
 static void published(void *user, int result)
@@ -63,12 +65,29 @@ static void published(void *user, int result)
     publish_names(engine, aap);
 }
 
-/* Whoever asks from here on sees the newest; who has asked before, when the rename comes or its time is over. */
-static void show_newest(struct numbered_aap *numbered, const struct registry_aap *aap)
+static void left(void *user, int result)
 {
+    published(user, result);
+}
+
+/* An earlier worker was about to remove its directory. */
+static void leave(struct engine *engine, uint32_t aap)
+{
+    struct catching_up *one = malloc(sizeof(*one));
+    if (!one)
+        return; /* the next listing removes it */
+    *one = (struct catching_up){engine, aap};
+    engine->aaps[aap].catching_up++;
+    leave_begin(engine, aap, left, one);
+}
+
+/* Whoever asks from here on sees the newest; who has asked before, when the rename comes or its time is over. */
+static void show_newest(struct numbers *numbers, const struct registry_aap *aap)
+{
+    int64_t now_ms = clock_monotonic_ms();
     for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
         if (i == PUBLISHED_CURRENT || aap->current->files[i - 1].data)
-            numbered->published[i] = aap->generation;
+            numbers_show(numbers, aap->generation, (enum published_name)i, now_ms);
 }
 
 /* Whether AAP's directory is still to be shown; *GENERATION: which names are to be shown anew, 0: none. */
@@ -81,7 +100,7 @@ static bool is_behind(struct registry *registry, struct registry_aap *aap, uint3
         /* names come after the directory of their key: of one that is not there nobody has seen anything */
         bool begun = numbers_key(registry_numbers(registry), aap->current->number)->shown;
         if (begun)
-            show_newest(numbered, aap);
+            show_newest(registry_numbers(registry), aap);
         *generation = begun ? registry_make_again(registry, aap) : aap->generation;
     }
     return !numbered->shown;
@@ -98,11 +117,16 @@ static void catch_up_aaps(struct engine *engine)
         uint32_t generation = 0;
         registry_lock(registry);
         struct registry_aap *aap = registry_aap(registry, number);
-        bool directory = aap && is_behind(registry, aap, &generation);
+        bool leaves = aap && numbers_aap(registry_numbers(registry), number)->removed;
+        bool directory = aap && !leaves && is_behind(registry, aap, &generation);
         registry_unlock(registry);
-        struct engine_aap *notes = directory || generation ? engine_aap(engine, number) : NULL;
+        struct engine_aap *notes = leaves || directory || generation ? engine_aap(engine, number) : NULL;
         if (!notes)
             continue;
+        if (leaves) {
+            leave(engine, number);
+            continue;
+        }
         notes->generation_behind = generation;
         if (directory)
             publish(engine, number, PUBLISH_AAP, number);

@@ -1,14 +1,18 @@
 /*
  * KMS's time: the local clock plus an offset that its answers' Date headers teach. Pure but for
- * clock_local_ms; the engine's thread writes, readers take the offset from the registry.
+ * clock_local_* and the like; the engine's thread writes, readers take the offset from the registry.
  */
 #ifndef AAPFS_FS_KEYS_CLOCK_H
 #define AAPFS_FS_KEYS_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct kms_clock {
     int64_t offset_ms; /* KMS's time minus ours */
+    bool observed;     /* an answer has taught it */
+    bool followed;
+    int64_t step_ms;   /* the local clock minus the time since the boot, when it was last looked at */
 };
 
 /*
@@ -19,12 +23,21 @@ struct kms_clock {
 void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms,
                    int64_t received_ms);
 
+/*
+ * The local clock was set meanwhile: KMS's was not. LOCAL_MS and BOOT_MS (clock_boottime_ms): now. Whether the offset has
+ * moved. Before every observation, and once in a while.
+ */
+bool clock_follow(struct kms_clock *clock, int64_t local_ms, int64_t boot_ms);
+
 /* CLOCK_REALTIME in milliseconds since 1970, and nanoseconds. */
 int64_t clock_local_ms(void);
 int64_t clock_local_ns(void);
 
 /* CLOCK_MONOTONIC in milliseconds, for guards and deadlines. */
 int64_t clock_monotonic_ms(void);
+
+/* CLOCK_BOOTTIME in milliseconds: goes on while the machine sleeps. */
+int64_t clock_boottime_ms(void);
 
 /* KMS's time at LOCAL_MS, in seconds since 1970. */
 int64_t clock_kms_time(const struct kms_clock *clock, int64_t local_ms);

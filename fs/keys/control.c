@@ -7,9 +7,10 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 
+#include "fs/config.h"
 #include "kmsapi/iso_time.h"
 
-enum { PASSWORD_MIN = 8, PASSWORD_MAX = 64, WORDS_MAX = 4 };
+enum { PASSWORD_MIN = 8, PASSWORD_MAX = 64, ADOPTED_PASSWORD_MAX = 128, WORDS_MAX = 4 };
 
 /* First words that are commands somewhere, now or later: never passwords. */
 static const char *const reserved[] = {
@@ -102,8 +103,7 @@ static int set_dates(struct control_command *command, const struct word *not_bef
     return 0;
 }
 
-static int set_delete(struct control_command *command, const struct word *id, char *reason,
-                      size_t size)
+static bool set_id(struct control_command *command, const struct word *id)
 {
     bool valid = id->size > 0 && id->size < sizeof(command->client_key_id) && id->text[0] != '.';
     for (size_t i = 0; valid && i < id->size; i++) {
@@ -112,11 +112,74 @@ static int set_delete(struct control_command *command, const struct word *id, ch
                 c == '.' || c == '_' || c == '-';
     }
     if (!valid)
-        return refuse(reason, size, "delete takes one ClientKeyId, as keys/ shows it: "
-                                    "delete KAAP.…");
-    command->verb = CONTROL_DELETE;
+        return false;
     memcpy(command->client_key_id, id->text, id->size);
     command->client_key_id[id->size] = '\0';
+    return true;
+}
+
+static int set_delete(struct control_command *command, enum control_verb verb, const struct word *id,
+                      char *reason, size_t size)
+{
+    command->verb = verb;
+    return set_id(command, id) ? 0
+                               : refuse(reason, size, "delete and delete-foreign take one ClientKeyId, as keys/ shows "
+                                                      "it: delete KAAP.…");
+}
+
+/* Older keys have passwords that break today's rules. */
+static bool set_adopted_password(struct control_command *command, const struct word *password)
+{
+    bool valid = password->size > 0 && password->size <= ADOPTED_PASSWORD_MAX;
+    for (size_t i = 0; valid && i < password->size; i++)
+        valid = password->text[i] >= ' ' && password->text[i] <= '~';
+    if (!valid)
+        return false;
+    memcpy(command->password, password->text, password->size);
+    command->password[password->size] = '\0';
+    return true;
+}
+
+static bool set_private_key_data(struct control_command *command, const struct word *data)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t digits = data->size;
+    while (digits > 0 && data->size - digits < 2 && data->text[digits - 1] == '=')
+        digits--;
+    bool valid = digits > 0 && data->size % 4 == 0 && data->size < sizeof(command->private_key_data);
+    for (size_t i = 0; valid && i < digits; i++)
+        valid = memchr(alphabet, data->text[i], sizeof(alphabet) - 1);
+    if (!valid)
+        return false;
+    memcpy(command->private_key_data, data->text, data->size);
+    command->private_key_data[data->size] = '\0';
+    return true;
+}
+
+static int set_adopt(struct control_command *command, const struct word *id, const struct word *data,
+                     const struct word *password, char *reason, size_t size)
+{
+    command->verb = CONTROL_ADOPT;
+    if (!id->text || !data->text || !password->text)
+        return refuse(reason, size, "a key is adopted by KeyId, PrivateKeyData and Password; one of them is missing");
+    if (!set_id(command, id))
+        return refuse(reason, size, "KeyId is not a ClientKeyId like KAAP.…");
+    if (!set_private_key_data(command, data))
+        return refuse(reason, size, "PrivateKeyData is not base64 on one line, as in a client key file");
+    if (!set_adopted_password(command, password))
+        return refuse(reason, size, "the Password of a key is 1 to 128 printable ASCII characters");
+    return 0;
+}
+
+static int set_forget(struct control_command *command, const struct word *aap, char *reason, size_t size)
+{
+    if (aap->size >= sizeof(command->aap_name))
+        return refuse(reason, size, "forget takes the name of one AAP");
+    memcpy(command->aap_name, aap->text, aap->size);
+    command->aap_name[aap->size] = '\0';
+    if (!config_aap_name_is_shown(command->aap_name))
+        return refuse(reason, size, "forget takes the name of one AAP, as its directory has it");
+    command->verb = CONTROL_FORGET;
     return 0;
 }
 
@@ -136,7 +199,8 @@ static int split(const char *text, size_t size, struct word words[WORDS_MAX])
     return count;
 }
 
-static const char mount_rule[] = "the mount's control takes: sync, upgrade, adopt-state";
+static const char mount_rule[] =
+    "the mount's control takes: sync, rotate-due, reload, upgrade, adopt-state, forget NAME";
 
 static int set_mount_command(struct control_command *command, int count, const struct word *word,
                              char *reason, size_t size)
@@ -144,12 +208,15 @@ static int set_mount_command(struct control_command *command, int count, const s
     static const struct {
         const char *word;
         enum control_verb verb;
-    } commands[] = {{"sync", CONTROL_SYNC}, {"upgrade", CONTROL_UPGRADE}, {"adopt-state", CONTROL_ADOPT_STATE}};
+    } commands[] = {{"sync", CONTROL_SYNC}, {"reload", CONTROL_RELOAD}, {"upgrade", CONTROL_UPGRADE},
+                    {"adopt-state", CONTROL_ADOPT_STATE}, {"rotate-due", CONTROL_ROTATE_DUE}};
     for (size_t i = 0; count == 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
         if (word_is(word, commands[i].word)) {
             command->verb = commands[i].verb;
             return 0;
         }
+    if (count == 2 && word_is(&word[0], "forget"))
+        return set_forget(command, &word[1], reason, size);
     return refuse(reason, size, mount_rule);
 }
 
@@ -174,8 +241,18 @@ static int parse_line(bool mount, const char *text, size_t size, int64_t now,
         command->verb = CONTROL_RETRY_CHECK;
         return 0;
     }
+    if (count == 1 && word_is(&words[0], "rotate")) {
+        command->verb = CONTROL_ROTATE;
+        return 0;
+    }
+    if (count == 1 && word_is(&words[0], "reloaded")) {
+        command->verb = CONTROL_RELOADED;
+        return 0;
+    }
     if (count == 2 && word_is(&words[0], "delete"))
-        return set_delete(command, &words[1], reason, reason_size);
+        return set_delete(command, CONTROL_DELETE, &words[1], reason, reason_size);
+    if (count == 2 && word_is(&words[0], "delete-foreign"))
+        return set_delete(command, CONTROL_DELETE_FOREIGN, &words[1], reason, reason_size);
     if (count == 2 && !is_reserved(&words[0]))
         return refuse(reason, reason_size, "a password takes two dates or none: "
                                            "PASSWORD NotBefore NotAfter");
@@ -190,12 +267,13 @@ static int parse_line(bool mount, const char *text, size_t size, int64_t now,
 static int parse_members(const json_t *object, int64_t now, struct control_command *command,
                          char *reason, size_t size)
 {
-    struct word password = {0}, not_before = {0}, not_after = {0};
+    struct word password = {0}, not_before = {0}, not_after = {0}, key_id = {0}, data = {0};
     struct {
         const char *name;
         struct word *word;
     } const known[] = {
-        {"Password", &password}, {"NotBefore", &not_before}, {"NotAfter", &not_after}};
+        {"Password", &password}, {"NotBefore", &not_before}, {"NotAfter", &not_after},
+        {"KeyId", &key_id}, {"PrivateKeyData", &data}};
     const size_t count = sizeof(known) / sizeof(known[0]);
     size_t found = 0;
 
@@ -205,12 +283,16 @@ static int parse_members(const json_t *object, int64_t now, struct control_comma
             continue;
         found++;
         if (!json_is_string(value))
-            return refuse(reason, size, "Password, NotBefore and NotAfter are strings");
+            return refuse(reason, size, "the members of a command as JSON are strings");
         *known[i].word = (struct word){json_string_value(value), json_string_length(value)};
     }
     if (found != json_object_size(object))
         return refuse(reason, size, "an unknown member; a command as JSON has Password and, "
                                     "both or neither, NotBefore and NotAfter");
+    if (key_id.text || data.text)
+        return found == 3 && !not_before.text && !not_after.text
+                   ? set_adopt(command, &key_id, &data, &password, reason, size)
+                   : refuse(reason, size, "a key is adopted by KeyId, PrivateKeyData and Password, and nothing else");
     if (!password.text)
         return refuse(reason, size, "the member Password is missing");
     if (!not_before.text != !not_after.text)

@@ -8,8 +8,10 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/keys/follow.h"
 #include "fs/keys/hook.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 #include "fs/stops.h"
 
@@ -32,15 +34,28 @@ int64_t engine_now(const struct engine *engine)
     return clock_kms_time(&engine->clock, clock_local_ms());
 }
 
+/* With the registry's lock. A retried request is one, and so are the pages of a listing. */
+static void count_request(struct engine *engine, const struct kms_answer *answer)
+{
+    const struct transport_answer *transport = answer->transport;
+    int64_t ended_ms = transport->received_at_ms < transport->sent_at_ms ? clock_local_ms() /* none came */
+                                                                         : transport->received_at_ms;
+    counters_add_request(engine->parts.counters, answer->error.operation,
+                         answer->error.number ? answer->error.code : "",
+                         transport->attempts ? ended_ms - transport->sent_at_ms : -1);
+}
+
 void engine_observe(struct engine *engine, const struct kms_answer *answer)
 {
     const struct transport_answer *transport = answer->transport;
     if (!transport)
         return;
+    clock_follow(&engine->clock, clock_local_ms(), clock_boottime_ms());
     clock_observe(&engine->clock, transport->server_date, transport->sent_at_ms,
                   transport->received_at_ms);
     registry_lock(engine->parts.registry);
     registry_mount(engine->parts.registry)->clock_offset_ms = engine->clock.offset_ms;
+    count_request(engine, answer);
     registry_unlock(engine->parts.registry);
 }
 
@@ -61,9 +76,17 @@ struct engine_aap *engine_aap(struct engine *engine, uint32_t aap)
 static const char *const verb_names[] = {
     [CONTROL_CREATE] = "CreateClientKey",
     [CONTROL_DELETE] = "DeleteClientKey",
+    [CONTROL_DELETE_FOREIGN] = "DeleteClientKey",
+    [CONTROL_ADOPT] = "adopt",
     [CONTROL_RETRY_CHECK] = "CreateClientKey",
+    [CONTROL_ROTATE] = "CreateClientKey",
+    [CONTROL_RELOADED] = "reloaded",
+    [CONTROL_ROTATE_DUE] = "rotate-due",
+    [CONTROL_PUBLISH] = "CreateClientKey",
     [CONTROL_SYNC] = "ListApplicationAccessPoints",
     [CONTROL_UPGRADE] = "upgrade",
+    [CONTROL_RELOAD] = "reload",
+    [CONTROL_FORGET] = "forget",
     [CONTROL_ADOPT_STATE] = "adopt-state",
 };
 
@@ -110,6 +133,16 @@ static void begin_upgrade(struct operation *operation)
     engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
 }
 
+/* An AAP may have left since its control was opened. */
+static bool is_there(struct engine *engine, uint32_t aap)
+{
+    registry_lock(engine->parts.registry);
+    bool there = aap == 0 || (registry_aap(engine->parts.registry, aap) &&
+                              !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed);
+    registry_unlock(engine->parts.registry);
+    return there;
+}
+
 static void begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
@@ -119,7 +152,13 @@ static void begin(struct operation *operation)
         return;
     }
     operation->waits_for_catch_up = !catch_up_is_done(engine, operation->aap);
-    if (operation->waits_for_catch_up || !may_begin(operation, notes))
+    if (operation->waits_for_catch_up)
+        return;
+    if (!is_there(engine, operation->aap)) {
+        operation_end(operation, -ENOENT);
+        return;
+    }
+    if (upkeep_command(operation) || !may_begin(operation, notes))
         return;
     notes->running = operation;
     registry_lock(engine->parts.registry);
@@ -133,10 +172,17 @@ static void begin(struct operation *operation)
         rotation_begin(operation);
         break;
     case CONTROL_DELETE:
+    case CONTROL_DELETE_FOREIGN:
         retire_begin(operation);
+        break;
+    case CONTROL_ADOPT:
+        adopt_begin(operation);
         break;
     case CONTROL_RETRY_CHECK:
         recheck_begin(operation);
+        break;
+    case CONTROL_ROTATE:
+        automatic_rotate(operation);
         break;
     case CONTROL_SYNC:
         sync_begin(engine, operation);
@@ -144,9 +190,19 @@ static void begin(struct operation *operation)
     case CONTROL_UPGRADE:
         begin_upgrade(operation);
         break;
+    case CONTROL_RELOAD:
+        reload_begin(operation);
+        break;
+    case CONTROL_FORGET:
+        forget_begin(operation);
+        break;
     case CONTROL_ADOPT_STATE:
         foreign_adopt(operation);
         break;
+    case CONTROL_RELOADED:
+    case CONTROL_ROTATE_DUE:
+    case CONTROL_PUBLISH:
+        break; /* not begun here: upkeep.h */
     }
 }
 
@@ -181,6 +237,7 @@ void engine_drain(struct engine *engine, bool drain)
     engine->told_drained = false;
     if (!drain)
         hook_tend_all(engine);
+    engine->upkeep_ms = 0;
 }
 
 /* Nor is it idle with a key that is not saved: a creation that ended after the upgrade began may have left one. */
@@ -205,6 +262,7 @@ static void tell_drained(struct engine *engine)
 
 void engine_caught_up(struct engine *engine, uint32_t aap)
 {
+    engine->upkeep_ms = 0;
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
         if (operation->aap != aap || !operation->waits_for_catch_up)
             continue;
@@ -235,7 +293,11 @@ static void take_write(struct engine *engine, const struct engine_write *write)
         return;
     }
     char reason[256];
-    if (control_parse(write->aap == 0, write->data, write->size, write->offset, engine_now(engine),
+    if (!engine->parts.config->control)
+        operation_refuse(operation, "control", EPERM, "ControlIsOff",
+                         "control = no in the configuration: nothing is written here; to change that, change it there "
+                         "and send SIGHUP to aapfs");
+    else if (control_parse(write->aap == 0, write->data, write->size, write->offset, engine_now(engine),
                       &operation->command, reason, sizeof(reason)) < 0)
         operation_refuse(operation, "control", EINVAL, "InvalidCommand", "%s", reason);
     else
@@ -291,8 +353,12 @@ static void *run(void *argument)
 
     catch_up(engine);
     hook_tend_all(engine);
+    follow_expect_all(engine);
+    if (parts->refresh)
+        reload_refresh_all(engine);
     sync_begin(engine, NULL);
     for (;;) {
+        upkeep_follow_clock(engine);
         take_writes(engine, &stop);
         if (stop && may_stop(engine, &stop_until_ms))
             break;
@@ -301,17 +367,20 @@ static void *run(void *argument)
             parts->failed(parts->event_user);
             break;
         }
-        if (clock_monotonic_ms() >= engine->next_sync_ms)
-            sync_begin(engine, NULL);
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
-        int64_t settle_ms = settle_tend(engine);
+        int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
+        int64_t upkeep_ms = upkeep_tend(engine);
+        if (upkeep_ms < next_ms)
+            next_ms = upkeep_ms;
         if (unsaved_ms < next_ms)
             next_ms = unsaved_ms;
-        if (settle_ms < next_ms)
-            next_ms = settle_ms;
+        if (listing_ms < next_ms)
+            next_ms = listing_ms;
+        if (sync_ms < next_ms)
+            next_ms = sync_ms;
+        if (follow_ms < next_ms)
+            next_ms = follow_ms;
         tell_drained(engine);
-        if (engine->next_sync_ms < next_ms)
-            next_ms = engine->next_sync_ms;
         if (stop_until_ms < next_ms)
             next_ms = stop_until_ms;
         int64_t wait_ms = next_ms - clock_monotonic_ms();
@@ -339,8 +408,12 @@ static int open_store(struct engine *engine)
 
 static void free_engine(struct engine *engine)
 {
+    reload_free(engine);
     settle_end(engine);
+    listing_end(engine);
+    sync_end(engine);
     inherit_end(engine);
+    follow_end(engine);
     store_close(engine->store);
     if (engine->queue)
         pthread_mutex_destroy(&engine->queue->lock);
@@ -356,6 +429,8 @@ struct engine *engine_start(const struct engine_parts *parts)
         return NULL;
     engine->parts = *parts;
     engine->next_sync_ms = INT64_MAX;
+    engine->sections_told = !parts->first && !parts->refresh;
+    registry_mount(parts->registry)->control_is_off = !parts->config->control;
     struct engine_queue *queue = engine->queue = calloc(1, sizeof(*queue));
     if (queue) {
         queue->end = &queue->first;
@@ -366,6 +441,7 @@ struct engine *engine_start(const struct engine_parts *parts)
         return NULL;
     }
     foreign_look(engine);
+    upkeep_start(engine);
     transport_watch(parts->transport, parts->publish_socket);
     transport_watch(parts->transport, parts->run_socket);
     transport_watch(parts->transport, parts->message_socket);

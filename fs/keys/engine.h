@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "fs/config.h"
+#include "fs/keys/counters.h"
 #include "fs/keys/publish.h"
 #include "fs/keys/registry.h"
 #include "fs/keys/run.h"
@@ -24,10 +25,12 @@ struct engine;
 /* What the engine is given from above and below; all of it outlives the engine. */
 struct engine_parts {
     struct registry *registry;
+    struct counters *counters; /* NULL: nobody counts */
     const struct config *config;
     struct transport *transport; /* the engine's thread alone uses it from engine_start on */
     struct client_key_library *library;
     const struct state *state; /* where keys are kept */
+    bool refresh; /* the configuration may be another one than the kernel was told of */
     bool first; /* no worker has served this mount before: what is loaded is shown at once */
 
     publish_begin *publish;
@@ -47,6 +50,10 @@ struct engine_parts {
      * already.
      */
     void (*upgrade)(void *user, uint64_t number, bool inherited);
+    /* A write asks for the configuration to be read again; engine_reload or engine_refuse_reload ends it. */
+    void (*reload)(void *user);
+    /* After engine_reload or with REFRESH: whoever looks at owners and modes sees those of the configuration. */
+    void (*reloaded)(void *user);
     /* After engine_drain: nothing is under way. */
     void (*drained)(void *user);
     int message_socket;                   /* readable: call receive_messages */
@@ -93,7 +100,7 @@ struct engine *engine_start(const struct engine_parts *parts);
 /* Hands over a write; any thread. False when memory is short: the caller answers it then. */
 bool engine_submit(struct engine *engine, const struct engine_write *write);
 
-/* The two below: from receive_messages only. */
+/* Those below: from receive_messages only. */
 
 /*
  * DRAIN: no write is begun any more, and DRAINED called once when none is under way and every key is saved. Else goes
@@ -103,6 +110,15 @@ void engine_drain(struct engine *engine, bool drain);
 
 /* Ends the writes that asked for an upgrade: NUMBER 0, or an errno and why. */
 void engine_verdict(struct engine *engine, int number, const char *text);
+
+/*
+ * From now on CONFIG holds, which outlives the engine or the next engine_reload; nothing uses the one before. ASKED:
+ * it is what a write has asked for.
+ */
+void engine_reload(struct engine *engine, const struct config *config, bool asked);
+
+/* Ends the writes that asked for that: an errno and why. */
+void engine_refuse_reload(struct engine *engine, int number, const char *text);
 
 /* Ends the thread and frees; writes that still wait are answered with EIO. */
 void engine_stop(struct engine *engine);

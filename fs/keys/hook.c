@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 
 /* The newest generation that readers see and that was not dealt with; 0: none. */
@@ -13,8 +14,10 @@ static uint32_t due(struct numbers *numbers, const struct numbered_aap *aap)
     const struct numbered_generation *before = numbers_generation(numbers, aap->hook_generation);
     if (!shown || aap->hook_generation >= aap->settled_generation)
         return 0;
-    /* the first key, or the same one shown anew by another worker */
-    return before && before->key != shown->key ? aap->settled_generation : 0;
+    if (!before)
+        return aap->hook_owed ? aap->settled_generation : 0; /* else it is the first key */
+    /* or the same one shown anew by another worker */
+    return before->key != shown->key ? aap->settled_generation : 0;
 }
 
 /* With the registry's lock; true: *REQUEST is to be run for *GENERATION. */
@@ -29,6 +32,7 @@ static bool make_request(struct engine *engine, uint32_t number, uint32_t *gener
     const struct config_aap *config =
         *generation ? config_for_aap(engine->parts.config, aap->name) : NULL;
     if (!config || !config_has_command(config)) {
+        aap->hook_owed = false;
         if (aap->hook_generation < aap->settled_generation)
             aap->hook_generation = aap->settled_generation;
         return false;
@@ -71,7 +75,7 @@ static void ended(void *user, uint32_t number, const struct run_result *result)
     struct engine *engine = user;
     struct engine_aap *notes = engine_aap(engine, number);
     struct registry_hook hook = {.time = engine_now(engine)};
-    char name[AAP_NAME_SIZE];
+    char name[AAP_NAME_SIZE], id[CLIENT_KEY_ID_SIZE];
     describe(result, &hook);
 
     registry_lock(engine->parts.registry);
@@ -79,11 +83,19 @@ static void ended(void *user, uint32_t number, const struct run_result *result)
     struct registry_aap *shown = registry_aap(engine->parts.registry, number);
     memcpy(name, aap->name, sizeof(name));
     aap->hook_generation = notes->hook_generation;
+    aap->hook_owed = false;
+    const struct numbered_generation *generation =
+        numbers_generation(registry_numbers(engine->parts.registry), notes->hook_generation);
+    memcpy(id, numbers_key(registry_numbers(engine->parts.registry), generation->key)->client_key_id, sizeof(id));
     if (shown)
         shown->last_hook = hook;
     registry_unlock(engine->parts.registry);
 
     notes->hook_generation = 0;
+    if (shown && hook.ok)
+        told_set(engine, number, id);
+    else if (shown)
+        told_changed(engine, number);
     if (!hook.ok)
         log_error("%s: on_rotate: %s", name, hook.text);
     hook_tend(engine, number);

@@ -40,6 +40,11 @@ int judge_restore(struct store *store, const struct record *record, struct clien
     return r;
 }
 
+int64_t judge_asked(const struct record *record)
+{
+    return record->asked ? record->asked : record->made_ns / 1000000000;
+}
+
 struct registry_key *judge_admit(struct registry *registry, struct registry_aap *aap,
                                  const struct record *record, struct client_key *key)
 {
@@ -48,7 +53,10 @@ struct registry_key *judge_admit(struct registry *registry, struct registry_aap 
         .key_algorithm = record->key_algorithm,
         .not_before = record->not_before,
         .not_after = record->not_after,
+        .request_id = record->request_id,
         .made_ns = record->made_ns,
+        .asked = judge_asked(record),
+        .scheduled = record->scheduled,
         .intent = record->intent,
         .dates_given = record->dates_given,
         .adopted = record->adopted,

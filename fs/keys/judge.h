@@ -23,6 +23,9 @@ int judge_restore(struct store *store, const struct record *record, struct clien
 struct registry_key *judge_admit(struct registry *registry, struct registry_aap *aap,
                                  const struct record *record, struct client_key *key);
 
+/* When RECORD's key was asked for, KMS's time; where it does not say, about. */
+int64_t judge_asked(const struct record *record);
+
 /* Keeps KEY's forms beside its record; a failure costs the next start time and nothing else. */
 void judge_keep_forms(struct store *store, const char *aap_name, const struct registry_key *key);
 

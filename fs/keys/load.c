@@ -7,6 +7,8 @@
 
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/schedule.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 
 _Static_assert(PUBLISHED_COUNT == KEY_FILE_COUNT + 1, "every file of a key, and `current`");
@@ -45,7 +47,7 @@ static int add_key(struct engine *engine, struct registry_aap *aap, const struct
     bool new;
     int r = open_key(engine, record, &forms, &new);
     if (r == -EKEYREJECTED) {
-        registry_add_id(&aap->rejected, record->client_key_id, record->intent);
+        registry_add_rejected(aap, record->client_key_id, record->intent, judge_asked(record));
         return 0;
     }
     const struct registry_key *key =
@@ -53,9 +55,6 @@ static int add_key(struct engine *engine, struct registry_aap *aap, const struct
     client_key_clear(&forms);
     if (!key)
         return -ENOMEM;
-    if (key == aap->keys) /* newest first */
-        snprintf(aap->request_id, sizeof(aap->request_id), "%s",
-                 record->request_id ? record->request_id : "");
     if (new)
         judge_keep_forms(engine->store, aap->name, key);
     return 0;
@@ -78,6 +77,8 @@ static int add_intent(struct engine *engine, const struct registry_aap *aap,
 {
     if (has_key_of(aap, record->intent))
         return store_finish(engine->store, aap->name, record->intent);
+    if (record->adopted)
+        return store_forget(engine->store, record->intent);
     settle_add(engine, aap->number, record);
     return 0;
 }
@@ -99,6 +100,8 @@ static void found(void *user, const struct record *record, const char *path, int
     struct engine *engine = loading->engine;
     if (record) {
         struct registry_aap *aap = add_aap(engine, record->aap_name);
+        if (aap) /* it goes with everything of it, or not at all */
+            numbers_aap(registry_numbers(engine->parts.registry), aap->number)->removed = false;
         if (!aap)
             error = -EINVAL;
         else
@@ -127,7 +130,7 @@ static void show(struct registry *registry, struct registry_aap *aap)
     numbered->changed_ns = aap->current->made_ns;
     for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
         if (i == PUBLISHED_CURRENT || aap->current->files[i - 1].data)
-            numbered->published[i] = aap->generation;
+            numbers_show(numbers, aap->generation, (enum published_name)i, NUMBERS_SHOWN_ALWAYS);
     numbered->settled_generation = aap->generation;
 }
 
@@ -136,10 +139,34 @@ static int add_known_aaps(struct engine *engine)
 {
     struct numbers *numbers = registry_numbers(engine->parts.registry);
     uint32_t count = numbers_aap_count(numbers);
-    for (uint32_t number = 1; number <= count; number++)
-        if (!add_aap(engine, numbers_aap(numbers, number)->name))
+    for (uint32_t number = 1; number <= count; number++) {
+        struct numbered_aap *numbered = numbers_aap(numbers, number);
+        bool removed = numbered->removed;
+        if (removed && !numbered->shown && !numbered->settled)
+            continue;
+        if (!add_aap(engine, numbered->name))
             return -ENOMEM;
+        numbered->removed = removed; /* its directory is still to go: catch_up.c */
+    }
     return 0;
+}
+
+/* A Scheduled key became the current one when it began. */
+static int64_t became_current_ns(const struct registry_key *key, int64_t now)
+{
+    if (!key->scheduled || key->not_before_time > now)
+        return key->made_ns;
+    int64_t begun_ns = key->not_before_time * 1000000000;
+    return begun_ns > key->made_ns ? begun_ns : key->made_ns;
+}
+
+static int make_current(struct engine *engine, struct registry_aap *aap)
+{
+    int64_t now = engine_now(engine);
+    struct registry_key *key = schedule_current(aap, now);
+    if (!key)
+        return 0;
+    return registry_make_current(engine->parts.registry, aap, key, became_current_ns(key, now)) ? 0 : -ENOSPC;
 }
 
 int load_store(struct engine *engine)
@@ -152,9 +179,10 @@ int load_store(struct engine *engine)
         r = store_load(engine->store, found, &loading);
     if (r == 0)
         r = loading.error;
+    foreign_keys_load(engine);
     for (struct registry_aap *aap = registry_first_aap(registry); r == 0 && aap; aap = aap->next) {
-        if (aap->keys && !registry_make_current(registry, aap, aap->keys, aap->keys->made_ns))
-            r = -ENOSPC;
+        r = make_current(engine, aap);
+        told_load(engine, aap);
         if (r == 0 && engine->parts.first)
             show(registry, aap);
     }

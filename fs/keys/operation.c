@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/keys/upkeep.h"
 #include "fs/stops.h"
 
 /* An answer may come at a request's own deadline: those who wait are answered a little later. */
@@ -69,16 +70,22 @@ void operation_end(struct operation *operation, int result)
 {
     struct engine *engine = operation->engine;
     struct engine_aap *notes = engine_aap(engine, operation->aap);
+    bool was_running = notes && notes->running == operation;
 
-    if (notes && notes->running == operation) {
+    if (was_running) {
         notes->running = NULL;
-        notes->network_error = is_network_error(-result) ? -result : 0;
+        notes->operations++;
+        /* who writes now has not waited for an automatic one */
+        notes->network_error = !operation->automatic && is_network_error(-result) ? -result : 0;
         notes->network_error_ms = clock_monotonic_ms();
     }
+    upkeep_ended(operation, result);
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     if (aap && notes && !notes->running)
         aap->busy = false;
+    if (was_running && (operation->command.verb == CONTROL_CREATE || operation->command.verb == CONTROL_ROTATE))
+        counters_add_rotation(engine->parts.counters, result == 0 ? ROTATION_DONE : ROTATION_FAILED);
     registry_unlock(engine->parts.registry);
 
     control_clear(&operation->command);
@@ -161,9 +168,27 @@ struct operation *operation_new(struct engine *engine, const struct engine_write
     return operation;
 }
 
+struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, enum control_verb verb)
+{
+    struct operation *operation = calloc(1, sizeof(*operation));
+    if (!operation)
+        return NULL;
+    operation->engine = engine;
+    operation->aap = aap;
+    operation->automatic = true;
+    operation->command.verb = verb;
+    operation->deadline_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
+    operation->next = engine->operations;
+    engine->operations = operation;
+    return operation;
+}
+
 static bool is_repetition(const struct operation *operation, const struct engine_write *write)
 {
-    return operation->aap == write->aap && operation->uid == write->uid &&
+    /* another process may have changed the configuration's file since */
+    if (operation->reloads && operation->pid != write->pid)
+        return false;
+    return !operation->automatic && operation->aap == write->aap && operation->uid == write->uid &&
            operation->size == write->size &&
            CRYPTO_memcmp(operation->bytes, write->data, write->size) == 0;
 }
@@ -180,6 +205,9 @@ bool operation_join(struct engine *engine, const struct engine_write *write)
             return true;
         }
         if (!operation->ended && add_waiting(operation, write->number)) {
+            if (operation->answered) /* it is parked: whoever comes now waits anew */
+                operation->deadline_ms =
+                    clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
             operation->answered = false;
             if (operation->intent_number)
                 parts->note_intent(parts->note_user, write->number, operation->intent_number);

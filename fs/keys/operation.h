@@ -13,9 +13,32 @@
 #include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
 #include "fs/keys/control.h"
+#include "fs/keys/listing.h"
 #include "fs/keys/pace.h"
 #include "fs/keys/store.h"
 #include "kmsapi/kms.h"
+
+/* upkeep.c: what is done by itself. Times: CLOCK_BOOTTIME in milliseconds. */
+struct upkeep_notes {
+    /* automatic.c */
+    uint32_t seed_key, seed; /* of the current key */
+    uint32_t failed_key;     /* the key that attempts in a row did not replace */
+    unsigned int failures;
+    int64_t retry_ms;
+    bool attempt_now;        /* rotate-due */
+    int64_t pardon;          /* KMS's time: what was asked for until then does not count */
+    bool was_blocked;
+    /* told.c */
+    bool told_is_changed;
+    /* superseded.c */
+    struct operation *deleting;
+    unsigned int delete_failures;
+    int64_t delete_ms;
+    /* warnings.c */
+    uint32_t warned_key;
+    unsigned int warned_steps;
+    uint32_t expired_key;
+};
 
 /* What the engine remembers of an AAP between commands. */
 struct engine_aap {
@@ -24,12 +47,20 @@ struct engine_aap {
     unsigned int catching_up;
     uint32_t generation_behind; /* to be published when its directory and keys are */
     uint32_t hook_generation;   /* hook.c: for which on_rotate runs; 0: it does not */
+    struct following *following; /* follow.c */
     int64_t created_ms;    /* CLOCK_MONOTONIC of the last creation's end; 0: none */
     pid_t creator;
     int network_error;     /* errno of a command that ended in a network error, and when */
     int64_t network_error_ms;
-    int64_t settle_ms; /* CLOCK_MONOTONIC of the next listing of its keys; 0: none */
-    unsigned int settle_failures;
+    unsigned int operations; /* commands that have ended */
+    /* listing.c */
+    int64_t list_ms;   /* CLOCK_MONOTONIC of the next listing of its keys; 0: none */
+    int64_t listed_ms; /* when the last one that can be believed was asked for; 0: never */
+    unsigned int list_failures;
+    bool walk;         /* the walk through all AAPs has not come to it yet */
+    bool missing;      /* whether KMS still has the AAP is to be asked first */
+    int64_t unsettled_ms; /* when an intent was left last, CLOCK_MONOTONIC */
+    struct upkeep_notes upkeep;
 };
 
 struct operation {
@@ -47,6 +78,7 @@ struct operation {
     bool answered;
     bool waits_for_catch_up; /* it is not begun yet */
     bool interrupted; /* somebody was not there any more when the result came */
+    bool automatic;   /* nobody has asked for it */
 
     /* a creation's key on its way */
     uint32_t key, generation;
@@ -56,9 +88,15 @@ struct operation {
     int64_t intent_made;         /* KMS's time, seconds since 1970 */
     int save_error;              /* negative errno: the key is served and not saved yet */
 
+    uint32_t leaving; /* forget.c: the AAP that goes */
+
     /* account.c */
     void (*then)(struct operation *operation);
     bool waits_for_account;
+
+    /* reload.c */
+    bool reloads;
+    bool config_is_here; /* the configuration that it asked for holds */
 
     bool ended;
     int result;
@@ -78,6 +116,7 @@ struct engine {
     struct store *store; /* NULL: no account is known yet */
     char account[ACCOUNT_SIZE];       /* the store's */
     char other_account[ACCOUNT_SIZE]; /* the credentials', where that is another one; "": it is not */
+    char other_region[ARN_REGION_SIZE]; /* the endpoint's, where that is not the configuration's; "" */
     bool account_is_known;            /* KMS has told the store's account */
     bool asking_account;
 
@@ -86,19 +125,32 @@ struct engine {
     /* unsaved.c */
     struct unsaved *unsaved;
 
+    /* upkeep.c */
+    int64_t upkeep_ms; /* CLOCK_MONOTONIC: when to look again */
+
     /* settle.c */
     struct left_intent *left_intents;
-    struct settling *settling; /* the listing under way */
+
+    struct listing listing; /* listing.c */
 
     /* inherit.c */
     struct inherited *inherited; /* writes that wait until their AAP has caught up */
 
     /* sync.c */
     struct operation *sync_operation; /* the control write that asked for it, or NULL */
-    bool syncing, synced_once;
-    int64_t next_sync_ms; /* CLOCK_MONOTONIC; INT64_MAX: none */
+    bool syncing;    /* the AAPs are being listed */
+    bool sync_again; /* once more after that: it was asked for meanwhile */
+    bool sync_waits_for_account, sync_walk_failed;
+    struct sync_names *sync_names; /* what was listed */
+    int64_t next_sync_ms; /* CLOCK_BOOTTIME; INT64_MAX: none */
     unsigned int sync_failures;
     uint32_t next_to_show; /* AAP number */
+
+    int64_t follow_ms; /* follow.c: CLOCK_MONOTONIC of the next pass; INT64_MAX: none */
+    /* reload.c, sections.c */
+    struct refresh *refresh; /* what the kernel is being told of a new configuration; NULL: nothing */
+    bool refreshing;
+    bool sections_told;
 
     /* engine.c */
     struct engine_queue *queue;
@@ -147,6 +199,9 @@ void operation_succeed(struct operation *operation, const char *name);
 struct operation *operation_new(struct engine *engine, const struct engine_write *write);
 void operation_free(struct operation *operation);
 
+/* One that nobody has asked for or waits for. NULL when memory is short. */
+struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, enum control_verb verb);
+
 /*
  * A write that was interrupted is repeated by many programs of their own accord: the same bytes
  * from the same user are that operation's, not a new one. True: WRITE is answered, or waits with it.
@@ -172,7 +227,38 @@ unsigned int operation_time_left(const struct operation *operation);
 void rotation_begin(struct operation *operation);
 void retire_begin(struct operation *operation);
 void recheck_begin(struct operation *operation);
+void adopt_begin(struct operation *operation);
+void forget_begin(struct operation *operation);
 void sync_begin(struct engine *engine, struct operation *operation);
+void reload_begin(struct operation *operation);
+
+/* A listing now, or after the one that is under way. */
+void sync_soon(struct engine *engine);
+
+/* An earlier worker may have died before the kernel was told of a new configuration: it is told of everything. */
+void reload_refresh_all(struct engine *engine);
+void reload_free(struct engine *engine);
+
+/* Lists again when it is time. When to look again, CLOCK_MONOTONIC. */
+int64_t sync_tend(struct engine *engine);
+
+/* Whether somebody waits for a listing: then it goes at full pace. */
+bool sync_is_awaited(const struct engine *engine);
+
+/* From account.c: what there is to know about the account is known. */
+void sync_account_learnt(struct engine *engine);
+
+/* From listing.c: one AAP's keys could not be listed; every AAP had its turn. */
+void sync_walk_failed(struct engine *engine, const struct kms_error *error);
+void sync_walked(struct engine *engine);
+
+void sync_end(struct engine *engine);
+
+/* Whether there is anything of AAP that must stay. With the registry's lock. */
+bool leave_has_private(const struct engine *engine, const struct registry_aap *aap);
+
+/* Removes AAP's directory, forgets it and calls DONE. Nothing of it may be under way. */
+void leave_begin(struct engine *engine, uint32_t aap, void (*done)(void *user, int result), void *user);
 
 /* The operation's generation is made and its key shown: moves the names, and ends the operation. */
 void rotation_show_generation(struct operation *operation);
@@ -198,8 +284,14 @@ void foreign_adopt(struct operation *operation);
 /* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
 void account_require(struct operation *operation, void (*then)(struct operation *operation));
 
-/* Asks KMS for the account, by the AAP of that name. */
-void account_learn(struct engine *engine, const char *aap_name);
+/* Asks KMS for the account, by the AAP of that name; sync_account_learnt is called then. False: memory is short. */
+bool account_learn(struct engine *engine, const char *aap_name);
+
+/* Whether that was told; what is listed is not ours then. */
+bool account_is_other(const struct engine *engine);
+
+/* ERROR: that the credentials are another account's or region's than the store. */
+void account_refuse(const struct engine *engine, struct kms_error *error);
 
 /* The Code of a creation whose key is served and could not be saved. */
 #define UNSAVED_CODE "Unsaved"
@@ -210,6 +302,9 @@ int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *inten
 
 /* Tries again what is due. When to look again, CLOCK_MONOTONIC. */
 int64_t unsaved_tend(struct engine *engine);
+
+/* The record of a key that is not saved yet; NULL: it is not one of these. */
+const struct record *unsaved_record(const struct engine *engine, const char *client_key_id);
 
 /* Forgets a key that KMS no longer has. False: it is not one of these. */
 bool unsaved_drop(struct engine *engine, const char *client_key_id);
@@ -223,14 +318,14 @@ void settle_leave(struct operation *operation);
 /* The same for an INTENT of AAP that was found on the disk. */
 void settle_add(struct engine *engine, uint32_t aap, const struct record *intent);
 
-/* Lists what is due. When to look again, CLOCK_MONOTONIC. */
-int64_t settle_tend(struct engine *engine);
-
-/* Has every AAP with such intents listed again. */
-void settle_again(struct engine *engine);
-
 /* KMS no longer has this Orphan: nor does its intent stay. */
 void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id);
+
+/* How many intents of AAP, left after SINCE (KMS's time), are not known to have come to nothing. */
+unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since);
+
+/* Whether a complete listing of AAP's keys came after the last intent that was left. */
+bool settle_is_listed(struct engine *engine, uint32_t aap);
 
 void settle_end(struct engine *engine);
 

@@ -8,6 +8,7 @@
 
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/schedule.h"
 
 /* What it ends with is the end of the creation that the key came from. */
 static const char name[] = "CreateClientKey";
@@ -23,11 +24,8 @@ static int admit(struct operation *operation, const struct record *record, struc
     struct registry_key *key = judge_admit(registry, aap, record, forms);
     if (key) {
         registry_remove_id(&aap->rejected, record->client_key_id);
-        if (key == aap->keys) { /* newest first */
+        if (key == schedule_current(aap, engine_now(operation->engine)))
             operation->generation = registry_make_current(registry, aap, key, record->made_ns);
-            snprintf(aap->request_id, sizeof(aap->request_id), "%s",
-                     record->request_id ? record->request_id : "");
-        }
     }
     registry_unlock(registry);
     if (key) /* only this thread removes keys */

@@ -14,12 +14,13 @@ DEFINE_CLEANUP(json, json_t *, json_decref)
 
 static json_t *body_of(const struct record *record)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:b, s:b}", "KeyAlgorithm",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:b, s:b, s:b, s:I}", "KeyAlgorithm",
                      record->key_algorithm, "NotBefore", record->not_before, "NotAfter",
                      record->not_after, "PrivateKeyData", record->private_key_data, "Password",
                      record->password, "RequestId", record->request_id, "MadeNs",
                      (json_int_t)record->made_ns, "Intent", (json_int_t)record->intent,
-                     "DatesGiven", record->dates_given, "Adopted", record->adopted);
+                     "DatesGiven", record->dates_given, "Adopted", record->adopted, "Scheduled",
+                     record->scheduled, "Asked", (json_int_t)record->asked);
 }
 
 int record_close(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner,
@@ -60,6 +61,8 @@ static int read_body(const json_t *body, struct record *record)
     record->intent = (uint64_t)json_integer_value(intent);
     record->dates_given = json_is_true(given);
     record->adopted = json_is_true(json_object_get(body, "Adopted")); /* absent in records before 0.2 */
+    record->scheduled = json_is_true(json_object_get(body, "Scheduled"));
+    record->asked = json_integer_value(json_object_get(body, "Asked"));
     /* it was sealed by us: what is missing is another version's */
     return record->key_algorithm && record->not_before && record->not_after &&
                    record->private_key_data && record->password && json_is_integer(made) &&

@@ -24,6 +24,8 @@ struct record {
     uint64_t intent;   /* the number of the intent that it came from, or is; below 2^63 */
     bool dates_given;  /* the user chose the dates, not aapfs */
     bool adopted;      /* made elsewhere and given to this mount */
+    bool scheduled;    /* it waits for its NotBefore before it becomes the current one */
+    int64_t asked;     /* a key: when it was asked for, by KMS's clock, seconds since 1970; 0: not known */
 };
 
 /* *BYTES (OPENSSL_clear_free it) gets the whole file. 0, -ENOMEM, -EIO, -EMSGSIZE: over RECORD_SIZE_MOST. */

@@ -20,6 +20,7 @@ struct registry {
     struct registry_aap **aaps;
     struct registry_key **keys;
     size_t aap_room, key_room;
+    struct registry_key *removed;
 };
 
 struct registry *registry_new(struct numbers *numbers)
@@ -75,6 +76,7 @@ void registry_free(struct registry *registry)
         registry->first = aap->next;
         free_aap(aap);
     }
+    free_keys(registry->removed);
     pthread_mutex_destroy(&registry->lock);
     free(registry->aaps);
     free(registry->keys);
@@ -161,7 +163,68 @@ struct registry_aap *registry_add_aap(struct registry *registry, const char *nam
         registry->first = aap;
     registry->last = aap;
     registry->aaps[number] = aap;
+    numbers_aap(registry->numbers, number)->removed = false;
     return aap;
+}
+
+/* No worker shows it as foreign any more. */
+static void drop_foreign(struct registry *registry, const struct registry_key *key)
+{
+    struct numbered_foreign *place = numbers_place_foreign(registry->numbers, key->number);
+    if (place)
+        place->key = 0;
+}
+
+/* For the next worker; without room it has to wait for its own listing. */
+static void keep_foreign(struct registry *registry, const struct registry_key *key,
+                         const struct registry_new_key *new_key)
+{
+    const struct client_key_bytes *certificate = &key->files[KEY_FILE_CERTIFICATE_PEM];
+    struct numbered_foreign *place = numbers_place_foreign(registry->numbers, key->number);
+    if (!place || place->key == key->number || certificate->size >= sizeof(place->certificate))
+        return;
+    snprintf(place->key_algorithm, sizeof(place->key_algorithm), "%s", new_key->key_algorithm);
+    memcpy(place->not_before, key->not_before, sizeof(place->not_before));
+    memcpy(place->not_after, key->not_after, sizeof(place->not_after));
+    snprintf(place->certificate, sizeof(place->certificate), "%s", certificate->data ? (char *)certificate->data : "");
+    place->made_ns = key->made_ns;
+    __atomic_store_n(&place->key, key->number, __ATOMIC_RELEASE);
+}
+
+/* So that whoever comes by a number of its finds nothing. */
+static void forget_keys(struct registry *registry, const struct registry_key *key)
+{
+    for (; key; key = key->next) {
+        struct numbered_key *numbered = numbers_key(registry->numbers, key->number);
+        numbered->removals += numbered->shown;
+        numbered->shown = numbered->settled = false;
+        registry->keys[key->number] = NULL;
+        drop_foreign(registry, key);
+    }
+}
+
+static void forget_names(struct numbered_aap *numbered)
+{
+    numbered->shown = numbered->settled = false;
+    numbered->removed = true;
+    numbered->settled_generation = numbered->hook_generation = 0;
+    memset(numbered->published, 0, sizeof(numbered->published));
+}
+
+void registry_remove_aap(struct registry *registry, struct registry_aap *aap)
+{
+    struct registry_aap **link = &registry->first, *before = NULL;
+    for (; *link != aap; link = &(*link)->next)
+        before = *link;
+    *link = aap->next;
+    if (registry->last == aap)
+        registry->last = before;
+    tdelete(aap, &registry->by_name, compare_names);
+    registry->aaps[aap->number] = NULL;
+    forget_keys(registry, aap->keys);
+    forget_keys(registry, aap->foreign);
+    forget_names(numbers_aap(registry->numbers, aap->number));
+    free_aap(aap);
 }
 
 struct registry_key *registry_key(struct registry *registry, uint32_t number)
@@ -169,17 +232,28 @@ struct registry_key *registry_key(struct registry *registry, uint32_t number)
     return number < registry->key_room ? registry->keys[number] : NULL;
 }
 
-struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id)
+static struct registry_key *find_in(struct registry_key *key, const char *client_key_id)
 {
-    for (struct registry_key *key = aap->keys; key; key = key->next)
-        if (strcmp(key->client_key_id, client_key_id) == 0)
-            return key;
-    return NULL;
+    while (key && strcmp(key->client_key_id, client_key_id) != 0)
+        key = key->next;
+    return key;
 }
 
-/* TEXT and a newline as a file's content. */
+struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id)
+{
+    return find_in(aap->keys, client_key_id);
+}
+
+struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id)
+{
+    return find_in(aap->foreign, client_key_id);
+}
+
+/* TEXT and a newline as a file's content; "" is no file. */
 static bool text_file(struct client_key_bytes *file, const char *text)
 {
+    if (!*text)
+        return true;
     size_t size = strlen(text) + 1;
     file->data = OPENSSL_malloc(size + 1);
     if (!file->data)
@@ -217,11 +291,20 @@ static void take_forms(struct registry_key *key, struct client_key *forms)
     take_bytes(&key->files[KEY_FILE_CERTIFICATE_PEM], &forms->certificate_pem);
 }
 
-struct registry_key *registry_add_key(struct registry *registry, struct registry_aap *aap,
-                                      const struct registry_new_key *new_key)
+static bool unlink_key(struct registry_key **link, const struct registry_key *key)
 {
-    if (registry_find_key(aap, new_key->client_key_id))
-        return NULL;
+    while (*link && *link != key)
+        link = &(*link)->next;
+    if (!*link)
+        return false;
+    *link = key->next;
+    return true;
+}
+
+/* A key of its own, with its number; in no list yet. */
+static struct registry_key *make_key(struct registry *registry, const struct registry_aap *aap,
+                                     const struct registry_new_key *new_key)
+{
     uint32_t number = numbers_add_key(registry->numbers, aap->number, new_key->client_key_id);
     if (number == 0 || !grow((void ***)&registry->keys, &registry->key_room, number))
         return NULL;
@@ -246,14 +329,54 @@ struct registry_key *registry_add_key(struct registry *registry, struct registry
     key->not_after_time = new_key->not_after_time;
     key->made_ns = new_key->made_ns;
     key->intent = new_key->intent;
+    key->asked = new_key->asked;
+    key->scheduled = new_key->scheduled;
+    snprintf(key->request_id, sizeof(key->request_id), "%s", new_key->request_id ? new_key->request_id : "");
     key->dates_given = new_key->dates_given;
     key->adopted = new_key->adopted;
+    return key;
+}
+
+struct registry_key *registry_add_key(struct registry *registry, struct registry_aap *aap,
+                                      const struct registry_new_key *new_key)
+{
+    struct registry_key *key = registry_find_key(aap, new_key->client_key_id)
+                                   ? NULL
+                                   : make_key(registry, aap, new_key);
+    if (!key)
+        return NULL;
+    struct registry_key *foreign = registry_find_foreign(aap, new_key->client_key_id);
+    if (foreign && unlink_key(&aap->foreign, foreign)) {
+        drop_foreign(registry, foreign);
+        registry->keys[foreign->number] = NULL;
+        free_key(foreign);
+    }
     struct registry_key **link = &aap->keys;
     while (*link && (*link)->made_ns > key->made_ns)
         link = &(*link)->next;
     key->next = *link;
     *link = key;
-    registry->keys[number] = key;
+    if (registry->keys[key->number]) /* it was removed, and comes again */
+        registry_wipe_key(registry, registry->keys[key->number]);
+    registry->keys[key->number] = key;
+    return key;
+}
+
+struct registry_key *registry_add_foreign(struct registry *registry, struct registry_aap *aap,
+                                          const struct registry_new_key *new_key)
+{
+    const char *id = new_key->client_key_id;
+    struct registry_key *key = registry_find_key(aap, id) || registry_find_foreign(aap, id)
+                                   ? NULL
+                                   : make_key(registry, aap, new_key);
+    if (!key)
+        return NULL;
+    key->next = aap->foreign;
+    aap->foreign = key;
+    if (registry->keys[key->number])
+        registry_wipe_key(registry, registry->keys[key->number]);
+    registry->keys[key->number] = key;
+    keep_foreign(registry, key, new_key);
     return key;
 }
 
@@ -267,6 +390,7 @@ uint32_t registry_make_current(struct registry *registry, struct registry_aap *a
     if (generation != 0) {
         aap->current = key;
         aap->generation = generation;
+        memcpy(aap->request_id, key->request_id, sizeof(aap->request_id));
     }
     return generation;
 }
@@ -285,12 +409,24 @@ uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap
 void registry_remove_key(struct registry *registry, struct registry_aap *aap,
                          struct registry_key *key)
 {
-    for (struct registry_key **link = &aap->keys; *link; link = &(*link)->next) {
-        if (*link != key)
-            continue;
-        *link = key->next;
-        break;
+    if (!unlink_key(&aap->keys, key) && unlink_key(&aap->foreign, key)) {
+        drop_foreign(registry, key); /* nothing of it is secret, and no published name shows it */
+        registry->keys[key->number] = NULL;
+        free_key(key);
+        return;
     }
+    key->next = registry->removed;
+    registry->removed = key;
+}
+
+struct registry_key *registry_first_removed(struct registry *registry)
+{
+    return registry->removed;
+}
+
+void registry_wipe_key(struct registry *registry, struct registry_key *key)
+{
+    (void)unlink_key(&registry->removed, key);
     registry->keys[key->number] = NULL;
     free_key(key);
 }
@@ -311,6 +447,14 @@ void registry_add_id(struct registry_id **list, const char *client_key_id, uint6
     id->intent = intent;
     id->next = *list;
     *list = id;
+}
+
+void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked)
+{
+    registry_add_id(&aap->rejected, client_key_id, intent);
+    struct registry_id *id = aap->rejected;
+    if (id && strcmp(id->client_key_id, client_key_id) == 0)
+        id->asked = asked;
 }
 
 bool registry_has_id(const struct registry_id *list, const char *client_key_id)

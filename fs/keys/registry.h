@@ -36,7 +36,10 @@ struct registry_key {
     char not_before[21], not_after[21];
     int64_t not_before_time, not_after_time; /* seconds since 1970 */
     int64_t made_ns;                         /* when it came here */
+    int64_t asked;                           /* KMS's time when it was asked for, seconds since 1970 */
+    char request_id[64];                     /* of its creation */
     uint64_t intent;                         /* the intent that it came from */
+    bool scheduled;                          /* made while another was current, to become it when it begins */
     bool deleted;                            /* its directory is on its way out */
     bool dates_given;                        /* by the user, not by aapfs */
     bool adopted;                            /* made elsewhere and given to this mount: never deleted in KMS */
@@ -76,6 +79,7 @@ struct registry_told {
 struct registry_id {
     char client_key_id[CLIENT_KEY_ID_SIZE];
     uint64_t intent; /* the intent that it came from; 0: not known */
+    int64_t asked;   /* a rejected one: KMS's time when it was asked for, seconds since 1970 */
     struct registry_id *next;
 };
 
@@ -108,6 +112,7 @@ struct registry_mount {
     int64_t last_sync;  /* seconds since 1970 of the last complete listing; 0: none yet */
     uint32_t hidden;    /* AAPs whose names cannot be shown */
     uint32_t damaged;   /* files in the store that could not be read or opened */
+    bool control_is_off; /* control = no: nobody may write to a control */
     bool foreign_state; /* the state directory was made on another machine */
     int64_t clock_offset_ms;
     struct registry_failure failure;
@@ -137,22 +142,30 @@ struct registry_aap *registry_first_aap(struct registry *registry);
 struct registry_aap *registry_add_aap(struct registry *registry, const char *name,
                                       const struct config_aap *config);
 
-/* A key's own record by its number or, within an AAP, its ClientKeyId; NULL. */
+/*
+ * Forgets AAP, with its keys and what the numbers say of its names; its directory is gone. One of that name that is
+ * added later has the same number.
+ */
+void registry_remove_aap(struct registry *registry, struct registry_aap *aap);
+
+/* A key's own record by its number, foreign ones too, or, within an AAP, its ClientKeyId; NULL. */
 struct registry_key *registry_key(struct registry *registry, uint32_t number);
 struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id);
+struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id);
 
 struct registry_new_key {
     const char *client_key_id, *key_algorithm, *not_before, *not_after;
-    int64_t not_before_time, not_after_time, made_ns;
+    const char *request_id; /* or NULL */
+    int64_t not_before_time, not_after_time, made_ns, asked;
     uint64_t intent;
-    bool dates_given, adopted;
+    bool dates_given, adopted, scheduled;
     const char *password;     /* NULL: it is not exposed */
     struct client_key *forms; /* taken over: left empty */
 };
 
 /*
- * Adds a key to AAP without making it current. NULL when memory or numbers are short, or the AAP
- * has a key of that id already; NEW_KEY's forms are untouched then.
+ * Adds a key to AAP without making it current; a foreign one of that id becomes it. NULL when memory or numbers are
+ * short, or the AAP has a key of that id already; NEW_KEY's forms are untouched then.
  */
 struct registry_key *registry_add_key(struct registry *registry, struct registry_aap *aap,
                                       const struct registry_new_key *new_key);
@@ -170,15 +183,30 @@ uint32_t registry_make_current(struct registry *registry, struct registry_aap *a
  */
 uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap);
 
-/* Wipes and forgets KEY, which must not be the current one. */
+/*
+ * Adds a foreign key: NEW_KEY's texts, "" where there is none, and of its forms certificate_pem. As registry_add_key.
+ */
+struct registry_key *registry_add_foreign(struct registry *registry, struct registry_aap *aap,
+                                          const struct registry_new_key *new_key);
+
+/*
+ * Takes KEY, which must not be the current one, out of AAP. By its number it is found until it is wiped: who holds a
+ * file of it may read that to its end. A foreign one is forgotten at once.
+ */
 void registry_remove_key(struct registry *registry, struct registry_aap *aap,
                          struct registry_key *key);
+
+/* The first of the keys that were removed, for walks along NEXT; wipes and forgets one of them. */
+struct registry_key *registry_first_removed(struct registry *registry);
+void registry_wipe_key(struct registry *registry, struct registry_key *key);
 
 /* The time to give to a key that comes now: later than that of every key of AAP. */
 int64_t registry_next_made_ns(const struct registry_aap *aap, int64_t now_ns);
 
 /* Lists of ids; each id stands in a list once. Adding does nothing when memory is short. */
 void registry_add_id(struct registry_id **list, const char *client_key_id, uint64_t intent);
+/* To AAP's rejected ones. ASKED: KMS's time when it was asked for. */
+void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked);
 bool registry_has_id(const struct registry_id *list, const char *client_key_id);
 void registry_remove_id(struct registry_id **list, const char *client_key_id);
 void registry_clear_ids(struct registry_id **list);

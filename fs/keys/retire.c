@@ -28,6 +28,7 @@ static void forget(struct operation *operation)
         registry_remove_key(engine->parts.registry, aap, key);
     registry_remove_id(&aap->rejected, client_key_id);
     registry_remove_id(&aap->orphans, client_key_id);
+    registry_remove_id(&aap->candidates, client_key_id);
     registry_unlock(engine->parts.registry);
     if (r < 0 && r != -ENOENT)
         operation_refuse(operation, name, -r, "State",
@@ -83,19 +84,30 @@ void retire_begin(struct operation *operation)
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     const struct registry_key *key = registry_find_key(aap, client_key_id);
-    bool ours = key || registry_has_id(aap->rejected, client_key_id) ||
+    const struct registry_key *foreign = registry_find_foreign(aap, client_key_id);
+    bool ours = (key && !key->adopted) || registry_has_id(aap->rejected, client_key_id) ||
                 registry_has_id(aap->orphans, client_key_id);
-    bool candidate = registry_has_id(aap->candidates, client_key_id);
+    bool elsewhere = foreign || key || registry_has_id(aap->candidates, client_key_id);
     bool is_current = key && key == aap->current;
+    if (!key)
+        key = foreign;
     operation->key = key ? key->number : 0;
     registry_unlock(engine->parts.registry);
 
-    if (!ours && candidate) {
-        operation_refuse(operation, name, EPERM, "NotOurs",
-                         "it may have been made elsewhere; delete it where it was made, or in the console");
+    const struct operation *deleting = engine_aap(engine, operation->aap)->upkeep.deleting;
+    if (deleting && deleting != operation && strcmp(deleting->command.client_key_id, client_key_id) == 0) {
+        operation_refuse(operation, name, EBUSY, "Busy", "it is being deleted already; look at keys/");
         return;
     }
-    if (!ours) {
+    bool asked_for_elsewhere = operation->command.verb == CONTROL_DELETE_FOREIGN;
+    if (!is_current && (ours ? asked_for_elsewhere : elsewhere && !asked_for_elsewhere)) {
+        operation_refuse(operation, name, EPERM, "NotOurs",
+                         ours ? "it was made here: write delete instead of delete-foreign"
+                              : "it was made elsewhere, or may have been; to delete it all the same write "
+                                "delete-foreign instead of delete");
+        return;
+    }
+    if (!ours && !elsewhere) {
         operation_refuse(operation, name, ENOENT, "UnknownKey",
                          "no client key of that id is known here; look into keys/ and status");
         return;

@@ -8,15 +8,21 @@
 
 #include <openssl/rand.h>
 
+#include "fs/keys/follow.h"
 #include "fs/keys/hook.h"
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/schedule.h"
+#include "fs/keys/upkeep.h"
 #include "fs/keys/validity.h"
 #include "fs/stops.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 
 static const char name[] = "CreateClientKey";
+
+/* How long KMS's answer is waited for when nobody else waits any more: as often request_timeout, at the most. */
+enum { PARK_TIMES = 4, PARK_MS_MOST = 60 * 1000 };
 
 static void published(void *user, int result)
 {
@@ -27,13 +33,16 @@ static void published(void *user, int result)
                          "answer");
         return;
     }
-    if (operation->save_error)
+    if (operation->command.verb == CONTROL_PUBLISH)
+        operation_end(operation, 0);
+    else if (operation->save_error)
         operation_refuse(operation, name, -operation->save_error, UNSAVED_CODE,
                          "the key was made and is served, but could not be saved: %s; it is tried again "
                          "until it is, do not stop aapfs before", strerror(-operation->save_error));
     else
         operation_succeed(operation, name);
     hook_tend(operation->engine, operation->aap);
+    follow_expect(operation->engine, operation->aap);
 }
 
 void rotation_show_generation(struct operation *operation)
@@ -47,7 +56,8 @@ void rotation_show_generation(struct operation *operation)
 /* keys/<id> is there: now the names may lead to it. */
 static void key_shown(void *user, int result)
 {
-    if (result < 0)
+    struct operation *operation = user;
+    if (result < 0 || !operation->generation) /* a Scheduled one: its directory is all there is to see */
         published(user, result);
     else
         rotation_show_generation(user);
@@ -57,13 +67,13 @@ static void reject(struct operation *operation, const struct record *record, con
 {
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
-    registry_add_id(&registry_aap(registry, operation->aap)->rejected, record->client_key_id,
-                    record->intent);
+    registry_add_rejected(registry_aap(registry, operation->aap), record->client_key_id, record->intent,
+                          judge_asked(record));
     registry_unlock(registry);
     operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
 }
 
-/* Puts the key into the registry as the current one. 0 or negative errno. */
+/* Puts the key into the registry, as the current one unless it is Scheduled. 0 or negative errno. */
 static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
 {
     struct registry *registry = operation->engine->parts.registry;
@@ -74,9 +84,9 @@ static int admit(struct operation *operation, const struct record *record, struc
     if (key) {
         operation->key = key->number;
         registry_remove_id(&aap->candidates, record->client_key_id);
-        operation->generation = registry_make_current(registry, aap, key, record->made_ns);
-        snprintf(aap->request_id, sizeof(aap->request_id), "%s", record->request_id);
-        r = operation->generation ? 0 : -ENOSPC;
+        if (!record->scheduled)
+            operation->generation = registry_make_current(registry, aap, key, record->made_ns);
+        r = operation->generation || record->scheduled ? 0 : -ENOSPC;
     }
     registry_unlock(registry);
     stop_here("engine-registered");
@@ -131,13 +141,21 @@ static bool save(struct operation *operation, const struct record *record)
     return true;
 }
 
-static int64_t now_ns(const struct operation *operation)
+/* When the record's key came, and whether it is to wait for its NotBefore. */
+static void set_times(const struct operation *operation, struct record *record)
 {
     struct registry *registry = operation->engine->parts.registry;
+    const struct control_command *command = &operation->command;
     registry_lock(registry);
-    int64_t made_ns = registry_next_made_ns(registry_aap(registry, operation->aap), clock_local_ns());
+    const struct registry_aap *aap = registry_aap(registry, operation->aap);
+    record->made_ns = registry_next_made_ns(aap, clock_local_ns());
+    record->asked = operation->intent_made;
+    record->scheduled = aap->current && command->has_dates &&
+                        command->not_before_time > engine_now(operation->engine) + SCHEDULE_AHEAD_SECONDS;
+    /* also where KMS's clock went back: later than what it replaces */
+    if (aap->current && aap->current->scheduled && record->asked <= aap->current->not_before_time)
+        record->asked = aap->current->not_before_time + 1;
     registry_unlock(registry);
-    return made_ns;
 }
 
 /* A record's texts are not const, since who opens one owns them; here they are the answer's. */
@@ -167,7 +185,7 @@ static void created(void *user, const struct kms_answer *answer, const struct km
 
     char aap_name[AAP_NAME_SIZE];
     operation_aap_name(operation, aap_name);
-    const struct record record = {
+    struct record record = {
         .aap_name = aap_name,
         .client_key_id = borrow(key->client_key_id),
         .key_algorithm = borrow(key->key_algorithm),
@@ -176,10 +194,10 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         .private_key_data = borrow(key->private_key_data),
         .password = operation->command.password,
         .request_id = borrow(answer->request_id ? answer->request_id : ""),
-        .made_ns = now_ns(operation),
         .intent = operation->intent_number,
         .dates_given = operation->command.has_dates,
     };
+    set_times(operation, &record);
     if (!save(operation, &record))
         return;
     stop_here("engine-saved");
@@ -230,6 +248,29 @@ static void choose_dates(struct operation *operation, const struct config_aap *c
     iso_time_format(validity.not_after, operation->not_after);
 }
 
+static unsigned int park_ms(const struct engine *engine)
+{
+    unsigned int timeout_ms = engine->parts.config->request_timeout_ms;
+    return timeout_ms > PARK_MS_MOST / PARK_TIMES ? PARK_MS_MOST : timeout_ms * PARK_TIMES;
+}
+
+/* Those who wait are told; a key that comes all the same is taken as if it had come in time. */
+static void parked(void *user)
+{
+    struct operation *operation = user;
+    struct engine *engine = operation->engine;
+    registry_lock(engine->parts.registry);
+    struct registry_failure *failure = operation_failure(operation);
+    *failure = (struct registry_failure){.error = {.number = ETIMEDOUT, .code = "Network.Timeout"},
+                                         .time = engine_now(engine)};
+    memcpy(failure->error.operation, name, sizeof(name));
+    snprintf(failure->error.message, sizeof(failure->error.message),
+             "the request was sent and no answer came in time; a key that comes within the next %u s becomes the "
+             "current one", (park_ms(engine) + 999) / 1000);
+    registry_unlock(engine->parts.registry);
+    operation_answer(operation, -ETIMEDOUT);
+}
+
 static void send(struct operation *operation, const char *aap_name)
 {
     struct engine *engine = operation->engine;
@@ -238,6 +279,8 @@ static void send(struct operation *operation, const char *aap_name)
         .password = operation->command.password,
         .not_before = operation->not_before[0] ? operation->not_before : NULL,
         .not_after = operation->not_after[0] ? operation->not_after : NULL,
+        .parked = parked,
+        .park_ms = park_ms(engine),
     };
     for (size_t i = 0; i < operation->waiting_count; i++)
         engine->parts.note_intent(engine->parts.note_user, operation->waiting[i],
@@ -292,7 +335,8 @@ void rotation_begin(struct operation *operation)
     unsigned int most = aap->config->max_keys, unexpired = unexpired_keys(aap, engine_now(engine));
     registry_unlock(engine->parts.registry);
 
-    if (!guard(operation))
+    automatic_pardon(operation);
+    if (!operation->automatic && !guard(operation))
         return;
     if (unexpired >= most) {
         operation_refuse(operation, name, EDQUOT, "MaxKeys",

@@ -23,8 +23,9 @@ struct run_result {
 
 struct run_request {
     uint32_t aap; /* the AAP's number, for DONE */
+    const char *command; /* copied */
     /* outlive the request */
-    const char *command, *aap_name, *client_key_id;
+    const char *aap_name, *client_key_id;
     uid_t uid; /* (uid_t)-1: the one that aapfs has */
     unsigned int timeout_ms;
     /* Called once, when the command has ended; not when the worker ends before. */

@@ -10,10 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/keys/listing.h"
 #include "fs/keys/operation.h"
 #include "kmsapi/iso_time.h"
 
-enum { MISSES_ENOUGH = 2, ON_ITS_WAY_SECONDS = 60, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 };
+enum { MISSES_ENOUGH = 2, ON_ITS_WAY_SECONDS = 60, RETRY_MS = 5000 };
 
 struct left_intent {
     uint64_t number;
@@ -31,11 +32,8 @@ struct left_intent {
 void settle_add(struct engine *engine, uint32_t aap, const struct record *intent)
 {
     struct left_intent *left = calloc(1, sizeof(*left));
-    struct engine_aap *notes = engine_aap(engine, aap);
-    if (!left || !notes) {
-        free(left); /* it is on the disk, and settled at the next start */
-        return;
-    }
+    if (!left)
+        return; /* it is on the disk, and settled at the next start */
     *left = (struct left_intent){.number = intent->intent, .aap = aap,
                                  .made = intent->made_ns / 1000000000,
                                  .left = intent->made_ns / 1000000000};
@@ -47,7 +45,8 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
     }
     left->next = engine->left_intents;
     engine->left_intents = left;
-    notes->settle_ms = 1; /* at once */
+    listing_want(engine, aap, 1); /* at once */
+    engine_aap(engine, aap)->unsettled_ms = clock_monotonic_ms();
 }
 
 void settle_leave(struct operation *operation)
@@ -101,14 +100,20 @@ static bool was_made_since(const struct left_intent *left, const struct kms_clie
            created >= left->made - ON_ITS_WAY_SECONDS;
 }
 
-/* The intent, of this AAP's, whose key it is. */
+/* The intent, of this AAP's, whose key it is. Two of one second, of a short validity, have the same dates: one each. */
 static struct left_intent *find_by_dates(struct engine *engine, uint32_t aap,
                                          const struct kms_client_key *key)
 {
-    struct left_intent *left = engine->left_intents;
-    while (left && (left->aap != aap || !has_its_dates(left, key)))
-        left = left->next;
-    return left;
+    struct left_intent *found = NULL;
+    for (struct left_intent *left = engine->left_intents; left; left = left->next) {
+        if (left->aap != aap || !has_its_dates(left, key))
+            continue;
+        if (strcmp(left->orphan, key->client_key_id) == 0)
+            return left;
+        if (!left->orphan[0])
+            found = left;
+    }
+    return found;
 }
 
 /* Orphans first: what has one is no reason for Candidates. */
@@ -147,9 +152,8 @@ static bool find_candidates(struct engine *engine, struct registry_aap *aap,
     return any;
 }
 
-/* What became of each of the AAP's intents. When to list again, CLOCK_MONOTONIC; 0: not. With the registry's lock. */
-static int64_t take_listing(struct engine *engine, struct registry_aap *aap,
-                            const struct kms_client_key *keys, size_t count)
+/* What became of each of the AAP's intents. */
+int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count)
 {
     int64_t now = engine_now(engine), again_ms = 0;
     find_orphans(engine, aap, keys, count);
@@ -160,7 +164,7 @@ static int64_t take_listing(struct engine *engine, struct registry_aap *aap,
         bool any = find_candidates(engine, aap, left, keys, count);
         left->misses = any || wait > 0 ? 0 : left->misses + 1;
         left->gone = left->misses >= MISSES_ENOUGH;
-        int64_t until_ms = clock_monotonic_ms() + (wait > 0 ? (wait + 1) * 1000 : FIRST_RETRY_MS);
+        int64_t until_ms = clock_monotonic_ms() + (wait > 0 ? (wait + 1) * 1000 : RETRY_MS);
         bool again = wait > 0 || (left->misses && !left->gone);
         if (again && (!again_ms || until_ms < again_ms))
             again_ms = until_ms;
@@ -169,7 +173,7 @@ static int64_t take_listing(struct engine *engine, struct registry_aap *aap,
 }
 
 /* Those of which nothing came go. */
-static void drop_gone(struct engine *engine)
+void settle_drop(struct engine *engine)
 {
     struct left_intent **link = &engine->left_intents;
     while (*link) {
@@ -184,83 +188,19 @@ static void drop_gone(struct engine *engine)
     }
 }
 
-/* -- listings ------------------------------------------------------------------------------ */
-
-/* What a callback needs to know. */
-struct settling {
-    struct engine *engine;
-    uint32_t aap;
-};
-
-static int64_t backoff_ms(unsigned int failures)
+bool settle_has_intent(const struct engine *engine, uint32_t aap)
 {
-    int64_t wait_ms = FIRST_RETRY_MS;
-    while (failures-- > 0 && wait_ms < LAST_RETRY_MS)
-        wait_ms *= 2;
-    return wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS;
+    const struct left_intent *left = engine->left_intents;
+    while (left && left->aap != aap)
+        left = left->next;
+    return left != NULL;
 }
 
-static void listed(void *user, const struct kms_answer *answer, const struct kms_client_key *keys,
-                   size_t count)
+void settle_forget_aap(struct engine *engine, uint32_t aap)
 {
-    struct settling *settling = user;
-    struct engine *engine = settling->engine;
-    struct engine_aap *notes = engine_aap(engine, settling->aap);
-    engine_observe(engine, answer);
-    engine->settling = NULL;
-    if (answer->error.number) {
-        notes->settle_ms = clock_monotonic_ms() + backoff_ms(notes->settle_failures++);
-    } else {
-        registry_lock(engine->parts.registry);
-        notes->settle_ms = take_listing(engine, registry_aap(engine->parts.registry, settling->aap), keys,
-                                        count);
-        registry_unlock(engine->parts.registry);
-        notes->settle_failures = 0;
-        drop_gone(engine);
-    }
-    free(settling);
-}
-
-static void list(struct engine *engine, uint32_t aap)
-{
-    char aap_name[AAP_NAME_SIZE];
-    struct settling *settling = malloc(sizeof(*settling));
-    engine_aap(engine, aap)->settle_ms = clock_monotonic_ms() + FIRST_RETRY_MS;
-    if (!settling)
-        return;
-    *settling = (struct settling){engine, aap};
-    registry_lock(engine->parts.registry);
-    memcpy(aap_name, registry_aap(engine->parts.registry, aap)->name, sizeof(aap_name));
-    registry_unlock(engine->parts.registry);
-    if (kms_list_client_keys(engine->parts.transport, aap_name, engine->parts.config->request_timeout_ms,
-                             listed, settling) == 0)
-        engine->settling = settling;
-    else
-        free(settling);
-}
-
-int64_t settle_tend(struct engine *engine)
-{
-    int64_t now_ms = clock_monotonic_ms(), next_ms = INT64_MAX;
-    /* another account's listing says nothing about ours; one listing at a time: nobody waits for it */
-    if (!engine->account_is_known || engine->settling)
-        return next_ms;
-    for (const struct left_intent *left = engine->left_intents; left; left = left->next) {
-        int64_t due_ms = engine_aap(engine, left->aap)->settle_ms;
-        if (due_ms && now_ms >= due_ms) {
-            list(engine, left->aap);
-            return next_ms;
-        }
-        if (due_ms && due_ms < next_ms)
-            next_ms = due_ms;
-    }
-    return next_ms;
-}
-
-void settle_again(struct engine *engine)
-{
-    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
-        engine_aap(engine, left->aap)->settle_ms = 1;
+    for (struct left_intent *left = engine->left_intents; left; left = left->next)
+        left->gone = left->gone || left->aap == aap;
+    settle_drop(engine);
 }
 
 void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id)
@@ -276,9 +216,22 @@ void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_i
     }
 }
 
+unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since)
+{
+    unsigned int count = 0;
+    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
+        count += left->aap == aap && left->made > since;
+    return count;
+}
+
+bool settle_is_listed(struct engine *engine, uint32_t aap)
+{
+    const struct engine_aap *notes = engine_aap(engine, aap);
+    return notes && notes->listed_ms >= notes->unsettled_ms;
+}
+
 void settle_end(struct engine *engine)
 {
-    free(engine->settling);
     while (engine->left_intents) {
         struct left_intent *left = engine->left_intents;
         engine->left_intents = left->next;

@@ -204,6 +204,7 @@ static int write_intent(struct store *store, const struct store_intent *intent,
         .made_ns = wish->made_ns,
         .intent = intent->number,
         .dates_given = wish->dates_given,
+        .adopted = wish->adopted,
     };
     int r = record_close(store->key, &store->owner, &record, &bytes, &size);
     store_name_of(intent->number, "intent", name);

@@ -20,6 +20,7 @@
 #include "fs/keys/record.h"
 
 struct store;
+struct store_file;
 
 /* What a creation has reserved; store_save or store_drop ends it. */
 struct store_intent;
@@ -59,6 +60,7 @@ struct store_wish {
     const char *aap_name, *not_before, *not_after;
     bool dates_given; /* by the user */
     int64_t made_ns;  /* now, by KMS's clock */
+    bool adopted;     /* nothing is asked for: of an intent that is left nothing came */
 };
 
 /*
@@ -88,6 +90,9 @@ int store_forget(struct store *store, uint64_t number);
 
 /* Removes a record and its forms: its key no longer exists in KMS. -ENOENT: there is none. */
 int store_remove(struct store *store, const char *aap_name, const char *client_key_id);
+
+/* Removes whatever there is of AAP_NAME but intents. 0 or the disk's errno. */
+int store_remove_aap(struct store *store, const char *aap_name);
 
 /*
  * What stands in the store. ERROR 0: RECORD is a key, or with an empty client_key_id an intent: one that was left,
@@ -129,5 +134,13 @@ int store_write_forms(struct store *store, const char *aap_name, const char *cli
                       const struct forms *forms);
 int store_read_forms(struct store *store, const char *aap_name, const char *client_key_id,
                      struct forms *forms);
+
+
+/*
+ * A note on an AAP that is no secret: its content is whatever stands in the file .told beside its records. Missing is
+ * -ENOENT; store_file_clear what was read.
+ */
+int store_write_note(struct store *store, const char *aap_name, const void *data, size_t size);
+int store_read_note(struct store *store, const char *aap_name, struct store_file *file);
 
 #endif

@@ -56,7 +56,15 @@ static void load_one(struct store *store, const char *path, const char *aap_name
     store_file_clear(&file);
 }
 
-static int load_aap(struct store *store, const char *aap_name, store_found *found, void *user)
+/* What was never renamed: it was written by a worker that died, and is of no use. */
+static bool is_unfinished(const char *name)
+{
+    size_t size = strlen(name);
+    return name[0] == '.' && size > 4 && strcmp(name + size - 4, ".new") == 0;
+}
+
+/* OWNS: nobody else uses the store, and what is of no use goes. */
+static int load_aap(struct store *store, const char *aap_name, bool owns, store_found *found, void *user)
 {
     int below = openat(store->directory, aap_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     _cleanup_(closedir) DIR *entries = below < 0 ? NULL : fdopendir(below);
@@ -65,6 +73,8 @@ static int load_aap(struct store *store, const char *aap_name, store_found *foun
     if (!entries)
         return -errno;
     while (errno = 0, (entry = readdir(entries))) {
+        if (owns && is_unfinished(entry->d_name))
+            (void)unlinkat(below, entry->d_name, 0); /* the next start tries again */
         if (entry->d_name[0] == '.')
             continue;
         if (snprintf(path, sizeof(path), "%s/%s", aap_name, entry->d_name) < (int)sizeof(path))
@@ -130,8 +140,10 @@ static int walk(struct store *store, enum pass pass, store_found *found, void *u
         if (pass == PASS_ROOMS && begins_with(name, ".room-"))
             r = recover_room(store, name);
         else if (pass == PASS_KEYS && name[0] != '.')
-            r = load_aap(store, name, found, user);
-        else if (pass == PASS_INTENTS && begins_with(name, ".intent-") && !strstr(name, ".new"))
+            r = load_aap(store, name, true, found, user);
+        else if (pass == PASS_INTENTS && is_unfinished(name))
+            (void)unlinkat(store->directory, name, 0);
+        else if (pass == PASS_INTENTS && begins_with(name, ".intent-"))
             load_one(store, name, NULL, "", found, user);
         if (r < 0)
             found(user, NULL, name, r);
@@ -172,7 +184,7 @@ int store_look(struct store *store, const char *aap_name, store_found *found, vo
             look_at_room(store, entry->d_name, aap_name, found, user);
     int r = -errno;
     if (r == 0)
-        r = load_aap(store, aap_name, found, user);
+        r = load_aap(store, aap_name, false, found, user);
     return r == -ENOENT ? 0 : r;
 }
 
@@ -271,4 +283,23 @@ int store_remove(struct store *store, const char *aap_name, const char *client_k
     (void)unlinkat(store->directory, path, 0); /* without its record it says nothing */
     snprintf(path, sizeof(path), "%s/%s", aap_name, client_key_id);
     return store_file_remove(store->directory, aap_name, path);
+}
+
+int store_remove_aap(struct store *store, const char *aap_name)
+{
+    int below = openat(store->directory, aap_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_(closedir) DIR *entries = below < 0 ? NULL : fdopendir(below);
+    const struct dirent *entry;
+    int r = 0;
+    if (!entries)
+        return errno == ENOENT ? 0 : -errno;
+    while (errno = 0, (entry = readdir(entries)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            unlinkat(below, entry->d_name, 0) < 0)
+            r = -errno;
+    if (r == 0)
+        r = -errno;
+    if (r == 0 && unlinkat(store->directory, aap_name, AT_REMOVEDIR) < 0)
+        r = -errno;
+    return r < 0 ? r : store_file_sync(store->directory, NULL);
 }

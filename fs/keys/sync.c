@@ -1,52 +1,255 @@
 /*
- * Which AAPs there are: from the configuration, or as KMS lists them. What is new gets a directory;
- * nothing is taken away.
+ * Which AAPs there are: from the configuration, or as KMS lists them, now and again every sync_interval. What is new
+ * gets a directory. One that a complete listing no longer names goes if nothing of it is here that KMS handed out;
+ * of any other KMS itself is asked (listing.c). Then each AAP's keys are listed: the walk.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/rand.h>
+
 #include "fs/keys/operation.h"
+#include "fs/keys/sections.h"
 
 static const char name[] = "ListApplicationAccessPoints";
 
-enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 60000 };
+enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 60000, LOOK_MS = 60000 };
 
-static void finish(struct engine *engine, const struct kms_error *error)
+/* -- the names that were listed ------------------------------------------------------------ */
+
+struct sync_names {
+    size_t count;
+    char (*names)[AAP_NAME_SIZE]; /* sorted */
+    char first[AAP_NAME_SIZE];    /* as it was told */
+    uint32_t hidden;              /* not shown, and not among these */
+};
+
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(left, right);
+}
+
+static void free_names(struct engine *engine)
+{
+    if (engine->sync_names)
+        free(engine->sync_names->names);
+    free(engine->sync_names);
+    engine->sync_names = NULL;
+}
+
+static struct sync_names *new_names(struct engine *engine, size_t room)
+{
+    free_names(engine);
+    struct sync_names *names = engine->sync_names = calloc(1, sizeof(*names));
+    if (names)
+        names->names = calloc(room + 1, sizeof(*names->names));
+    return names && names->names ? names : NULL;
+}
+
+static void add_name(struct sync_names *names, const char *aap_name)
+{
+    if (!config_aap_name_is_shown(aap_name)) {
+        names->hidden++;
+        return;
+    }
+    if (names->count == 0)
+        strcpy(names->first, aap_name); /* shown names are shorter */
+    strcpy(names->names[names->count++], aap_name);
+}
+
+static bool is_named(const struct sync_names *names, const char *aap_name)
+{
+    return names->count > 0 &&
+           bsearch(aap_name, names->names, names->count, sizeof(*names->names), compare_names);
+}
+
+/* -- when ---------------------------------------------------------------------------------- */
+
+/* A tenth earlier or later, so that many mounts do not ask at once. */
+static int64_t interval_ms(const struct engine *engine)
+{
+    int64_t interval_ms = engine->parts.config->sync_interval_ms;
+    uint32_t random = 0;
+    if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1)
+        random = UINT32_MAX / 2;
+    return interval_ms - interval_ms / 10 + (int64_t)((double)random / UINT32_MAX * (double)interval_ms / 5);
+}
+
+static int64_t retry_ms(struct engine *engine)
+{
+    int64_t wait_ms = FIRST_RETRY_MS;
+    for (unsigned int i = 0; i < engine->sync_failures && wait_ms < LAST_RETRY_MS; i++)
+        wait_ms *= 2;
+    engine->sync_failures++;
+    int64_t most_ms = engine->parts.config->sync_interval_ms;
+    most_ms = most_ms < LAST_RETRY_MS ? most_ms : LAST_RETRY_MS;
+    return wait_ms < most_ms ? wait_ms : most_ms;
+}
+
+bool sync_is_awaited(const struct engine *engine)
+{
+    return engine->sync_operation && !engine->sync_operation->answered;
+}
+
+int64_t sync_tend(struct engine *engine)
 {
     struct operation *operation = engine->sync_operation;
-    engine->syncing = false;
-    engine->sync_operation = NULL;
+    if (operation && operation->answered) { /* its time is up; the listings go on without it */
+        engine->sync_operation = NULL;
+        operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
+                         "KMS took too long to list everything; it goes on in the background");
+    }
+    int64_t now_ms = clock_boottime_ms();
+    if (!engine->draining && now_ms >= engine->next_sync_ms)
+        sync_begin(engine, NULL);
+    if (engine->next_sync_ms == INT64_MAX || engine->draining)
+        return INT64_MAX;
+    /* a machine that slept wakes up to another time */
+    int64_t wait_ms = engine->next_sync_ms - now_ms;
+    return clock_monotonic_ms() + (wait_ms < LOOK_MS ? wait_ms : LOOK_MS);
+}
 
+/* -- the end ------------------------------------------------------------------------------- */
+
+static void note(struct engine *engine, const struct kms_error *error)
+{
     registry_lock(engine->parts.registry);
     struct registry_mount *mount = registry_mount(engine->parts.registry);
-    if (!error) {
-        mount->last_sync = engine_now(engine);
-        if (strcmp(mount->failure.error.operation, name) == 0)
-            mount->failure = (struct registry_failure){0};
-    } else {
+    if (error)
         mount->failure = (struct registry_failure){*error, engine_now(engine)};
-    }
+    else if (strcmp(mount->failure.error.operation, name) == 0)
+        mount->failure = (struct registry_failure){0};
+    if (!error)
+        mount->last_sync = engine_now(engine);
     registry_unlock(engine->parts.registry);
+}
 
-    engine->next_sync_ms = INT64_MAX;
+static void end_well(struct engine *engine)
+{
+    struct operation *operation = engine->sync_operation;
+    engine->sync_operation = NULL;
+    if (operation)
+        operation_succeed(operation, name);
+}
+
+static void end_badly(struct engine *engine, const struct kms_error *error)
+{
+    struct operation *operation = engine->sync_operation;
+    engine->sync_operation = NULL;
+    if (operation)
+        operation_fail(operation, name, error);
+}
+
+static void walk(struct engine *engine)
+{
+    engine->sync_walk_failed = false;
+    listing_walk(engine);
+}
+
+/* The AAPs are known, or cannot be. */
+static void finish(struct engine *engine, const struct kms_error *error)
+{
+    bool again = engine->sync_again;
+    engine->syncing = engine->sync_again = false;
+    free_names(engine);
+    note(engine, error);
     if (!error) {
         engine->sync_failures = 0;
-        settle_again(engine);
-    } else if (!engine->synced_once) {
-        int64_t wait_ms = FIRST_RETRY_MS;
-        for (unsigned int i = 0; i < engine->sync_failures && wait_ms < LAST_RETRY_MS; i++)
-            wait_ms *= 2;
-        engine->sync_failures++;
-        engine->next_sync_ms =
-            clock_monotonic_ms() + (wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS);
+        sections_tell(engine);
     }
-    engine->synced_once = engine->synced_once || !error;
-    if (operation && error)
-        operation_fail(operation, name, error);
-    else if (operation)
-        operation_succeed(operation, name);
+    engine->next_sync_ms = clock_boottime_ms() + (error ? retry_ms(engine) : interval_ms(engine));
     engine->parts.first_sync_ended(engine->parts.event_user);
+    if (again)
+        sync_begin(engine, NULL);
+    else if (error)
+        end_badly(engine, error);
+    else if (engine->account_is_known)
+        walk(engine);
+    else
+        end_well(engine); /* no keys can be listed: another account's would say nothing about ours */
+}
+
+void sync_walk_failed(struct engine *engine, const struct kms_error *error)
+{
+    engine->sync_walk_failed = true;
+    if (!engine->syncing)
+        end_badly(engine, error);
+}
+
+/* Every request of a walk went well: what an earlier one failed with is over. */
+static void clear_walk_failure(struct engine *engine)
+{
+    static const char *const asked[] = {"ListClientKeys", "GetClientKey", "DescribeApplicationAccessPoint"};
+    registry_lock(engine->parts.registry);
+    struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+        if (strcmp(failure->error.operation, asked[i]) == 0)
+            *failure = (struct registry_failure){0};
+    registry_unlock(engine->parts.registry);
+}
+
+void sync_walked(struct engine *engine)
+{
+    if (engine->syncing) /* another walk is about to begin */
+        return;
+    if (!engine->sync_walk_failed)
+        clear_walk_failure(engine);
+    end_well(engine);
+}
+
+static void fail(struct engine *engine, int number, const char *code, const char *message)
+{
+    struct kms_error error = {.number = number};
+    strcpy(error.operation, name);
+    strcpy(error.code, code);
+    strcpy(error.message, message);
+    finish(engine, &error);
+}
+
+/* -- what comes and what goes -------------------------------------------------------------- */
+
+static void leave_next(void *user, int result);
+
+/* An AAP that may go, and nothing of which is under way; 0: none. */
+static uint32_t next_to_leave(struct engine *engine)
+{
+    const struct registry_aap *aap = registry_first_aap(engine->parts.registry);
+    for (; aap; aap = aap->next) {
+        const struct engine_aap *notes = engine_aap(engine, aap->number);
+        if (!notes || notes->running || notes->hook_generation || !catch_up_is_done(engine, aap->number))
+            continue;
+        if (!is_named(engine->sync_names, aap->name) && !leave_has_private(engine, aap) &&
+            !numbers_aap(registry_numbers(engine->parts.registry), aap->number)->removed)
+            return aap->number;
+    }
+    return 0;
+}
+
+static void leave_next(void *user, int result)
+{
+    struct engine *engine = user;
+    registry_lock(engine->parts.registry);
+    uint32_t aap = result < 0 ? 0 : next_to_leave(engine);
+    registry_unlock(engine->parts.registry);
+    if (aap)
+        leave_begin(engine, aap, leave_next, engine);
+    else if (result < 0)
+        fail(engine, -result, "Publication", "the mount's publisher does not answer");
+    else
+        finish(engine, NULL);
+}
+
+/* An empty listing where keys are served is rather a mistake than the truth: it takes nothing away. */
+static bool may_take_away(struct engine *engine)
+{
+    bool all_empty = engine->sync_names->count == 0 && engine->sync_names->hidden == 0, serves = false;
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_first_aap(engine->parts.registry);
+    for (; aap; aap = aap->next)
+        serves = serves || leave_has_private(engine, aap);
+    registry_unlock(engine->parts.registry);
+    return engine->parts.config->all_aaps && engine->account_is_known && !(all_empty && serves);
 }
 
 /* Shows one AAP after the other, so that a long list does not crowd the root's directory lock. */
@@ -59,16 +262,18 @@ static void show_next(void *user, int result)
     struct numbers *numbers = registry_numbers(registry);
     uint32_t count = numbers_aap_count(numbers);
     uint32_t number = result < 0 ? count + 1 : engine->next_to_show;
-    while (number <= count &&
-           (numbers_aap(numbers, number)->shown || !registry_aap(registry, number)))
+    while (number <= count && (numbers_aap(numbers, number)->shown || numbers_aap(numbers, number)->removed ||
+                               !registry_aap(registry, number)))
         number++;
     registry_unlock(registry);
 
     if (number > count) {
-        struct kms_error error = {.number = -result, .code = "Publication",
-                                  .message = "the mount's publisher does not answer"};
-        memcpy(error.operation, name, sizeof(name));
-        finish(engine, result < 0 ? &error : NULL);
+        if (result == 0 && may_take_away(engine))
+            leave_next(engine, 0);
+        else if (result == 0)
+            finish(engine, NULL);
+        else
+            fail(engine, -result, "Publication", "the mount's publisher does not answer");
         return;
     }
     engine->next_to_show = number + 1;
@@ -76,18 +281,69 @@ static void show_next(void *user, int result)
     engine->parts.publish(engine->parts.publish_user, &request);
 }
 
-static void show_all(struct engine *engine)
+/* Of those that were not listed KMS is asked whether it has them; without a list, of all. */
+static void mark(struct engine *engine)
 {
+    bool all_aaps = engine->parts.config->all_aaps;
+    for (struct registry_aap *aap = registry_first_aap(engine->parts.registry); aap; aap = aap->next) {
+        struct engine_aap *notes = engine_aap(engine, aap->number);
+        bool listed = all_aaps && is_named(engine->sync_names, aap->name);
+        if (listed)
+            aap->gone = false;
+        if (notes)
+            notes->missing = !listed;
+    }
+}
+
+static void add_all(struct engine *engine)
+{
+    struct sync_names *names = engine->sync_names;
+    struct registry *registry = engine->parts.registry;
+    for (size_t i = 0; i < names->count; i++) {
+        const struct registry_aap *known = registry_find_aap(registry, names->names[i]);
+        if (known && numbers_aap(registry_numbers(registry), known->number)->removed)
+            engine->sync_again = true; /* it is just leaving: once more when it has left */
+        else if (!registry_add_aap(registry, names->names[i],
+                                   config_for_aap(engine->parts.config, names->names[i])))
+            names->hidden++;
+    }
+}
+
+/* Whose AAPs these are is known as far as it can be. */
+static void take(struct engine *engine)
+{
+    if (account_is_other(engine)) {
+        struct kms_error error;
+        account_refuse(engine, &error);
+        finish(engine, &error);
+        return;
+    }
+    registry_lock(engine->parts.registry);
+    add_all(engine);
+    mark(engine);
+    registry_mount(engine->parts.registry)->hidden = engine->sync_names->hidden;
+    registry_unlock(engine->parts.registry);
     engine->next_to_show = 1;
     show_next(engine, 0);
 }
 
-static void add_aap(struct engine *engine, const char *aap_name, uint32_t *hidden)
+void sync_account_learnt(struct engine *engine)
 {
-    if (!config_aap_name_is_shown(aap_name) ||
-        !registry_add_aap(engine->parts.registry, aap_name,
-                          config_for_aap(engine->parts.config, aap_name)))
-        (*hidden)++;
+    if (!engine->sync_waits_for_account)
+        return;
+    engine->sync_waits_for_account = false;
+    take(engine);
+}
+
+static void have_names(struct engine *engine)
+{
+    struct sync_names *names = engine->sync_names;
+    if (names->count > 0)
+        qsort(names->names, names->count, sizeof(*names->names), compare_names);
+    if (!engine->account_is_known && names->count > 0 && account_learn(engine, names->first))
+        engine->sync_waits_for_account = true;
+    else
+        take(engine);
 }
 
 static void listed(void *user, const struct kms_answer *answer, const struct kms_aap *aaps,
@@ -99,42 +355,56 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
         finish(engine, &answer->error);
         return;
     }
-    uint32_t hidden = 0;
-    registry_lock(engine->parts.registry);
-    for (size_t i = 0; i < count; i++)
-        add_aap(engine, aaps[i].name, &hidden);
-    registry_mount(engine->parts.registry)->hidden = hidden;
-    registry_unlock(engine->parts.registry);
-    if (count > 0)
-        account_learn(engine, aaps[0].name);
-    show_all(engine);
+    struct sync_names *names = new_names(engine, count);
+    for (size_t i = 0; names && i < count; i++)
+        add_name(names, aaps[i].name);
+    if (names)
+        have_names(engine);
+    else
+        fail(engine, ENOMEM, "Memory", "memory is short");
+}
+
+static void take_configured(struct engine *engine)
+{
+    const struct config *config = engine->parts.config;
+    struct sync_names *names = new_names(engine, config->aap_name_count);
+    for (size_t i = 0; names && i < config->aap_name_count; i++)
+        add_name(names, config->aap_names[i]);
+    if (names)
+        have_names(engine);
+    else
+        fail(engine, ENOMEM, "Memory", "memory is short");
+}
+
+void sync_soon(struct engine *engine)
+{
+    if (engine->syncing)
+        engine->sync_again = true;
+    else
+        engine->next_sync_ms = clock_boottime_ms();
 }
 
 void sync_begin(struct engine *engine, struct operation *operation)
 {
     const struct config *config = engine->parts.config;
+    if (operation)
+        engine->sync_operation = operation;
     if (engine->syncing) {
-        if (operation)
-            operation_refuse(operation, name, EBUSY, "Busy", "a listing is under way");
+        /* what is under way may have been asked for before what the writer wants to see */
+        engine->sync_again = engine->sync_again || operation;
         return;
     }
     engine->syncing = true;
-    engine->sync_operation = operation;
     engine->next_sync_ms = INT64_MAX;
-    if (config->all_aaps) {
-        if (kms_list_application_access_points(engine->parts.transport,
-                                               config->request_timeout_ms, listed, engine) < 0) {
-            const struct kms_error error = {.number = ENOMEM, .code = "Memory",
-                                            .message = "memory is short"};
-            finish(engine, &error);
-        }
-        return;
-    }
-    uint32_t hidden = 0;
-    registry_lock(engine->parts.registry);
-    for (size_t i = 0; i < config->aap_name_count; i++)
-        add_aap(engine, config->aap_names[i], &hidden);
-    registry_unlock(engine->parts.registry);
-    account_learn(engine, config->aap_names[0]);
-    show_all(engine);
+    (void)pace_take(&engine->pace, config->requests_per_second, clock_monotonic_ms()); /* it never waits */
+    if (!config->all_aaps)
+        take_configured(engine);
+    else if (kms_list_application_access_points(engine->parts.transport, config->request_timeout_ms, listed,
+                                                engine) < 0)
+        fail(engine, ENOMEM, "Memory", "memory is short");
+}
+
+void sync_end(struct engine *engine)
+{
+    free_names(engine);
 }

@@ -10,6 +10,7 @@
 
 #include "fs/keys/judge.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 
 enum { FIRST_RETRY_MS = 5000, RETRY_MS = 30000 };
@@ -31,7 +32,8 @@ static bool copy(char **to, const char *from)
 static bool copy_record(struct record *to, const struct record *from)
 {
     *to = (struct record){.made_ns = from->made_ns, .intent = from->intent,
-                          .dates_given = from->dates_given, .adopted = from->adopted};
+                          .dates_given = from->dates_given, .adopted = from->adopted,
+                          .scheduled = from->scheduled, .asked = from->asked};
     bool good = copy(&to->aap_name, from->aap_name) && copy(&to->client_key_id, from->client_key_id) &&
                 copy(&to->key_algorithm, from->key_algorithm) &&
                 copy(&to->not_before, from->not_before) && copy(&to->not_after, from->not_after) &&
@@ -74,6 +76,7 @@ static void saved(struct engine *engine, const struct unsaved *unsaved)
     if (!aap->unsaved && strcmp(aap->failure.error.code, UNSAVED_CODE) == 0)
         aap->failure = (struct registry_failure){0};
     registry_unlock(registry);
+    told_changed(engine, unsaved->aap); /* its note had no place either */
     if (key) /* only this thread removes keys */
         judge_keep_forms(engine->store, unsaved->record.aap_name, key);
 }
@@ -103,6 +106,14 @@ int64_t unsaved_tend(struct engine *engine)
         link = &unsaved->next;
     }
     return next_ms;
+}
+
+const struct record *unsaved_record(const struct engine *engine, const char *client_key_id)
+{
+    const struct unsaved *unsaved = engine->unsaved;
+    while (unsaved && strcmp(unsaved->record.client_key_id, client_key_id) != 0)
+        unsaved = unsaved->next;
+    return unsaved ? &unsaved->record : NULL;
 }
 
 bool unsaved_drop(struct engine *engine, const char *client_key_id)

@@ -43,6 +43,7 @@ struct handover {
     int32_t worker, publisher, runner; /* process ids; 0: not running */
     uint64_t device;           /* st_dev of the mount */
     uint32_t to_syslog;        /* it runs in the background */
+    uint32_t audit;            /* whether opens are answered: the kernel was told once */
     int32_t verdict;           /* of the upgrade that this is */
     char mountpoint[MOUNT_POINT_PATH_SIZE];
     char state[STATE_PATH_SIZE]; /* the state directory, for messages */

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "fs/keys/clock.h"
+#include "fs/keys/counters.h"
 #include "fs/keys/numbers.h"
 #include "fs/mount/receive_slots.h"
+#include "fs/tree/audit.h"
 #include "fs/tree/report_history.h"
 
 /* Changes whenever anything in the memory does: a worker of another version must not guess. */
@@ -18,7 +20,7 @@ enum { PAGE = 4096 };
 
 /* Where each part begins, and the end. */
 struct layout {
-    size_t numbers, reports, slots, end;
+    size_t numbers, reports, slots, counters, audit, end;
 };
 
 static size_t whole_pages(size_t size)
@@ -31,7 +33,9 @@ static struct layout layout(void)
     struct layout layout = {.numbers = whole_pages(sizeof(struct mount_head))};
     layout.reports = layout.numbers + whole_pages(numbers_size());
     layout.slots = layout.reports + whole_pages(report_history_size());
-    layout.end = layout.slots + whole_pages(receive_slots_size());
+    layout.counters = layout.slots + whole_pages(receive_slots_size());
+    layout.audit = layout.counters + whole_pages(sizeof(struct counters));
+    layout.end = layout.audit + whole_pages(audit_size());
     return layout;
 }
 
@@ -94,6 +98,8 @@ int mount_memory_map(struct mount_memory *memory, int descriptor)
     memory->numbers = begin + parts.numbers;
     memory->reports = begin + parts.reports;
     memory->slots = begin + parts.slots;
+    memory->counters = begin + parts.counters;
+    memory->audit = begin + parts.audit;
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * What must outlive a worker, in a memfd that the supervisor holds for the life of the mount: the kernel's first
- * INIT message, the numbers (fs/keys/numbers.h), the contents of changing files (fs/tree/report_history.h) and
- * the receive slots (receive_slots.h).
+ * INIT message, the numbers (fs/keys/numbers.h), the contents of changing files (fs/tree/report_history.h), the
+ * receive slots (receive_slots.h), what is counted (fs/keys/counters.h) and who opened keys (fs/tree/audit.h).
  *
  * The supervisor maps the head only: passwords go through the slots, and it holds no secrets. A worker maps all
  * of it, and checks what it finds there like any input.
@@ -21,6 +21,8 @@ struct mount_agreement {
         time_granularity;
 };
 
+enum mount_audit { MOUNT_AUDIT_UNKNOWN, MOUNT_AUDIT_NO, MOUNT_AUDIT_YES };
+
 struct mount_head {
     char magic[16];
     int64_t mounted_ns;     /* mtime of what never changes; since 1970 */
@@ -28,19 +30,24 @@ struct mount_head {
     unsigned char init[MOUNT_MEMORY_INIT_SIZE];
     struct mount_agreement agreement; /* protocol_minor 0: none yet */
     uint32_t served;        /* a worker has begun to answer: the kernel may know names */
+    uint32_t config;        /* counts the configurations that workers were given */
+    uint32_t config_told;   /* of which the kernel has been told: owners and modes */
     uint64_t answered;      /* requests that the workers took from the kernel and were done with */
     uint64_t publications;  /* the number of the last one */
     uint64_t published;     /* pieces of work that publishers have finished */
     uint64_t runs;          /* the number of the last command for the runner */
     uint64_t ran;           /* commands that runners have told the end of */
     uint64_t requests[MOUNT_MEMORY_OPCODES]; /* received, by opcode */
+    uint64_t worker_restarts;
+    uint32_t audit;         /* whether opens are told, for the life of the mount: enum mount_audit */
+    uint32_t unreachable;   /* the last publication went by notification: watchers heard nothing of it */
 };
 
 struct mount_memory {
     int descriptor;
     struct mount_head *head;
     /* of a worker; NULL in the supervisor */
-    void *numbers, *reports, *slots;
+    void *numbers, *reports, *slots, *counters, *audit;
 };
 
 /* New, with the head mapped. 0 or negative errno. */

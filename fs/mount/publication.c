@@ -9,6 +9,7 @@
 
 #include <openssl/rand.h>
 
+#include "fs/keys/clock.h"
 #include "fs/mount/publisher.h"
 #include "fs/stops.h"
 #include "fs/tree/content.h"
@@ -16,9 +17,10 @@
 
 /* One name of a publication. */
 struct hidden {
-    char from[HIDDEN_NAME_SIZE];
+    char from[HIDDEN_NAME_SIZE]; /* "": TO is not to be there any more */
     const char *to;
     struct node parent, node;
+    bool looked_up; /* PUBLISHER_FOLLOW: good for one write */
     bool spent;
 };
 
@@ -28,7 +30,8 @@ struct publication {
     enum publisher_action action;
     struct hidden names[PUBLISHER_STEPS];
     uint32_t count;
-    bool notifying; /* the mount could not be reached: the kernel is being notified */
+    bool notifying;   /* the kernel is being notified: nothing else is wanted, or */
+    bool unreachable; /* the mount could not be reached */
     bool sent;      /* to the publisher; the engine's */
     struct publication *next;
 };
@@ -91,15 +94,54 @@ static bool add_generation(struct registry *registry, struct publication *public
         numbers_generation(registry_numbers(registry), number);
     const struct registry_key *key = registry_key(registry, generation->key);
     const struct node parent = {.kind = NODE_KIND_AAP, .number = generation->aap};
+    const uint32_t *published = numbers_aap(registry_numbers(registry), generation->aap)->published;
     for (unsigned int i = 0; i < PUBLISHED_COUNT; i++) {
         enum key_file file = content_published_file((enum published_name)i);
-        if (file != KEY_FILE_COUNT && !key->files[file].data)
+        bool absent = file != KEY_FILE_COUNT && !key->files[file].data;
+        if (absent && published[i] == 0)
             continue;
         const struct node node = {.kind = NODE_KIND_PUBLISHED, .file = i, .number = number};
         if (!add_name(publication, parent, tree_published_text((enum published_name)i), node))
             return false;
+        if (absent)
+            publication->names[publication->count - 1].from[0] = '\0';
     }
     return true;
+}
+
+/* The key may be gone: which files there were the kernel knows. */
+static bool add_superseded(struct registry *registry, struct publication *publication, uint32_t number)
+{
+    const struct node parent = {.kind = NODE_KIND_AAP,
+                                .number = numbers_generation(registry_numbers(registry), number)->aap};
+    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++) {
+        const struct node node = {.kind = NODE_KIND_PUBLISHED, .file = i, .number = number};
+        if (!add_name(publication, parent, "", node))
+            return false;
+    }
+    /* a link cannot be written to */
+    publication->names[PUBLISHED_CURRENT].from[0] = '\0';
+    return true;
+}
+
+/* The files whose attributes have changed; nobody knows them by a hidden name. */
+static void add_attributes(struct publication *publication, struct node node, unsigned int files)
+{
+    publication->action = PUBLISHER_ATTRIBUTES;
+    publication->notifying = true;
+    for (unsigned int i = 0; i < files; i++) {
+        node.file = i;
+        publication->names[publication->count++] =
+            (struct hidden){.to = "", .parent = {.kind = NODE_KIND_ROOT}, .node = node};
+    }
+}
+
+/* The directory stays what it is: the kernel only has to look into it anew. */
+static bool add_files(struct publication *publication, uint32_t key)
+{
+    const struct node node = {.kind = NODE_KIND_KEY, .number = key};
+    publication->notifying = true;
+    return add_name(publication, node, tree_published_text(PUBLISHED_CERTIFICATE_PEM), node);
 }
 
 /* Fills the names of a publication. With the registry's lock. */
@@ -115,16 +157,36 @@ static bool fill(struct registry *registry, struct publication *publication)
         return add_name(publication, (struct node){.kind = NODE_KIND_ROOT},
                         numbers_aap(numbers, number)->name,
                         (struct node){.kind = NODE_KIND_AAP, .number = number});
+    case PUBLISH_REMOVE_AAP:
+        publication->action = PUBLISHER_RMDIR;
+        return add_name(publication, (struct node){.kind = NODE_KIND_ROOT},
+                        numbers_aap(numbers, number)->name,
+                        (struct node){.kind = NODE_KIND_AAP, .number = number});
     case PUBLISH_REMOVE_KEY:
         publication->action = PUBLISHER_RMDIR;
         __attribute__((fallthrough));
     case PUBLISH_KEY:
         key = numbers_key(numbers, number);
+        if (key->shown && publication->request.kind == PUBLISH_KEY)
+            return add_files(publication, number);
         return add_name(publication, (struct node){.kind = NODE_KIND_KEYS, .number = key->aap},
                         key->client_key_id,
                         (struct node){.kind = NODE_KIND_KEY, .number = number});
     case PUBLISH_GENERATION:
         return add_generation(registry, publication, number);
+    case PUBLISH_FOLLOW:
+        publication->action = PUBLISHER_FOLLOW;
+        return add_superseded(registry, publication, number);
+    case PUBLISH_CONTROL_ATTRIBUTES:
+        add_attributes(publication, (struct node){.kind = number ? NODE_KIND_AAP_CONTROL : NODE_KIND_MOUNT_CONTROL,
+                                                  .number = number}, 1);
+        return true;
+    case PUBLISH_GENERATION_ATTRIBUTES:
+        add_attributes(publication, (struct node){.kind = NODE_KIND_PUBLISHED, .number = number}, PUBLISHED_COUNT);
+        return true;
+    case PUBLISH_KEY_ATTRIBUTES:
+        add_attributes(publication, (struct node){.kind = NODE_KIND_KEY_FILE, .number = number}, KEY_FILE_COUNT);
+        return true;
     }
     return false;
 }
@@ -132,8 +194,8 @@ static bool fill(struct registry *registry, struct publication *publication)
 static void directory_path(struct registry *registry, const struct node *parent, char *path,
                            size_t size)
 {
-    const char *aap = parent->kind == NODE_KIND_ROOT
-                          ? "."
+    const char *aap = parent->kind == NODE_KIND_ROOT || parent->kind == NODE_KIND_KEY
+                          ? "." /* of a key's directory nothing is renamed */
                           : numbers_aap(registry_numbers(registry), parent->number)->name;
     snprintf(path, size, "%s%s", aap, parent->kind == NODE_KIND_KEYS ? "/keys" : "");
 }
@@ -144,7 +206,9 @@ static void make_work(struct publications *publications, const struct publicatio
 {
     *work = (struct publisher_work){
         .id = publication->id,
-        .action = publication->notifying ? PUBLISHER_FORGET : publication->action,
+        .action = !publication->notifying || publication->action == PUBLISHER_ATTRIBUTES ? publication->action
+                  : publication->action == PUBLISHER_FOLLOW                              ? PUBLISHER_FORGET_FILES
+                                                                                         : PUBLISHER_FORGET,
     };
     directory_path(publications->registry, &publication->names[0].parent, work->directory,
                    sizeof(work->directory));
@@ -156,6 +220,7 @@ static void make_work(struct publications *publications, const struct publicatio
         memcpy(step->from, hidden->from, sizeof(step->from));
         snprintf(step->to, sizeof(step->to), "%s", hidden->to);
         step->parent = node_id_of(hidden->parent);
+        step->node = node_id_of(hidden->node);
     }
 }
 
@@ -213,24 +278,36 @@ static void show(struct publications *publications, enum publish_kind kind, stru
 {
     struct numbers *numbers = registry_numbers(publications->registry);
     struct numbered_aap *aap = NULL;
+    struct numbered_key *key;
 
     if (hidden->spent)
         return;
     hidden->spent = true;
     switch (kind) {
     case PUBLISH_AAP:
+    case PUBLISH_REMOVE_AAP:
         aap = numbers_aap(numbers, hidden->node.number);
-        aap->shown = true;
+        aap->removals += kind == PUBLISH_REMOVE_AAP;
+        aap->shown = kind == PUBLISH_AAP;
         break;
     case PUBLISH_KEY:
     case PUBLISH_REMOVE_KEY:
-        numbers_key(numbers, hidden->node.number)->shown = kind == PUBLISH_KEY;
-        aap = numbers_aap(numbers, hidden->parent.number);
+        key = numbers_key(numbers, hidden->node.number);
+        key->removals += kind == PUBLISH_REMOVE_KEY;
+        key->shown = kind == PUBLISH_KEY;
+        aap = numbers_aap(numbers, key->aap);
         break;
     case PUBLISH_GENERATION:
         aap = numbers_aap(numbers, hidden->parent.number);
-        if (aap->published[hidden->node.file] < hidden->node.number)
-            aap->published[hidden->node.file] = hidden->node.number;
+        if (hidden->from[0])
+            numbers_show(numbers, hidden->node.number, (enum published_name)hidden->node.file,
+                         clock_monotonic_ms());
+        else
+            numbers_hide(numbers, hidden->node.number, (enum published_name)hidden->node.file);
+        break;
+    case PUBLISH_FOLLOW:
+        break;
+    default: /* no name moves */
         break;
     }
     if (aap)
@@ -244,7 +321,8 @@ static void settle(struct publications *publications, const struct publish_reque
     const struct numbered_generation *generation;
     switch (request->kind) {
     case PUBLISH_AAP:
-        numbers_aap(numbers, request->number)->settled = true;
+    case PUBLISH_REMOVE_AAP:
+        numbers_aap(numbers, request->number)->settled = request->kind == PUBLISH_AAP;
         break;
     case PUBLISH_KEY:
     case PUBLISH_REMOVE_KEY:
@@ -255,6 +333,8 @@ static void settle(struct publications *publications, const struct publish_reque
         struct numbered_aap *aap = numbers_aap(numbers, generation->aap);
         if (aap->settled_generation < request->number)
             aap->settled_generation = request->number;
+        break;
+    default:
         break;
     }
 }
@@ -277,7 +357,7 @@ static void go_by_notification(struct publications *publications, struct publica
     registry_lock(publications->registry);
     for (uint32_t i = 0; i < publication->count; i++)
         show(publications, publication->request.kind, &publication->names[i]);
-    publication->notifying = true;
+    publication->notifying = publication->unreachable = true;
     registry_unlock(publications->registry);
     publication->sent = false;
     send_unsent(publications);
@@ -300,8 +380,11 @@ static void finish(struct publications *publications, const struct publisher_res
     if (find(publications, result->id, &link))
         *link = publication->next;
     settle(publications, &publication->request);
+    if (!publication->notifying || publication->unreachable) /* it was tried */
+        publications->head->unreachable = publication->unreachable;
     registry_unlock(publications->registry);
-    publication->request.done(publication->request.user, 0);
+    bool unknown = publication->request.kind == PUBLISH_FOLLOW && result->error == 0 && result->known == 0;
+    publication->request.done(publication->request.user, unknown ? -ENOENT : 0);
     free(publication);
 }
 
@@ -311,9 +394,14 @@ static void finish(struct publications *publications, const struct publisher_res
  */
 static void send_again(struct publications *publications)
 {
+    registry_lock(publications->registry);
     for (struct publication *publication = publications->first; publication;
-         publication = publication->next)
+         publication = publication->next) {
         publication->sent = false;
+        for (uint32_t i = 0; i < publication->count; i++)
+            publication->names[i].looked_up = false;
+    }
+    registry_unlock(publications->registry);
 }
 
 bool publication_receive(struct publications *publications)
@@ -346,14 +434,14 @@ static bool same_node(struct node a, struct node b)
     return node_id_of(a) == node_id_of(b);
 }
 
-static struct hidden *find_hidden(struct publications *publications, struct node parent,
-                                  const char *name, struct publication **of)
+static struct hidden *find_hidden(struct publications *publications, enum publisher_action action,
+                                  struct node parent, const char *name, struct publication **of)
 {
     for (struct publication *publication = publications->first; publication;
          publication = publication->next)
         for (uint32_t i = 0; i < publication->count; i++) {
             struct hidden *hidden = &publication->names[i];
-            if (publication->action == PUBLISHER_RENAME && !hidden->spent &&
+            if (publication->action == action && !hidden->spent && !hidden->looked_up &&
                 strcmp(hidden->from, name) == 0 && same_node(hidden->parent, parent)) {
                 *of = publication;
                 return hidden;
@@ -366,12 +454,44 @@ bool hidden_lookup(struct publications *publications, struct node parent, const 
                    struct node *node)
 {
     struct publication *publication;
-    const struct hidden *hidden = find_hidden(publications, parent, name, &publication);
+    struct hidden *hidden = find_hidden(publications, PUBLISHER_RENAME, parent, name, &publication);
     if (hidden) {
         stop_here("session-hidden-lookup");
-        *node = hidden->node;
+    } else {
+        hidden = find_hidden(publications, PUBLISHER_FOLLOW, parent, name, &publication);
+        if (hidden)
+            hidden->looked_up = true;
     }
+    if (hidden)
+        *node = hidden->node;
     return hidden != NULL;
+}
+
+/* The name by which NODE's file was opened for its watchers; NULL. */
+static struct hidden *find_looked_up(const struct publications *publications, struct node node)
+{
+    for (struct publication *publication = publications->first; publication;
+         publication = publication->next)
+        for (uint32_t i = 0; i < publication->count; i++)
+            if (publication->action == PUBLISHER_FOLLOW && publication->names[i].looked_up &&
+                same_node(publication->names[i].node, node))
+                return &publication->names[i];
+    return NULL;
+}
+
+bool hidden_has_name(const struct publications *publications, struct node node)
+{
+    return find_looked_up(publications, node) != NULL;
+}
+
+int hidden_write(struct publications *publications, struct node node)
+{
+    struct hidden *hidden = find_looked_up(publications, node);
+    if (!hidden || hidden->spent)
+        return -EPERM;
+    stop_here("session-touched");
+    hidden->spent = true;
+    return 0;
 }
 
 /* A name that shows a newer generation already never shows an older one again. */
@@ -387,7 +507,7 @@ int hidden_rename(struct publications *publications, struct node parent, const c
                   const char *to)
 {
     struct publication *publication;
-    struct hidden *hidden = find_hidden(publications, parent, from, &publication);
+    struct hidden *hidden = find_hidden(publications, PUBLISHER_RENAME, parent, from, &publication);
     if (!hidden || strcmp(hidden->to, to) != 0 || goes_back(publications, publication, hidden))
         return -EPERM;
     stop_here("session-rename");
@@ -396,13 +516,35 @@ int hidden_rename(struct publications *publications, struct node parent, const c
     return 0;
 }
 
+int hidden_unlink(struct publications *publications, struct node parent, const char *name)
+{
+    enum published_name file = tree_published_name(name);
+    if (parent.kind != NODE_KIND_AAP || file == PUBLISHED_COUNT)
+        return -EPERM;
+    for (struct publication *publication = publications->first; publication;
+         publication = publication->next)
+        for (uint32_t i = 0; i < publication->count; i++) {
+            struct hidden *hidden = &publication->names[i];
+            if (publication->request.kind != PUBLISH_GENERATION || hidden->from[0] || hidden->spent ||
+                hidden->node.file != file || !same_node(hidden->parent, parent))
+                continue;
+            show(publications, PUBLISH_GENERATION, hidden);
+            return 0;
+        }
+    /* a worker that died before it could say so; the kernel does not keep the name then */
+    const struct numbered_aap *aap = numbers_aap(registry_numbers(publications->registry), parent.number);
+    return aap && aap->published[file] == 0 ? -ENOENT : -EPERM;
+}
+
 int hidden_rmdir(struct publications *publications, struct node parent, const char *name)
 {
     for (struct publication *publication = publications->first; publication;
          publication = publication->next)
         if (publication->action == PUBLISHER_RMDIR && strcmp(publication->names[0].to, name) == 0 &&
             same_node(publication->names[0].parent, parent)) {
-            show(publications, PUBLISH_REMOVE_KEY, &publication->names[0]);
+            stop_here("session-rmdir");
+            show(publications, publication->request.kind, &publication->names[0]);
+            stop_here("session-removed");
             return 0;
         }
     return -EPERM;

@@ -46,6 +46,18 @@ bool hidden_lookup(struct publications *publications, struct node parent, const 
 int hidden_rename(struct publications *publications, struct node parent, const char *from,
                   const char *to);
 
+/* A write of one byte to the file of NODE: 0 when a publication is to be heard by it, once, else -EPERM. */
+int hidden_write(struct publications *publications, struct node node);
+
+/*
+ * Whether the kernel may have a hidden name for the file of NODE. It must not think then that the file has no name:
+ * when it forgets this one it would take the file's watchers from it.
+ */
+bool hidden_has_name(const struct publications *publications, struct node node);
+
+/* UNLINK of NAME in PARENT: 0 when a publication's key has no such file; -ENOENT when it is gone already; else -EPERM. */
+int hidden_unlink(struct publications *publications, struct node parent, const char *name);
+
 /* RMDIR of NAME in PARENT: 0 when the engine asked for it, else -EPERM. */
 int hidden_rmdir(struct publications *publications, struct node parent, const char *name);
 

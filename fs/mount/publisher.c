@@ -53,6 +53,8 @@ static int open_directory(const struct publisher *publisher, const char *directo
 
 static int carry_out(int directory, enum publisher_action action, const struct publisher_step *step)
 {
+    if (action == PUBLISHER_RENAME && !step->from[0])
+        return unlinkat(directory, step->to, 0) < 0 && errno != ENOENT ? -errno : 0;
     int r = action == PUBLISHER_RMDIR ? unlinkat(directory, step->to, AT_REMOVEDIR)
                                       : renameat(directory, step->from, directory, step->to);
     return r < 0 ? -errno : 0;
@@ -73,16 +75,65 @@ static int forget_entry(const struct publisher *publisher, const struct publishe
     return writev(publisher->fuse, message, 3) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* FUSE_NOTIFY_INVAL_INODE: the kernel drops PARENT's cached listing and attributes. */
-static int forget_listing(const struct publisher *publisher, uint64_t parent)
+enum { ATTRIBUTES_ONLY = -1, ALL_OF_IT = 0 };
+
+/*
+ * FUSE_NOTIFY_INVAL_INODE: the kernel asks for the attributes of NODE, and drops its pages when these have changed;
+ * with ALL_OF_IT it drops what it has of its bytes or listing now, and waits for a page that is being read. -ENOENT: it
+ * does not know NODE.
+ */
+static int forget_inode(const struct publisher *publisher, uint64_t node, int64_t offset)
 {
-    struct fuse_notify_inval_inode_out inode = {.ino = parent};
+    struct fuse_notify_inval_inode_out inode = {.ino = node, .off = offset};
     struct fuse_out_header header = {
         .len = (uint32_t)(sizeof(header) + sizeof(inode)),
         .error = FUSE_NOTIFY_INVAL_INODE,
     };
     struct iovec message[] = {{&header, sizeof(header)}, {&inode, sizeof(inode)}};
-    return writev(publisher->fuse, message, 2) < 0 && errno != ENOENT ? -errno : 0;
+    return writev(publisher->fuse, message, 2) < 0 ? -errno : 0;
+}
+
+/* KNOWN gets a bit for each node that the kernel knows. A link's page is not dropped for its attributes. */
+static uint32_t forget_files(const struct task *task)
+{
+    uint32_t known = 0;
+    for (uint32_t i = 0; i < task->work.count; i++) {
+        const struct publisher_step *step = &task->work.steps[i];
+        bool reachable = task->work.action == PUBLISHER_FOLLOW && step->from[0];
+        if (forget_inode(task->publisher, step->node, reachable ? ATTRIBUTES_ONLY : ALL_OF_IT) != -ENOENT)
+            known |= UINT32_C(1) << i;
+    }
+    return known;
+}
+
+/*
+ * IN_MODIFY and IN_CLOSE_WRITE for who watches the file that the hidden NAME leads to. The session swallows the
+ * byte; O_DIRECT keeps it out of the page cache. The last look finds the name spent, and the kernel forgets that the
+ * file ever had it: else that would hold the file. What does not work (a read-only mount) only nobody hears.
+ */
+static void touch(int directory, const char *name)
+{
+    struct stat attributes;
+    int file = openat(directory, name, O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC);
+    if (file >= 0) {
+        stop_here("publisher-touches");
+        ssize_t written = write(file, "", 1);
+        (void)written;
+        close(file);
+    }
+    (void)!fstatat(directory, name, &attributes, AT_SYMLINK_NOFOLLOW);
+}
+
+static void touch_files(const struct task *task, uint32_t known, struct publisher_result *result)
+{
+    if (known == 0)
+        return;
+    _cleanup_(close) int directory = open_directory(task->publisher, task->work.directory);
+    if (directory < 0)
+        result->error = -directory;
+    for (uint32_t i = 0; i < task->work.count && directory >= 0; i++)
+        if (known & UINT32_C(1) << i && task->work.steps[i].from[0])
+            touch(directory, task->work.steps[i].from);
 }
 
 static void work_through_mount(const struct task *task, struct publisher_result *result)
@@ -102,10 +153,12 @@ static void work_by_notification(const struct task *task, struct publisher_resul
 {
     for (; result->done < task->work.count; result->done++) {
         const struct publisher_step *step = &task->work.steps[result->done];
-        int r = forget_entry(task->publisher, step);
-        if (r == 0)
-            r = forget_listing(task->publisher, step->parent);
-        if (r < 0) {
+        bool attributes = task->work.action == PUBLISHER_ATTRIBUTES;
+        int r = attributes ? forget_inode(task->publisher, step->node, ATTRIBUTES_ONLY)
+                           : forget_entry(task->publisher, step);
+        if (r == 0 && !attributes)
+            r = forget_inode(task->publisher, step->parent, ALL_OF_IT);
+        if (r < 0 && r != -ENOENT) {
             result->error = -r;
             return;
         }
@@ -115,16 +168,25 @@ static void work_by_notification(const struct task *task, struct publisher_resul
 static void *work_thread(void *argument)
 {
     struct task *task = argument;
+    enum publisher_action action = task->work.action;
+    bool follow = action == PUBLISHER_FOLLOW || action == PUBLISHER_FORGET_FILES;
+    if (follow)
+        stop_here("publisher-follows");
+    uint32_t known = follow ? forget_files(task) : 0;
     /*
      * Whoever waits for the mount must not hold the connection open: when all other processes are gone, that ends
      * the wait. So this thread has descriptors of its own, without /dev/fuse.
      */
-    if (task->work.action != PUBLISHER_FORGET && unshare(CLONE_FILES) == 0)
+    bool notifies =
+        action == PUBLISHER_FORGET || action == PUBLISHER_FORGET_FILES || action == PUBLISHER_ATTRIBUTES;
+    if (!notifies && unshare(CLONE_FILES) == 0)
         close(task->publisher->fuse);
-    struct publisher_result result = {.id = task->work.id};
-    if (task->work.action == PUBLISHER_FORGET)
+    struct publisher_result result = {.id = task->work.id, .known = (uint32_t)__builtin_popcount(known)};
+    if (action == PUBLISHER_FORGET || action == PUBLISHER_ATTRIBUTES)
         work_by_notification(task, &result);
-    else
+    else if (action == PUBLISHER_FOLLOW)
+        touch_files(task, known, &result);
+    else if (!follow)
         work_through_mount(task, &result);
     /* nobody listens any more: then this process is about to end as well */
     (void)send(task->publisher->socket, &result, sizeof(result), MSG_NOSIGNAL);

@@ -17,15 +17,19 @@
 enum { PUBLISHER_STEPS = 12, HIDDEN_NAME_SIZE = 34 };
 
 enum publisher_action {
-    PUBLISHER_RENAME, /* DIRECTORY/FROM to DIRECTORY/TO */
+    PUBLISHER_RENAME, /* DIRECTORY/FROM to DIRECTORY/TO; FROM "": removes the file DIRECTORY/TO */
     PUBLISHER_RMDIR,  /* DIRECTORY/TO */
+    PUBLISHER_ATTRIBUTES, /* the kernel forgets the attributes of each step's NODE */
     PUBLISHER_FORGET, /* the mount cannot be reached: notify the kernel of DIRECTORY's change */
+    PUBLISHER_FOLLOW, /* NODE shows something else: the kernel is to ask, and through DIRECTORY/FROM its watchers hear */
+    PUBLISHER_FORGET_FILES, /* the same where the mount cannot be reached: watchers hear nothing */
 };
 
 struct publisher_step {
     char from[HIDDEN_NAME_SIZE];
     char to[256];
     uint64_t parent; /* node id, for PUBLISHER_FORGET */
+    uint64_t node;   /* for PUBLISHER_ATTRIBUTES, and for PUBLISHER_FOLLOW; there FROM "": nobody can watch it */
 };
 
 struct publisher_work {
@@ -42,6 +46,7 @@ struct publisher_result {
     uint64_t id; /* PUBLISHER_HELLO: a publisher has begun, and knows of no work yet */
     uint32_t done; /* steps that were carried out, from the first */
     int32_t error; /* errno of the step that was not; 0: all were */
+    uint32_t known; /* PUBLISHER_FOLLOW: of how many of the nodes the kernel knew */
 };
 
 /*

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "fs/mount/runner.h"
@@ -10,6 +11,7 @@
 struct run {
     uint64_t id;
     struct run_request request;
+    char *command; /* the request's: the configuration may change before the runner has it */
     bool sent;
     struct run *next;
 };
@@ -31,12 +33,19 @@ struct runs *runs_new(int socket, const char *mountpoint, struct mount_head *hea
     return runs;
 }
 
+static void free_run(struct run *run)
+{
+    if (run)
+        free(run->command);
+    free(run);
+}
+
 void runs_free(struct runs *runs)
 {
     while (runs && runs->first) {
         struct run *run = runs->first;
         runs->first = run->next;
-        free(run);
+        free_run(run);
     }
     free(runs);
 }
@@ -71,13 +80,17 @@ static void send_unsent(struct runs *runs)
 void runs_begin(struct runs *runs, const struct run_request *request)
 {
     struct run *run = calloc(1, sizeof(*run));
-    if (!run) {
+    if (run)
+        run->command = strdup(request->command);
+    if (!run || !run->command) {
+        free_run(run);
         const struct run_result refused = {RUN_NOT_STARTED, ENOMEM};
         request->done(request->user, request->aap, &refused);
         return;
     }
     run->id = ++runs->head->runs;
     run->request = *request;
+    run->request.command = run->command;
     *runs->end = run;
     runs->end = &run->next;
     send_unsent(runs);
@@ -102,7 +115,7 @@ static void finish(struct runs *runs, const struct runner_result *told)
             runs->end = link;
         const struct run_result result = {(enum run_ending)told->ending, told->number};
         run->request.done(run->request.user, run->request.aap, &result);
-        free(run);
+        free_run(run);
         return;
     }
 }

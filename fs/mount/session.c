@@ -15,6 +15,7 @@
 #include <linux/fuse.h>
 
 #include "fs/mount/request_name.h"
+#include "fs/keys/clock.h"
 #include "fs/keys/control.h"
 #include "fs/stops.h"
 #include "fs/tree/tree.h"
@@ -28,6 +29,7 @@ struct session {
     struct fuse_session *fuse;
     struct engine *engine;
     struct mount_agreement agreement;
+    struct audit *audit; /* NULL: opens are not told */
     int stop; /* eventfd: readable when session_run is to return */
     atomic_bool stopping;
 
@@ -44,28 +46,67 @@ static struct session *session_of(fuse_req_t request)
 
 static struct tree_time time_of(const struct session *session)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t now_ns = clock_local_ns();
     int64_t offset_ms = registry_mount(session->parts.registry)->clock_offset_ms;
     return (struct tree_time){now_ns, (now_ns / 1000000 + offset_ms) / 1000};
 }
 
-/* A report's name always asks again; everything else keeps. */
-static void set_timeouts(const struct session *session, struct node node,
-                         struct fuse_entry_param *entry)
+/* What the publisher looks at for a file's watchers is left to those who read it, as long as they may. */
+static struct moment moment_of(const struct session *session, struct node node, bool reading)
 {
-    entry->attr_timeout = session->parts.timeout_seconds;
-    entry->entry_timeout = node.kind == NODE_KIND_REPORT ? 0 : session->parts.timeout_seconds;
+    reading = reading || (node.kind == NODE_KIND_PUBLISHED && hidden_has_name(session->parts.publications, node));
+    return (struct moment){clock_monotonic_ms(), session->parts.settle_ms, reading};
+}
+
+/* In seconds: of the attributes that NODE has at MOMENT. */
+static double attributes_timeout(const struct session *session, struct node node, const struct moment *moment)
+{
+    if (node.kind != NODE_KIND_PUBLISHED)
+        return (double)moment->settle_ms / 1000.0;
+    if (hidden_has_name(session->parts.publications, node))
+        return 0;
+    return (double)shown_timeout_ms(session->parts.registry, node, moment) / 1000.0;
+}
+
+/* A report's name always asks again; every other one keeps. */
+static double name_timeout(const struct session *session, struct node node)
+{
+    return node.kind == NODE_KIND_REPORT ? 0 : (double)session->parts.settle_ms / 1000.0;
+}
+
+/* As fs/tree/content.h says. Registry's lock held. */
+static int attributes_of(struct session *session, struct node node, const struct moment *moment,
+                         struct stat *attributes)
+{
+    int r = content_attributes(session->parts.registry, session->tree.reports,
+                               &session->parts.owner, node, moment, attributes);
+    if (attributes->st_nlink == 0 && hidden_has_name(session->parts.publications, node)) {
+        attributes->st_nlink = 1;
+        /* in a user's own mount the publisher may not write otherwise */
+        if (session->parts.owner.uid != 0 && attributes->st_uid == session->parts.owner.uid)
+            attributes->st_mode |= S_IWUSR;
+    }
+    return r;
+}
+
+/* A directory that went and came again: the kernel has buried the first. */
+static uint64_t generation_of(struct session *session, struct node node)
+{
+    struct numbers *numbers = registry_numbers(session->parts.registry);
+    const struct numbered_aap *aap = node.kind == NODE_KIND_AAP ? numbers_aap(numbers, node.number) : NULL;
+    const struct numbered_key *key = node.kind == NODE_KIND_KEY ? numbers_key(numbers, node.number) : NULL;
+    return 1 + (uint64_t)(aap ? aap->removals : key ? key->removals : 0);
 }
 
 /* The entry of NODE as the kernel wants it. 0 or negative errno. Registry's lock held. */
 static int fill_entry(struct session *session, struct node node, struct fuse_entry_param *entry)
 {
-    *entry = (struct fuse_entry_param){.ino = node_id_of(node), .generation = 1};
-    set_timeouts(session, node, entry);
-    return content_attributes(session->parts.registry, session->tree.reports,
-                              &session->parts.owner, node, &entry->attr);
+    const struct moment moment = moment_of(session, node, false);
+    *entry = (struct fuse_entry_param){.ino = node_id_of(node), .generation = generation_of(session, node)};
+    int r = attributes_of(session, node, &moment, &entry->attr);
+    entry->attr_timeout = attributes_timeout(session, node, &moment);
+    entry->entry_timeout = name_timeout(session, node);
+    return r;
 }
 
 static int look_up(struct session *session, fuse_ino_t parent_id, const char *name,
@@ -98,31 +139,30 @@ static void on_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
         fuse_reply_entry(request, &entry);
 }
 
-static int attributes_of(struct session *session, fuse_ino_t id, struct stat *attributes)
+static void reply_attributes(fuse_req_t request, fuse_ino_t id, bool reading)
 {
-    struct node node;
-    if (!node_from_id(id, &node))
-        return -ESTALE;
-    registry_lock(session->parts.registry);
-    int r = content_attributes(session->parts.registry, session->tree.reports,
-                               &session->parts.owner, node, attributes);
-    registry_unlock(session->parts.registry);
-    return r;
-}
-
-static void reply_attributes(fuse_req_t request, fuse_ino_t id)
-{
+    struct session *session = session_of(request);
     struct stat attributes;
-    int r = attributes_of(session_of(request), id, &attributes);
+    struct node node;
+    if (!node_from_id(id, &node)) {
+        fuse_reply_err(request, ESTALE);
+        return;
+    }
+    registry_lock(session->parts.registry);
+    const struct moment moment = moment_of(session, node, reading);
+    int r = attributes_of(session, node, &moment, &attributes);
+    double timeout = attributes_timeout(session, node, &moment);
+    registry_unlock(session->parts.registry);
     if (r < 0)
         fuse_reply_err(request, -r);
     else
-        fuse_reply_attr(request, &attributes, session_of(request)->parts.timeout_seconds);
+        fuse_reply_attr(request, &attributes, timeout);
 }
 
+/* The kernel names an open file when it asks on behalf of a read(2), and none for stat(2) and open(2). */
 static void on_getattr(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
 {
-    reply_attributes(request, id);
+    reply_attributes(request, id, file != NULL);
 }
 
 static bool is_control(fuse_ino_t id, struct node *node)
@@ -141,7 +181,7 @@ static void on_setattr(fuse_req_t request, fuse_ino_t id, struct stat *wanted, i
         wanted->st_size != 0)
         fuse_reply_err(request, EPERM);
     else
-        reply_attributes(request, id);
+        reply_attributes(request, id, false);
 }
 
 static void on_readlink(fuse_req_t request, fuse_ino_t id)
@@ -156,7 +196,8 @@ static void on_readlink(fuse_req_t request, fuse_ino_t id)
     if (node_from_id(id, &node) && node.kind == NODE_KIND_PUBLISHED &&
         node.file == PUBLISHED_CURRENT) {
         registry_lock(session->parts.registry);
-        r = content_bytes(session->parts.registry, session->tree.reports, node, &data, &size);
+        const struct moment moment = moment_of(session, node, false);
+        r = content_bytes(session->parts.registry, session->tree.reports, node, &moment, &data, &size);
         if (r == 0 && size < sizeof(target)) {
             memcpy(target, data, size);
             target[size] = '\0';
@@ -181,7 +222,8 @@ static void on_read(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset
         return;
     }
     registry_lock(session->parts.registry);
-    int r = content_bytes(session->parts.registry, session->tree.reports, node, &data, &total);
+    const struct moment moment = moment_of(session, node, true);
+    int r = content_bytes(session->parts.registry, session->tree.reports, node, &moment, &data, &total);
     if (r == 0) {
         size_t begin = (uint64_t)offset < total ? (size_t)offset : total;
         size_t count = total - begin < size ? total - begin : size;
@@ -233,6 +275,19 @@ static void on_readdirplus(fuse_req_t request, fuse_ino_t id, size_t size, off_t
     free(buffer);
 }
 
+/* The publisher's byte, by which watchers hear that a file shows another key, is swallowed. */
+static int touch_file(struct session *session, fuse_ino_t id, size_t size, off_t offset)
+{
+    struct node node;
+    int r = -EPERM;
+    if (size == 1 && offset == 0 && node_from_id(id, &node)) {
+        registry_lock(session->parts.registry);
+        r = hidden_write(session->parts.publications, node);
+        registry_unlock(session->parts.registry);
+    }
+    return r;
+}
+
 /* A control write goes to the engine; its slot stays until that has answered. */
 static void on_write(fuse_req_t request, fuse_ino_t id, const char *data, size_t size,
                      off_t offset, struct fuse_file_info *file)
@@ -241,7 +296,10 @@ static void on_write(fuse_req_t request, fuse_ino_t id, const char *data, size_t
     struct receive_slots *slots = session->parts.slots;
     struct node node;
     if (!is_control(id, &node)) {
-        fuse_reply_err(request, EPERM);
+        if (touch_file(session, id, size, offset) == 0)
+            fuse_reply_write(request, size);
+        else
+            fuse_reply_err(request, EPERM);
         return;
     }
     if (receive_slots_left(slots) == 0) { /* the last one is for those who read */
@@ -289,6 +347,19 @@ static void on_rename(fuse_req_t request, fuse_ino_t from, const char *from_name
     fuse_reply_err(request, -r);
 }
 
+static void on_unlink(fuse_req_t request, fuse_ino_t parent_id, const char *name)
+{
+    struct session *session = session_of(request);
+    struct node parent;
+    int r = -EPERM;
+    if (node_from_id(parent_id, &parent)) {
+        registry_lock(session->parts.registry);
+        r = hidden_unlink(session->parts.publications, parent, name);
+        registry_unlock(session->parts.registry);
+    }
+    fuse_reply_err(request, -r);
+}
+
 static void on_rmdir(fuse_req_t request, fuse_ino_t parent_id, const char *name)
 {
     struct session *session = session_of(request);
@@ -309,7 +380,39 @@ static void on_statfs(fuse_req_t request, fuse_ino_t id)
     fuse_reply_statfs(request, &zeros);
 }
 
+/* A line about the open, if NODE is one of a key's private files. */
+static void tell_open(struct session *session, const struct fuse_ctx *caller, struct node node)
+{
+    struct audit_open opened = {.pid = caller->pid, .uid = caller->uid, .gid = caller->gid};
+    registry_lock(session->parts.registry);
+    opened.time = time_of(session).now;
+    const struct fuse_in_header *header = receive_slot_bytes(session->parts.slots, session->slot);
+    bool wanted = !audit_has(session->audit, header->unique) && audit_name(session->parts.registry, node, &opened);
+    registry_unlock(session->parts.registry);
+    if (!wanted)
+        return;
+    audit_find_program(caller->pid, opened.program);
+    audit_add(session->audit, header->unique, &opened, audit_log_add(session->parts.audit_log, &opened));
+}
+
+/* Pages stay cached, and closing is not told. */
 static void on_open(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
+{
+    struct session *session = session_of(request);
+    struct node node;
+    if (!session->audit) {
+        fuse_reply_err(request, ENOSYS);
+    } else if (!node_from_id(id, &node)) {
+        fuse_reply_err(request, ESTALE);
+    } else {
+        tell_open(session, fuse_req_ctx(request), node);
+        file->keep_cache = 1;
+        file->noflush = 1;
+        fuse_reply_open(request, file);
+    }
+}
+
+static void on_opendir(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
 {
     fuse_reply_err(request, ENOSYS);
 }
@@ -323,11 +426,6 @@ static void refuse_mknod(fuse_req_t request, fuse_ino_t parent, const char *name
 }
 
 static void refuse_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
-{
-    fuse_reply_err(request, EPERM);
-}
-
-static void refuse_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
     fuse_reply_err(request, EPERM);
 }
@@ -384,7 +482,7 @@ static const struct fuse_lowlevel_ops operations = {
     .readlink = on_readlink,
     .mknod = refuse_mknod,
     .mkdir = refuse_mkdir,
-    .unlink = refuse_unlink,
+    .unlink = on_unlink,
     .rmdir = on_rmdir,
     .symlink = refuse_symlink,
     .rename = on_rename,
@@ -392,7 +490,7 @@ static const struct fuse_lowlevel_ops operations = {
     .open = on_open,
     .read = on_read,
     .write = on_write,
-    .opendir = on_open,
+    .opendir = on_opendir,
     .readdirplus = on_readdirplus,
     .statfs = on_statfs,
     .create = refuse_create,
@@ -401,6 +499,7 @@ static const struct fuse_lowlevel_ops operations = {
 static bool make_parts(struct session *session, const struct session_parts *parts, int fuse)
 {
     struct mount_head *head = parts->memory->head;
+    session->audit = parts->audit_log ? audit_open(parts->memory->audit) : NULL;
     const struct report_facts facts = {
         .region = parts->region,
         .endpoint = parts->endpoint,
@@ -408,6 +507,12 @@ static bool make_parts(struct session *session, const struct session_parts *part
         .requests = head->requests,
         .request_name = request_name,
         .request_kinds = MOUNT_MEMORY_OPCODES,
+        .mounted_ns = head->mounted_ns,
+        .sync_interval_seconds = parts->sync_interval_seconds,
+        .counters = parts->memory->counters,
+        .worker_restarts = &head->worker_restarts,
+        .unreachable = &head->unreachable,
+        .audit = session->audit,
     };
     session->tree = (struct tree){
         parts->registry,

@@ -3,7 +3,8 @@
  * everything that waits is handed to the engine.
  *
  * There are no file handles and no state per open: OPEN and OPENDIR are answered with ENOSYS once,
- * and the kernel never sends them again (protocol 7.23 and 7.27). Whatever else a worker knows of the
+ * and the kernel never sends them again (protocol 7.23 and 7.27). Where opens are audited OPEN is sent every time, and
+ * answered at once: the line about it is in the mount memory by then, and on its way to the log. Whatever else a worker knows of the
  * kernel is in the mount memory: the next one goes on where it was killed.
  */
 #ifndef AAPFS_FS_MOUNT_SESSION_H
@@ -14,6 +15,7 @@
 #include "fs/config.h"
 #include "fs/keys/engine.h"
 #include "fs/keys/registry.h"
+#include "fs/mount/audit_log.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/pending.h"
 #include "fs/mount/publication.h"
@@ -30,11 +32,13 @@ struct session_parts {
     struct mount_memory *memory;
     struct content_owner owner;
     /*
-     * How long the kernel may use a name, or the attributes of a node, without asking. Every change goes through the
-     * kernel as a rename, so this bounds nothing but what a lost publication would cost: it equals the settle time.
+     * How long the kernel may use a name without asking. Every change goes through the kernel as a rename, so this
+     * bounds nothing but what a lost publication would cost. Attributes end before what they tell of does (tree/shown.h).
      */
-    double timeout_seconds;
+    int64_t settle_ms;
     const char *region, *endpoint, *mountpoint;
+    int64_t sync_interval_seconds;
+    struct audit_log *audit_log; /* NULL: opens are not told */
     /* A line for the log, by somebody who may block. */
     void (*say)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));
     void *user;

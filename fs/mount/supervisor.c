@@ -23,6 +23,7 @@
 #include "fs/mount/handover.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/publisher.h"
+#include "fs/mount/reload.h"
 #include "fs/mount/runner.h"
 #include "fs/mount/service_notify.h"
 #include "fs/mount/supervisor_state.h"
@@ -96,7 +97,8 @@ static void __attribute__((noreturn)) be_worker(struct supervisor *supervisor, i
 {
     const struct state *state = supervisor->parts->state;
     const struct worker_parts parts = {
-        .config = supervisor->parts->config,
+        .config = supervisor_config(supervisor),
+        .configurer = supervisor->parts->configurer,
         .state = state,
         .mount_point = &supervisor->mount_point,
         .memory = supervisor->memory.descriptor,
@@ -229,6 +231,7 @@ static void worker_ended(struct supervisor *supervisor, int status)
 {
     const struct mount_head *head = supervisor->memory.head;
     unlink_worker(supervisor);
+    reload_worker_ended(supervisor);
     if (!supervisor->leaving && upgrade_worker_ended(supervisor, status))
         return;
     if (supervisor->leaving || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
@@ -242,6 +245,7 @@ static void worker_ended(struct supervisor *supervisor, int status)
         leave(supervisor);
         return;
     }
+    supervisor->memory.head->worker_restarts++;
     child_ended(&supervisor->worker, status, head->answered != supervisor->answered_before);
 }
 
@@ -260,6 +264,8 @@ static void take_signals(struct supervisor *supervisor)
     while (read(supervisor->signals, &info, sizeof(info)) == sizeof(info))
         if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             leave(supervisor);
+        else if (info.ssi_signo == SIGHUP && !supervisor->leaving)
+            reload_take_signal(supervisor);
     pid_t process;
     int status;
     while ((process = waitpid(-1, &status, WNOHANG)) > 0) {
@@ -279,11 +285,13 @@ static void take_signals(struct supervisor *supervisor)
 static void take_messages(struct supervisor *supervisor)
 {
     struct worker_message message;
-    while (supervisor->link >= 0 && worker_link_receive(supervisor->link, &message) == 0) {
+    while (supervisor->link >= 0 && worker_link_receive(supervisor->link, &message, NULL) == 0) {
         if (message.kind == WORKER_LISTED)
             tell_ready(supervisor);
         else if (message.kind == WORKER_SAYS)
             log_error("%s", message.text);
+        else if (message.kind == WORKER_WANTS_RELOAD || message.kind == WORKER_RELOADED)
+            reload_take_message(supervisor, &message);
         else
             upgrade_take_message(supervisor, &message);
     }
@@ -298,7 +306,7 @@ static void hurry(struct supervisor *supervisor)
     supervisor->leave_signal = SIGKILL;
     /* it may still wait for a key that KMS is making */
     supervisor->leave_until_ms =
-        clock_monotonic_ms() + supervisor->parts->config->request_timeout_ms + 2 * LEAVE_MS;
+        clock_monotonic_ms() + supervisor_config(supervisor)->request_timeout_ms + 2 * LEAVE_MS;
 }
 
 static void start_what_is_due(struct supervisor *supervisor)
@@ -352,6 +360,7 @@ static void watch(struct supervisor *supervisor)
         if (!supervisor->leaving) {
             start_what_is_due(supervisor);
             upgrade_tend(supervisor);
+            reload_tend(supervisor);
         }
         bool alone = supervisor->worker.process == 0;
         struct pollfd polled[] = {
@@ -425,6 +434,7 @@ static int end_all(struct supervisor *supervisor)
     end_publisher(supervisor);
     end_runner(supervisor);
     unlink_worker(supervisor);
+    reload_end(supervisor);
     close(supervisor->signals);
     mount_memory_drop(&supervisor->memory);
     return supervisor->status;

@@ -11,6 +11,14 @@
 #include "fs/keys/state.h"
 #include "kmsapi/credentials/credentials.h"
 
+/* How a configuration is read again, as it was at the start: with what the command line says in its place. */
+struct configurer {
+    /* From a copy of FILE's text into *CONFIG. 0, or negative errno and REASON. */
+    int (*read)(const struct configurer *configurer, int copy, struct config *config, char *reason, size_t size);
+    const char *file;     /* NULL: the default one, which may be absent */
+    const void *words;    /* READ's */
+};
+
 struct supervisor_parts {
     const struct config *config;
     const struct state *state; /* open; stays the caller's */
@@ -20,7 +28,7 @@ struct supervisor_parts {
     const struct credentials *credentials; /* NULL: from the environment */
     int first_listing_timeout_ms; /* readiness waits that long for the first listing */
     bool to_syslog;           /* it runs in the background */
-    const char *config_file;  /* NULL: the default one, which may be absent */
+    const struct configurer *configurer; /* NULL: nothing was read, and nothing is */
     const char *executable;   /* what an upgrade starts; NULL: this mount is not upgraded */
     char *const *arguments;   /* with which it was started, and the new one is */
 };

@@ -1,5 +1,5 @@
 /*
- * What the supervisor has in its hands; supervisor.c, upgrade.c and nobody else.
+ * What the supervisor has in its hands; supervisor.c, upgrade.c, reload.c and nobody else.
  */
 #ifndef AAPFS_FS_MOUNT_SUPERVISOR_STATE_H
 #define AAPFS_FS_MOUNT_SUPERVISOR_STATE_H
@@ -40,6 +40,13 @@ struct upgrade {
     char reason[256];
 };
 
+struct reload {
+    struct config *current; /* as it was read last; NULL: as at the start */
+    struct config *before;  /* until the worker has the current one */
+    bool under_way;         /* the worker has it, and has not said what came of it */
+    bool again;             /* a signal came meanwhile */
+};
+
 struct supervisor {
     const struct supervisor_parts *parts;
     struct mount_point mount_point;
@@ -51,10 +58,17 @@ struct supervisor {
     /* what workers, publishers and runners had done when these began */
     uint64_t answered_before, published_before, ran_before;
     struct upgrade upgrade;
+    struct reload reload;
     bool told_ready, leaving;
     int leave_signal;
     int64_t ready_until_ms, leave_until_ms;
     int status; /* exit status */
 };
+
+/* The configuration that holds now. */
+static inline const struct config *supervisor_config(const struct supervisor *supervisor)
+{
+    return supervisor->reload.current ? supervisor->reload.current : supervisor->parts->config;
+}
 
 #endif

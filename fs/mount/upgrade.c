@@ -96,7 +96,8 @@ static void fill(const struct supervisor *supervisor, enum handover_role role, i
     handover->device = supervisor->mount_point.device;
     handover->to_syslog = supervisor->parts->to_syslog;
     memcpy(handover->mountpoint, supervisor->mount_point.path, sizeof(handover->mountpoint));
-    memcpy(handover->region, supervisor->parts->config->region, sizeof(handover->region));
+    handover->audit = supervisor_config(supervisor)->audit;
+    memcpy(handover->region, supervisor_config(supervisor)->region, sizeof(handover->region));
 }
 
 /* In the child. Returns when there is no such program. */
@@ -116,11 +117,16 @@ static void start(struct supervisor *supervisor)
         give_up(supervisor, EOPNOTSUPP, "a mount by --dev keeps nothing; start it anew");
         return;
     }
-    upgrade->config = config_copy(supervisor->parts->config_file);
+    if (supervisor->reload.under_way) {
+        give_up(supervisor, EBUSY, "a reload is under way; everything is as before, try again");
+        return;
+    }
+    char reason[sizeof(upgrade->reason) - 64];
+    upgrade->config = config_copy(supervisor->parts->configurer->file, reason, sizeof(reason));
     if (upgrade->config < 0) {
         int number = -upgrade->config;
         upgrade->config = -1;
-        give_up(supervisor, number, "the configuration: %s; everything is as before", strerror(number));
+        give_up(supervisor, number, "the configuration: %s; everything is as before", reason);
         return;
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -186,6 +192,8 @@ static void replace_this_process(struct supervisor *supervisor)
     int memory = is_same_program(supervisor) ? handover_write(&handover) : -ETXTBSY;
     int number = memory < 0 ? -memory : 0;
     if (memory >= 0) {
+        if (supervisor->reload.again) /* it waits for whoever this process is by then */
+            kill(getpid(), SIGHUP);
         execv(supervisor->parts->executable, supervisor->parts->arguments);
         number = errno;
         handover_take_back(&handover, memory);
@@ -231,6 +239,7 @@ static void promote(struct supervisor *supervisor)
     supervisor->link = upgrade->link;
     supervisor->worker.process = upgrade->standby.process;
     supervisor->worker.failures = 0;
+    supervisor->memory.head->config++; /* it has read its configuration itself */
     upgrade->link = -1;
     upgrade->standby.process = 0;
 }
@@ -287,14 +296,14 @@ static void take_standbys_messages(struct supervisor *supervisor)
 {
     struct worker_message message;
     while (supervisor->upgrade.link >= 0 &&
-           worker_link_receive(supervisor->upgrade.link, &message) == 0) {
+           worker_link_receive(supervisor->upgrade.link, &message, NULL) == 0) {
         if (message.kind == WORKER_SAYS)
             log_error("%s", message.text);
         if (message.kind != WORKER_STANDS_BY || supervisor->upgrade.stage != UPGRADE_STARTING)
             continue;
         note_program(supervisor);
         enter(supervisor, UPGRADE_DRAINING,
-              (int64_t)supervisor->parts->config->request_timeout_ms + DRAIN_MS);
+              (int64_t)supervisor_config(supervisor)->request_timeout_ms + DRAIN_MS);
         (void)worker_link_send(supervisor->link, WORKER_DRAIN, 0, "%s", "");
     }
 }

@@ -16,6 +16,7 @@
 #include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
 #include "fs/log.h"
+#include "fs/mount/audit_log.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/pending.h"
 #include "fs/mount/privileges.h"
@@ -23,7 +24,9 @@
 #include "fs/mount/receive_slots.h"
 #include "fs/mount/runs.h"
 #include "fs/mount/session.h"
+#include "fs/mount/supervisor.h"
 #include "fs/mount/worker_link.h"
+#include "fs/stops.h"
 #include "kmsapi/client_key.h"
 #include "kmsapi/transport.h"
 
@@ -39,6 +42,11 @@ struct worker {
     struct pending *pending;
     struct engine *engine;
     struct session *session;
+    struct config *reloaded; /* NULL: that of the parts holds; the engine's thread */
+    bool reloading; /* the supervisor is to hear when it holds; the engine's thread */
+    uint32_t config; /* its number in the mount memory; the engine's thread */
+    struct counters *counters;
+    struct audit_log *audit_log;
     bool told_listed; /* the engine's thread */
     atomic_bool leaving; /* what waits is another worker's */
 };
@@ -141,11 +149,53 @@ static void tell_drained(void *user)
     (void)worker_link_send(worker->parts->link, WORKER_DRAINED, 0, "%s", "");
 }
 
+static void ask_for_reload(void *user)
+{
+    const struct worker *worker = user;
+    int r = worker_link_send(worker->parts->link, WORKER_WANTS_RELOAD, 0, "%s", "");
+    if (r < 0)
+        engine_refuse_reload(worker->engine, -r, "the supervisor does not listen; try again");
+}
+
+static void tell_reloaded(void *user)
+{
+    struct worker *worker = user;
+    worker->memory.head->config_told = worker->config;
+    if (worker->reloading)
+        (void)worker_link_send(worker->parts->link, WORKER_RELOADED, 0, "%s", "");
+    worker->reloading = false;
+}
+
+/* The supervisor has found it good: what goes wrong here is memory, or a user who is gone since. */
+static void reload(struct worker *worker, int copy, bool asked)
+{
+    const struct configurer *configurer = worker->parts->configurer;
+    char reason[400] = "memory is short";
+    struct config *config = calloc(1, sizeof(*config));
+    int r = config && copy >= 0 ? configurer->read(configurer, copy, config, reason, sizeof(reason)) : -ENOMEM;
+    if (r < 0) {
+        free(config);
+        engine_refuse_reload(worker->engine, -r, reason);
+        (void)worker_link_send(worker->parts->link, WORKER_RELOADED, -r, "%s", reason);
+        return;
+    }
+    struct config *before = worker->reloaded;
+    worker->config = worker->memory.head->config;
+    worker->reloaded = config;
+    worker->reloading = true;
+    stop_here("worker-reloading");
+    engine_reload(worker->engine, config, asked);
+    if (before)
+        config_clear(before);
+    free(before);
+}
+
 static void receive_messages(void *user)
 {
     struct worker *worker = user;
     struct worker_message message;
-    while (worker_link_receive(worker->parts->link, &message) == 0) {
+    int descriptor = -1;
+    while (worker_link_receive(worker->parts->link, &message, &descriptor) == 0) {
         if (message.kind == WORKER_DRAIN || message.kind == WORKER_RESUME) {
             engine_drain(worker->engine, message.kind == WORKER_DRAIN);
         } else if (message.kind == WORKER_LEAVE) {
@@ -153,7 +203,13 @@ static void receive_messages(void *user)
             session_stop(worker->session);
         } else if (message.kind == WORKER_VERDICT) {
             engine_verdict(worker->engine, message.number, message.text);
+        } else if (message.kind == WORKER_RELOAD_REFUSED) {
+            engine_refuse_reload(worker->engine, message.number, message.text);
+        } else if (message.kind == WORKER_CONFIG) {
+            reload(worker, descriptor, message.number != 0);
         }
+        if (descriptor >= 0)
+            close(descriptor);
     }
 }
 
@@ -181,6 +237,8 @@ static int make_tools(struct worker *worker)
     char reason[256] = "memory is short";
     const struct transport_options options = {
         .endpoint = worker->parts->config->endpoint,
+        .ca_file = worker->parts->config->ca_file[0] ? worker->parts->config->ca_file : NULL,
+        .proxy = worker->parts->config->proxy,
         .user_agent = "aapfs/" AAPFS_VERSION,
         .get_credentials = get_credentials,
         .get_credentials_user = worker,
@@ -205,6 +263,7 @@ static int make_lower_parts(struct worker *worker)
         return -EPROTO;
     }
     worker->registry = registry_new(numbers);
+    worker->counters = counters_open(worker->memory.counters);
     worker->slots = receive_slots_new(worker->memory.slots);
     worker->pending = worker->slots ? pending_new(worker->slots) : NULL;
     if (worker->registry)
@@ -216,13 +275,16 @@ static int make_lower_parts(struct worker *worker)
 
 static struct engine *make_engine(struct worker *worker)
 {
+    worker->config = worker->memory.head->config;
     const struct engine_parts parts = {
         .registry = worker->registry,
+        .counters = worker->counters,
         .config = worker->parts->config,
         .transport = worker->transport,
         .library = worker->library,
         .state = worker->parts->state,
         .first = !worker->memory.head->served,
+        .refresh = worker->memory.head->served && worker->config != worker->memory.head->config_told,
         .publish = begin_publication,
         .publish_user = worker,
         .publish_socket = worker->parts->publisher,
@@ -235,6 +297,8 @@ static struct engine *make_engine(struct worker *worker)
         .note_intent = note_intent,
         .note_user = worker,
         .upgrade = ask_for_upgrade,
+        .reload = ask_for_reload,
+        .reloaded = tell_reloaded,
         .drained = tell_drained,
         .message_socket = worker->parts->link,
         .receive_messages = receive_messages,
@@ -257,10 +321,12 @@ static struct session *make_session(struct worker *worker)
         .slots = worker->slots,
         .memory = &worker->memory,
         .owner = {geteuid(), getegid(), worker->memory.head->mounted_ns},
-        .timeout_seconds = parts->config->settle_ms / 1000.0,
+        .settle_ms = parts->config->settle_ms,
         .region = parts->config->region,
         .endpoint = parts->config->endpoint,
         .mountpoint = parts->mount_point->path,
+        .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
+        .audit_log = worker->audit_log,
         .say = say,
         .user = worker,
     };
@@ -274,6 +340,7 @@ static void free_parts(struct worker *worker)
     engine_stop(worker->engine);
     pending_free(worker->pending);
     session_free(worker->session);
+    audit_log_stop(worker->audit_log);
     runs_free(worker->runs);
     publications_free(worker->publications);
     registry_free(worker->registry);
@@ -281,6 +348,9 @@ static void free_parts(struct worker *worker)
     client_key_library_free(worker->library);
     transport_free(worker->transport);
     mount_memory_drop(&worker->memory);
+    if (worker->reloaded)
+        config_clear(worker->reloaded);
+    free(worker->reloaded);
 }
 
 static int prepare(struct worker *worker)
@@ -312,16 +382,34 @@ static int stand_by(struct worker *worker)
         struct pollfd polled = {.fd = link, .events = POLLIN};
         if (poll(&polled, 1, -1) < 0 && errno != EINTR)
             return -errno;
-        r = worker_link_receive(link, &message);
+        r = worker_link_receive(link, &message, NULL);
         if (r == 0 && message.kind == WORKER_GO)
             return 0;
     }
     return r == -EPIPE ? -ECANCELED : r;
 }
 
+/* The kernel asks about opens always or never again: the first worker's word holds for the mount's life. */
+static int start_audit(struct worker *worker)
+{
+    struct mount_head *head = worker->memory.head;
+    bool wanted = worker->parts->config->audit;
+    if (head->audit == MOUNT_AUDIT_UNKNOWN)
+        head->audit = wanted ? MOUNT_AUDIT_YES : MOUNT_AUDIT_NO;
+    bool audited = head->audit == MOUNT_AUDIT_YES;
+    if (audited != wanted)
+        log_error("audit: stays %s as long as this mount lives; umount and mount again", audited ? "yes" : "no");
+    if (!audited)
+        return 0;
+    worker->audit_log = audit_log_start();
+    return worker->audit_log ? 0 : -ENOMEM;
+}
+
 static int serve(struct worker *worker)
 {
     int r = make_lower_parts(worker);
+    if (r == 0)
+        r = start_audit(worker);
     if (r < 0)
         return r;
     worker->session = make_session(worker);

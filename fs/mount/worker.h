@@ -12,8 +12,11 @@
 #include "fs/mount/mount_point.h"
 #include "kmsapi/credentials/credentials.h"
 
+struct configurer;
+
 struct worker_parts {
-    const struct config *config;
+    const struct config *config; /* with which it begins */
+    const struct configurer *configurer; /* reads another one; NULL: there is none */
     const struct state *state;
     const struct mount_point *mount_point;
     int memory;    /* descriptor of the mount memory */

@@ -18,6 +18,8 @@ enum worker_message_kind {
     WORKER_DRAINED = 5,       /* nothing is under way */
     WORKER_STANDS_BY = 6,     /* a new version's: it could serve this mount */
     WORKER_SERVES = 7,        /* it has taken over */
+    WORKER_WANTS_RELOAD = 8,  /* somebody wrote `reload`: answered by WORKER_CONFIG or WORKER_RELOAD_REFUSED */
+    WORKER_RELOADED = 9,      /* after WORKER_CONFIG: NUMBER 0, or an errno and why */
 
     /* to a worker */
     WORKER_DRAIN = 20,   /* begin nothing new; say when nothing is under way */
@@ -25,6 +27,9 @@ enum worker_message_kind {
     WORKER_LEAVE = 22,   /* end, and leave what waits in its slots */
     WORKER_GO = 23,      /* the one before is gone: take over */
     WORKER_VERDICT = 24, /* of the upgrade: NUMBER 0 or an errno, TEXT says why */
+    WORKER_CONFIG = 25,  /* with a descriptor: the text of the configuration that holds from now on; NUMBER 1: a write
+                            has asked for it, 0: a signal */
+    WORKER_RELOAD_REFUSED = 26, /* the one before holds: NUMBER an errno, TEXT says why */
 
     WORKER_MESSAGE_KINDS
 };
@@ -39,7 +44,13 @@ struct worker_message {
 int worker_link_send(int socket, enum worker_message_kind kind, int number, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The next message that is there. 0; -EAGAIN: none; -EPIPE: the other side is gone; -EPROTO. */
-int worker_link_receive(int socket, struct worker_message *message);
+/* A message that is a DESCRIPTOR, which stays the caller's. As worker_link_send. */
+int worker_link_send_descriptor(int socket, enum worker_message_kind kind, int number, int descriptor);
+
+/*
+ * The next message that is there. 0; -EAGAIN: none; -EPIPE: the other side is gone; -EPROTO. *DESCRIPTOR is what came
+ * with it, or -1; DESCRIPTOR NULL: none is wanted.
+ */
+int worker_link_receive(int socket, struct worker_message *message, int *descriptor);
 
 #endif

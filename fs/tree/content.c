@@ -27,13 +27,12 @@ enum key_file content_published_file(enum published_name name)
 }
 
 /* The key whose bytes a published or key file node shows; NULL when it is gone. */
-static struct registry_key *key_of(struct registry *registry, struct node node)
+static const struct registry_key *key_of(struct registry *registry, struct node node)
 {
+    struct shown shown;
     if (node.kind == NODE_KIND_KEY_FILE)
         return registry_key(registry, node.number);
-    const struct numbered_generation *generation =
-        numbers_generation(registry_numbers(registry), node.number);
-    return generation ? registry_key(registry, generation->key) : NULL;
+    return shown_now(registry, node, &shown) ? shown.key : NULL;
 }
 
 static int link_target(struct registry *registry, struct node node, const void **data, size_t *size)
@@ -62,12 +61,27 @@ static int key_bytes(struct registry *registry, struct node node, const void **d
     return 0;
 }
 
+enum key_file content_key_file(struct registry *registry, struct node node, const struct registry_aap **aap,
+                               const struct registry_key **key)
+{
+    enum key_file file = node.kind == NODE_KIND_PUBLISHED  ? published_files[node.file]
+                         : node.kind == NODE_KIND_KEY_FILE ? (enum key_file)node.file
+                                                           : KEY_FILE_COUNT;
+    *key = file == KEY_FILE_COUNT ? NULL : key_of(registry, node);
+    const struct numbered_key *numbered = *key ? numbers_key(registry_numbers(registry), (*key)->number) : NULL;
+    *aap = numbered ? registry_aap(registry, numbered->aap) : NULL;
+    return *aap ? file : KEY_FILE_COUNT;
+}
+
 int content_bytes(struct registry *registry, struct reports *reports, struct node node,
-                  const void **data, size_t *size)
+                  const struct moment *moment, const void **data, size_t *size)
 {
     switch (node.kind) {
-    case NODE_KIND_KEY_FILE:
     case NODE_KIND_PUBLISHED:
+        if (node.file == PUBLISHED_CURRENT) /* nobody asks for a link's attributes before it is read */
+            shown_move(registry, node, moment);
+        __attribute__((fallthrough));
+    case NODE_KIND_KEY_FILE:
         return key_bytes(registry, node, data, size);
     case NODE_KIND_REPORT:
         return reports_read(reports, node, data, size, NULL);
@@ -89,7 +103,7 @@ static void set_times(struct stat *attributes, int64_t ns)
     attributes->st_mtim = attributes->st_ctim = attributes->st_atim = to_timespec(ns);
 }
 
-static bool is_private(enum key_file file)
+bool content_is_private(enum key_file file)
 {
     return file == KEY_FILE_CLIENT_KEY_JSON || file == KEY_FILE_CLIENT_KEY_P12 ||
            file == KEY_FILE_PRIVATE_KEY_DATA || file == KEY_FILE_PRIVATE_KEY_PEM ||
@@ -99,7 +113,7 @@ static bool is_private(enum key_file file)
 static void file_mode(const struct registry_aap *aap, enum key_file file, struct stat *attributes)
 {
     attributes->st_mode = S_IFREG | 0444;
-    if (is_private(file)) {
+    if (content_is_private(file)) {
         attributes->st_mode = S_IFREG | aap->config->mode;
         attributes->st_uid = aap->config->owner;
         attributes->st_gid = aap->config->group;
@@ -107,16 +121,18 @@ static void file_mode(const struct registry_aap *aap, enum key_file file, struct
 }
 
 static int published_attributes(struct registry *registry, struct node node,
-                                struct stat *attributes)
+                                const struct moment *moment, struct stat *attributes)
 {
+    shown_move(registry, node, moment);
     const struct numbered_generation *generation =
         numbers_generation(registry_numbers(registry), node.number);
     const struct registry_aap *aap = generation ? registry_aap(registry, generation->aap) : NULL;
     const struct numbered_aap *numbered =
         aap ? numbers_aap(registry_numbers(registry), generation->aap) : NULL;
+    struct shown shown;
     const void *data;
     size_t size;
-    if (!numbered || key_bytes(registry, node, &data, &size) < 0)
+    if (!numbered || !shown_now(registry, node, &shown) || key_bytes(registry, node, &data, &size) < 0)
         return -ESTALE;
     if (node.file == PUBLISHED_CURRENT)
         attributes->st_mode = S_IFLNK | 0777;
@@ -124,8 +140,9 @@ static int published_attributes(struct registry *registry, struct node node,
         file_mode(aap, published_files[node.file], attributes);
     attributes->st_size = (off_t)size;
     /* what no name shows any more has no link: as after a rename(2) over it */
-    attributes->st_nlink = numbered->published[node.file] <= node.number;
-    set_times(attributes, generation->made_ns);
+    uint32_t published = numbered->published[node.file];
+    attributes->st_nlink = published ? published <= node.number : numbered->settled_generation <= node.number;
+    set_times(attributes, shown.made_ns);
     return 0;
 }
 
@@ -139,6 +156,24 @@ static int key_file_attributes(struct registry *registry, struct node node, stru
     file_mode(aap, (enum key_file)node.file, attributes);
     attributes->st_size = (off_t)key->files[node.file].size;
     set_times(attributes, key->made_ns);
+    return 0;
+}
+
+/* Root's alone, or a group's too; nobody's where the configuration says so. */
+static int control_attributes(struct registry *registry, struct node node, struct stat *attributes)
+{
+    const struct registry_aap *aap = registry_aap(registry, node.number);
+    if (node.kind == NODE_KIND_AAP_CONTROL && !aap)
+        return -ESTALE;
+    attributes->st_mode = S_IFREG | 0200;
+    if (aap && aap->config->control_group != (gid_t)-1) {
+        attributes->st_mode = S_IFREG | 0220;
+        attributes->st_gid = aap->config->control_group;
+    }
+    if (registry_mount(registry)->control_is_off)
+        attributes->st_mode = S_IFREG;
+    /* constant: a size that moves deadlocks the kernel's page and directory locks */
+    attributes->st_size = CONTROL_SIZE;
     return 0;
 }
 
@@ -163,7 +198,8 @@ static int directory_attributes(struct registry *registry, struct node node,
 }
 
 int content_attributes(struct registry *registry, struct reports *reports,
-                       const struct content_owner *owner, struct node node, struct stat *attributes)
+                       const struct content_owner *owner, struct node node,
+                       const struct moment *moment, struct stat *attributes)
 {
     *attributes = (struct stat){
         .st_ino = node_id_of(node),
@@ -180,25 +216,22 @@ int content_attributes(struct registry *registry, struct reports *reports,
     int r = 0;
     switch (node.kind) {
     case NODE_KIND_PUBLISHED:
-        r = published_attributes(registry, node, attributes);
+        r = published_attributes(registry, node, moment, attributes);
         break;
     case NODE_KIND_KEY_FILE:
         r = key_file_attributes(registry, node, attributes);
         break;
     case NODE_KIND_REPORT:
         r = reports_read(reports, node, &data, &size, &made_ns);
-        attributes->st_mode = S_IFREG | (node.file == REPORT_LAST_ERROR ? 0440 : 0444);
+        attributes->st_mode = S_IFREG | (node.file == REPORT_LAST_ERROR ? 0440
+                                         : node.file == REPORT_AUDIT    ? 0400
+                                                                        : 0444);
         attributes->st_size = (off_t)size;
         set_times(attributes, made_ns);
         break;
     case NODE_KIND_AAP_CONTROL:
-        if (!registry_aap(registry, node.number))
-            return -ESTALE;
-        __attribute__((fallthrough));
     case NODE_KIND_MOUNT_CONTROL:
-        /* constant: a size that moves deadlocks the kernel's page and directory locks */
-        attributes->st_mode = S_IFREG | 0200;
-        attributes->st_size = CONTROL_SIZE;
+        r = control_attributes(registry, node, attributes);
         break;
     default:
         r = directory_attributes(registry, node, attributes);

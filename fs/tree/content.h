@@ -1,16 +1,18 @@
 /*
- * Bytes and attributes of each node: a pure function of the node and the registry. With the
+ * Bytes and attributes of each node: a pure function of the node, the registry and the moment. With the
  * registry's lock held; what is returned lives until it is released.
  */
 #ifndef AAPFS_FS_TREE_CONTENT_H
 #define AAPFS_FS_TREE_CONTENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
 #include "fs/keys/registry.h"
 #include "fs/tree/node_id.h"
 #include "fs/tree/report.h"
+#include "fs/tree/shown.h"
 
 /* Whose the directories, control files and reports are: the one who mounted. */
 struct content_owner {
@@ -24,11 +26,21 @@ struct content_owner {
  * node's numbers mean nothing (any more); -EPERM for control, -EISDIR for a directory.
  */
 int content_bytes(struct registry *registry, struct reports *reports, struct node node,
-                  const void **data, size_t *size);
+                  const struct moment *moment, const void **data, size_t *size);
 
-/* st_ino, mode, owner, size, times, links. 0 or -ESTALE. */
+/* st_ino, mode, owner, size, times, links: what a published file's bytes are of from now on. 0 or -ESTALE. */
 int content_attributes(struct registry *registry, struct reports *reports,
-                       const struct content_owner *owner, struct node node, struct stat *attributes);
+                       const struct content_owner *owner, struct node node,
+                       const struct moment *moment, struct stat *attributes);
+
+/*
+ * Which file of which KEY of AAP the bytes of NODE are; KEY_FILE_COUNT for a node that has none of a key (any more).
+ */
+enum key_file content_key_file(struct registry *registry, struct node node, const struct registry_aap **aap,
+                               const struct registry_key **key);
+
+/* Whether FILE has the private half, or the password. */
+bool content_is_private(enum key_file file);
 
 /* The key_file that a published name shows; KEY_FILE_COUNT for `current`. */
 enum key_file content_published_file(enum published_name name);

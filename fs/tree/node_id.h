@@ -33,7 +33,11 @@ enum node_kind {
 enum report_kind {
     REPORT_STATUS,
     REPORT_LAST_ERROR,
-    REPORT_KIND_COUNT
+    /* of the mount alone */
+    REPORT_METRICS,
+    REPORT_AUDIT,
+    REPORT_KIND_COUNT,
+    REPORT_KINDS_OF_AAP = REPORT_METRICS
 };
 
 struct node {

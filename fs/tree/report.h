@@ -1,5 +1,5 @@
 /*
- * Files whose content changes: status and last_error, of an AAP and of the mount. Each content is a
+ * Files whose content changes: status and last_error, of an AAP and of the mount; metrics.prom and audit. Each content is a
  * node of its own that never changes; looking the name up makes the newest one. report_history.h keeps them
  * for readers that are still at it.
  *
@@ -11,7 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fs/keys/counters.h"
 #include "fs/keys/registry.h"
+#include "fs/tree/audit.h"
 #include "fs/tree/node_id.h"
 #include "fs/tree/report_history.h"
 
@@ -25,6 +27,12 @@ struct report_facts {
     const uint64_t *requests;          /* FUSE requests received, by opcode */
     const char *(*request_name)(size_t opcode); /* NULL: no such opcode */
     size_t request_kinds;
+    int64_t mounted_ns; /* since 1970 */
+    int64_t sync_interval_seconds;
+    const struct counters *counters;
+    const uint64_t *worker_restarts;
+    const uint32_t *unreachable;       /* not 0: publications go by notification, and inotify is not served */
+    const struct audit *audit;         /* NULL: opens are not told */
 };
 
 /* HISTORY outlives the reports. */
@@ -34,7 +42,8 @@ void reports_free(struct reports *reports);
 
 /*
  * The node of the newest content of a report; NUMBER is an AAP's number, 0 for the mount.
- * NOW_NS is the content's time if it is new; NOW is KMS's time in seconds. 0, -ESTALE, -ENOMEM.
+ * NOW_NS is the content's time if it is new; NOW is KMS's time in seconds. 0, -ESTALE, -ENOENT (audit where
+ * nothing is told), -ENOMEM.
  */
 int reports_current(struct reports *reports, uint32_t number, enum report_kind kind, int64_t now_ns,
                     int64_t now, struct node *node);

@@ -1,7 +1,7 @@
 /*
  * The contents that changing files had, in memory that outlives a worker: a reader who has looked one up
- * reads it to its end, whichever worker answers. A content never changes; the last 8 of each file are kept, as
- * long as the ring that holds the bytes has not come round.
+ * reads it to its end, whichever worker answers. A content never changes; the last 8 of each file (1,024 of the mount's
+ * own: whoever looks makes a new one) are kept, as long as the ring that holds the bytes has not come round.
  *
  * The session's thread only, with the registry's lock held. What is found in the memory is checked.
  */
@@ -37,8 +37,8 @@ int report_history_find(const struct report_history *history, uint32_t number,
                         enum report_kind kind, uint32_t report, struct report_content *content);
 
 /*
- * A new content of SIZE bytes: copied, and given a number. 0; -EFBIG when it is larger than the ring can ever
- * keep 8 of; -ESTALE for a NUMBER that no AAP can have.
+ * A new content of SIZE bytes: copied, and given a number. 0; -EFBIG when it is larger than can be kept;
+ * -ESTALE for a file that there cannot be.
  */
 int report_history_add(struct report_history *history, uint32_t number, enum report_kind kind,
                        const void *data, size_t size, int64_t made_ns,

@@ -42,18 +42,24 @@ static int report_entry(const struct tree *tree, uint32_t number, enum report_ki
     return reports_current(tree->reports, number, kind, time.now_ns, time.now, node);
 }
 
-enum { MOUNT_CONTROL, MOUNT_STATUS, MOUNT_LAST_ERROR, MOUNT_ENTRIES };
+enum { MOUNT_CONTROL, MOUNT_STATUS, MOUNT_LAST_ERROR, MOUNT_METRICS, MOUNT_AUDIT, MOUNT_ENTRIES };
 
-static const char *const mount_names[MOUNT_ENTRIES] = {"control", "status", "last_error"};
+static const char *const mount_names[MOUNT_ENTRIES] = {"control", "status", "last_error", "metrics.prom", "audit"};
 
 static int mount_entry(const struct tree *tree, struct node directory, unsigned int i,
                        struct tree_time time, struct node *node)
 {
+    static const enum report_kind kinds[MOUNT_ENTRIES] = {
+        [MOUNT_STATUS] = REPORT_STATUS,
+        [MOUNT_LAST_ERROR] = REPORT_LAST_ERROR,
+        [MOUNT_METRICS] = REPORT_METRICS,
+        [MOUNT_AUDIT] = REPORT_AUDIT,
+    };
     if (i == MOUNT_CONTROL) {
         *node = (struct node){.kind = NODE_KIND_MOUNT_CONTROL};
         return 0;
     }
-    return report_entry(tree, 0, i == MOUNT_STATUS ? REPORT_STATUS : REPORT_LAST_ERROR, time, node);
+    return report_entry(tree, 0, kinds[i], time, node);
 }
 
 /* In an AAP's directory: control, status, last_error, keys, then the published names. */
@@ -166,8 +172,10 @@ static int lookup_in_root(const struct tree *tree, const char *name, struct node
 static int lookup_in_keys(const struct tree *tree, struct node keys, const char *name,
                           struct node *node)
 {
-    const struct registry_key *key =
-        registry_find_key(registry_aap(tree->registry, keys.number), name);
+    const struct registry_aap *aap = registry_aap(tree->registry, keys.number);
+    const struct registry_key *key = registry_find_key(aap, name);
+    if (!key)
+        key = registry_find_foreign(aap, name);
     if (!key_is_shown(tree, key))
         return -ENOENT;
     *node = (struct node){.kind = NODE_KIND_KEY, .number = key->number};
@@ -246,17 +254,26 @@ static bool list_root(const struct tree *tree, uint64_t offset, struct tree_entr
     return false;
 }
 
+/* That of the highest number among those that are shown, at most MOST; FOUND where that has a higher one. */
+static const struct registry_key *find_newest(const struct tree *tree, const struct registry_key *key, uint64_t most,
+                                              const struct registry_key *found)
+{
+    for (; key; key = key->next)
+        if (key->number <= most && key_is_shown(tree, key) && (!found || key->number > found->number))
+            found = key;
+    return found;
+}
+
 /* The key of number N is at END - N: the newest numbers first. */
 static bool list_keys(const struct tree *tree, struct node directory, uint64_t offset,
                       struct tree_entry *entry)
 {
     static const uint64_t end = FIRST + (UINT64_C(1) << 26);
-    const struct registry_key *found = NULL;
-    for (const struct registry_key *key = registry_aap(tree->registry, directory.number)->keys; key;
-         key = key->next)
-        if (end - key->number >= offset && key_is_shown(tree, key) &&
-            (!found || key->number > found->number))
-            found = key;
+    const struct registry_aap *aap = registry_aap(tree->registry, directory.number);
+    if (offset > end)
+        return false;
+    const struct registry_key *found = find_newest(tree, aap->keys, end - offset, NULL);
+    found = find_newest(tree, aap->foreign, end - offset, found);
     if (!found)
         return false;
     *entry = (struct tree_entry){found->client_key_id,

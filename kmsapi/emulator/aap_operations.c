@@ -36,7 +36,7 @@ static json_t *whole(const struct operations *operations, const json_t *aap)
 {
     json_t *object = json_copy((json_t *)(uintptr_t)aap);
     char arn[256];
-    snprintf(arn, sizeof(arn), "acs:kms:cn-hangzhou:%s:applicationaccesspoint/%s",
+    snprintf(arn, sizeof(arn), "acs:kms:%s:%s:applicationaccesspoint/%s", operations->region,
              operations->account_id, json_string_value(json_object_get(aap, "Name")));
     json_object_set_new(object, "Arn", json_string(arn));
     return object;
@@ -95,6 +95,30 @@ void aap_describe(const struct operations *operations, const struct request *req
     else
         reply_not_found(reply);
     account_unlock(operations->account, false);
+}
+
+/* Its client keys go with it. */
+void aap_delete(const struct operations *operations, const struct request *request,
+                enum fault_kind fault, struct reply *reply)
+{
+    const char *id, *name = request_parameter(request, "Name");
+    json_t *key;
+    void *next;
+    if (!name) {
+        reply_missing(reply, "Name");
+        return;
+    }
+    account_lock(operations->account);
+    json_t *keys = account_client_keys(operations->account);
+    bool deleted = json_object_del(account_aaps(operations->account), name) == 0;
+    json_object_foreach_safe(keys, next, id, key)
+        if (deleted && strcmp(json_string_value(json_object_get(key, "AapName")), name) == 0)
+            json_object_del(keys, id);
+    account_unlock(operations->account, deleted);
+    if (deleted)
+        reply_object(reply, json_object());
+    else
+        reply_not_found(reply);
 }
 
 /* A parameter that is a number of 1 to MOST. */

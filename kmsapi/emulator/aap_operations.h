@@ -12,6 +12,8 @@ void aap_describe(const struct operations *operations, const struct request *req
                   enum fault_kind fault, struct reply *reply);
 void aap_list(const struct operations *operations, const struct request *request,
               enum fault_kind fault, struct reply *reply);
+void aap_delete(const struct operations *operations, const struct request *request,
+                enum fault_kind fault, struct reply *reply);
 
 /* False: it exists, or the name is not one. */
 bool aap_add(const struct operations *operations, const char *name, const char *policies,

@@ -20,14 +20,15 @@ enum { AAPS_MOST = 10000, DAY_SECONDS = 86400 };
 
 static const char usage[] =
     "usage: kms-emulator --listen ADDRESS:PORT [--access-key ID:SECRET] [--aap NAME]...\n"
-    "           [--account FILE] [--account-id DIGITS] [--faults FILE] [--record FILE]\n"
+    "           [--account FILE] [--account-id DIGITS] [--region REGION] [--faults FILE]\n"
+    "           [--record FILE]\n"
     "           [--tls-cert FILE --tls-key FILE | --tls-self-signed DIRECTORY]\n"
     "           [--key-pool N] [--key-pool-file FILE] [--pkcs12 rc2|3des]\n"
     "           [--clock TIME] [--min-validity DAYS] [--max-keys N]\n"
     "           [--session-seconds N] [--oidc-token-file FILE] [--ram-role NAME] [--imdsv2-only]\n";
 
 struct arguments {
-    const char *listen, *access_key, *account, *account_id, *faults, *record;
+    const char *listen, *access_key, *account, *account_id, *region, *faults, *record;
     const char *certificate, *key, *self_signed, *pool_file, *clock;
     const char *oidc_token_file, *ram_role;
     unsigned int pool, min_validity_days, max_keys, session_seconds;
@@ -60,7 +61,7 @@ static bool parse_number(const char *text, unsigned int *number)
 static const struct option options[] = {
     {"listen", required_argument, NULL, 'l'},       {"access-key", required_argument, NULL, 'k'},
     {"aap", required_argument, NULL, 'a'},          {"account", required_argument, NULL, 'A'},
-    {"account-id", required_argument, NULL, 'i'},
+    {"account-id", required_argument, NULL, 'i'},   {"region", required_argument, NULL, 'R'},
     {"faults", required_argument, NULL, 'f'},       {"record", required_argument, NULL, 'r'},
     {"tls-cert", required_argument, NULL, 'C'},     {"tls-key", required_argument, NULL, 'K'},
     {"tls-self-signed", required_argument, NULL, 'S'},
@@ -105,6 +106,10 @@ static bool set_other(struct arguments *arguments, int option, const char *value
     case 'i':
         arguments->account_id = value;
         return *value && strlen(value) <= 32 && strspn(value, "0123456789") == strlen(value);
+    case 'R':
+        arguments->region = value;
+        return *value && strlen(value) < 64 &&
+               strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(value);
     case 'p':
         return parse_number(value, &arguments->pool);
     case 'v':
@@ -209,6 +214,7 @@ static int add_aaps(const struct arguments *arguments, struct emulator *emulator
     emulator->operations = (struct operations){
         .account = emulator->account,
         .account_id = arguments->account_id ? arguments->account_id : "1192853035110000",
+        .region = arguments->region ? arguments->region : "cn-hangzhou",
         .key_maker = emulator->key_maker,
         .min_validity = (int64_t)arguments->min_validity_days * DAY_SECONDS,
         .max_keys = arguments->max_keys,

@@ -216,6 +216,7 @@ static const struct {
     {"CreateApplicationAccessPoint", false, aap_create},
     {"DescribeApplicationAccessPoint", false, aap_describe},
     {"ListApplicationAccessPoints", false, aap_list},
+    {"DeleteApplicationAccessPoint", false, aap_delete},
 };
 
 void operations_run(const struct operations *operations, const struct request *request,

@@ -14,6 +14,7 @@
 struct operations {
     struct account *account;
     const char *account_id; /* digits */
+    const char *region;
     struct key_maker *key_maker;
     int64_t min_validity; /* seconds; 0: any */
     unsigned int max_keys; /* of an AAP; 0: any number */

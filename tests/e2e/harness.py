@@ -19,6 +19,8 @@ EMULATOR = BUILD / "kmsapi" / "emulator" / "kms-emulator"
 ACCESS_KEY_ID, ACCESS_KEY_SECRET = "LTAI5tTestOnly", "test-only-secret"
 PASSWORD = "Correct-Horse1"
 
+ENDS = re.compile(r"aapfs: [\w-]+: the client key \S+.*\n")  # a line before an end, or of one
+
 KILLED = re.compile(r"aapfs: aapfs-(worker|publisher|runner) was killed by signal 9; it is started again.*\n")
 
 # libfuse's own leak; a sanitizer's word must reach stderr, which the tests look at
@@ -92,6 +94,11 @@ class Emulator:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0, self.error_file.read_text()
         assert self.error_file.read_text() == ""
+
+
+def stored(directory):
+    """What lies in an AAP's directory of the store, without the note of who was told."""
+    return sorted(name for name in os.listdir(directory) if name != ".told")
 
 
 def make_state_key(path):

@@ -3,7 +3,7 @@ import os
 import re
 import subprocess
 
-from harness import BUILD, PASSWORD, ROOT
+from harness import AAPFS, BUILD, PASSWORD, ROOT
 from test_rotation import wait_for_watch
 
 
@@ -36,6 +36,25 @@ def test_reload_in_shell(mount, tmp_path):
     os.killpg(process.pid, 9)
     process.wait()
     process.stdout.close()
+
+
+def shape(text):
+    """Ids, numbers and times are each time others; what is then left of a table are its columns."""
+    text = re.sub(r"KAAP\.[0-9a-f-]{36}", "ID", text)
+    text = re.sub(r"\b(in )?\d+ (s|min|h|d|y)( ago)?\b", "TIME", text)
+    text = re.sub(r"account \d+", "account N", text)
+    text = re.sub(r"(ID +TIME +- +)(TIME|-)", r"\1NEXT", text)  # what is next depends on the configuration
+    return [re.split(r"  +", line) for line in text.splitlines()]
+
+
+def test_status_prints_what_the_readme_shows(mount):
+    mount.write("payments", PASSWORD)
+    shown = re.search(r"```\n\$ aapfs status\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+    done = subprocess.run([AAPFS, "status", "-m", mount.path], capture_output=True, text=True)
+    assert shape(done.stdout) == shape(shown)
+    names = shown.splitlines()[1]
+    for row in shown.splitlines()[2:]:  # and it is aligned
+        assert [row[names.index(name) - 1] for name in re.split("  +", names)[1:]] == [" "] * 6
 
 
 def test_quickstart():

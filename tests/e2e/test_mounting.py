@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key, program_for_others
+from harness import ENDS, AAPFS, EMULATOR, PASSWORD, environment, make_state_key, program_for_others
 
 NOBODY = 65534
 
@@ -195,7 +195,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(tmp_path, text, said):
     ([], 2), (["--nonsense", "/x"], 2), (["a", "b", "c"], 2), (["--dev", "-c", "x", "/x"], 2),
     (["--dev", "--state", "x", "/x"], 2), (["--state", "", "/x"], 2),
     (["--help"], 0), (["--version"], 0), (["-c", "/nonexistent", "/tmp"], 2),
-    (["status", "extra"], 2), (["delete", "payments"], 2),
+    (["status", "one", "more"], 2), (["delete", "payments"], 2),
 ])
 def test_usage(words, status):
     done = run(*words)
@@ -251,8 +251,8 @@ def test_status(start_mount, emulator):
     done = run("status", "-m", mount.path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert lines[1] == ["orders", "none", "-", "-"]
-    assert lines[2] == ["payments", "active", mount.key_id(), mount.read("payments", "not_after").strip()]
+    assert lines[2] == ["orders", "none", *["-"] * 5]
+    assert lines[3] == ["payments", "active", mount.key_id(), "364", "d", "-", "in", lines[3][7], "d", "-"]
     done = run("status", "-m", mount.path, "--json")
     both = json.loads(done.stdout)
     assert both["Mount"]["Aaps"] == {"none": 1, "active": 1}
@@ -264,7 +264,7 @@ def test_status(start_mount, emulator):
 
 
 def test_status_is_1_when_a_key_ends_within_a_week(start_mount, emulator):
-    mount = start_mount(emulator.url, defaults="validity = 6d")
+    mount = start_mount(emulator.url, defaults="validity = 6d\nrotate_at = never", expected_errors=ENDS)
     mount.write("payments", PASSWORD)
     assert run("status", "-m", mount.path).returncode == 1
     assert mount.status("payments")["State"] == "expiring"

@@ -68,7 +68,8 @@ def test_aapfs_signs_as_the_official_client_does(mount, emulator):
     records = emulator.records()
     assert sum(["x-acs-action", "CreateClientKey"] in record["Headers"] for record in records) == 37
     assert {dict(map(tuple, record["Headers"]))["x-acs-action"] for record in records} == {
-        "CreateClientKey", "DeleteClientKey", "DescribeApplicationAccessPoint", "ListApplicationAccessPoints"}
+        "CreateClientKey", "DeleteClientKey", "DescribeApplicationAccessPoint", "ListApplicationAccessPoints",
+        "ListClientKeys"}
     expected = node("authorization.js",
                     given={"requests": records, "id": ACCESS_KEY_ID, "secret": ACCESS_KEY_SECRET})
     sent = [value for record in records for name, value in record["Headers"]

@@ -28,7 +28,7 @@ def as_nobody(*words):
 def test_without_a_key_only_the_standing_files(mount):
     assert sorted(os.listdir(mount.path)) == [".aapfs", "orders", "payments"]
     assert sorted(os.listdir(mount / "payments")) == ["control", "keys", "last_error", "status"]
-    assert sorted(os.listdir(mount / ".aapfs")) == ["control", "last_error", "status"]
+    assert sorted(os.listdir(mount / ".aapfs")) == ["control", "last_error", "metrics.prom", "status"]
     assert os.listdir(mount / "payments/keys") == []
     with pytest.raises(FileNotFoundError):
         open(mount / "payments/client_key.json")

@@ -17,6 +17,7 @@ static const struct {
 } cases[] = {
     {"acs:kms:cn-hangzhou:1192853035110000:applicationaccesspoint/payments", "1192853035110000"},
     {"acs:kms:eu-central-1:1:x", "1"},
+    {"acs:kms:" DIGITS_32 "-2345678901234567890123456789012:1:x", NULL},
     {"acs:kms:cn-hangzhou:" DIGITS_32 ":x", DIGITS_32},
     {"acs:kms:cn-hangzhou:" DIGITS_32 "3:x", NULL},
     {"acs:kms:cn-hangzhou::x", NULL},
@@ -34,10 +35,11 @@ static const struct {
 static void the_account_or_nothing(void **state)
 {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char account[ACCOUNT_SIZE] = "none";
+        char account[ACCOUNT_SIZE] = "none", region[ARN_REGION_SIZE];
         int r = arn_account(cases[i].arn, account);
         if (r != (cases[i].account ? 0 : -EINVAL) ||
-            strcmp(account, cases[i].account ? cases[i].account : "none") != 0)
+            strcmp(account, cases[i].account ? cases[i].account : "none") != 0 ||
+            arn_region(cases[i].arn, region) != r)
             fail_msg("%s: %d, %s", cases[i].arn, r, account);
     }
 }

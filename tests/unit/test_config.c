@@ -32,7 +32,10 @@ static void reads_a_whole_file(void **state)
                                "request_timeout = 1500ms\naaps = payments, orders\n[mount]\n"
                                "creation_guard = 0s\n[defaults]\nvalidity = 2y\nowner = 12\n"
                                "max_keys = 3\non_rotate = a reload ; b \"reload\"\non_rotate_timeout = 2m\n"
+                               "rotate_at = 10d before\ndelete_superseded = 7d\ncontrol_group = 44\n"
                                "[aap orders]\nvalidity = kms\non_rotate = none\non_rotate_user = nobody\n"
+                               "rotate_at = 5%\npassword_source = file:/p\nexpose_password = yes\n"
+                               "delete_superseded = never\ncontrol_group =\n"
                                "on_rotate_timeout = 1s\n[aap last]\non_rotate =\n";
     struct config config;
     char reason[512] = "";
@@ -61,6 +64,21 @@ static void reads_a_whole_file(void **state)
     assert_false(config_has_command(orders));
     assert_int_equal(orders->on_rotate_user, getpwnam("nobody")->pw_uid);
     assert_int_equal(orders->on_rotate_timeout_ms, 1000);
+    assert_int_equal(payments->rotate_at, ROTATE_BEFORE_END);
+    assert_int_equal(payments->rotate_before_seconds, 10 * 86400);
+    assert_int_equal(payments->delete_superseded, DELETE_AFTER);
+    assert_int_equal(payments->delete_after_seconds, 7 * 86400);
+    assert_int_equal(payments->control_group, 44);
+    assert_int_equal(payments->password_source, PASSWORD_KEEP);
+    assert_false(payments->expose_password);
+    assert_int_equal(orders->rotate_at, ROTATE_AT_PERCENT);
+    assert_int_equal(orders->rotate_at_percent, 5);
+    assert_int_equal(orders->password_source, PASSWORD_FILE);
+    assert_string_equal(orders->password_file, "/p");
+    assert_true(orders->expose_password);
+    assert_int_equal(orders->delete_superseded, DELETE_NEVER);
+    assert_int_equal(orders->control_group, (gid_t)-1);
+    assert_string_equal(config.file, path);
     assert_string_equal(config_for_aap(&config, "last")->on_rotate, "");
     assert_false(config_has_command(config_for_aap(&config, "last")));
     config_clear(&config);
@@ -106,9 +124,159 @@ static const struct {
     {"region = a\n", ":1: a key before any section"},
     {"[kms]\nregion\n", ":2: neither"},
     {"[kms]\nowner = root\n", ":2: unknown key \"owner\" in [kms]"},
-    {"[kms]\nca_file = /x\n", ":2: unknown key"},
-    {"[mount]\naudit = no\n", ":2: unknown key"},
-    {"[defaults]\nrotate_at = 66%\n", ":2: unknown key"},
+    {"[kms]\nendpoint = https://a # b\n", ":2: endpoint: a comment"},
+    {"[kms]\nendpoint = a\nendpoint = b\n", ":3: endpoint stands twice"},
+    {"[kms]\nregion = a ; b\n", ":2: region: a comment"},
+    {"[kms]\ncredentials = default\n", NULL},
+    {"[kms]\ncredentials = environment\n", NULL},
+    {"[kms]\ncredentials =\n", ":2: credentials: no such credentials; right is default or environment"},
+    {"[kms]\ncredentials = Default\n", ":2: credentials: no such"},
+    {"[kms]\ncredentials = profile:x\n", ":2: credentials: this version does not support"},
+    {"[kms]\ncredentials = oidc\n", ":2: credentials: this version does not support"},
+    {"[kms]\ncredentials = ecs-ram-role\n", ":2: credentials: this version does not support"},
+    {"[kms]\ncredentials = ecs-ram-role:x\n", ":2: credentials: this version does not support"},
+    {"[kms]\ncredentials = uri:http://a/\n", ":2: credentials: this version does not support"},
+    {"[kms]\ncredentials = default # sdk\n", ":2: credentials: a comment"},
+    {"[kms]\ncredentials = default\ncredentials = default\n", ":3: credentials stands twice"},
+    {"[kms]\nca_file = /x\n", NULL},
+    {"[kms]\nca_file =\n", NULL},
+    {"[kms]\nca_file = x\n", ":2: ca_file: not a whole path"},
+    {"[kms]\nca_file = /x ; y\n", ":2: ca_file: a comment"},
+    {"[kms]\nca_file = /x\nca_file = /x\n", ":3: ca_file stands twice"},
+    {"[kms]\nproxy = http://proxy.example.com:3128\n", NULL},
+    {"[kms]\nproxy = http://[2001:db8::1]:3128/\n", NULL},
+    {"[kms]\nproxy =\n", NULL},
+    {"[kms]\nproxy = http://user:secret@proxy:3128\n", ":2: proxy: not a proxy; right is http://HOST:PORT, without a user"},
+    {"[kms]\nproxy = proxy:3128\n", ":2: proxy: not a proxy"},
+    {"[kms]\nproxy = http://proxy:0\n", ":2: proxy: not a proxy"},
+    {"[kms]\nproxy = http://proxy:65536\n", ":2: proxy: not a proxy"},
+    {"[kms]\nproxy = http://\n", ":2: proxy: not a proxy"},
+    {"[kms]\nproxy = socks5://proxy:1\n", ":2: proxy: not a proxy"},
+    {"[kms]\nproxy = http://a:1 # b\n", ":2: proxy: a comment"},
+    {"[kms]\nproxy = http://a:1\nproxy = http://a:1\n", ":3: proxy stands twice"},
+    {"[kms]\nrequest_timeout = 1s\nrequest_timeout = 1s\n", ":3: request_timeout stands twice"},
+    {"[kms]\nrequests_per_second = 1\n", NULL},
+    {"[kms]\nrequests_per_second = 1000\n", NULL},
+    {"[kms]\nrequests_per_second = 0\n", ":2: requests_per_second: not a number from 1 to 1000"},
+    {"[kms]\nrequests_per_second = 1001\n", ":2: requests_per_second: not a number"},
+    {"[kms]\nrequests_per_second = 2/s\n", ":2: requests_per_second: not a number"},
+    {"[kms]\nrequests_per_second = -1\n", ":2: requests_per_second: not a number"},
+    {"[kms]\nrequests_per_second = 2 # few\n", ":2: requests_per_second: a comment"},
+    {"[kms]\nrequests_per_second = 2\nrequests_per_second = 2\n", ":3: requests_per_second stands twice"},
+    {"[kms]\nsync_interval = 1s\n", NULL},
+    {"[kms]\nsync_interval = 30d\n", NULL},
+    {"[kms]\nsync_interval = 999ms\n", ":2: sync_interval: not a time from 1s to 30d"},
+    {"[kms]\nsync_interval = 31d\n", ":2: sync_interval: not a time"},
+    {"[kms]\nsync_interval = never\n", ":2: sync_interval: not a time"},
+    {"[kms]\nsync_interval = 1h ; x\n", ":2: sync_interval: a comment"},
+    {"[kms]\nsync_interval = 1h\nsync_interval = 1h\n", ":3: sync_interval stands twice"},
+    {"[kms]\naaps = a\naaps = a\n", ":3: aaps stands twice"},
+    {"[kms]\naaps = a # b\n", ":2: aaps: a comment"},
+    {"[mount]\nregion = a\n", ":2: unknown key \"region\" in [mount]; see aapfs.conf(5)"},
+    {"[mount]\naudit = no\n", NULL},
+    {"[mount]\naudit = yes\n", NULL},
+    {"[mount]\naudit = true\n", ":2: audit: neither yes nor no"},
+    {"[mount]\naudit =\n", ":2: audit: neither"},
+    {"[mount]\naudit = no # yet\n", ":2: audit: a comment"},
+    {"[mount]\naudit = no\naudit = no\n", ":3: audit stands twice"},
+    {"[mount]\ncontrol = no\n", NULL},
+    {"[mount]\ncontrol = yes\n", NULL},
+    {"[mount]\ncontrol = 1\n", ":2: control: neither yes nor no"},
+    {"[mount]\ncontrol = no ; x\n", ":2: control: a comment"},
+    {"[mount]\ncontrol = no\ncontrol = no\n", ":3: control stands twice"},
+    {"[mount]\nsettle = 60s # x\n", ":2: settle: a comment"},
+    {"[mount]\nsettle = 60s\nsettle = 60s\n", ":3: settle stands twice"},
+    {"[mount]\ncreation_guard = 5s # x\n", ":2: creation_guard: a comment"},
+    {"[mount]\ncreation_guard = x\n", ":2: creation_guard: not a time from 0s to 1h"},
+    {"[mount]\ncreation_guard = 5s\ncreation_guard = 5s\n", ":3: creation_guard stands twice"},
+    {"[mount]\nstate = /a # x\n", ":2: state: a comment"},
+    {"[mount]\nstate = /a\nstate = /b\n", ":3: state stands twice"},
+    {"[mount]\nstate_key = /a ; x\n", ":2: state_key: a comment"},
+    {"[mount]\nstate_key = /a\nstate_key = /b\n", ":3: state_key stands twice"},
+    {"[mount]\nowner = root\n", ":2: unknown key \"owner\" in [mount]"},
+    {"[defaults]\naudit = no\n", ":2: unknown key \"audit\" in [defaults]"},
+    {"[aap a]\nsettle = 1s\n", ":2: unknown key \"settle\" in [aap a]"},
+    {"[defaults]\nowner = root # x\n", ":2: owner: a comment"},
+    {"[defaults]\nowner = root\nowner = root\n", ":3: owner stands twice"},
+    {"[defaults]\nowner = 4294967294\n", NULL},
+    {"[defaults]\ngroup = 0\n", NULL},
+    {"[defaults]\ngroup = no-such-group\n", ":2: group: no such group"},
+    {"[defaults]\ngroup = 4294967295\n", ":2: group: no such group"},
+    {"[defaults]\ngroup = root ; x\n", ":2: group: a comment"},
+    {"[defaults]\ngroup = root\ngroup = root\n", ":3: group stands twice"},
+    {"[defaults]\nmode = 0400 # x\n", ":2: mode: a comment"},
+    {"[defaults]\nmode = 0400\nmode = 0400\n", ":3: mode stands twice"},
+    {"[defaults]\ncontrol_group = root\n", NULL},
+    {"[defaults]\ncontrol_group =\n", NULL},
+    {"[defaults]\ncontrol_group = 12\n", NULL},
+    {"[defaults]\ncontrol_group = no-such-group\n", ":2: control_group: no such group"},
+    {"[defaults]\ncontrol_group = 4294967295\n", ":2: control_group: no such group"},
+    {"[defaults]\ncontrol_group = root # x\n", ":2: control_group: a comment"},
+    {"[defaults]\ncontrol_group = root\ncontrol_group = root\n", ":3: control_group stands twice"},
+    {"[defaults]\nvalidity = 10y\n", NULL},
+    {"[defaults]\nvalidity = 365\n", ":2: validity: not a time from 1s to 10y"},
+    {"[defaults]\nvalidity = 1y # x\n", ":2: validity: a comment"},
+    {"[defaults]\nvalidity = 1y\nvalidity = 1y\n", ":3: validity stands twice"},
+    {"[defaults]\nrotate_at = 1%\n", NULL},
+    {"[defaults]\nrotate_at = 95%\n", NULL},
+    {"[defaults]\nrotate_at = never\n", NULL},
+    {"[defaults]\nrotate_at = 30d before\n", NULL},
+    {"[defaults]\nrotate_at = 1s before\n", NULL},
+    {"[defaults]\nrotate_at = 0%\n", ":2: rotate_at: not a moment; right is 1% to 95%"},
+    {"[defaults]\nrotate_at = 96%\n", ":2: rotate_at: not a moment"},
+    {"[defaults]\nrotate_at = 66\n", ":2: rotate_at: not a moment"},
+    {"[defaults]\nrotate_at = 66 %\n", ":2: rotate_at: not a moment"},
+    {"[defaults]\nrotate_at = 30d\n", ":2: rotate_at: not a moment"},
+    {"[defaults]\nrotate_at = 0s before\n", ":2: rotate_at: not a moment"},
+    {"[defaults]\nrotate_at = 30d after\n", ":2: rotate_at: not a moment"},
+    {"[defaults]\nrotate_at = before\n", ":2: rotate_at: not a moment"},
+    {"[defaults]\nrotate_at =\n", ":2: rotate_at: not a moment"},
+    {"[defaults]\nrotate_at = 66% # x\n", ":2: rotate_at: a comment"},
+    {"[defaults]\nrotate_at = 66%\nrotate_at = 66%\n", ":3: rotate_at stands twice"},
+    {"[defaults]\npassword_source = keep\n", NULL},
+    {"[defaults]\npassword_source = file:/etc/aapfs/password\n", NULL},
+    {"[defaults]\npassword_source = file:password\n", ":2: password_source: no such source; right is keep, generate, or file:"},
+    {"[defaults]\npassword_source = file:\n", ":2: password_source: no such source"},
+    {"[defaults]\npassword_source = yes\n", ":2: password_source: no such source"},
+    {"[defaults]\npassword_source =\n", ":2: password_source: no such source"},
+    {"[defaults]\npassword_source = keep ; x\n", ":2: password_source: a comment"},
+    {"[defaults]\npassword_source = keep\npassword_source = keep\n", ":3: password_source stands twice"},
+    {"[defaults]\nexpose_password = yes\n", NULL},
+    {"[defaults]\nexpose_password = no\n", NULL},
+    {"[defaults]\nexpose_password = on\n", ":2: expose_password: neither yes nor no"},
+    {"[defaults]\nexpose_password = no # x\n", ":2: expose_password: a comment"},
+    {"[defaults]\nexpose_password = no\nexpose_password = no\n", ":3: expose_password stands twice"},
+    {"[aap a]\non_rotate_user = root # x\n", ":2: on_rotate_user: a comment"},
+    {"[aap a]\non_rotate_user = root\non_rotate_user = root\n", ":3: on_rotate_user stands twice"},
+    {"[aap a]\non_rotate_timeout = 1s\n", NULL},
+    {"[aap a]\non_rotate_timeout = 1s # x\n", ":2: on_rotate_timeout: a comment"},
+    {"[aap a]\non_rotate_timeout = 1s\non_rotate_timeout = 1s\n", ":3: on_rotate_timeout stands twice"},
+    {"[defaults]\ndelete_superseded = expired\n", NULL},
+    {"[defaults]\ndelete_superseded = never\n", NULL},
+    {"[defaults]\ndelete_superseded = 0s\n", NULL},
+    {"[defaults]\ndelete_superseded = 10y\n", NULL},
+    {"[defaults]\ndelete_superseded = 11y\n", ":2: delete_superseded: not a time from 0s to 10y"},
+    {"[defaults]\ndelete_superseded = 7\n", ":2: delete_superseded: not a time"},
+    {"[defaults]\ndelete_superseded = -1d\n", ":2: delete_superseded: not a time"},
+    {"[defaults]\ndelete_superseded =\n", ":2: delete_superseded: not a time"},
+    {"[defaults]\ndelete_superseded = 7d # x\n", ":2: delete_superseded: a comment"},
+    {"[defaults]\ndelete_superseded = 7d\ndelete_superseded = 7d\n", ":3: delete_superseded stands twice"},
+    {"[defaults]\nmax_keys = 100000\n", NULL},
+    {"[defaults]\nmax_keys = 8 # x\n", ":2: max_keys: a comment"},
+    {"[defaults]\nmax_keys = 8\nmax_keys = 8\n", ":3: max_keys stands twice"},
+    /* between keys, with the line that is to be changed */
+    {"[defaults]\npassword_source = generate\nexpose_password = yes\n", NULL},
+    {"[aap a]\npassword_source = generate\n[defaults]\nexpose_password = yes\n", NULL},
+    {"[defaults]\n\npassword_source = generate\n", ":3: password_source: generate without expose_password = yes in [defaults]"},
+    {"[aap b]\n[aap a]\n\npassword_source = generate\n",
+     ":4: password_source: generate without expose_password = yes in [aap a]"},
+    {"[aap a]\nexpose_password = no\n[defaults]\npassword_source = generate\nexpose_password = yes\n",
+     ":2: password_source: generate"},
+    {"[defaults]\nvalidity = 30d\nrotate_at = 29d before\n", NULL},
+    {"[defaults]\nvalidity = kms\nrotate_at = 400d before\n", NULL},
+    {"[defaults]\nvalidity = 30d\nrotate_at = 30d before\n", ":3: rotate_at: not shorter than the validity in [defaults]"},
+    {"[defaults]\nrotate_at = 1y before\n", ":2: rotate_at: not shorter"},
+    {"[aap a]\nvalidity = 30d\n[defaults]\nrotate_at = 30d before\n", ":2: rotate_at: not shorter than the validity in [aap a]"},
     {"[kms]\naaps = a a\n", "stands twice"},
     {"[kms]\naaps = .a\n", "not an AAP's name"},
     {"[kms]\naaps =\n", "empty"},
@@ -130,8 +298,8 @@ static const struct {
     {"[defaults]\nmode = 0640\n", ":2: mode"},
     {"[defaults]\nmode = 0040\n", ":2: mode"},
     {"[defaults]\nmode = 99\n", ":2: mode"},
-    {"[defaults]\nvalidity = 1m\n", NULL},
-    {"[defaults]\nvalidity = 59s\n", ":2: validity"},
+    {"[defaults]\nvalidity = 1s\n", NULL},
+    {"[defaults]\nvalidity = 0s\n", ":2: validity"},
     {"[defaults]\nvalidity = 11y\n", ":2: validity"},
     {"[defaults]\nmax_keys = 1\n", NULL},
     {"[defaults]\nmax_keys = 0\n", ":2: max_keys"},
@@ -166,6 +334,117 @@ static void says_what_is_wrong_and_where(void **state)
             fail_msg("%s: %d, \"%s\"", cases[i].text, r, reason);
         config_clear(&config);
     }
+}
+
+static void reads_the_settings_of_kms_and_mount(void **state)
+{
+    static const char text[] = "[kms]\ncredentials = environment\nca_file = /ca.pem\nproxy = http://p:1\n"
+                               "requests_per_second = 7\nsync_interval = 5m\n[mount]\naudit = yes\ncontrol = no\n";
+    struct config config;
+    char reason[512] = "";
+    assert_int_equal(read_text("", 0, &config, reason), 0);
+    assert_int_equal(config.credentials, CREDENTIALS_DEFAULT);
+    assert_string_equal(config.ca_file, "");
+    assert_string_equal(config.proxy, "");
+    assert_int_equal(config.requests_per_second, 2);
+    assert_int_equal(config.sync_interval_ms, 3600 * 1000);
+    assert_false(config.audit);
+    assert_true(config.control);
+    config_clear(&config);
+    assert_int_equal(read_text(text, strlen(text), &config, reason), 0);
+    assert_int_equal(config.credentials, CREDENTIALS_ENVIRONMENT);
+    assert_string_equal(config.ca_file, "/ca.pem");
+    assert_string_equal(config.proxy, "http://p:1");
+    assert_int_equal(config.requests_per_second, 7);
+    assert_int_equal(config.sync_interval_ms, 300 * 1000);
+    assert_true(config.audit);
+    assert_false(config.control);
+    config_clear(&config);
+}
+
+static void finds_each_of_many_sections(void **state)
+{
+    static char text[64 * 1000];
+    size_t size = 0;
+    struct config config;
+    char reason[512] = "", name[16];
+    for (unsigned int i = 0; i < 1000; i++)
+        size += (size_t)sprintf(text + size, "[aap n%u]\nmax_keys = %u\n", i * 7 % 1000, i * 7 % 1000 + 1);
+    assert_int_equal(read_text(text, size, &config, reason), 0);
+    for (unsigned int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "n%u", i);
+        assert_int_equal(config_for_aap(&config, name)->max_keys, i + 1);
+    }
+    assert_ptr_equal(config_for_aap(&config, "n1000"), &config.defaults);
+    config_clear(&config);
+}
+
+static void a_copy_keeps_what_was_read(void **state)
+{
+    static const char text[] = "[kms]\nregion = cn-beijing\nno = 1\n";
+    struct config config;
+    char reason[512] = "";
+    assert_int_equal(read_text(text, strlen(text) - 7, &config, reason), 0);
+    config_clear(&config);
+    int copy = config_copy(path, reason, sizeof(reason));
+    assert_true(copy >= 0);
+    assert_int_equal(read_text(text, strlen(text), &config, reason), -EINVAL);
+    assert_int_equal(config_read_copy(path, copy, &config, reason, sizeof(reason)), 0);
+    assert_string_equal(config.region, "cn-beijing");
+    assert_string_equal(config.file, path);
+    config_clear(&config);
+    assert_int_equal(pwrite(copy, "x", 1, 0), -1);
+    close(copy);
+    copy = config_copy(path, reason, sizeof(reason));
+    assert_int_equal(config_read_copy(path, copy, &config, reason, sizeof(reason)), -EINVAL);
+    assert_non_null(strstr(reason, path));
+    assert_non_null(strstr(reason, ":3: unknown key"));
+    close(copy);
+    assert_int_equal(config_copy("/nonexistent/x", reason, sizeof(reason)), -ENOENT);
+    assert_string_equal(reason, "/nonexistent/x: No such file or directory");
+}
+
+static const struct {
+    const char *text, *key; /* what cannot change; NULL: it can */
+} reloads[] = {
+    {"", NULL},
+    {"[kms]\nregion = b\n", "region"},
+    {"[kms]\nendpoint = https://other\n", "endpoint"},
+    {"[kms]\ncredentials = environment\n", "credentials"},
+    {"[kms]\nca_file = /x\n", "ca_file"},
+    {"[kms]\nproxy = http://p:1\n", "proxy"},
+    {"[mount]\nstate = /x\n", "state"},
+    {"[mount]\nstate_key = /x\n", "state_key"},
+    {"[mount]\nsettle = 59s\n", "settle"},
+    {"[mount]\naudit = yes\n", "audit"},
+    {"[defaults]\nexpose_password = yes\n", "expose_password"},
+    {"[aap a]\nexpose_password = yes\n", "expose_password"},
+    {"[aap a]\nexpose_password = no\n", NULL},
+    {"[kms]\nrequest_timeout = 1s\nrequests_per_second = 9\nsync_interval = 1s\naaps = a\n[mount]\ncontrol = no\n"
+     "creation_guard = 1s\n[defaults]\nowner = 1\ngroup = 1\nmode = 0400\ncontrol_group = 1\nvalidity = 2y\n"
+     "rotate_at = never\npassword_source = file:/x\non_rotate = x\non_rotate_user = nobody\non_rotate_timeout = 1s\n"
+     "delete_superseded = never\nmax_keys = 1\n[aap a]\nmode = 0444\n", NULL},
+};
+
+static void a_live_mount_keeps_what_cannot_change(void **state)
+{
+    struct config old, new;
+    char reason[512] = "", expected[512];
+    config_defaults(&old);
+    for (size_t i = 0; i < sizeof(reloads) / sizeof(reloads[0]); i++) {
+        assert_int_equal(read_text(reloads[i].text, strlen(reloads[i].text), &new, reason), 0);
+        for (int turned = 0; turned < 2; turned++) {
+            int r = turned ? config_check_reload(&new, &old, reason, sizeof(reason))
+                           : config_check_reload(&old, &new, reason, sizeof(reason));
+            assert_int_equal(r, reloads[i].key ? -EINVAL : 0);
+            snprintf(expected, sizeof(expected), "%s: cannot change on a live mount; umount and mount again; nothing was "
+                                                 "changed", reloads[i].key ? reloads[i].key : "");
+            if (r < 0)
+                assert_string_equal(reason, expected);
+        }
+        config_clear(&new);
+    }
+    config_clear(&old);
 }
 
 static void counts_lines_longer_than_any_buffer(void **state)
@@ -249,6 +528,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_whole_file),
         cmocka_unit_test(says_what_is_wrong_and_where),
+        cmocka_unit_test(reads_the_settings_of_kms_and_mount),
+        cmocka_unit_test(finds_each_of_many_sections),
+        cmocka_unit_test(a_copy_keeps_what_was_read),
+        cmocka_unit_test(a_live_mount_keeps_what_cannot_change),
         cmocka_unit_test(counts_lines_longer_than_any_buffer),
         cmocka_unit_test(a_command_has_a_most_size),
         cmocka_unit_test(refuses_a_nul_and_a_file_that_others_write),

@@ -45,7 +45,11 @@ static const struct {
     {"retry-check KAAP.1\n", "command's word"},
     {"retry-check", "newline"},
     {"delete\n", "command's word"},
-    {"delete-foreign KAAP.1\n", "command's word"},
+    {"delete-foreign\n", "command's word"},
+    {"delete-foreign KAAP.1\n", NULL},
+    {"delete-foreign .x\n", "ClientKeyId"},
+    {"delete-foreign KAAP.1 x\n", "command's word"},
+    {"forget payments\n", "command's word"},
     {"rotate 2026-12-01T00:00:00Z 2027-12-01T00:00:00Z\n", "command's word"},
     {"abcdefg1 2026-12-01T00:00:00Z\n", "two dates or none"},
     {"abcdefg1 2026-12-01T00:00:00Z 2027-12-01T00:00:00Z\n", NULL},
@@ -81,6 +85,27 @@ static const struct {
     {"{\"Password\": \"abcdefg1\", \"NotBefore\": \"2026-12-01T00:00:00Z\", "
      "\"NotAfter\": \"2026-11-01T00:00:00Z\"}", "not later"},
     {"{}", "Password is missing"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QUJD\",\"Password\":\"x\"}", NULL},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QUI=\",\"Password\":\" ~\"}", NULL},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QQ==\",\"Password\":\"" P64 P64 "\"}", NULL},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QQ==\",\"Password\":\"" P64 P64 "a\"}", "1 to 128"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QQ==\",\"Password\":\"\"}", "1 to 128"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QQ==\",\"Password\":\"\xc3\xbc\"}", "1 to 128"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QQ==\",\"Password\":\"a\\n\"}", "1 to 128"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"Q===\",\"Password\":\"x\"}", "not base64"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QUJ\",\"Password\":\"x\"}", "not base64"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QU=D\",\"Password\":\"x\"}", "not base64"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QU-D\",\"Password\":\"x\"}", "not base64"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QUJD\\nQUJD\",\"Password\":\"x\"}", "not base64"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"\",\"Password\":\"x\"}", "not base64"},
+    {"{\"KeyId\":\"../x\",\"PrivateKeyData\":\"QUJD\",\"Password\":\"x\"}", "KeyId is not"},
+    {"{\"KeyId\":\"\",\"PrivateKeyData\":\"QUJD\",\"Password\":\"x\"}", "KeyId is not"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QUJD\"}", "and nothing else"},
+    {"{\"KeyId\":\"KAAP.1\",\"Password\":\"abcdefg1\",\"NotBefore\":\"2026-12-01T00:00:00Z\"}", "and nothing else"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QUJD\",\"Password\":\"x\",\"NotBefore\":\"2026-12-01T00:00:00Z\"}",
+     "and nothing else"},
+    {"{\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QUJD\",\"Password\":7}", "are strings"},
+    {"{\"KeyId\":\"KAAP.1\",\"KeyId\":\"KAAP.1\",\"PrivateKeyData\":\"QUJD\",\"Password\":\"x\"}", "stands twice"},
 };
 
 static void each_rule_just_inside_and_outside(void **state)
@@ -113,6 +138,21 @@ static void keeps_what_was_given(void **state)
     assert_int_equal(command.not_after_time - command.not_before_time, 365 * 86400);
 }
 
+static void keeps_what_is_to_be_adopted(void **state)
+{
+    static const char text[] = "{\"Password\":\"1234\",\"PrivateKeyData\":\"MIIJ+/8=\",\"KeyId\":\"KAAP.1\"}";
+    struct control_command command;
+    char reason[256];
+    assert_int_equal(control_parse(false, text, strlen(text), 0, now, &command, reason, sizeof(reason)), 0);
+    assert_int_equal(command.verb, CONTROL_ADOPT);
+    assert_string_equal(command.client_key_id, "KAAP.1");
+    assert_string_equal(command.private_key_data, "MIIJ+/8=");
+    assert_string_equal(command.password, "1234");
+    assert_int_equal(control_parse(false, "delete-foreign KAAP.1\n", 22, 0, now, &command, reason, sizeof(reason)), 0);
+    assert_int_equal(command.verb, CONTROL_DELETE_FOREIGN);
+    assert_string_equal(command.client_key_id, "KAAP.1");
+}
+
 static void a_piece_of_a_write_is_no_command(void **state)
 {
     struct control_command command;
@@ -136,12 +176,38 @@ static void the_mounts_control_has_words_of_its_own(void **state)
     assert_int_equal(control_parse(true, "adopt-state\n", 12, 0, now, &command, reason, sizeof(reason)), 0);
     assert_int_equal(command.verb, CONTROL_ADOPT_STATE);
     assert_int_equal(control_parse(true, "adopt-state now\n", 16, 0, now, &command, reason, sizeof(reason)), -EINVAL);
-    assert_non_null(strstr(reason, "sync, upgrade, adopt-state"));
+    assert_non_null(strstr(reason, "sync, rotate-due, reload, upgrade, adopt-state"));
+    assert_int_equal(control_parse(true, "forget pay.ments\n", 17, 0, now, &command, reason, sizeof(reason)), 0);
+    assert_int_equal(command.verb, CONTROL_FORGET);
+    assert_string_equal(command.aap_name, "pay.ments");
+    assert_int_equal(control_parse(true, "forget .x\n", 10, 0, now, &command, reason, sizeof(reason)), -EINVAL);
+    assert_int_equal(control_parse(true, "forget a/b\n", 11, 0, now, &command, reason, sizeof(reason)), -EINVAL);
+    assert_int_equal(control_parse(true, "forget\n", 7, 0, now, &command, reason, sizeof(reason)), -EINVAL);
+    assert_int_equal(control_parse(true, "forget a b\n", 11, 0, now, &command, reason, sizeof(reason)), -EINVAL);
     assert_int_equal(control_parse(false, "adopt-state\n", 12, 0, now, &command, reason, sizeof(reason)), -EINVAL);
     assert_int_equal(control_parse(true, "abcdefg1\n", 9, 0, now, &command, reason,
                                    sizeof(reason)), -EINVAL);
     assert_int_equal(control_parse(true, "{\"Password\":\"abcdefg1\"}", 23, 0, now, &command,
                                    reason, sizeof(reason)), -EINVAL);
+}
+
+static void rotations_without_a_password(void **state)
+{
+    static const struct {
+        bool mount;
+        const char *text;
+        enum control_verb verb;
+    } rows[] = {{false, "rotate\n", CONTROL_ROTATE}, {false, "reloaded\n", CONTROL_RELOADED},
+                {true, "rotate-due\n", CONTROL_ROTATE_DUE}};
+    struct control_command command;
+    char reason[256];
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t size = strlen(rows[i].text);
+        assert_int_equal(control_parse(rows[i].mount, rows[i].text, size, 0, now, &command, reason, sizeof(reason)), 0);
+        assert_int_equal(command.verb, rows[i].verb);
+        assert_int_equal(control_parse(!rows[i].mount, rows[i].text, size, 0, now, &command, reason, sizeof(reason)),
+                         -EINVAL);
+    }
 }
 
 static void times_stay_what_they_are(void **state)
@@ -166,8 +232,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_rule_just_inside_and_outside),
         cmocka_unit_test(keeps_what_was_given),
+        cmocka_unit_test(keeps_what_is_to_be_adopted),
         cmocka_unit_test(a_piece_of_a_write_is_no_command),
         cmocka_unit_test(the_mounts_control_has_words_of_its_own),
+        cmocka_unit_test(rotations_without_a_password),
         cmocka_unit_test(times_stay_what_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

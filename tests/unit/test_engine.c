@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <openssl/crypto.h>
 
+#include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
 #include "kmsapi/wiping_memory.h"
 
@@ -34,6 +35,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct publish_request published[MOST];
 static unsigned int publish_count, publish_done; /* the engine's thread */
+static uint32_t nobody_holds; /* a file of this generation */
 static int wake[2];
 static struct {
     uint64_t number;
@@ -53,6 +55,8 @@ static void begin_publication(void *user, const struct publish_request *request)
 static void show(const struct publish_request *request)
 {
     struct numbers *numbers = registry_numbers(registry);
+    if (request->kind == PUBLISH_FOLLOW)
+        return;
     if (request->kind == PUBLISH_AAP) {
         struct numbered_aap *aap = numbers_aap(numbers, request->number);
         aap->shown = aap->settled = true;
@@ -78,7 +82,8 @@ static bool receive_publications(void *user)
         registry_lock(registry);
         show(&request);
         registry_unlock(registry);
-        request.done(request.user, 0);
+        bool unknown = request.kind == PUBLISH_FOLLOW && request.number == nobody_holds;
+        request.done(request.user, unknown ? -ENOENT : 0);
         pthread_mutex_lock(&lock);
         pthread_cond_broadcast(&changed);
         pthread_mutex_unlock(&lock);
@@ -387,6 +392,58 @@ static void a_new_aap_is_published_whole(void **unused)
         assert_int_equal(published[i].kind, kinds[i]);
 }
 
+/* One more generation of the only key, which is shown now and known to everybody. */
+static void show_another(void)
+{
+    struct numbers *numbers = numbers_open(memory);
+    struct numbered_aap *aap = numbers_aap(numbers, 1);
+    uint32_t generation = numbers_add_generation(numbers, 1, 5000);
+    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
+        numbers_show(numbers, generation, (enum published_name)i, clock_monotonic_ms());
+    aap->settled_generation = aap->hook_generation = generation;
+}
+
+static void follow_to(uint32_t generation, const uint32_t *told, unsigned int count)
+{
+    struct engine *engine = start(false, NULL, 0);
+    int64_t began_ms = clock_monotonic_ms();
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        registry_lock(registry);
+        bool done = numbers_aap(memory, 1)->followed == generation;
+        registry_unlock(registry);
+        if (done)
+            break;
+        pthread_cond_wait(&changed, &lock);
+    }
+    pthread_mutex_unlock(&lock);
+    assert_true(clock_monotonic_ms() - began_ms >= (int64_t)config.settle_ms);
+    stop(engine);
+    assert_int_equal(publish_count, count);
+    for (unsigned int i = 0; i < count; i++) {
+        assert_int_equal(published[i].kind, PUBLISH_FOLLOW);
+        assert_int_equal(published[i].number, told[i]);
+    }
+}
+
+static void who_holds_an_older_generation_is_told_at_a_switch(void **unused)
+{
+    static const uint32_t first[] = {3, 2, 1}, second[] = {4, 3, 1};
+    save("payments", "KAAP.1", 1000, true, false);
+    stop(start(true, NULL, 0));
+    config.settle_ms = 100;
+    for (int i = 0; i < 3; i++)
+        show_another();
+    nobody_holds = 2;
+    follow_to(4, first, 3);
+    assert_true(numbers_generation(memory, 2)->let_go);
+    /* what is followed is not told again, and of what nobody holds nothing ever is */
+    stop(start(false, NULL, 0));
+    assert_int_equal(publish_count, 0);
+    show_another();
+    follow_to(5, second, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +453,7 @@ int main(void)
                                         remove_place),
         cmocka_unit_test_setup_teardown(each_inherited_write_gets_what_became_of_it, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_new_aap_is_published_whole, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(who_holds_an_older_generation_is_told_at_a_switch, make_place, remove_place),
     };
     if (wiping_memory_install() < 0)
         return 1;

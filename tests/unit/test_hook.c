@@ -10,6 +10,7 @@
 
 #include "fs/keys/hook.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 
 enum { AAP = 1, ROOM = 4 };
 
@@ -37,6 +38,17 @@ int64_t engine_now(const struct engine *of)
 bool catch_up_is_done(const struct engine *of, uint32_t aap)
 {
     return !catching_up;
+}
+
+static char told[CLIENT_KEY_ID_SIZE];
+
+void told_set(struct engine *of, uint32_t aap, const char *client_key_id)
+{
+    strcpy(told, client_key_id);
+}
+
+void told_changed(struct engine *of, uint32_t aap)
+{
 }
 
 static void run(void *user, const struct run_request *request)
@@ -75,6 +87,7 @@ static int begin(void **state)
     strcpy(config.defaults.on_rotate, "reload");
     config.defaults.on_rotate_user = 7;
     runs = 0;
+    told[0] = '\0';
     refuses = catching_up = false;
     start_worker();
     return 0;
@@ -114,7 +127,9 @@ static void a_rotation_is_told_and_a_first_key_is_not(void **state)
     assert_int_equal(asked.uid, 7);
     assert_int_equal(asked.timeout_ms, 60 * 1000);
     assert_int_equal(last_hook()->time, 0);
+    assert_string_equal(told, "");
     end_run(RUN_EXITED, 0);
+    assert_string_equal(told, "KAAP.2");
     assert_int_equal(last_hook()->time, 1000);
     assert_true(last_hook()->ok);
     hook_tend(&engine, AAP);
@@ -218,12 +233,25 @@ static void how_it_failed_is_noted_and_it_is_not_repeated(void **state)
         end_run(ends[i].ending, ends[i].number);
         assert_int_equal(runs, i + 1);
         assert_false(last_hook()->ok);
+        assert_string_equal(told, "");
         assert_string_equal(last_hook()->text, ends[i].text);
     }
     refuses = true;
     publish("KAAP.9");
     assert_int_equal(runs, 5);
     assert_string_equal(last_hook()->text, "not started: Cannot allocate memory");
+}
+
+static void what_another_mount_did_not_see_end_is_run_once(void **state)
+{
+    numbers_aap(memory, AAP)->hook_owed = true;
+    publish("KAAP.1");
+    assert_int_equal(runs, 1);
+    start_worker(); /* which did not see it end either */
+    assert_int_equal(runs, 2);
+    end_run(RUN_EXITED, 1);
+    start_worker();
+    assert_int_equal(runs, 2);
 }
 
 static void a_number_that_is_nobodys_is_passed_over(void **state)
@@ -245,6 +273,7 @@ int main(void)
         with_a_worker(a_worker_that_is_to_leave_begins_nothing),
         with_a_worker(without_a_command_it_is_dealt_with),
         with_a_worker(how_it_failed_is_noted_and_it_is_not_repeated),
+        with_a_worker(what_another_mount_did_not_see_end_is_run_once),
         with_a_worker(a_number_that_is_nobodys_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,6 +121,33 @@ static void contents_that_the_ring_has_passed_over_are_gone(void **state)
     munmap(history, report_history_size());
 }
 
+/* The mount's: whoever looks at its status makes a new one. Its metrics push nothing out of the ring. */
+static void of_the_mount_more_is_kept(void **state)
+{
+    static char text[15 * 1024 * 1024];
+    struct report_history *history = report_history_open(shared(report_history_size()));
+    struct report_content first, status, content;
+    for (int i = 0; i < 1024; i++)
+        assert_int_equal(report_history_add(history, 0, REPORT_STATUS, "a", 1, i, i ? &content : &status), 0);
+    for (char i = 0; i < 8; i++) {
+        memset(text, 'a' + i, sizeof(text));
+        assert_int_equal(report_history_add(history, 0, REPORT_METRICS, text, sizeof(text), 1, i ? &content : &first), 0);
+    }
+    assert_int_equal(report_history_find(history, 0, REPORT_STATUS, status.report, &content), 0);
+    assert_int_equal(report_history_find(history, 0, REPORT_METRICS, first.report, &content), 0);
+    assert_int_equal(content.size, sizeof(text));
+    memset(text, 'a', sizeof(text));
+    assert_memory_equal(content.data, text, sizeof(text));
+    assert_int_equal(report_history_newest(history, 0, REPORT_METRICS, &content), 0);
+    assert_int_equal(((const char *)content.data)[sizeof(text) - 1], 'h');
+    assert_int_equal(report_history_add(history, 0, REPORT_METRICS, "x", 1, 1, &content), 0);
+    assert_int_equal(report_history_find(history, 0, REPORT_METRICS, first.report, &content), -ESTALE);
+    /* no AAP has them */
+    assert_int_equal(report_history_add(history, 1, REPORT_METRICS, "x", 1, 1, &content), -ESTALE);
+    assert_int_equal(report_history_newest(history, 1, REPORT_AUDIT, &content), -ENOENT);
+    munmap(history, report_history_size());
+}
+
 /* Whatever stands there, what is found lies inside. */
 static void contents_that_make_no_sense_are_not_found(void **state)
 {
@@ -128,12 +155,12 @@ static void contents_that_make_no_sense_are_not_found(void **state)
     unsigned char *memory = shared(size);
     srand(1);
     for (int round = 0; round < 200; round++) {
-        for (size_t i = 0; i < 8192; i++)
+        for (size_t i = 0; i < 65536; i++)
             memory[i] = (unsigned char)rand();
         struct report_history *history = report_history_open(memory);
         struct report_content content;
         for (uint32_t aap = 0; aap < 4; aap++)
-            if (report_history_newest(history, aap, REPORT_STATUS, &content) == 0) {
+            if (report_history_newest(history, aap, aap % 2 ? REPORT_STATUS : REPORT_METRICS, &content) == 0) {
                 assert_true((const unsigned char *)content.data >= memory);
                 assert_true((const unsigned char *)content.data + content.size <= memory + size);
             }
@@ -232,6 +259,7 @@ int main(void)
         cmocka_unit_test(numbers_that_make_no_sense_are_refused),
         cmocka_unit_test(contents_are_kept_for_the_next_worker),
         cmocka_unit_test(contents_that_the_ring_has_passed_over_are_gone),
+        cmocka_unit_test(of_the_mount_more_is_kept),
         cmocka_unit_test(contents_that_make_no_sense_are_not_found),
         cmocka_unit_test(what_is_left_is_found_and_what_is_released_is_wiped),
         cmocka_unit_test(what_was_being_wiped_is_wiped),

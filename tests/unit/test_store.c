@@ -447,6 +447,24 @@ static void looking_changes_nothing(void **state)
     store_close(store);
 }
 
+static void what_was_never_renamed_goes_at_the_next_start(void **state)
+{
+    static const char *const left[] = {".intent-00000000000000aa.new", ".check.new", "payments/.KAAP.1.forms.new"};
+    struct store *store = open_good();
+    struct seen seen = {0};
+    save(store, "KAAP.1");
+    uint64_t before = digest_of_place();
+    for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
+        put(left[i], "half", 4);
+    assert_int_equal(store_look(store, "payments", note, &seen), 0); /* beside a mount nothing is removed */
+    assert_int_equal(access(in_place(left[2]), F_OK), 0);
+    seen = load(store);
+    assert_int_equal(seen.keys, 1);
+    assert_int_equal(seen.damaged | seen.intents, 0);
+    assert_true(digest_of_place() == before);
+    store_close(store);
+}
+
 static void an_intent_under_another_number_is_none(void **state)
 {
     struct store_intent *intent;
@@ -515,6 +533,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(forms_are_kept_beside_their_record, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_record_is_read_again_and_finished, make_place, remove_place),
         cmocka_unit_test_setup_teardown(looking_changes_nothing, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(what_was_never_renamed_goes_at_the_next_start, make_place, remove_place),
         cmocka_unit_test_setup_teardown(an_intent_under_another_number_is_none, make_place, remove_place),
         cmocka_unit_test_setup_teardown(every_failing_call_is_borne, make_place, remove_place),
     };

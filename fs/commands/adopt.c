@@ -1,0 +1,113 @@
+/*
+ * aapfs adopt [-m MOUNTPOINT] AAP KEYFILE PASSWORDFILE
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <openssl/crypto.h>
+
+#include "fs/commands/commands.h"
+#include "fs/commands/control_file.h"
+#include "fs/keys/control.h"
+#include "fs/log.h"
+#include "kmsapi/cleanup.h"
+#include "kmsapi/wiping_memory.h"
+
+enum { KEY_FILE_MOST = 65536, PASSWORD_FILE_MOST = 256 };
+
+DEFINE_CLEANUP(json, json_t *, json_decref)
+
+/* PATH's content into BYTES, which has room for one more than SIZE: how much, or negative errno after a line. */
+static ssize_t read_all(const char *path, char *bytes, size_t size)
+{
+    _cleanup_(close) int file = open(path, O_RDONLY | O_CLOEXEC);
+    size_t count = 0;
+    ssize_t got = file < 0 ? -1 : 1;
+    while (got > 0 && count <= size) {
+        got = read(file, bytes + count, size + 1 - count);
+        count += got > 0 ? (size_t)got : 0;
+    }
+    int r = got < 0 ? -errno : count > size ? -EFBIG : 0;
+    if (r < 0)
+        log_error("%s: %s", path, r == -EFBIG ? "too large for what it should be" : strerror(-r));
+    return r < 0 ? r : (ssize_t)count;
+}
+
+/* The file as the SDKs load it: other members are ignored. NULL after a line. */
+static json_t *read_key_file(const char *path)
+{
+    char *text = malloc(KEY_FILE_MOST + 1);
+    ssize_t size = text ? read_all(path, text, KEY_FILE_MOST) : -ENOMEM;
+    json_t *file = size < 0 ? NULL : json_loadb(text, (size_t)size, 0, NULL);
+    OPENSSL_cleanse(text, text ? KEY_FILE_MOST + 1 : 0);
+    free(text);
+    const json_t *id = json_object_get(file, "KeyId"), *data = json_object_get(file, "PrivateKeyData");
+    if (size >= 0 && (!json_is_string(id) || !json_is_string(data))) {
+        log_error("%s: not a client key file; right is JSON with KeyId and PrivateKeyData", path);
+        json_decref(file);
+        return NULL;
+    }
+    return file;
+}
+
+/* A trailing newline is an editor's. */
+static json_t *read_password(const char *path)
+{
+    char text[PASSWORD_FILE_MOST + 1];
+    ssize_t size = read_all(path, text, PASSWORD_FILE_MOST);
+    if (size > 0 && text[size - 1] == '\n')
+        size--;
+    json_t *password = size < 0 ? NULL : json_stringn(text, (size_t)size);
+    OPENSSL_cleanse(text, sizeof(text));
+    if (size >= 0 && !password)
+        log_error("%s: not a password: it is no UTF-8 text", path);
+    return password;
+}
+
+static int adopt(const char *mountpoint, const char *aap, const char *key_path, const char *password_path)
+{
+    char text[CONTROL_SIZE + 1];
+    _cleanup_(json) json_t *file = read_key_file(key_path);
+    _cleanup_(json) json_t *password = file ? read_password(password_path) : NULL;
+    _cleanup_(json) json_t *command =
+        password ? json_pack("{s:O, s:O, s:O}", "KeyId", json_object_get(file, "KeyId"), "PrivateKeyData",
+                             json_object_get(file, "PrivateKeyData"), "Password", password)
+                 : NULL;
+    if (!command)
+        return -EINVAL;
+    size_t size = json_dumpb(command, text, sizeof(text), JSON_COMPACT);
+    int r = 0;
+    if (size == 0 || size > CONTROL_SIZE) {
+        log_error("%s: the key is too large: a command has at most 4096 bytes, this one would have %zu", key_path, size);
+        r = -EMSGSIZE;
+    } else {
+        r = control_file_write(mountpoint, aap, text, size);
+    }
+    OPENSSL_cleanse(text, sizeof(text));
+    return r < 0 ? r : control_file_print_id(mountpoint, aap);
+}
+
+int command_adopt(int count, char **words)
+{
+    const char *mountpoint = COMMANDS_DEFAULT_MOUNT;
+    int option;
+    while ((option = getopt(count, words, "m:")) != -1) {
+        if (option != 'm')
+            return 2;
+        mountpoint = optarg;
+    }
+    if (count - optind != 3) {
+        fputs("usage: aapfs adopt [-m MOUNTPOINT] AAP KEYFILE PASSWORDFILE\n", stderr);
+        return 2;
+    }
+    if (wiping_memory_install() < 0) {
+        log_error("memory is short");
+        return 1;
+    }
+    return adopt(mountpoint, words[optind], words[optind + 1], words[optind + 2]) < 0;
+}

@@ -1,0 +1,251 @@
+/*
+ * A client key that was made elsewhere and is given to this mount with its private half and its password. Nothing
+ * is changed before it is known to be usable and this AAP's; then it is saved and shown like one that was made here.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "fs/keys/hook.h"
+#include "fs/keys/judge.h"
+#include "fs/keys/operation.h"
+#include "fs/stops.h"
+#include "kmsapi/certificate.h"
+#include "kmsapi/iso_time.h"
+
+static const char name[] = "adopt";
+
+/* -- showing ------------------------------------------------------------------------------- */
+
+/* That KMS was asked for the key went well too. */
+static void clear_failure(struct operation *operation)
+{
+    registry_lock(operation->engine->parts.registry);
+    struct registry_failure *failure = operation_failure(operation);
+    if (strcmp(failure->error.operation, "GetClientKey") == 0)
+        *failure = (struct registry_failure){0};
+    registry_unlock(operation->engine->parts.registry);
+}
+
+static void shown(struct operation *operation, int result)
+{
+    if (result < 0) {
+        operation_refuse(operation, name, -result, "Publication",
+                         "the key is saved and in keys/, but the mount's publisher does not answer");
+        return;
+    }
+    clear_failure(operation);
+    operation_succeed(operation, name);
+    hook_tend(operation->engine, operation->aap);
+}
+
+static void names_shown(void *user, int result)
+{
+    shown(user, result);
+}
+
+static void key_shown(void *user, int result)
+{
+    struct operation *operation = user;
+    struct engine *engine = operation->engine;
+    const struct publish_request request = {PUBLISH_GENERATION, operation->generation, names_shown, operation};
+    if (result < 0)
+        shown(operation, result);
+    else
+        engine->parts.publish(engine->parts.publish_user, &request);
+}
+
+/* -- keeping ------------------------------------------------------------------------------- */
+
+/* What else was known of its id was a key without a private half. */
+static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
+{
+    struct engine *engine = operation->engine;
+    struct registry *registry = engine->parts.registry;
+    registry_lock(registry);
+    struct registry_aap *aap = registry_aap(registry, operation->aap);
+    struct registry_key *key = judge_admit(registry, aap, record, forms);
+    if (key) {
+        operation->key = key->number;
+        registry_remove_id(&aap->orphans, record->client_key_id);
+        registry_remove_id(&aap->candidates, record->client_key_id);
+        operation->generation = registry_make_current(registry, aap, key, record->made_ns);
+        aap->request_id[0] = '\0'; /* its creation's is not known */
+    }
+    registry_unlock(registry);
+    if (key) /* only this thread removes keys */
+        judge_keep_forms(engine->store, record->aap_name, key);
+    settle_forget(engine, operation->aap, record->client_key_id);
+    return operation->generation ? 0 : -ENOMEM;
+}
+
+/* On the disk, or nothing has happened. */
+static int save(struct operation *operation, struct record *record)
+{
+    struct engine *engine = operation->engine;
+    struct store_intent *intent;
+    const struct store_wish wish = {
+        .aap_name = record->aap_name,
+        .not_before = record->not_before,
+        .not_after = record->not_after,
+        .dates_given = true,
+        .adopted = true,
+        .made_ns = engine_now(engine) * 1000000000,
+    };
+    int r = store_reserve(engine->store, &wish, &intent);
+    if (r < 0)
+        return r;
+    record->intent = store_intent_number(intent);
+    stop_here("engine-adopting");
+    r = store_save(engine->store, intent, record);
+    if (r < 0)
+        store_drop(engine->store, intent);
+    return r;
+}
+
+static void keep(struct operation *operation, struct record *record, struct client_key *forms)
+{
+    struct engine *engine = operation->engine;
+    int r = save(operation, record);
+    if (r < 0) {
+        if (r == -ENOENT) /* which would say that KMS does not know the key */
+            r = -EIO;
+        operation_refuse(operation, name, -r, "State", "the key cannot be saved: %s; nothing was changed", strerror(-r));
+        return;
+    }
+    /* from here on a successor finds it */
+    for (size_t i = 0; i < operation->waiting_count; i++)
+        engine->parts.note_intent(engine->parts.note_user, operation->waiting[i], record->intent);
+    operation->intent_number = record->intent;
+    stop_here("engine-adopted");
+    if (admit(operation, record, forms) < 0) {
+        operation_refuse(operation, name, ENOMEM, "Memory", "the key is saved but cannot be shown now");
+        return;
+    }
+    const struct publish_request request = {PUBLISH_KEY, operation->key, key_shown, operation};
+    engine->parts.publish(engine->parts.publish_user, &request);
+}
+
+/* -- judging ------------------------------------------------------------------------------- */
+
+/* A record's texts are not const, since who opens one owns them; here they are the answer's. */
+static char *borrow(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+
+static int64_t made_ns(const struct operation *operation)
+{
+    struct registry *registry = operation->engine->parts.registry;
+    registry_lock(registry);
+    int64_t made_ns = registry_next_made_ns(registry_aap(registry, operation->aap), clock_local_ns());
+    registry_unlock(registry);
+    return made_ns;
+}
+
+/* KMS says that the key is this AAP's: judged with its dates, and kept. */
+static void judge(struct operation *operation, const char *aap_name, const struct kms_client_key *key)
+{
+    struct engine *engine = operation->engine;
+    struct client_key forms;
+    char reason[256];
+    struct record record = {
+        .aap_name = borrow(aap_name),
+        .client_key_id = operation->command.client_key_id,
+        .key_algorithm = borrow(key->key_algorithm),
+        .not_before = borrow(key->not_before),
+        .not_after = borrow(key->not_after),
+        .private_key_data = operation->command.private_key_data,
+        .password = operation->command.password,
+        .request_id = borrow(""),
+        .made_ns = made_ns(operation),
+        .dates_given = true,
+        .adopted = true,
+    };
+    int r = judge_record(engine->parts.library, &record, &forms, reason, sizeof(reason));
+    if (r == 0 && !certificate_is_of(key->public_key_data, &forms, record.password)) {
+        operation_refuse(operation, name, EKEYREJECTED, "OtherCertificate",
+                         "the certificate that KMS has for this ClientKeyId belongs to another private key; nothing was "
+                         "changed");
+    } else if (r == 0) {
+        if (forms.certificate_pem.size == 0) /* encrypted so that only OpenSSL's legacy provider opens it */
+            (void)certificate_read(key->public_key_data, &forms.certificate_pem);
+        keep(operation, &record, &forms);
+    } else if (r == -EKEYREJECTED) {
+        operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s; nothing was changed", reason);
+    } else {
+        operation_refuse(operation, name, -r, "Memory", "memory is short; nothing was changed");
+    }
+    client_key_clear(&forms);
+}
+
+static bool has_ended(const struct engine *engine, const char *not_after)
+{
+    int64_t seconds;
+    return iso_time_parse(not_after, strlen(not_after), &seconds) == 0 && seconds <= engine_now(engine);
+}
+
+static void got(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
+{
+    struct operation *operation = user;
+    char aap_name[AAP_NAME_SIZE];
+    engine_observe(operation->engine, answer);
+    operation_aap_name(operation, aap_name);
+    if (answer->error.number)
+        operation_fail(operation, name, &answer->error);
+    else if (operation->answered)
+        operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
+                         "KMS took too long to tell whose key it is; nothing was changed: write again");
+    else if (strcmp(key->client_key_id, operation->command.client_key_id) != 0)
+        operation_refuse(operation, name, EIO, "Answer.Malformed", "KMS's answer is of another key; nothing was changed");
+    else if (strcmp(key->aap_name, aap_name) != 0)
+        operation_refuse(operation, name, EINVAL, "OtherAap",
+                         "the key belongs to another application access point; write it to that one's control");
+    else if (has_ended(operation->engine, key->not_after))
+        operation_refuse(operation, name, EINVAL, "Expired", "the key has expired; nothing was changed");
+    else
+        judge(operation, aap_name, key);
+}
+
+static void ask(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    if (kms_get_client_key(engine->parts.transport, operation->command.client_key_id, operation_time_left(operation),
+                           got, operation) < 0)
+        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
+}
+
+/* Before KMS is asked: whether it opens with the password. */
+static int try_open(struct operation *operation, char *reason, size_t size)
+{
+    const struct control_command *command = &operation->command;
+    struct client_key forms;
+    int r = client_key_open(operation->engine->parts.library, command->client_key_id, command->private_key_data,
+                            command->password, &forms, reason, size);
+    client_key_clear(&forms);
+    return r;
+}
+
+void adopt_begin(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    const char *id = operation->command.client_key_id;
+    char reason[256] = "memory is short";
+    int r = try_open(operation, reason, sizeof(reason));
+    if (r < 0) {
+        operation_refuse(operation, name, -r, "KeyRejected", "%s; nothing was changed", reason);
+        return;
+    }
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    const struct registry_key *foreign = registry_find_foreign(aap, id);
+    bool here = registry_find_key(aap, id) || registry_has_id(aap->rejected, id) || registry_has_id(aap->unsaved, id);
+    bool leaves = foreign && foreign->deleted;
+    registry_unlock(engine->parts.registry);
+    if (here)
+        operation_refuse(operation, name, EEXIST, "KnownKey", "the private half of this key is here already");
+    else if (leaves)
+        operation_refuse(operation, name, EBUSY, "Busy", "the key is just leaving keys/; write again");
+    else
+        account_require(operation, ask);
+}

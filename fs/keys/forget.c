@@ -1,0 +1,104 @@
+/*
+ * `forget NAME`: an AAP that KMS no longer has leaves, with the keys of it that are here. The only way in which a
+ * private half leaves without having been deleted in KMS; so KMS itself is asked first.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/keys/operation.h"
+
+static const char name[] = "forget";
+
+/* Its number, if nothing of it is under way; else the operation has ended. */
+static uint32_t find(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_find_aap(engine->parts.registry, operation->command.aap_name);
+    uint32_t number = aap ? aap->number : 0;
+    bool leaves = number && numbers_aap(registry_numbers(engine->parts.registry), number)->removed;
+    registry_unlock(engine->parts.registry);
+
+    const struct engine_aap *notes = number ? engine_aap(engine, number) : NULL;
+    if (!number || leaves) {
+        operation_refuse(operation, name, ENOENT, "UnknownAap", "no application access point of that name is known here");
+        return 0;
+    }
+    if (!notes || notes->running || notes->hook_generation || !catch_up_is_done(engine, number)) {
+        operation_refuse(operation, name, EBUSY, "Busy",
+                         "a command or on_rotate of that AAP is still under way; wait until it has ended");
+        return 0;
+    }
+    return number;
+}
+
+/* Keys that were never saved have no record: they end here. */
+static void drop_unsaved(struct engine *engine, uint32_t number)
+{
+    char id[CLIENT_KEY_ID_SIZE];
+    for (bool any = true; any;) {
+        registry_lock(engine->parts.registry);
+        const struct registry_id *unsaved = registry_aap(engine->parts.registry, number)->unsaved;
+        if (unsaved)
+            memcpy(id, unsaved->client_key_id, sizeof(id));
+        registry_unlock(engine->parts.registry);
+        any = unsaved && unsaved_drop(engine, id);
+    }
+}
+
+/* Its directory is gone: nobody reads its keys any more. */
+static void left(void *user, int result)
+{
+    struct operation *operation = user;
+    struct engine *engine = operation->engine;
+    (void)result; /* readers see that it has gone all the same */
+    settle_forget_aap(engine, operation->leaving);
+    int r = store_remove_aap(engine->store, operation->command.aap_name);
+    if (r < 0)
+        operation_refuse(operation, name, -r, "State",
+                         "the AAP is shown no more, but its records cannot be removed: %s; the next start shows it "
+                         "again", strerror(-r));
+    else
+        operation_succeed(operation, name);
+}
+
+static void described(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
+{
+    struct operation *operation = user;
+    struct engine *engine = operation->engine;
+    engine_observe(engine, answer);
+    if (answer->error.number == 0) {
+        operation_refuse(operation, name, EBUSY, "KmsHasIt",
+                         "KMS still has this application access point; delete it there first");
+        return;
+    }
+    if (answer->error.number != ENOENT) {
+        operation_fail(operation, name, &answer->error);
+        return;
+    }
+    operation->leaving = find(operation); /* a command may have begun meanwhile */
+    if (!operation->leaving)
+        return;
+    drop_unsaved(engine, operation->leaving);
+    leave_begin(engine, operation->leaving, left, operation);
+}
+
+void forget_begin(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    struct kms_error error;
+    if (!find(operation))
+        return;
+    /* another account's KMS would say that it does not know the AAP */
+    if (account_is_other(engine)) {
+        account_refuse(engine, &error);
+        operation_fail(operation, name, &error);
+    } else if (!engine->account_is_known) {
+        operation_refuse(operation, name, EAGAIN, "AccountUnknown",
+                         "KMS has not told yet whose account the credentials are; write sync, then forget again");
+    } else if (kms_describe_application_access_point(engine->parts.transport, operation->command.aap_name,
+                                                     operation_time_left(operation), described, operation) < 0) {
+        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
+    }
+}

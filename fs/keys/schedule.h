@@ -1,0 +1,33 @@
+/*
+ * When is what due: pure. Times are KMS's, seconds since 1970, unless they say otherwise. Any thread; with the
+ * registry's lock.
+ */
+#ifndef AAPFS_FS_KEYS_SCHEDULE_H
+#define AAPFS_FS_KEYS_SCHEDULE_H
+
+#include <stdint.h>
+
+#include "fs/keys/registry.h"
+
+/* A NotBefore that the user gave and that lies further ahead is waited for. */
+enum { SCHEDULE_AHEAD_SECONDS = 60 };
+
+/* What spreads rotations: always the same for one key. */
+uint32_t schedule_seed(const char *aap_name, const char *client_key_id);
+
+/* When the current key is to be replaced at the latest by rotate_at; 0: never, or there is none. */
+int64_t schedule_rotate_at(const struct registry_aap *aap);
+
+/* When it is due: up to 6 % of its validity before that. SEED: the current key's. */
+int64_t schedule_due(const struct registry_aap *aap, uint32_t seed);
+
+/* How long to wait after that many failures in a row, in milliseconds; LEFT: seconds until the current key's NotAfter. */
+int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random);
+
+/* Which key is to be the current one at NOW: the newest that has begun. NULL: there is no key. */
+struct registry_key *schedule_current(const struct registry_aap *aap, int64_t now);
+
+/* When the next Scheduled key begins; 0: none does. */
+int64_t schedule_next_begin(const struct registry_aap *aap, int64_t now);
+
+#endif

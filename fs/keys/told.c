@@ -1,0 +1,155 @@
+/*
+ * Applications load a key once, when they start: a superseded one counts as in use until they were told of the current
+ * one. Up to which key they were told stands beside the AAP's records, and so does how the last on_rotate ended. A note
+ * that is missing or damaged: nobody was told.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "fs/keys/operation.h"
+#include "fs/keys/store_file.h"
+#include "fs/keys/upkeep.h"
+#include "fs/log.h"
+#include "kmsapi/cleanup.h"
+
+DEFINE_CLEANUP(json, json_t *, json_decref)
+
+const struct registry_key *told_in_use(const struct registry_aap *aap, int64_t now)
+{
+    if (!aap->current || strcmp(aap->config->on_rotate, "none") == 0 ||
+        strcmp(aap->told.client_key_id, aap->current->client_key_id) == 0)
+        return NULL;
+    for (const struct registry_key *key = aap->keys; key; key = key->next) { /* newest first */
+        bool waits = key->scheduled && key->not_before_time > now;
+        if (key != aap->current && !key->deleted && !waits && key->not_after_time > now)
+            return key;
+    }
+    return NULL;
+}
+
+/* Whether an older key than the current one was ever shown here, as far as that is known. */
+static bool is_only_key(const struct registry_aap *aap)
+{
+    unsigned int count = 0;
+    for (const struct registry_key *key = aap->keys; key; key = key->next)
+        count += !key->deleted;
+    return count == 1;
+}
+
+static void set(struct registry_aap *aap, const char *client_key_id, int64_t now)
+{
+    memcpy(aap->told.client_key_id, client_key_id, strlen(client_key_id) + 1); /* a key's, or of its size */
+    aap->told.time = now;
+}
+
+int64_t told_look(struct engine *engine, uint32_t number)
+{
+    struct upkeep_notes *notes = &engine_aap(engine, number)->upkeep;
+    int64_t now = engine_now(engine), wait_ms = INT64_MAX;
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, number);
+    const struct registry_key *current = aap->current;
+    bool follow = strcmp(aap->config->on_rotate, "none") == 0;
+    bool first = !aap->told.client_key_id[0] && current && is_only_key(aap);
+    if (current && (first || follow) && strcmp(aap->told.client_key_id, current->client_key_id) != 0) {
+        set(aap, current->client_key_id, now);
+        notes->told_is_changed = true;
+    }
+    const struct registry_key *used = told_in_use(aap, now);
+    aap->in_use_until = used ? used->not_after_time : 0;
+    if (used && used->not_after_time - now < 3600)
+        wait_ms = (used->not_after_time - now) * 1000;
+    registry_unlock(engine->parts.registry);
+    if (notes->told_is_changed)
+        told_note(engine, number);
+    return wait_ms;
+}
+
+void told_set(struct engine *engine, uint32_t number, const char *client_key_id)
+{
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, number);
+    set(aap, client_key_id ? client_key_id : aap->current->client_key_id, engine_now(engine));
+    const struct registry_key *used = told_in_use(aap, engine_now(engine));
+    aap->in_use_until = used ? used->not_after_time : 0;
+    registry_unlock(engine->parts.registry);
+    told_changed(engine, number);
+}
+
+void told_changed(struct engine *engine, uint32_t number)
+{
+    engine_aap(engine, number)->upkeep.told_is_changed = true;
+    engine->upkeep_ms = 0;
+}
+
+/* -- the note ------------------------------------------------------------------------------ */
+
+static json_t *to_json(const struct registry_aap *aap)
+{
+    const struct registry_hook *hook = &aap->last_hook;
+    return json_pack("{s:s, s:I, s:I, s:b, s:s}", "ClientKeyId", aap->told.client_key_id, "Time",
+                     (json_int_t)aap->told.time, "HookTime", (json_int_t)hook->time, "HookOk", hook->ok, "HookText",
+                     hook->text);
+}
+
+void told_note(struct engine *engine, uint32_t number)
+{
+    char aap_name[AAP_NAME_SIZE], text[2048];
+    engine_aap(engine, number)->upkeep.told_is_changed = false;
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, number);
+    memcpy(aap_name, aap->name, sizeof(aap_name));
+    _cleanup_(json) json_t *json = to_json(aap);
+    registry_unlock(engine->parts.registry);
+    size_t size = json ? json_dumpb(json, text, sizeof(text), JSON_COMPACT) : 0;
+    int r = -ENOENT;
+    if (size == 0 || size > sizeof(text))
+        r = -ENOMEM;
+    else if (engine->store)
+        r = store_write_note(engine->store, aap_name, text, size);
+    if (r < 0 && r != -ENOENT && r != -ENOTDIR) /* no directory: nothing of this AAP is saved yet; told with its key */
+        log_error("%s: that its applications were told of a key cannot be saved: %s; after a restart they count as not told",
+                  aap_name, strerror(-r));
+}
+
+/* A text of the size of TO, of printable characters. */
+static void read_text(const json_t *json, const char *name, char *to, size_t size)
+{
+    const char *text = json_string_value(json_object_get(json, name));
+    if (!text || strlen(text) >= size || strlen(text) != json_string_length(json_object_get(json, name)))
+        return;
+    for (const char *c = text; *c; c++)
+        if (*c < 0x20 || *c > 0x7e)
+            return;
+    strcpy(to, text);
+}
+
+static int64_t read_time(const json_t *json, const char *name)
+{
+    int64_t time = json_integer_value(json_object_get(json, name));
+    return time > 0 && time < INT64_C(253402300800) ? time : 0; /* until the year 9999 */
+}
+
+void told_load(struct engine *engine, struct registry_aap *aap)
+{
+    struct store_file file;
+    if (!engine->store || store_read_note(engine->store, aap->name, &file) < 0)
+        file = (struct store_file){0};
+    _cleanup_(json) json_t *json =
+        file.data ? json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    store_file_clear(&file);
+    read_text(json, "ClientKeyId", aap->told.client_key_id, sizeof(aap->told.client_key_id));
+    aap->told.time = read_time(json, "Time");
+    struct registry_hook hook = {.time = read_time(json, "HookTime"), .ok = json_is_true(json_object_get(json, "HookOk"))};
+    read_text(json, "HookText", hook.text, sizeof(hook.text));
+    if (hook.time)
+        aap->last_hook = hook;
+
+    bool told = aap->current && strcmp(aap->told.client_key_id, aap->current->client_key_id) == 0;
+    bool owed = aap->current && !told && (aap->told.client_key_id[0] || !is_only_key(aap));
+    if (engine->parts.first && owed && config_has_command(aap->config))
+        numbers_aap(registry_numbers(engine->parts.registry), aap->number)->hook_owed = true;
+}

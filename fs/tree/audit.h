@@ -1,0 +1,64 @@
+/*
+ * Who opened which key: the last of it in memory that outlives a worker, shown as .aapfs/audit. JSON, a line for each
+ * open, newest last; before them a line with the counts.
+ *
+ * The session's thread only. What is found in the memory is checked.
+ */
+#ifndef AAPFS_FS_TREE_AUDIT_H
+#define AAPFS_FS_TREE_AUDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs/keys/registry.h"
+#include "fs/tree/node_id.h"
+
+enum {
+    AUDIT_KEPT = 256,
+    AUDIT_FILE_SIZE = AAP_NAME_SIZE + CLIENT_KEY_ID_SIZE + 32, /* AAP/keys/ID/NAME */
+    AUDIT_PROGRAM_SIZE = 17,
+    AUDIT_LINE_SIZE = 768,
+};
+
+/* One open. */
+struct audit_open {
+    int64_t time; /* seconds since 1970, KMS's time */
+    char file[AUDIT_FILE_SIZE];
+    char client_key_id[CLIENT_KEY_ID_SIZE];
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    char program[AUDIT_PROGRAM_SIZE];
+};
+
+struct audit;
+
+size_t audit_size(void);
+
+/* MEMORY, zeroed or as an earlier worker left it. */
+struct audit *audit_open(void *memory);
+
+/*
+ * What the open of NODE reads: FILE and CLIENT_KEY_ID of OPENED. False for a node that is no private file of a key
+ * (the private half and the password). With the registry's lock held.
+ */
+bool audit_name(struct registry *registry, struct node node, struct audit_open *opened);
+
+/* The program that PID runs, as the kernel calls it and with nothing but printable characters; "?" for one that is gone. */
+void audit_find_program(pid_t pid, char program[static AUDIT_PROGRAM_SIZE]);
+
+/*
+ * Keeps OPENED, of the kernel's request of that number, in place of the oldest one. LOGGED: whether the log has it
+ * too.
+ */
+void audit_add(struct audit *audit, uint64_t request, const struct audit_open *opened, bool logged);
+
+/* Whether the last one is of this request: a worker killed right after its answer leaves it to the next one. */
+bool audit_has(const struct audit *audit, uint64_t request);
+
+/* All of it, malloc'ed; NULL when memory is short. */
+char *audit_text(const struct audit *audit);
+
+#endif

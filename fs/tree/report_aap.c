@@ -1,0 +1,109 @@
+#include "fs/tree/report_aap.h"
+
+#include "fs/keys/aap_state.h"
+#include "fs/tree/report_json.h"
+
+/* Made for a time that lies ahead, while another key is current. */
+static bool is_scheduled(const struct registry_aap *aap, const struct registry_key *key, int64_t now)
+{
+    return key != aap->current && key->dates_given && key->not_before_time > now + AAP_STATE_CLOCK_SECONDS;
+}
+
+static json_t *key_list(const struct registry_aap *aap, bool scheduled, int64_t now)
+{
+    json_t *ids = json_array();
+    for (const struct registry_key *key = aap->keys; ids && key; key = key->next)
+        if (key != aap->current && !key->deleted && is_scheduled(aap, key, now) == scheduled)
+            json_array_append_new(ids, json_string(key->client_key_id));
+    return ids;
+}
+
+static json_t *foreign_list(const struct registry_key *key)
+{
+    json_t *ids = json_array();
+    for (; ids && key; key = key->next)
+        json_array_append_new(ids, json_string(key->client_key_id));
+    return ids;
+}
+
+static json_t *id_list(const struct registry_id *id)
+{
+    json_t *ids = json_array();
+    for (; ids && id; id = id->next)
+        json_array_append_new(ids, json_string(id->client_key_id));
+    return ids;
+}
+
+static json_t *last_hook(const struct registry_hook *hook)
+{
+    if (hook->time == 0)
+        return json_null();
+    json_t *object = json_object();
+    report_set(&object, "Time", report_time(hook->time));
+    report_set(&object, "Result", json_string(hook->text));
+    return object;
+}
+
+/* A superseded key is in use: why nobody was told, and what to do. */
+static const char *in_use_note(const struct registry_aap *aap)
+{
+    if (config_has_command(aap->config))
+        return aap->last_hook.time && !aap->last_hook.ok
+                   ? "on_rotate failed: applications may still use a superseded key, until InUseUntil; mend it, or "
+                     "restart them and write reloaded to control"
+                   : "on_rotate has not ended yet: applications may still use a superseded key, until InUseUntil";
+    return "on_rotate is empty: applications may still use a superseded key, until InUseUntil; restart them and "
+           "write reloaded to control, or set on_rotate";
+}
+
+/* What somebody should know or do, the most urgent first; NULL: nothing. */
+static const char *note_of(const struct registry_aap *aap, int64_t now)
+{
+    enum aap_state state = aap_state_of(aap, now);
+    if (aap->unsaved)
+        return "a key is served and not saved yet: make room on the state directory's disk, and do not stop aapfs "
+               "before Unsaved is empty";
+    if (aap->gone)
+        return "KMS says that this AAP does not exist: its keys stay readable and no new one can be made; write "
+               "forget and its name to .aapfs/control to remove it here";
+    if (aap->rotation.blocked)
+        return "the last creations were rejected or their ends are not known: no key is made until somebody writes "
+               "to control; see last_error, Rejected, Orphans and Candidates";
+    if (state == AAP_DELETED)
+        return "KMS no longer has the current key: write a password to control to make another one";
+    if (state == AAP_EXPIRED)
+        return "the current key has expired: write a password to control to make another one";
+    if (state == AAP_FAILING)
+        return "the last attempt to rotate failed, see last_error; it is tried again";
+    if (aap->in_use_until)
+        return in_use_note(aap);
+    if (state == AAP_EXPIRING)
+        return "nothing will rotate this key before its NotAfter: write a password to control to make another one, "
+               "or set rotate_at";
+    return aap->busy ? "an operation is under way" : NULL;
+}
+
+json_t *report_aap_status(const struct registry_aap *aap, int64_t now)
+{
+    const struct registry_key *current = aap->current;
+    json_t *status = json_object();
+    report_set(&status, "AapName", json_string(aap->name));
+    report_set(&status, "State", json_string(aap_state_text(aap_state_of(aap, now))));
+    report_set(&status, "ClientKeyId", report_text(current ? current->client_key_id : NULL));
+    report_set(&status, "NotBefore", report_text(current ? current->not_before : NULL));
+    report_set(&status, "NotAfter", report_text(current ? current->not_after : NULL));
+    report_set(&status, "RequestId", report_text(aap->request_id));
+    report_set(&status, "InUseUntil", report_time(aap->in_use_until));
+    report_set(&status, "NextRotation", report_time(aap->rotation.next));
+    report_set(&status, "LastRotation", report_time(current ? current->made_ns / 1000000000 : 0));
+    report_set(&status, "LastHook", last_hook(&aap->last_hook));
+    report_set(&status, "Scheduled", key_list(aap, true, now));
+    report_set(&status, "Superseded", key_list(aap, false, now));
+    report_set(&status, "Foreign", foreign_list(aap->foreign));
+    report_set(&status, "Orphans", id_list(aap->orphans));
+    report_set(&status, "Candidates", id_list(aap->candidates));
+    report_set(&status, "Rejected", id_list(aap->rejected));
+    report_set(&status, "Unsaved", id_list(aap->unsaved));
+    report_set(&status, "Note", report_text(note_of(aap, now)));
+    return status;
+}

@@ -1,0 +1,16 @@
+/*
+ * The mount's own status. Pure; with the registry's lock held.
+ */
+#ifndef AAPFS_FS_TREE_REPORT_MOUNT_H
+#define AAPFS_FS_TREE_REPORT_MOUNT_H
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "fs/tree/report.h"
+
+/* NOW: KMS's time. NULL when memory is short. */
+json_t *report_mount_status(struct registry *registry, const struct report_facts *facts, int64_t now);
+
+#endif

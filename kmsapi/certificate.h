@@ -1,0 +1,17 @@
+/*
+ * Certificates as KMS lists them. Pure, any thread.
+ */
+#ifndef AAPFS_KMSAPI_CERTIFICATE_H
+#define AAPFS_KMSAPI_CERTIFICATE_H
+
+#include <stdbool.h>
+
+#include "kmsapi/client_key.h"
+
+/* PEM, the first certificate in it, in the one form that client_key_open writes too. 0; -EINVAL: none; -ENOMEM. */
+int certificate_read(const char *pem, struct client_key_bytes *bytes);
+
+/* Whether the certificate in PEM is that of KEY, which client_key_open filled with PASSWORD. */
+bool certificate_is_of(const char *pem, const struct client_key *key, const char *password);
+
+#endif

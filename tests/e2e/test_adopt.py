@@ -1,0 +1,193 @@
+"""A key that was made elsewhere is given to a mount: all of it, or nothing is changed."""
+import base64
+import errno
+import json
+import os
+import subprocess
+import urllib.parse
+
+import pytest
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, stored
+from test_start import disk, remount, shown  # noqa: F401, a fixture among them
+from test_store import ask, intents_of, keys_in_kms, result_of, store_of
+from test_sync import Readers, listed_keys, make_key, sync
+
+SHORT = "1234"
+
+
+def command(made, password=PASSWORD, **other):
+    return json.dumps({"KeyId": made["ClientKeyId"], "PrivateKeyData": made["PrivateKeyData"], "Password": password,
+                       **other}, separators=(",", ":"))
+
+
+def with_password(made, password, place):
+    """The same key under another password, as an old one may have: today's CreateClientKey takes no short one."""
+    contents = subprocess.run(
+        ["openssl", "pkcs12", "-legacy", "-passin", f"pass:{PASSWORD}", "-nodes"], check=True, capture_output=True,
+        input=base64.b64decode(made["PrivateKeyData"])).stdout
+    (place / "plain.pem").write_bytes(contents)
+    p12 = subprocess.run(["openssl", "pkcs12", "-export", "-legacy", "-in", place / "plain.pem", "-passout",
+                          f"pass:{password}"], check=True, capture_output=True).stdout
+    return {**made, "PrivateKeyData": base64.b64encode(p12).decode()}
+
+
+def opens(mount, path, password):
+    loaded = pkcs12.load_key_and_certificates((mount / path / "client_key.p12").read_bytes(), password.encode())
+    return loaded[0].key_size == 2048
+
+
+@pytest.mark.core
+def test_a_foreign_key_is_adopted(start_mount, emulator):
+    hooked = emulator.directory / "hooked"
+    mount = start_mount(emulator.url, defaults=f"on_rotate = echo $AAPFS_CLIENT_KEY_ID >> {hooked}")
+    mount.write("payments", PASSWORD)
+    before = mount.key_id()
+    made = make_key(emulator)
+    adopted = made["ClientKeyId"]
+    sync(mount)
+    directory = mount / "payments/keys" / adopted
+    assert "client_key.json" not in os.listdir(directory)  # and the kernel keeps that listing
+    number = directory.stat().st_ino
+    created = (directory / "certificate.pem").stat().st_mtime_ns  # which the kernel keeps too
+    mount.write("payments", command(made))
+    assert mount.key_id() == adopted and listed_keys(mount) == {before, adopted}
+    assert directory.stat().st_ino == number
+    assert set(os.listdir(directory)) == set(os.listdir(mount / "payments/keys" / before))
+    assert len({path.stat().st_mtime_ns for path in directory.iterdir()} - {created}) == 1
+    assert (directory / "certificate.pem").stat().st_mtime_ns != created
+    for place in ("payments", f"payments/keys/{adopted}"):
+        key_file = json.loads((mount / place / "client_key.json").read_text())
+        assert key_file == {"KeyId": adopted, "PrivateKeyData": made["PrivateKeyData"]}
+        assert opens(mount, place, PASSWORD)
+    assert (mount / "payments/not_after").read_text().strip() == made["NotAfter"]
+    status = mount.status("payments")
+    assert status["State"] in ("active", "expiring") and status["Superseded"] == [before]
+    assert intents_of(mount) == [] and (store_of(mount) / "payments" / adopted).exists()
+    while not hooked.exists() or hooked.read_text() != adopted + "\n":
+        pass
+    assert result_of(mount, command(made)) == errno.EEXIST
+    sync(mount)
+    assert listed_keys(mount) == {before, adopted}
+
+
+def test_an_adopted_key_is_deleted_as_a_foreign_one(mount, emulator):
+    made = make_key(emulator)
+    mount.write("payments", command(made))
+    adopted = made["ClientKeyId"]
+    assert result_of(mount, f"delete-foreign {adopted}") == result_of(mount, f"delete {adopted}") == errno.EBUSY
+    mount.write("payments", PASSWORD)
+    assert result_of(mount, f"delete {adopted}") == errno.EPERM
+    assert "delete-foreign" in mount.last_error()["Message"]
+    done = subprocess.run([AAPFS, "delete", "-m", mount.path, "payments", adopted, "--foreign"], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert keys_in_kms(emulator) == listed_keys(mount) == {mount.key_id()}
+    assert stored(store_of(mount) / "payments") == sorted([f".{mount.key_id()}.forms", mount.key_id()])
+
+
+def test_an_orphan_is_adopted(mount, emulator):
+    """Its answer was lost here, but somebody has its private half."""
+    emulator.set_faults("CreateClientKey reset-before x1")
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
+    request, = [record for record in emulator.records() if ["x-acs-action", "CreateClientKey"] in record["Headers"]]
+    dates = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request["Url"]).query))
+    made = ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD),
+               ("NotBefore", dates["NotBefore"]), ("NotAfter", dates["NotAfter"]))
+    sync(mount)
+    assert mount.status("payments")["Orphans"] == [made["ClientKeyId"]] and listed_keys(mount) == set()
+    mount.write("payments", command(made))
+    assert mount.status("payments")["Orphans"] == [] and intents_of(mount) == []
+    assert mount.key_id() == made["ClientKeyId"]
+
+
+def test_a_key_of_an_old_password_is_adopted_from_its_files(mount, emulator, tmp_path, remount):  # noqa: F811
+    made = with_password(make_key(emulator), SHORT, tmp_path)
+    key_file, password_file = tmp_path / "clientKey.json", tmp_path / "password.txt"
+    key_file.write_text(json.dumps({"KeyId": made["ClientKeyId"], "PrivateKeyData": made["PrivateKeyData"], "Note": 1}))
+    password_file.write_text(SHORT + "\n")
+    done = subprocess.run([AAPFS, "adopt", "-m", mount.path, "payments", key_file, password_file], capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, made["ClientKeyId"] + "\n", "")
+    assert opens(mount, "payments", SHORT)
+    before, on_disk = shown(mount), disk(mount)
+    mount = remount(mount, emulator.url)
+    assert shown(mount) == before and disk(mount) == on_disk
+    assert result_of(mount, f"delete {mount.key_id()}") == errno.EBUSY
+
+
+def test_a_key_of_the_official_client_is_adopted(mount, emulator):
+    from test_official_client import HERE, node
+    if not (HERE / "node_modules/.package-lock.json").exists():
+        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True,
+                       capture_output=True)
+    made, = node("client.js", "openapi-client", f"127.0.0.1:{emulator.port}", ACCESS_KEY_ID, ACCESS_KEY_SECRET,
+                 given=[["CreateClientKey", "POST", {"AapName": "payments", "Password": PASSWORD}]])
+    mount.write("payments", command(made["body"]))
+    assert mount.key_id() == made["body"]["ClientKeyId"] and opens(mount, "payments", PASSWORD)
+
+
+def damaged(made):
+    der = bytearray(base64.b64decode(made["PrivateKeyData"]))
+    der[len(der) // 2] ^= 1
+    return {**made, "PrivateKeyData": base64.b64encode(der).decode()}
+
+
+def test_what_is_wrong_changes_nothing(mount, emulator, tmp_path):
+    mount.write("payments", PASSWORD)
+    made, other = make_key(emulator), make_key(emulator, "orders")
+    sync(mount)
+    before, on_disk = shown(mount), disk(mount)
+    gets = emulator.count("GetClientKey")
+    with Readers(mount):
+        for text, number in [
+                (command(made, "wrong-password"), errno.EKEYREJECTED),
+                (command(damaged(made)), errno.EKEYREJECTED),
+                (command({**made, "PrivateKeyData": "QUJD"}), errno.EKEYREJECTED),
+                (command({**made, "PrivateKeyData": made["PrivateKeyData"][:-4]}), errno.EKEYREJECTED),
+                (command(made, NotBefore="2026-01-01T00:00:00Z"), errno.EINVAL)]:
+            assert result_of(mount, text) == number
+            assert PASSWORD not in (mount / "payments/last_error").read_text()
+        assert emulator.count("GetClientKey") == gets  # KMS was not asked
+        for text, number, code in [
+                (command(other), errno.EINVAL, "OtherAap"),
+                (command({**other, "ClientKeyId": made["ClientKeyId"]}), errno.EKEYREJECTED, "OtherCertificate"),
+                (command({**made, "ClientKeyId": "KAAP.none"}), errno.ENOENT, "Forbidden.ResourceNotFound")]:
+            assert result_of(mount, text) == number
+            assert mount.last_error()["Code"] == code
+        emulator.set_faults("GetClientKey denied")
+        assert result_of(mount, command(made)) == errno.EACCES
+        emulator.set_faults()
+    assert shown(mount) == before and disk(mount) == on_disk
+    mount.write("payments", command(made))
+    assert mount.last_error() is None
+
+
+@pytest.mark.parametrize("key, password, words", [
+    ("{}", "x", "not a client key file"), ("nothing", "x", "not a client key file"),
+    (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "A" * 4096}), "x", "too large: a command has at most 4096 bytes"),
+    (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}), "", "1 to 128 printable"),
+    (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}), "x" * 300, "too large for what it should be")])
+def test_the_command_says_what_is_wrong_with_its_files(mount, tmp_path, key, password, words):
+    (tmp_path / "key").write_text(key)
+    (tmp_path / "password").write_text(password)
+    done = subprocess.run([AAPFS, "adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password"],
+                          capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and words in done.stderr
+    assert mount.status("payments")["State"] == "none"
+
+
+@pytest.mark.parametrize("step, kept", [("engine-adopting", False), ("engine-adopted", True)])
+def test_a_worker_killed_while_it_adopts_has_adopted_or_not(start_mount, emulator, step, kept):
+    stop = emulator.directory / "stop"
+    mount = start_mount(emulator.url, binary=BUILD / "fs/aapfs-with-stops", env={"AAPFS_STOPS": str(stop)},
+                        expected_errors=None)
+    stop.write_text(step)
+    made = make_key(emulator)
+    result = result_of(mount, command(made))
+    assert result == (0 if kept else errno.EIO)
+    sync(mount)
+    assert (mount.status("payments")["State"] != "none") == kept
+    assert intents_of(mount) == [] and mount.status("payments")["Candidates"] == []
+    if not kept:
+        assert "client_key.json" not in os.listdir(mount / "payments/keys" / made["ClientKeyId"])

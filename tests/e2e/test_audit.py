@@ -1,0 +1,197 @@
+"""audit = yes: who opened which key."""
+import ctypes
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import KILLED, PASSWORD, Mount
+from tell import await_value
+
+LINE = re.compile(r"aapfs: audit: \S+ \(KAAP\.[0-9a-f-]+\) pid \d+ uid \d+ gid \d+ .*\n")
+PRIVATE = ["client_key.json", "client_key.p12", "private_key_data", "private_key.pem"]
+PUBLIC = ["certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"]
+
+
+def start_audited(start_mount, url, **parts):
+    return start_mount(url, settings_of_mount="audit = yes", expected_errors=LINE, **parts)
+
+
+def audit(mount):
+    """The counts, and a line for each open."""
+    first, *lines = mount.read(".aapfs", "audit").splitlines()
+    return json.loads(first), [json.loads(line) for line in lines]
+
+
+def open_and_read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def test_each_open_of_a_private_file_is_told_before_a_byte_is_read(start_mount, emulator):
+    mount = start_audited(start_mount, emulator.url)
+    mount.write("payments", PASSWORD)
+    key = mount.key_id()
+    for name in PRIVATE * 2:  # a file that is in the kernel's cache is told as well
+        file = os.open(mount / "payments" / name, os.O_RDONLY)
+        told = audit(mount)[1][-1]
+        assert (told["File"], told["ClientKeyId"]) == (f"payments/{name}", key)
+        os.close(file)
+    counts, lines = audit(mount)
+    assert counts == {"Opens": 8, "NotShown": 0, "NotLogged": 0} and len(lines) == 8
+    assert {(line["Pid"], line["Uid"], line["Gid"]) for line in lines} == {(os.getpid(), os.getuid(), os.getgid())}
+    with open("/proc/self/comm") as comm:
+        assert {line["Program"] for line in lines} == {comm.read().strip()}
+    await_value(lambda: mount.errors().count("aapfs: audit: "), 8)
+    assert f"audit: payments/client_key.json ({key}) pid {os.getpid()} uid 0 gid 0 " in mount.errors()
+
+
+def test_what_is_public_is_not_told(start_mount, emulator):
+    mount = start_audited(start_mount, emulator.url)
+    mount.write("payments", PASSWORD)
+    for name in [*PUBLIC, "status", "last_error"]:
+        open_and_read(mount / "payments" / name)
+    os.listdir(mount / "payments/keys")
+    os.readlink(mount / "payments/current")
+    assert audit(mount) == ({"Opens": 0, "NotShown": 0, "NotLogged": 0}, [])
+
+
+def test_a_key_in_its_own_directory_is_named_so(start_mount, emulator):
+    mount = start_audited(start_mount, emulator.url)
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    mount.write("payments", PASSWORD)
+    open_and_read(mount / "payments/current/private_key.pem")
+    open_and_read(mount / f"payments/keys/{first}/client_key.p12")
+    second = mount.key_id()
+    assert [(line["File"], line["ClientKeyId"]) for line in audit(mount)[1]] == [
+        (f"payments/keys/{second}/private_key.pem", second), (f"payments/keys/{first}/client_key.p12", first)]
+
+
+def test_who_may_not_open_it_is_not_told_and_who_may_is_by_its_user(start_mount, emulator):
+    mount = start_audited(start_mount, emulator.url, defaults="group = 65534")
+    mount.write("payments", PASSWORD)
+    path = mount / "payments/client_key.json"
+    assert subprocess.run(["cat", path], user=12345, group=12345, extra_groups=[], capture_output=True).returncode == 1
+    assert audit(mount)[1] == []
+    assert subprocess.run(["cat", path], user=12345, group=65534, extra_groups=[], capture_output=True).returncode == 0
+    told = audit(mount)[1]
+    assert [(line["Uid"], line["Gid"], line["Program"]) for line in told] == [(12345, 65534, "cat")]
+
+
+def test_a_program_that_gives_itself_a_bad_name_does_no_harm(start_mount, emulator):
+    mount = start_audited(start_mount, emulator.url)
+    mount.write("payments", PASSWORD)
+    name = b'a"\\\n\033[31m\xc2\x9b'
+
+    def rename():
+        ctypes.CDLL(None).prctl(15, name, 0, 0, 0)
+        open_and_read(mount / "payments/client_key.json")
+        os._exit(0)
+    if (child := os.fork()) == 0:
+        rename()
+    os.waitpid(child, 0)
+    # what python calls itself is its thread's, and comm has the main thread's
+    assert audit(mount)[1][0]["Program"] == "a????[31m??"
+
+
+def test_only_the_mount_s_owner_reads_it(start_mount, emulator):
+    mount = start_audited(start_mount, emulator.url)
+    assert os.stat(mount / ".aapfs/audit").st_mode & 0o777 == 0o400
+    done = subprocess.run(["cat", mount / ".aapfs/audit"], user=65534, group=65534, extra_groups=[],
+                          capture_output=True)
+    assert done.returncode == 1 and b"Permission denied" in done.stderr
+
+
+def test_the_last_256_are_kept_and_outlive_a_worker(start_mount, emulator):
+    mount = start_mount(emulator.url, settings_of_mount="audit = yes",
+                        expected_errors=re.compile(f"{LINE.pattern}|{KILLED.pattern}"))
+    mount.write("payments", PASSWORD)
+    names = [PRIVATE[i % 4] for i in range(300)]
+    for name in names:
+        os.close(os.open(mount / "payments" / name, os.O_RDONLY))
+    os.kill(mount.children()["aapfs-worker"], 9)
+    counts, lines = audit(mount)
+    assert (counts["Opens"], counts["NotShown"]) == (300, 44)
+    assert [line["File"] for line in lines] == [f"payments/{name}" for name in names[44:]]
+    os.close(os.open(mount / "payments/client_key.json", os.O_RDONLY))
+    assert audit(mount)[0]["Opens"] == 301
+
+
+def test_reading_is_cached_and_closing_is_not_told(start_mount, emulator):
+    mount = start_audited(start_mount, emulator.url)
+    mount.write("payments", PASSWORD)
+    path = mount / "payments/client_key.json"
+    open_and_read(path)
+    before = mount.status()["Requests"]
+    for _ in range(20):
+        open_and_read(path)
+    after = mount.status()["Requests"]
+    assert after["OPEN"] - before["OPEN"] == 21  # and status itself
+    assert after["READ"] - before["READ"] <= 1 and "FLUSH" not in after
+
+
+def test_without_audit_opens_are_not_sent(mount):
+    mount.write("payments", PASSWORD)
+    for name in PRIVATE * 3:
+        open_and_read(mount / "payments" / name)
+    assert mount.status()["Requests"]["OPEN"] == 1  # the one that was answered with ENOSYS
+    assert sorted(os.listdir(mount / ".aapfs")) == ["control", "last_error", "metrics.prom", "status"]
+    with pytest.raises(FileNotFoundError):
+        mount.read(".aapfs", "audit")
+    assert "audit:" not in mount.errors()
+
+
+class PipedMount(Mount):
+    """Its stderr is a pipe, which nobody reads until the end."""
+
+    def __init__(self, directory, url, **parts):
+        self.pipe = directory / "stderr.pipe"
+        os.mkfifo(self.pipe)
+        self.reading = os.open(self.pipe, os.O_RDONLY | os.O_NONBLOCK)
+        super().__init__(directory, url, wrap=["sh", "-c", f'exec "$@" 2> {self.pipe}', "sh"], **parts)
+
+
+def test_a_full_log_blocks_no_reader(emulator, tmp_path):
+    mount = PipedMount(tmp_path, emulator.url, settings_of_mount="audit = yes")
+    mount.write("payments", PASSWORD)
+    path, times = mount / "payments/client_key.json", []
+    for _ in range(2500):  # 64 kB of pipe and 512 lines are full after about 1,100
+        began = time.monotonic()
+        os.close(os.open(path, os.O_RDONLY))
+        times.append(time.monotonic() - began)
+    assert max(times) < 2, max(times)
+    counts, lines = audit(mount)
+    assert counts["Opens"] == 2500 and len(lines) == 256 and 1000 < counts["NotLogged"] < 1700
+    # when somebody reads it, it goes on, and says how many are missing
+    said = b""
+    until = time.monotonic() + 10
+    while b"were not logged" not in said and time.monotonic() < until:
+        try:
+            said += os.read(mount.reading, 65536)
+        except BlockingIOError:
+            time.sleep(0.01)
+    logged = said.decode().splitlines()
+    missing = int(re.search(r"audit: (\d+) opens were not logged: the log was full", said.decode())[1])
+    assert missing == counts["NotLogged"] and len(logged) - 1 + missing == 2500
+    mount.write("payments", PASSWORD)
+    thread = threading.Thread(target=mount.stop)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    os.close(mount.reading)
+
+
+def test_a_mount_with_a_full_log_ends(emulator, tmp_path):
+    mount = PipedMount(tmp_path, emulator.url, settings_of_mount="audit = yes")
+    mount.write("payments", PASSWORD)
+    for _ in range(1500):
+        os.close(os.open(mount / "payments/client_key.json", os.O_RDONLY))
+    began = time.monotonic()
+    mount.stop()
+    assert time.monotonic() - began < 5  # later it is killed
+    os.close(mount.reading)

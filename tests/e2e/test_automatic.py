@@ -1,0 +1,444 @@
+"""Keys rotate by themselves: in time, once, whatever KMS, the clocks and the hooks do."""
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD
+from test_hooks import Fifo, until
+from test_steps import WITH_STOPS
+from v3 import Request
+
+FAULTS = ["throttle", "unavailable", "internal", "delay=300", "reset-before", "reset-after", "truncate", "garbage",
+          "wrong-password", "expired-clock", "empty-list", "short-page", "denied"]
+BLOCKED = re.compile(r"aapfs: (\S+): 3 client keys in a row .* then write rotate or a password to \S+/control\n")
+SAID = re.compile(r"aapfs: .*(client keys in a row|the rotation that is due failed|has expired at|was killed by signal|"
+                  r"on_rotate: ).*\n")
+DAY = 86400
+
+
+def keys_of(emulator, aap):
+    """What KMS has, asked without faults: id -> (NotBefore, NotAfter)."""
+    status, answer = Request(f"127.0.0.1:{emulator.port}", "ListClientKeys", [("AapName", aap)], method="GET",
+                             key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET, moment=emulator_now(emulator)).send(emulator.port)
+    assert status == 200, answer
+    return {key["ClientKeyId"]: (key["NotBefore"], key["NotAfter"]) for key in answer["ClientKeys"]}
+
+
+def emulator_now(emulator):
+    return time.time() + getattr(emulator, "shift", 0)
+
+
+def set_kms_clock(emulator, shift):
+    emulator.shift = shift
+    emulator.set_clock(text_of(time.time() + shift))
+
+
+def text_of(moment):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def moment_of(text):
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """The local clock of a build with stops: moved by seconds."""
+    path = tmp_path / "clock"
+
+    def move(seconds):
+        path.with_suffix(".new").write_text(str(int(seconds * 1000)))
+        os.replace(path.with_suffix(".new"), path)
+
+    move(0)
+    move.env = {"AAPFS_CLOCK": str(path)}
+    return move
+
+
+def start(start_mount, emulator, validity="30s", rotate_at="50%", **parts):
+    defaults = f"validity = {validity}\nrotate_at = {rotate_at}\n" + parts.pop("defaults", "")
+    parts.setdefault("expected_errors", SAID)
+    return start_mount(emulator.url, defaults=defaults, settings="requests_per_second = 100", **parts)
+
+
+def rotated(mount, aap, before, seconds=60):
+    """The id of the key that came after BEFORE."""
+    return until(lambda: mount.key_id(aap) != before and mount.key_id(aap), seconds)
+
+
+def test_a_key_is_replaced_when_it_is_due(start_mount, emulator):
+    """With the password that it had; what superseded keys are expired is deleted."""
+    mount = start(start_mount, emulator, validity="3s")
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    second = rotated(mount, "payments", first)
+    subprocess.run(["openssl", "pkey", "-in", mount / "payments/private_key.pem", "-passin", f"pass:{PASSWORD}", "-noout"],
+                   check=True)
+    rotated(mount, "payments", second)
+    until(lambda: first not in keys_of(emulator, "payments") and not (mount / "payments/keys" / first).exists())
+    assert not (mount / "orders/client_key_id").exists()  # none by itself
+
+
+def test_password_sources(start_mount, start_emulator, tmp_path):
+    """What breaks KMS's rules, or what others can read, is refused without a request."""
+    sources = {name: tmp_path / name for name in ("right", "open", "bad")}
+    for name, path in sources.items():
+        path.write_text("File-Secret9\nsecond line\n" if name != "bad" else "short\n")
+        path.chmod(0o644 if name == "open" else 0o600)
+    emulator = start_emulator(aaps=["generated", *sources])
+    mount = start(start_mount, emulator, validity="1y", sections="[aap generated]\npassword_source = generate\n"
+                  "expose_password = yes\n" + "".join(f"[aap {name}]\npassword_source = file:{path}\n"
+                                                     for name, path in sources.items()))
+    with pytest.raises(FileNotFoundError):
+        mount.write("right", "rotate")  # there is nothing to rotate
+    for aap in ("generated", *sources):
+        mount.write(aap, PASSWORD)
+    made = emulator.count("CreateClientKey")
+    before = mount.key_id("right")
+    mount.write("right", "rotate")
+    assert mount.key_id("right") != before
+    subprocess.run(["openssl", "pkey", "-in", mount / "right/private_key.pem", "-passin", "pass:File-Secret9", "-noout"],
+                   check=True)
+    passwords = set()
+    for _ in range(3):
+        mount.write("generated", "rotate")
+        passwords.add(mount.read("generated", "password"))
+        subprocess.run(["openssl", "pkey", "-in", mount / "generated/private_key.pem", "-passin",
+                        f"file:{mount / 'generated/password'}", "-noout"], check=True)
+    assert len(passwords) == 3 and all(
+        len(password) == 32 and re.search("[A-Za-z]", password) and re.search("[0-9]", password) and
+        re.search("[^A-Za-z0-9]", password) for password in passwords)
+    for aap, word in (("open", "chmod 0600"), ("bad", "too short")):
+        with pytest.raises(OSError):
+            mount.write(aap, "rotate")
+        assert word in mount.last_error(aap)["Message"] and mount.last_error(aap)["Code"] == "PasswordSource"
+    assert emulator.count("CreateClientKey") == made + 4
+
+
+@pytest.mark.parametrize("fault", [pytest.param("wrong-password", marks=pytest.mark.full), "truncate",
+                                   pytest.param("garbage", marks=pytest.mark.full)])
+def test_a_kms_that_is_always_wrong_makes_three_keys(start_mount, emulator, fault):
+    mount = start(start_mount, emulator, validity="4s")
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    emulator.set_faults(f"CreateClientKey {fault}")
+    until(lambda: BLOCKED.search(mount.errors()))
+    assert mount.status("payments")["State"] in ("failing", "expired")
+    made = emulator.count("CreateClientKey")
+    assert made == 4
+    mount.write(".aapfs", "sync")
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # its successor counts what lies on the disk
+    until(lambda: len(BLOCKED.findall(mount.errors())) == 2)
+    time.sleep(2)  # nothing is to happen
+    assert emulator.count("CreateClientKey") == made and mount.key_id() == first
+
+    def is_told():
+        status = mount.status("payments")
+        return set(keys_of(emulator, "payments")) <= {first, *status["Rejected"], *status["Orphans"]}
+
+    try:
+        until(is_told, 10)
+    except AssertionError:
+        print(keys_of(emulator, "payments"), mount.status("payments"), mount.errors(), emulator.counts())
+        raise
+    with pytest.raises(OSError):
+        mount.write("payments", "rotate")  # gives three more
+    until(lambda: len(BLOCKED.findall(mount.errors())) == 3)
+    assert emulator.count("CreateClientKey") == made + 4
+    emulator.set_faults()
+    mount.write(".aapfs", "rotate-due")
+    rotated(mount, "payments", first)
+
+
+@pytest.mark.parametrize("shift", [-600, -60, 60, 600, 3 * 3600])
+def test_a_kms_whose_clock_is_another(start_mount, emulator, shift):
+    set_kms_clock(emulator, shift)
+    mount = start(start_mount, emulator, validity="1y")
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    mount.write("payments", PASSWORD)
+    assert mount.key_id() != first
+    begin = moment_of(mount.read("payments", "not_before").strip())
+    assert begin <= emulator_now(emulator) and mount.status("payments")["State"] == "active"
+
+
+def test_a_local_clock_that_jumps_rotates_nothing(start_mount, emulator, clock):
+    mount = start(start_mount, emulator, validity="1d", binary=WITH_STOPS, env=clock.env)
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    for shift in (DAY, 0, -DAY, 0):
+        clock(shift)
+        mount.write(".aapfs", "rotate-due")  # it looks
+        mount.write(".aapfs", "sync")
+        assert mount.key_id() == first and mount.status("payments")["State"] != "expired"
+        begin = moment_of(mount.read("payments", "not_before").strip())
+    clock(DAY)
+    mount.write("payments", PASSWORD)
+    begin = moment_of(mount.read("payments", "not_before").strip())
+    assert abs(begin - time.time()) < 3700 and emulator.count("CreateClientKey") == 2
+
+
+def test_stopped_for_longer_than_the_rotation_window(start_mount, emulator):
+    mount = start(start_mount, emulator, validity="3s")
+    mount.write("payments", PASSWORD)
+    first, made = mount.key_id(), emulator.count("CreateClientKey")
+    end = moment_of(mount.read("payments", "not_after").strip())
+    pids = [mount.process.pid, *mount.children().values()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    while time.time() < end + 1:
+        time.sleep(0.1)
+    for pid in reversed(pids):
+        os.kill(pid, signal.SIGCONT)
+    rotated(mount, "payments", first)
+    assert emulator.count("CreateClientKey") == made + 1
+
+
+def test_off_for_a_month(start_mount, emulator, clock):
+    mount = start(start_mount, emulator, validity="10d", binary=WITH_STOPS, env=clock.env)
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    leave(mount)
+    clock(30 * DAY)
+    set_kms_clock(emulator, 30 * DAY)
+    again = start(start_mount, emulator, validity="10d", binary=WITH_STOPS, env=clock.env, state=mount.state,
+                  state_key=mount.state_key)
+    second = rotated(again, "payments", first)
+    until(lambda: again.status("payments")["State"] == "active")
+    assert emulator.count("CreateClientKey") == 2 and again.key_id() == second
+    until(lambda: set(keys_of(emulator, "payments")) == {second})  # the expired one is deleted
+
+
+def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, clock):
+    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env)
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    begin = int(time.time()) + 3600
+    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
+    assert mount.key_id() == first
+    [second] = {path.name for path in (mount / "payments/keys").iterdir()} - {first}
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    until(lambda: mount.children().get("aapfs-worker"))
+    assert mount.key_id() == first
+    made = (mount / "payments/keys" / first / "client_key.json").stat().st_mtime_ns
+    leave(mount)
+    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, state=mount.state,
+                  state_key=mount.state_key)
+    assert mount.key_id() == first
+    assert (mount / "payments/client_key.json").stat().st_mtime_ns == made  # it was never another one
+    clock(3598)
+    set_kms_clock(emulator, 3598)
+    mount.write("orders", PASSWORD)  # from which it learns the time
+    assert rotated(mount, "payments", first) == second
+    assert abs((mount / "payments/client_key.json").stat().st_mtime - begin) < 30
+    leave(mount)
+    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, state=mount.state,
+                  state_key=mount.state_key)
+    assert mount.key_id() == second
+    assert (mount / "payments/client_key.json").stat().st_mtime == begin
+    mount.write("payments", PASSWORD)
+    assert mount.key_id() not in (first, second)
+
+
+@pytest.mark.parametrize("command", ["", "exit 3"])
+def test_in_use_until_the_applications_were_told(start_mount, emulator, command):
+    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=f"on_rotate = {command}")
+    mount.write("payments", PASSWORD)
+    assert mount.status("payments")["State"] == "active"
+    mount.write("payments", PASSWORD)
+    until(lambda: mount.status("payments")["State"] == "expiring")  # the old one ends within 30 days
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    until(lambda: mount.children().get("aapfs-worker"))
+    until(lambda: mount.status("payments")["State"] == "expiring")
+    mount.write("payments", "reloaded")
+    assert mount.status("payments")["State"] == "active"
+    leave(mount)
+    again = start(start_mount, emulator, validity="20d", rotate_at="66%", state=mount.state, state_key=mount.state_key)
+    assert again.status("payments")["State"] == "active"
+    with pytest.raises(FileNotFoundError):
+        again.write("orders", "reloaded")
+
+
+def leave(mount):
+    """What is on its mount point from here on is another mount's."""
+    mount.stop(SAID)
+    mount.stop = lambda *_: None
+
+
+def kill_all(mount):
+    """The whole daemon at once, as when the power goes; its mount is taken away."""
+    pids = [mount.process.pid, *mount.children().values()]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    mount.process.wait()
+    subprocess.run(["umount", "-l", mount.path], check=True)
+    mount.stop = lambda *_: None
+
+
+def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emulator, tmp_path):
+    said, gate = Fifo(tmp_path / "said"), Fifo(tmp_path / "gate")
+    result = tmp_path / "result"
+    result.write_text("0")
+    hook = f"on_rotate = echo $AAPFS_CLIENT_KEY_ID > {said.path}; read _ < {gate.path}; exit $(cat {result})"
+    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook)
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    second = mount.key_id()
+    assert said.line() == second
+    kill_all(mount)
+    gate.let_go()  # of the command that nobody waits for any more
+    state = {"state": mount.state, "state_key": mount.state_key}
+    result.write_text("3")
+    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
+    assert said.line() == second  # again: it was not seen to end
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # nor is it this time
+    gate.let_go()
+    assert said.line() == second
+    gate.let_go()
+    [note] = mount.state.rglob(".told")
+    until(lambda: json.loads(note.read_text())["HookText"] == "status 3")
+    assert mount.status("payments")["LastHook"]["Result"] == "status 3"
+    kill_all(mount)
+    result.write_text("0")
+    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
+    assert mount.status("payments")["LastHook"]["Result"] == "status 3"  # kept
+    assert said.line() == second  # once more: it had failed
+    gate.let_go()
+    until(lambda: json.loads(note.read_text())["HookText"] == "ok")
+    kill_all(mount)
+    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
+    mount.write("payments", PASSWORD)
+    assert said.line() == mount.key_id()  # of this rotation: the one before was done with
+    gate.let_go()
+    until(lambda: mount.status("payments")["State"] == "active")
+
+
+def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulator, clock):
+    mount = start(start_mount, emulator, validity="200d", rotate_at="66%", defaults="delete_superseded = 1s\n",
+                  sections="[aap orders]\non_rotate = none\n")
+    for aap in ("payments", "orders"):
+        mount.write(aap, PASSWORD)
+        mount.write(aap, PASSWORD)
+    until(lambda: len(keys_of(emulator, "orders")) == 1)
+    assert len(keys_of(emulator, "payments")) == 2  # nobody was told
+    mount.write("payments", "reloaded")
+    until(lambda: set(keys_of(emulator, "payments")) == {mount.key_id()})
+    assert [path.name for path in (mount / "payments/keys").iterdir()] == [mount.key_id()]
+
+
+def test_lines_before_an_end(start_mount, emulator, clock):
+    """Each step once; none that is further from the end than the key ever was."""
+    mount = start(start_mount, emulator, validity="100d", rotate_at="never", binary=WITH_STOPS, env=clock.env,
+                  expected_errors=re.compile(r"aapfs: payments: the client key \S+ (expires at|has expired at) .*\n"))
+    mount.write("payments", PASSWORD)
+    for days, lines in ((5, 0), (20, 1), (60, 1), (80, 2), (98, 3), (99, 3), (101, 4)):
+        clock(days * DAY)
+        set_kms_clock(emulator, days * DAY)
+        mount.write(".aapfs", "rotate-due")
+        mount.write(".aapfs", "sync")
+        mount.write(".aapfs", "rotate-due")
+        until(lambda: mount.errors().count("\n") >= lines)
+        assert mount.errors().count("\n") == lines, (days, mount.errors())
+    assert mount.status("payments")["State"] == "expired"
+
+
+class Readers:
+    """Threads that want a valid key whenever they look."""
+
+    def __init__(self, mount, aaps):
+        self.ending, self.wrong, self.reads = threading.Event(), [], 0
+        self.threads = [threading.Thread(target=self.run, args=(mount, aaps)) for _ in range(2)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, mount, aaps):
+        while not self.ending.wait(0.01):
+            aap = random.choice(aaps)
+            try:
+                directory = os.open(mount / aap / "current", os.O_RDONLY | os.O_DIRECTORY)
+                begun = time.time()
+                try:
+                    texts = {name: open(name, opener=lambda path, flags: os.open(path, flags, dir_fd=directory)).read()
+                             for name in ("client_key.json", "not_after", "client_key_id")}
+                finally:
+                    os.close(directory)
+                same = json.loads(texts["client_key.json"])["KeyId"] == texts["client_key_id"].strip()
+                if not same or moment_of(texts["not_after"].strip()) < begun:
+                    self.wrong.append((aap, texts["client_key_id"], texts["not_after"], begun))
+                json.loads(mount.read(aap, "client_key.json"))
+            except FileNotFoundError:
+                continue  # a key that was deleted between the two opens
+            self.reads += 1
+
+    def end(self):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def accounted_for(mount, emulator, aap):
+    """Whether KMS has no key of ours that is not shown, and none of those that have expired."""
+    status = mount.status(aap)
+    named = {status["ClientKeyId"], *status["Superseded"], *status["Rejected"], *status["Orphans"]}
+    kept = {*status["Rejected"], *status["Orphans"]}
+    listed = keys_of(emulator, aap)
+    expired = {key for key, dates in listed.items() if moment_of(dates[1]) < time.time() - 1}
+    return set(listed) <= named and expired <= kept
+
+
+def rotations_under_faults(start_mount, start_emulator, seconds, validity, count):
+    seed = int(os.environ.get("AAPFS_SEED", random.getrandbits(32)))
+    print("AAPFS_SEED =", seed)
+    chance = random.Random(seed)
+    aaps = [f"aap-{number}" for number in range(count)]
+    emulator = start_emulator(aaps=aaps)
+    mount = start(start_mount, emulator, validity=f"{validity}s", request_timeout="1s")
+    for aap in aaps:
+        mount.write(aap, PASSWORD)
+    readers = Readers(mount, aaps)
+    end, pardons, order = time.monotonic() + seconds, 0, []
+    while time.monotonic() < end:
+        order = order or chance.sample(FAULTS, len(FAULTS))
+        emulator.set_faults(f"* {order.pop()} 0.2")
+        change = time.monotonic() + min(3, seconds / len(FAULTS))
+        while time.monotonic() < change:
+            for aap in BLOCKED.findall(mount.errors())[pardons:]:
+                pardons += 1
+                with contextlib.suppress(OSError):
+                    mount.write(aap, "rotate")
+            time.sleep(0.05)
+    emulator.set_faults()
+    readers.end()
+    for aap in BLOCKED.findall(mount.errors())[pardons:]:
+        pardons += 1
+        mount.write(aap, "rotate")
+    mount.write(".aapfs", "sync")
+    until(lambda: all(accounted_for(mount, emulator, aap) for aap in aaps), 90)
+    counts = {name: count for name, count in emulator.counts().items()}
+    print(f"{readers.reads} reads, {counts}, blocked {pardons} times")
+    assert not readers.wrong, readers.wrong[:3]
+    assert counts["CreateClientKey"] >= 2 * count
+
+
+def test_rotations_under_faults(start_mount, start_emulator):
+    rotations_under_faults(start_mount, start_emulator, 10, 8, 20)
+
+
+@pytest.mark.full
+def test_rotations_under_faults_for_two_minutes(start_mount, start_emulator):
+    rotations_under_faults(start_mount, start_emulator, 120, 30, 20)
+
+
+@pytest.mark.long
+def test_rotations_under_faults_for_five_minutes(start_mount, start_emulator):
+    rotations_under_faults(start_mount, start_emulator, 300, 30, 20)

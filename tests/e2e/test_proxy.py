@@ -1,0 +1,134 @@
+"""KMS through an HTTP proxy, with a certificate of one's own."""
+import errno
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from harness import PASSWORD
+
+HOST = "kms.example.test"  # no nameserver knows it: only the proxy does
+
+
+class Proxy:
+    """Answers CONNECT: to TARGET, whatever was asked for, or with STATUS."""
+
+    def __init__(self, target):
+        self.target = target
+        self.status = 200
+        self.asked = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=[connection], daemon=True).start()
+
+    def serve(self, connection):
+        with connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(4096) or b"\r\n\r\n"
+            self.asked.append(head.decode())
+            if self.status != 200:
+                connection.sendall(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % self.status)
+                return
+            with socket.create_connection(("127.0.0.1", self.target)) as server:
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=self.copy, args=[server, connection], daemon=True)
+                back.start()
+                self.copy(connection, server)
+                back.join()
+
+    @staticmethod
+    def copy(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    names = [tmp_path / "ca.pem", tmp_path / "ca.key"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-out", names[0], "-keyout",
+                    names[1]], check=True, capture_output=True)
+    return names
+
+
+@pytest.fixture
+def emulator(start_emulator, certificate):
+    return start_emulator("--tls-cert", certificate[0], "--tls-key", certificate[1])
+
+
+@pytest.fixture
+def proxy(emulator):
+    proxy = Proxy(emulator.port)
+    yield proxy
+    proxy.listener.close()
+
+
+def url(emulator):
+    return f"https://{HOST}:{emulator.port}"
+
+
+def made(proxy):
+    return sum("CONNECT" in head for head in proxy.asked)
+
+
+def test_a_configured_proxy_and_certificate(start_mount, emulator, proxy, certificate):
+    mount = start_mount(url(emulator), settings=f"proxy = {proxy.url}\nca_file = {certificate[0]}")
+    mount.write("payments", PASSWORD)
+    assert mount.key_id()
+    assert proxy.asked and all(head.startswith(f"CONNECT {HOST}:{emulator.port} HTTP/1.1\r\n") for head in proxy.asked)
+    assert not any(word in head for head in proxy.asked for word in ("authorization", "x-acs-", PASSWORD))
+    # what the proxy refuses was never at KMS: no key may have been made
+    proxy.status = 403
+    asked = made(proxy)
+    with pytest.raises(OSError) as caught:
+        mount.write("payments", PASSWORD)
+    assert caught.value.errno == errno.ECONNREFUSED and made(proxy) > asked
+    assert mount.status("payments")["Orphans"] == [] and "secret" not in str(mount.last_error())
+
+
+def test_the_environments_proxy(start_mount, emulator, proxy, certificate):
+    mount = start_mount(url(emulator), settings=f"ca_file = {certificate[0]}",
+                        env={"https_proxy": proxy.url.replace("//", "//user:secret@"), "no_proxy": "other.test"})
+    mount.write("payments", PASSWORD)
+    assert any("Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=" in head for head in proxy.asked)
+
+
+def test_a_host_that_no_proxy_names(start_mount, emulator, proxy, certificate):
+    mount = start_mount(url(emulator), settings=f"proxy = {proxy.url}\naaps = payments", env={"no_proxy": "a.test, example.test"})
+    with pytest.raises(OSError) as caught:
+        mount.write("payments", PASSWORD)
+    assert caught.value.errno == errno.EHOSTUNREACH and proxy.asked == []
+
+
+def test_this_machine_is_reached_without_it(start_mount, start_emulator, proxy):
+    emulator = start_emulator()
+    mount = start_mount(emulator.url, settings=f"proxy = {proxy.url}", env={"https_proxy": proxy.url, "ALL_PROXY": proxy.url})
+    mount.write("payments", PASSWORD)
+    assert mount.key_id() and proxy.asked == []
+
+
+def test_a_proxy_that_is_none(start_mount, emulator, certificate):
+    """One that does not listen, and one in the environment that cannot be read."""
+    mount = start_mount(url(emulator), settings=f"proxy = http://127.0.0.1:1\nca_file = {certificate[0]}\naaps = payments")
+    with pytest.raises(OSError) as caught:
+        mount.write("payments", PASSWORD)
+    assert caught.value.errno == errno.ECONNREFUSED
+    mount.stop()
+    with pytest.raises(AssertionError) as failed:
+        start_mount(url(emulator), settings="aaps = payments", env={"https_proxy": "http://us:secret@h/path"})
+    assert "proxy: not a URL of a proxy; right is http://HOST:PORT" in str(failed.value)
+    assert "secret" not in str(failed.value)

@@ -1,0 +1,504 @@
+"""A reload: what may change holds at once, everywhere; a wrong configuration changes nothing."""
+import errno
+import grp
+import os
+import pathlib
+import pwd
+import re
+import signal
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import AAPFS, BUILD, KILLED, PASSWORD
+from test_upgrade import NEXT, Installed, upgrade, workers
+
+WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
+SAID = re.compile(KILLED.pattern + r"|aapfs: (reloaded|upgraded: this is version 0\.1\.[01])\n")
+NOBODY, DAEMON = pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid
+NOGROUP, MAIL = grp.getgrnam("nogroup").gr_gid, grp.getgrnam("mail").gr_gid
+PRIVATE = ["client_key.json", "client_key.p12", "private_key_data", "private_key.pem"]
+
+
+@pytest.fixture
+def mount(start_mount, emulator):
+    mount = start_mount(emulator.url, expected_errors=SAID, defaults="owner = nobody\nmode = 0400")
+    mount.write("payments", PASSWORD)
+    return mount
+
+
+def configure(mount, *lines):
+    """Lines like "kms: aaps = a": added to their section, or in place of the same key there; written as one."""
+    text = mount.config.read_text()
+    for line in lines:
+        section, line = line.split(": ", 1)
+        head, separator, tail = text.partition(f"[{section}]\n")
+        if not separator:
+            head, tail = text + f"[{section}]\n", ""
+        else:
+            head += separator
+        key = line.split("=")[0].strip()
+        own, bracket, rest = tail.partition("\n[")
+        own = re.sub(rf"^{key} = .*\n", "", own + "\n", flags=re.M)
+        text = f"{head}{line}\n{own}{bracket[1:]}{rest}"
+    fresh = mount.config.with_suffix(".new")
+    fresh.write_text(text)
+    os.replace(fresh, mount.config)
+
+
+def reload(mount):
+    return subprocess.run([AAPFS, "reload", "-m", mount.path], capture_output=True, text=True, timeout=60)
+
+
+def sync(mount):
+    """One is under way when a worker begins."""
+    while True:
+        try:
+            return mount.write(".aapfs", "sync")
+        except OSError as error:
+            assert error.errno == errno.EBUSY
+
+
+def reloads(mount):
+    done = reload(mount)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), mount.errors()
+
+
+def attributes(path):
+    found = os.stat(path, follow_symlinks=False) if isinstance(path, pathlib.Path) else os.fstat(path)
+    return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+
+def state_of(mount):
+    files = {str(path): attributes(path) for path in sorted(mount.path.rglob("*")) if "status" not in path.name}
+    return mount.status("payments"), mount.key_id(), mount.children(), files
+
+
+def await_text(read, text, seconds=10):
+    until = time.monotonic() + seconds
+    while text not in read():
+        assert time.monotonic() < until, read()
+        time.sleep(0.01)
+
+
+def open_as(uid, path, gid=65534, flags=os.O_RDONLY):
+    """The errno with which a process of that user ends when it opens PATH; 0: none."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setgid(gid)
+            os.setuid(uid)
+            os.close(os.open(path, flags))
+            os._exit(0)
+        except OSError as error:
+            os._exit(error.errno)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.core
+def test_owners_and_modes_change_for_those_who_know_them(mount):
+    held = [os.open(mount / "payments" / name, os.O_RDONLY) for name in PRIVATE]
+    mount.write("payments", PASSWORD)
+    paths = [mount / "payments" / name for name in PRIVATE]
+    paths += [mount / f"payments/current/{name}" for name in PRIVATE]
+    contents = [path.read_bytes() for path in paths]
+    requests = mount.status()["Requests"]["GETATTR"]
+    for _ in range(10):
+        assert {attributes(path) for path in paths + held} == {(NOBODY, 0, 0o400)}
+    assert mount.status()["Requests"]["GETATTR"] - requests < 20  # the kernel knows them
+    assert open_as(DAEMON, paths[0]) == errno.EACCES
+    reads = mount.status()["Requests"]["READ"]
+
+    configure(mount, "defaults: owner = daemon", "defaults: group = mail", "defaults: mode = 0440")
+    reloads(mount)
+    assert {attributes(path) for path in paths + held} == {(DAEMON, MAIL, 0o440)}
+    assert open_as(DAEMON, paths[0]) == 0 and open_as(NOBODY, paths[0]) == errno.EACCES
+    assert attributes(mount / "payments/certificate.pem") == (0, 0, 0o444)
+
+    configure(mount, "defaults: mode = 0444", "aap payments: mode = 0400", "aap payments: owner = nobody")
+    reloads(mount)
+    assert {attributes(path) for path in paths + held} == {(NOBODY, MAIL, 0o400)}
+    mount.write("orders", PASSWORD)
+    assert attributes(mount / "orders/client_key.p12") == (DAEMON, MAIL, 0o444)
+    assert [path.read_bytes() for path in paths] == contents
+    # of the status alone: the kernel has kept what it had read
+    assert mount.status()["Requests"]["READ"] - reads < 6
+    for descriptor in held:
+        os.close(descriptor)
+
+
+WRONG = [
+    ("defaults: mode = 0777", "mode: not a mode that only reads; right is one of 0400, 0440, 0444"),
+    ("defaults: nothing = 1", 'unknown key "nothing" in [defaults]; see aapfs.conf(5) for what can stand here'),
+    ("defaults: owner = no-such-user", "owner: no such user; right is a user's name or number"),
+    ("kms: request_timeout = 1", "request_timeout: not a time from 100ms to 1h; right is one like 30s"),
+    ("aap payments: password_source = generate", "password_source: generate without expose_password = yes in [aap "
+     "payments]: nobody could open the keys; right is keep, file:PATH, or expose_password = yes"),
+    ("kms: region = cn-beijing", "region"),
+    ("kms: endpoint = https://other.example.com", "endpoint"),
+    ("kms: credentials = environment", "credentials"),
+    ("kms: ca_file = /etc/ssl/cert.pem", "ca_file"),
+    ("kms: proxy = http://proxy:3128", "proxy"),
+    ("mount: state = /nowhere", "state"),
+    ("mount: state_key = /nowhere", "state_key"),
+    ("mount: settle = 59s", "settle"),
+    ("mount: audit = yes", "audit"),
+    ("defaults: expose_password = yes", "expose_password"),
+    ("aap orders: expose_password = yes", "expose_password"),
+]
+
+
+@pytest.mark.core
+def test_a_wrong_one_leaves_everything_as_it_was(mount, emulator):
+    good = mount.config.read_text()
+    before = state_of(mount)
+    logged = ""
+    for line, why in WRONG:
+        mount.config.write_text(good)
+        # what comes along must not get through
+        configure(mount, "defaults: owner = daemon", "defaults: max_keys = 1", "mount: control = no", line)
+        number = mount.config.read_text().splitlines().index(line.split(": ", 1)[1]) + 1
+        where = f"{mount.config}:{number}: {why}"
+        if re.fullmatch("[a-z_]+", why):
+            where = f"{why}: cannot change on a live mount; umount and mount again; nothing was changed"
+        done = reload(mount)
+        assert done.returncode == 1
+        assert done.stderr == f"aapfs: .aapfs: Invalid argument: Reload: {where}\n"
+        failure = mount.last_error(".aapfs")
+        assert (failure["Operation"], failure["Code"], failure["Errno"]) == ("reload", "Reload", "EINVAL")
+        assert failure["Message"] == where
+        assert mount.errors() == logged  # told once, to whoever asked
+        mount.process.send_signal(signal.SIGHUP)
+        logged += f"aapfs: reload: {where}\n"
+        await_text(mount.errors, logged)
+        assert state_of(mount) == before, line
+    mount.expected_errors = logged + "aapfs: reloaded\n"
+    first = mount.key_id()
+    mount.write("payments", PASSWORD)
+    assert mount.key_id() != first
+    assert attributes(mount / "payments/client_key.json") == (NOBODY, 0, 0o400)
+    mount.config.write_text(good)
+    reloads(mount)
+    assert mount.last_error(".aapfs") is None
+
+
+def test_a_file_that_is_gone_or_that_others_write_changes_nothing(mount):
+    before = state_of(mount)
+    mount.config.chmod(0o666)
+    done = reload(mount)
+    assert done.returncode == 1 and "Permission denied: Reload:" in done.stderr and "others can write it" in done.stderr
+    mount.config.unlink()
+    done = reload(mount)
+    assert done.returncode == 1 and f"{mount.config}: No such file or directory" in done.stderr
+    assert state_of(mount) == before
+
+
+def test_a_signal_reloads(mount):
+    configure(mount, "defaults: owner = daemon")
+    assert attributes(mount / "payments/client_key.json")[0] == NOBODY
+    mount.process.send_signal(signal.SIGHUP)
+    await_text(mount.errors, "aapfs: reloaded\n")
+    assert attributes(mount / "payments/client_key.json")[0] == DAEMON
+    # many at once end in the last one
+    for uid in range(5000, 5030):
+        configure(mount, f"defaults: owner = {uid}")
+        mount.process.send_signal(signal.SIGHUP)
+    until = time.monotonic() + 10
+    while attributes(mount / "payments/client_key.json")[0] != 5029:
+        assert time.monotonic() < until
+    assert mount.is_mounted()
+
+
+def test_other_keys_take_effect(mount, emulator):
+    configure(mount, "defaults: max_keys = 1", "mount: creation_guard = 1h")
+    reloads(mount)
+    other = subprocess.run(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"], stderr=subprocess.DEVNULL,
+                           timeout=30)
+    assert other.returncode != 0 and mount.last_error()["Errno"] == "EBUSY"
+    configure(mount, "mount: creation_guard = 0s")
+    reloads(mount)
+    with pytest.raises(OSError) as caught:
+        mount.write("payments", PASSWORD)
+    assert caught.value.errno == errno.EDQUOT
+    configure(mount, "defaults: max_keys = 9", "defaults: validity = 2d")
+    reloads(mount)
+    mount.write("payments", PASSWORD)
+    status = mount.status("payments")
+    begin, end = (time.mktime(time.strptime(status[name], "%Y-%m-%dT%H:%M:%SZ")) for name in ("NotBefore", "NotAfter"))
+    assert end - begin <= 2 * 86400
+    # on_rotate, and what a command under way was given
+    told = mount.directory / "told"
+    configure(mount, f"defaults: on_rotate = echo $AAPFS_CLIENT_KEY_ID >> {told}")
+    reloads(mount)
+    mount.write("payments", PASSWORD)
+    await_text(lambda: told.read_text() if told.exists() else "", mount.key_id() + "\n")
+
+
+def test_a_name_in_aaps_is_a_directory_at_once_and_stays_when_it_is_gone(start_mount, emulator):
+    mount = start_mount(emulator.url, settings="aaps = payments", expected_errors=SAID)
+    assert set(os.listdir(mount.path)) == {".aapfs", "payments"}
+    configure(mount, "kms: aaps = payments orders")
+    reloads(mount)
+    await_text(lambda: os.listdir(mount.path), "orders")
+    mount.write("orders", PASSWORD)
+    configure(mount, "kms: aaps = payments")
+    reloads(mount)
+    mount.write("orders", PASSWORD)
+    assert set(os.listdir(mount.path)) == {".aapfs", "payments", "orders"}
+
+
+def test_control_can_be_closed_and_given_to_a_group(mount, emulator):
+    control, mounts = mount / "payments/control", mount / ".aapfs/control"
+    assert attributes(control) == attributes(mounts) == (0, 0, 0o200)
+    assert open_as(DAEMON, control, MAIL, os.O_WRONLY) == errno.EACCES
+    configure(mount, "aap payments: control_group = mail")
+    reloads(mount)
+    assert attributes(control) == (0, MAIL, 0o220)
+    assert attributes(mount / "orders/control") == attributes(mounts) == (0, 0, 0o200)
+    assert open_as(DAEMON, control, MAIL, os.O_WRONLY) == 0
+    assert open_as(DAEMON, mounts, MAIL, os.O_WRONLY) == errno.EACCES
+    created = emulator.count("CreateClientKey")
+    configure(mount, "mount: control = no")
+    reloads(mount)
+    assert attributes(control) == (0, MAIL, 0) and attributes(mounts) == (0, 0, 0)
+    assert open_as(DAEMON, control, MAIL, os.O_WRONLY) == errno.EACCES
+    for aap, command in (("payments", PASSWORD), ("payments", "nonsense"), (".aapfs", "reload"), (".aapfs", "sync")):
+        with pytest.raises(OSError) as caught:
+            mount.write(aap, command)
+        assert caught.value.errno == errno.EPERM
+        assert "control = no" in mount.last_error(aap)["Message"]
+    assert emulator.count("CreateClientKey") == created
+    configure(mount, "mount: control = yes", "aap payments: control_group =")
+    mount.process.send_signal(signal.SIGHUP)
+    await_text(lambda: mount.errors().replace("reloaded", "", 2), "reloaded")
+    assert attributes(control) == (0, 0, 0o200)
+    mount.write("payments", PASSWORD)
+
+
+def test_sections_without_an_aap_are_named_once(start_mount, emulator):
+    mount = start_mount(emulator.url, expected_errors=None, sections="[aap paymetns]\nmode = 0400\n[aap orders]")
+    line = f"aapfs: {mount.config}: [aap paymetns]: KMS has no such AAP (or it is not shown)\n"
+    await_text(mount.errors, line)
+    sync(mount)
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    sync(mount)
+    killed = "aapfs: aapfs-worker was killed by signal 9; it is started again\n"
+    assert mount.errors() == line + killed
+    configure(mount, "aap ordres: mode = 0400")
+    reloads(mount)
+    second = line.replace("paymetns", "ordres")
+    await_text(lambda: mount.errors().replace("aapfs: reloaded\n", ""), line + killed + second + line)
+    await_text(mount.errors, "aapfs: reloaded\n")
+    mount.expected_errors = mount.errors()
+
+
+def test_a_first_listing_that_fails_names_no_sections(start_mount, emulator):
+    emulator.set_faults("ListApplicationAccessPoints denied")
+    mount = start_mount(emulator.url, expected_errors=None, sections="[aap paymetns]")
+    assert mount.errors() == ""
+    emulator.set_faults()
+    sync(mount)
+    mount.expected_errors = f"aapfs: {mount.config}: [aap paymetns]: KMS has no such AAP (or it is not shown)\n"
+    await_text(mount.errors, mount.expected_errors)
+
+
+@pytest.fixture
+def stops(tmp_path):
+    return tmp_path / "stops"
+
+
+@pytest.fixture
+def mount_with_stops(start_mount, emulator, stops):
+    mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=SAID, request_timeout="20s",
+                        env={"AAPFS_STOPS": str(stops)}, defaults="owner = nobody\nmode = 0400")
+    mount.write("payments", PASSWORD)
+    return mount
+
+
+@pytest.mark.parametrize("place, process, answer", [
+    ("worker-reloading", "aapfs-worker", errno.EIO),
+    ("engine-replying", "aapfs-worker", errno.EIO),
+    ("publisher-taken", "aapfs-publisher", 0),
+    ("publisher-taken 1", "aapfs-publisher", 0),
+])
+def test_who_is_killed_in_the_middle_is_followed_by_one_with_the_new_one(mount_with_stops, stops, place, process, answer):
+    mount = mount_with_stops
+    path = mount / "payments/client_key.json"
+    assert attributes(path) == (NOBODY, 0, 0o400)
+    before = mount.children()[process]
+    configure(mount, "defaults: owner = daemon")
+    stops.write_text(place)
+    try:
+        mount.write(".aapfs", "reload")
+        result = 0
+    except OSError as error:
+        result = error.errno
+    assert result == answer and not stops.exists()
+    until = time.monotonic() + 10
+    while attributes(path)[0] != DAEMON:  # at once, when the next worker has begun
+        assert time.monotonic() < until
+    await_text(mount.errors, "reloaded")
+    assert mount.children()[process] != before
+    mount.write("payments", PASSWORD)
+    assert attributes(path) == (DAEMON, 0, 0o400)
+    configure(mount, "defaults: owner = nobody")
+    reloads(mount)
+    assert attributes(path) == (NOBODY, 0, 0o400)
+
+
+def test_a_worker_killed_at_any_moment_of_many_reloads(mount):
+    """Whatever was answered, in the end the kernel shows what the file says."""
+    path = mount / "payments/client_key.json"
+    ended = threading.Event()
+
+    def kill():
+        while not ended.wait(0.05):
+            try:
+                os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+            except (KeyError, ProcessLookupError):
+                pass  # one is on its way
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    results = set()
+    for uid in range(5000, 5060):
+        configure(mount, f"defaults: owner = {uid}")
+        try:
+            mount.write(".aapfs", "reload")
+            assert attributes(path)[0] == uid
+            results.add(0)
+        except OSError as error:
+            results.add(error.errno)
+    ended.set()
+    killer.join()
+    assert results <= {0, errno.EIO, errno.ETIMEDOUT}, results
+    configure(mount, "defaults: owner = daemon")
+    reloads(mount)
+    assert attributes(path)[0] == DAEMON
+
+
+def test_a_write_is_answered_for_the_file_that_it_found(start_mount, start_emulator):
+    """And not for one before, which a signal has asked for, or a worker that was killed."""
+    emulator = start_emulator(aaps=["payments"] + [f"aap-{i}" for i in range(200)])
+    mount = start_mount(emulator.url, expected_errors=SAID, request_timeout="20s")
+    mount.write("payments", PASSWORD)
+    path, fresh = mount / "payments/client_key.json", mount.directory / "fresh"
+    text = mount.config.read_text() + "# takes a moment to read\n" * 30000
+    for uid in range(5000, 5024, 2):
+        mount.config.write_text(text.replace("[defaults]\n", f"[defaults]\nowner = {uid}\n"))
+        fresh.write_text(text.replace("[defaults]\n", f"[defaults]\nowner = {uid + 1}\n"))
+        mount.process.send_signal(signal.SIGHUP)
+        if uid % 4 == 0:
+            os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+        os.replace(fresh, mount.config)
+        while True:
+            try:
+                mount.write(".aapfs", "reload")
+                break
+            except OSError as error:
+                assert error.errno in (errno.EBUSY, errno.EIO)
+        assert attributes(path)[0] == uid + 1
+
+
+@pytest.mark.core
+def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator, tmp_path):
+    installed = Installed(tmp_path)
+    mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, request_timeout="20s")
+    mount.write("payments", PASSWORD)
+    path = mount / "payments/client_key.json"
+    configure(mount, "defaults: owner = daemon")
+    reloads(mount)
+    installed.install(NEXT)
+    assert upgrade(mount).returncode == 0
+    assert mount.status()["Version"] == "0.1.1" and attributes(path)[0] == DAEMON
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.write("payments", PASSWORD)
+    assert attributes(path)[0] == DAEMON
+    configure(mount, "defaults: owner = nobody")
+    reloads(mount)
+    assert attributes(path)[0] == NOBODY
+    # an upgrade reads the file as well: nor are the attributes of before left in the kernel
+    configure(mount, "defaults: owner = mail")
+    assert upgrade(mount).returncode == 0
+    until = time.monotonic() + 5
+    while attributes(path)[0] != pwd.getpwnam("mail").pw_uid:
+        assert time.monotonic() < until
+
+
+def test_audit_does_not_change_by_an_upgrade_either(start_mount, emulator, tmp_path):
+    installed = Installed(tmp_path)
+    mount = start_mount(emulator.url, binary=installed.path, expected_errors=None)
+    configure(mount, "mount: audit = yes")
+    done = upgrade(mount)
+    assert done.returncode == 1 and "everything is as before" in done.stderr
+    assert "the configuration has another audit than the mount has (no)" in mount.errors()
+    mount.expected_errors = mount.errors()
+
+
+def test_a_reload_during_an_upgrade_waits_or_is_told_so(start_mount, emulator, tmp_path):
+    installed = Installed(tmp_path)
+    mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, request_timeout="20s")
+    mount.write("payments", PASSWORD)
+    emulator.set_faults("CreateClientKey delay=1000 x1")
+    created = emulator.count("CreateClientKey")
+    writer = threading.Thread(target=mount.write, args=["payments", PASSWORD])
+    writer.start()
+    while emulator.count("CreateClientKey") == created:
+        pass
+    installed.install(NEXT)
+    upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
+    while not any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)):
+        pass
+    configure(mount, "defaults: owner = daemon")
+    mount.process.send_signal(signal.SIGHUP)
+    writer.join(30)
+    assert upgrading.wait(30) == 0
+    await_text(mount.errors, "aapfs: reloaded\n")
+    assert attributes(mount / "payments/client_key.json")[0] == DAEMON
+
+
+def test_dev_has_nothing_to_reload(tmp_path):
+    path = tmp_path / "dev"
+    path.mkdir()
+    assert subprocess.run([AAPFS, "--dev", path], timeout=60).returncode == 0
+    try:
+        done = subprocess.run([AAPFS, "reload", "-m", path], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "--dev has read no configuration" in done.stderr
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+@pytest.mark.parametrize("words", [["-x"], ["more"]])
+def test_wrong_words(words):
+    done = subprocess.run([AAPFS, "reload", *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+
+
+def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp_path):
+    """In the background, from a directory of its own, with relative paths and a link that is moved."""
+    emulator = start_emulator()
+    (tmp_path / "aap").mkdir()
+    for name, owner in (("one", "nobody"), ("two", "daemon")):
+        (tmp_path / f"{name}.conf").write_text(f"[kms]\nendpoint = {emulator.url}\n[defaults]\nowner = {owner}\n")
+    (tmp_path / "aapfs.conf").symlink_to("one.conf")
+    (tmp_path / "key").touch(0o600)
+    (tmp_path / "key").write_text("5a" * 32 + "\n")
+    from harness import environment
+    started = subprocess.run([AAPFS, "-c", "aapfs.conf", "--state", "state", "--state-key", "key", "aap"], cwd=tmp_path,
+                             env=environment(), capture_output=True, text=True, timeout=60)
+    assert (started.returncode, started.stderr) == (0, "")
+    try:
+        (tmp_path / "aap/payments/control").write_text(PASSWORD + "\n")
+        assert attributes(tmp_path / "aap/payments/client_key.json")[0] == NOBODY
+        (tmp_path / "fresh").symlink_to("two.conf")
+        os.replace(tmp_path / "fresh", tmp_path / "aapfs.conf")
+        (tmp_path / "one.conf").unlink()
+        done = subprocess.run([AAPFS, "reload", "-m", tmp_path / "aap"], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert attributes(tmp_path / "aap/payments/client_key.json")[0] == DAEMON
+    finally:
+        subprocess.run(["umount", tmp_path / "aap"], check=True)

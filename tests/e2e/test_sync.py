@@ -1,0 +1,441 @@
+"""What others do in KMS: AAPs and client keys appear and go; what has a private half here stays, whatever a listing says."""
+import contextlib
+import datetime
+import errno
+import os
+import pathlib
+import re
+import select
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from harness import BUILD, PASSWORD, ROOT
+from test_start import remount  # noqa: F401, a fixture
+from test_store import ask, keys_in_kms, result_of, store_of, wait_until
+
+GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
+PUBLIC = ["certificate.pem", "client_key_id", "key_algorithm", "not_after", "not_before"]
+
+
+def sync(mount):
+    mount.write(".aapfs", "sync")
+
+
+def make_aap(emulator, name):
+    ask(emulator, "CreateApplicationAccessPoint", ("Name", name), ("Policies", "[]"))
+
+
+def delete_aap(emulator, name):
+    ask(emulator, "DeleteApplicationAccessPoint", ("Name", name))
+
+
+def make_key(emulator, aap="payments"):
+    return ask(emulator, "CreateClientKey", ("AapName", aap), ("Password", PASSWORD))
+
+
+def listed_keys(mount, aap="payments"):
+    return set(os.listdir(mount / aap / "keys"))
+
+
+@contextlib.contextmanager
+def watcher(path):
+    """Lines of inotifywait: EVENTS NAME. What is heard is called with a word to wait for."""
+    watch = subprocess.Popen(["inotifywait", "-m", "--format", "%e %f", "-e", "create,delete,moved_to,moved_from", path],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while b"Watches established" not in watch.stderr.readline():
+        pass
+    heard = bytearray()
+
+    def until(line):
+        while line.encode() + b"\n" not in heard:
+            assert select.select([watch.stdout], [], [], 20)[0], (line, heard)
+            heard.extend(os.read(watch.stdout.fileno(), 4096))
+
+    try:
+        yield until
+    finally:
+        watch.kill()
+        watch.wait()
+        watch.stdout.close()
+        watch.stderr.close()
+
+
+class Readers:
+    """Threads that read every file with a private half again and again; what they read never changes or fails."""
+
+    def __init__(self, mount, more=(), count=3):
+        self.files = {path: path.read_bytes() for path in mount.path.glob("*/*")
+                      if path.name in ("client_key.json", "client_key.p12", "private_key.pem", "client_key_id")}
+        self.files.update({path: path.read_bytes() for path in mount.path.glob("*/keys/*/client_key.json")})
+        self.files.update({path: path.read_bytes() for path in more})
+        assert self.files
+        self.wrong, self.reads, self.ends = [], 0, threading.Event()
+        self.threads = [threading.Thread(target=self.run) for _ in range(count)]
+
+    def run(self):
+        while not self.ends.is_set():
+            for path, content in self.files.items():
+                try:
+                    if path.read_bytes() != content:
+                        self.wrong.append(path)
+                except OSError as error:
+                    self.wrong.append((path, error))
+                self.reads += 1
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends.set()
+        for thread in self.threads:
+            thread.join()
+        assert self.wrong == [] and self.reads > 0
+
+
+# -- client keys ----------------------------------------------------------------------------------
+
+
+@pytest.mark.core
+def test_a_foreign_key_appears_with_its_public_files_and_goes(mount, emulator):
+    mount.write("payments", PASSWORD)
+    own = mount.key_id()
+    made = make_key(emulator)
+    other = made["ClientKeyId"]
+    assert listed_keys(mount) == {own}  # and this listing is cached
+    with watcher(mount / "payments/keys") as heard:
+        sync(mount)
+        heard(f"MOVED_TO,ISDIR {other}")
+        assert listed_keys(mount) == {own, other}
+        directory = mount / "payments/keys" / other
+        assert sorted(os.listdir(directory)) == PUBLIC
+        for name, value in (("client_key_id", other), ("key_algorithm", "RSA_2048"),
+                            ("not_before", made["NotBefore"]), ("not_after", made["NotAfter"])):
+            assert (directory / name).read_text() == value + "\n"
+        listed = ask(emulator, "GetClientKey", ("ClientKeyId", other), method="GET")
+        assert (directory / "certificate.pem").read_text().strip() == listed["PublicKeyData"].strip()
+        created = datetime.datetime.fromisoformat(listed["CreateTime"]).timestamp()
+        assert (directory / "certificate.pem").stat().st_mtime == created
+        assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o444}
+        assert mount.key_id() == own
+        ask(emulator, "DeleteClientKey", ("ClientKeyId", other))
+        sync(mount)
+        heard(f"DELETE,ISDIR {other}")
+    assert listed_keys(mount) == {own} and not directory.exists()
+
+
+def test_what_is_ours_is_never_shown_as_foreign(mount, emulator):
+    mount.write("payments", PASSWORD)
+    own = mount.key_id()
+    emulator.set_faults("CreateClientKey wrong-password x1")
+    assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
+    emulator.set_faults("CreateClientKey reset-after x1")
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
+    sync(mount)
+    status = mount.status("payments")
+    assert len(status["Rejected"]) == len(status["Orphans"]) == 1
+    assert len(keys_in_kms(emulator)) == 3
+    assert listed_keys(mount) == {own}
+
+
+def test_a_foreign_key_that_went_and_came_again_is_there_for_who_stayed_in_its_directory(mount, emulator):
+    mount.write("payments", PASSWORD)
+    other = make_key(emulator)["ClientKeyId"]
+    sync(mount)
+    held = os.open(mount / "payments/keys" / other, os.O_PATH)
+    emulator.set_faults("ListClientKeys empty-list")
+    assert result_of(mount, "sync", ".aapfs") == errno.EIO  # says nothing about foreign keys
+    assert other in listed_keys(mount)
+    emulator.set_faults()
+    account = ask(emulator, "GetClientKey", ("ClientKeyId", other), method="GET")
+    assert account["AapName"] == "payments"
+    sync(mount)
+    assert (mount / "payments/keys" / other / "client_key_id").read_text() == other + "\n"
+    os.close(held)
+
+
+def test_keys_deleted_elsewhere_stay_readable(start_mount, emulator):
+    mount = start_mount(emulator.url, expected_errors=GONE)
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    current = mount.key_id()
+    superseded, = listed_keys(mount) - {current}
+    other = make_key(emulator)["ClientKeyId"]
+    sync(mount)
+    with Readers(mount):
+        ask(emulator, "DeleteClientKey", ("ClientKeyId", superseded))
+        sync(mount)
+        assert mount.status("payments")["State"] == "active"
+        ask(emulator, "DeleteClientKey", ("ClientKeyId", current))
+        sync(mount)
+        assert mount.status("payments")["State"] == "deleted"
+        ask(emulator, "DeleteClientKey", ("ClientKeyId", other))
+        sync(mount)
+        assert listed_keys(mount) == {current, superseded}
+    assert f"the current client key {current}" in mount.errors() and mount.errors().count("\n") == 1
+    mount.write("payments", PASSWORD)
+    assert mount.status("payments")["State"] == "active"
+
+
+@pytest.mark.parametrize("fault, number", [
+    ("ListClientKeys empty-list", errno.EIO), ("ListClientKeys denied", errno.EACCES),
+    ("ListClientKeys garbage", errno.EIO), ("ListApplicationAccessPoints short-page", errno.EIO),
+    ("ListApplicationAccessPoints denied", errno.EACCES), ("ListApplicationAccessPoints empty-list", 0)])
+def test_a_listing_that_cannot_be_believed_changes_nothing(mount, emulator, fault, number):
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    other = make_key(emulator)["ClientKeyId"]
+    sync(mount)
+    before = listed_keys(mount)
+    assert other in before and len(before) == 3
+    with Readers(mount):
+        emulator.set_faults(fault)
+        for _ in range(2):
+            assert result_of(mount, "sync", ".aapfs") == number
+        assert listed_keys(mount) == before
+        assert mount.status("payments")["State"] == "active"
+        assert sorted(os.listdir(mount.path)) == [".aapfs", "orders", "payments"]
+        if number:
+            errors = [mount.last_error(".aapfs"), mount.last_error()]
+            assert os.strerror(number) in [os.strerror(getattr(errno, e["Errno"])) for e in errors if e]
+        emulator.set_faults()
+        sync(mount)
+    assert mount.last_error() is None and mount.last_error(".aapfs") is None
+    assert listed_keys(mount) == before
+
+
+def test_when_nothing_can_be_asked_nothing_is_gone(mount, emulator):
+    """Neither the listing nor the question for one key says that it does not exist."""
+    mount.write("payments", PASSWORD)
+    with Readers(mount):
+        emulator.set_faults("ListClientKeys empty-list", "GetClientKey denied")
+        assert result_of(mount, "sync", ".aapfs") == errno.EACCES
+        emulator.set_faults("ListApplicationAccessPoints empty-list", "DescribeApplicationAccessPoint denied")
+        assert result_of(mount, "sync", ".aapfs") == errno.EACCES
+    assert mount.status("payments")["State"] == "active"
+
+
+# -- AAPs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.core
+def test_an_aap_without_a_key_comes_goes_and_comes_again(mount, emulator):
+    mount.write("payments", PASSWORD)
+    with watcher(mount.path) as heard:
+        make_aap(emulator, "fresh")
+        make_key(emulator, "fresh")
+        sync(mount)
+        heard("MOVED_TO,ISDIR fresh")
+        assert mount.status("fresh")["State"] == "none" and len(listed_keys(mount, "fresh")) == 1
+        held = os.open(mount / "fresh", os.O_PATH)  # whoever stands in it keeps the old one
+        delete_aap(emulator, "fresh")
+        sync(mount)
+        heard("DELETE,ISDIR fresh")
+        assert sorted(os.listdir(mount.path)) == [".aapfs", "orders", "payments"]
+        assert not (mount / "fresh").exists()
+        make_aap(emulator, "fresh")
+        sync(mount)
+    assert listed_keys(mount, "fresh") == set()
+    mount.write("fresh", PASSWORD)
+    assert mount.status("fresh")["State"] == "active" and listed_keys(mount, "fresh") == {mount.key_id("fresh")}
+    os.close(held)
+
+
+def test_a_control_that_was_open_when_its_aap_left(mount, emulator):
+    make_aap(emulator, "fresh")
+    sync(mount)
+    control = os.open(mount / "fresh/control", os.O_WRONLY)
+    delete_aap(emulator, "fresh")
+    sync(mount)
+    with pytest.raises(OSError) as refused:
+        os.write(control, PASSWORD.encode() + b"\n")
+    os.close(control)
+    assert refused.value.errno in (errno.ENOENT, errno.ESTALE)
+    assert emulator.count("CreateClientKey") == 0
+
+
+def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(start_mount, emulator):
+    mount = start_mount(emulator.url, expected_errors=GONE)
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    mount.write("orders", PASSWORD)
+    assert result_of(mount, "forget payments", ".aapfs") == errno.EBUSY
+    assert mount.last_error(".aapfs")["Code"] == "KmsHasIt"
+    assert result_of(mount, "forget nothing", ".aapfs") == errno.ENOENT
+    with Readers(mount):
+        delete_aap(emulator, "payments")
+        sync(mount)
+        assert mount.status("payments")["State"] == "deleted"
+        emulator.set_faults("DescribeApplicationAccessPoint denied")
+        assert result_of(mount, "forget payments", ".aapfs") == errno.EACCES
+        emulator.set_faults()
+    with watcher(mount.path) as heard:
+        mount.write(".aapfs", "forget payments")
+        heard("DELETE,ISDIR payments")
+    assert sorted(os.listdir(mount.path)) == [".aapfs", "orders"]
+    assert sorted(os.listdir(store_of(mount))) == [".check", "orders"]
+    assert mount.status("orders")["State"] == "active"
+    make_aap(emulator, "payments")
+    sync(mount)
+    assert mount.status("payments")["State"] == "none" and listed_keys(mount) == set()
+    assert not (mount / "payments/client_key.json").exists()
+    mount.write("payments", PASSWORD)
+    assert mount.status("payments")["State"] == "active"
+
+
+def test_an_aap_made_again_is_no_longer_deleted(start_mount, emulator):
+    mount = start_mount(emulator.url, expected_errors=GONE)
+    mount.write("payments", PASSWORD)
+    delete_aap(emulator, "payments")
+    sync(mount)
+    assert mount.status("payments")["State"] == "deleted"
+    make_aap(emulator, "payments")
+    sync(mount)
+    assert mount.status("payments")["State"] == "deleted"  # its key went with the first one
+    mount.write("payments", PASSWORD)
+    sync(mount)
+    assert mount.status("payments")["State"] == "active"
+
+
+def test_named_aaps_are_asked_for_one_by_one(start_mount, emulator):
+    mount = start_mount(emulator.url, settings="aaps = payments orders", expected_errors=GONE)
+    emulator.set_faults("ListApplicationAccessPoints denied")
+    mount.write("payments", PASSWORD)
+    sync(mount)
+    delete_aap(emulator, "payments")
+    delete_aap(emulator, "orders")
+    with Readers(mount):
+        sync(mount)
+        assert mount.status("payments")["State"] == "deleted"
+    assert sorted(os.listdir(mount.path)) == [".aapfs", "orders", "payments"]
+    assert emulator.count("ListApplicationAccessPoints") == 0
+
+
+@pytest.mark.parametrize("option, code", [(("--account-id", "42"), "OtherAccount"), (("--region", "cn-beijing"), "OtherRegion")])
+def test_anothers_listing_adds_and_takes_nothing(mount, start_emulator, remount, option, code):  # noqa: F811
+    mount.write("payments", PASSWORD)
+    other = start_emulator(*option, aaps=("payments", "theirs"))
+    foreign = make_key(other)["ClientKeyId"]
+    mount = remount(mount, other.url)
+    with Readers(mount):
+        assert result_of(mount, "sync", ".aapfs") == errno.EACCES
+        assert sorted(os.listdir(mount.path)) == [".aapfs", "payments"]
+        assert foreign not in listed_keys(mount) and mount.status("payments")["State"] == "active"
+        assert mount.last_error(".aapfs")["Code"] == code
+        assert result_of(mount, PASSWORD) == errno.EACCES
+        assert result_of(mount, "forget payments", ".aapfs") == errno.EACCES
+    assert other.count("CreateClientKey") == 1
+
+
+# -- delete-foreign -------------------------------------------------------------------------------
+
+
+def test_what_was_made_elsewhere_is_deleted_by_a_word_of_its_own(mount, emulator):
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    current = mount.key_id()
+    superseded, = listed_keys(mount) - {current}
+    other = make_key(emulator)["ClientKeyId"]
+    assert result_of(mount, f"delete-foreign {other}") == errno.ENOENT  # not known here yet
+    sync(mount)
+    assert result_of(mount, f"delete {other}") == errno.EPERM
+    assert "delete-foreign" in mount.last_error()["Message"]
+    assert result_of(mount, f"delete-foreign {superseded}") == errno.EPERM
+    assert result_of(mount, f"delete-foreign {current}") == errno.EBUSY
+    assert emulator.count("DeleteClientKey") == 0
+    mount.write("payments", f"delete-foreign {other}")
+    assert keys_in_kms(emulator) == listed_keys(mount) == {current, superseded}
+    assert mount.last_error() is None
+    mount.write("payments", f"delete {superseded}")
+    assert keys_in_kms(emulator) == listed_keys(mount) == {current}
+
+
+# -- workers ----------------------------------------------------------------------------------------
+
+
+def test_a_killed_worker_does_not_bring_back_what_has_left(start_mount, emulator):
+    mount = start_mount(emulator.url, expected_errors=None)
+    mount.write("payments", PASSWORD)
+    make_aap(emulator, "fresh")
+    sync(mount)
+    delete_aap(emulator, "fresh")
+    sync(mount)
+    other = make_key(emulator)["ClientKeyId"]
+    sync(mount)
+    before = listed_keys(mount)
+    assert len(before) == 2
+    emulator.set_faults("* denied")  # a successor shows foreign keys without asking anybody
+    with Readers(mount, mount.path.glob(f"payments/keys/{other}/*")):
+        worker = mount.children()["aapfs-worker"]
+        os.kill(worker, signal.SIGKILL)
+        wait_until(mount.directory, lambda: mount.children().get("aapfs-worker", worker) != worker)
+        for _ in range(20):  # not from the kernel's caches
+            pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")
+            assert listed_keys(mount) == before and not (mount / "fresh").exists()
+            assert sorted(os.listdir(mount / "payments/keys" / other)) == PUBLIC
+        emulator.set_faults()
+        sync(mount)
+        assert not (mount / "fresh").exists()
+        assert listed_keys(mount) == before
+
+
+@pytest.fixture
+def mount_with_stop(start_mount, emulator):
+    """A mount, and a function that has the worker killed at a place from then on."""
+    stop = emulator.directory / "stop"
+    mount = start_mount(emulator.url, binary=BUILD / "fs/aapfs-with-stops", env={"AAPFS_STOPS": str(stop)},
+                        expected_errors=re.compile(f"{GONE.pattern[:-2]}\n|aapfs: aapfs-worker was killed .*\n"))
+    return mount, stop.write_text
+
+
+@pytest.mark.parametrize("place", ["session-rmdir", "session-removed"])
+def test_a_worker_killed_while_an_aap_leaves(mount_with_stop, emulator, place):
+    mount, stop_at = mount_with_stop
+    mount.write("payments", PASSWORD)
+    delete_aap(emulator, "orders")
+    with Readers(mount):
+        stop_at(place)
+        assert result_of(mount, "sync", ".aapfs") == errno.EIO
+        sync(mount)
+        assert sorted(os.listdir(mount.path)) == [".aapfs", "payments"]
+        make_aap(emulator, "orders")
+        sync(mount)
+    mount.write("orders", PASSWORD)
+    assert mount.status("orders")["State"] == "active"
+
+
+@pytest.mark.parametrize("place", ["session-rmdir", "session-removed"])
+def test_a_worker_killed_while_it_forgets_has_forgotten_nothing(mount_with_stop, emulator, place):
+    mount, stop_at = mount_with_stop
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    keys, key = listed_keys(mount), mount.read("payments", "client_key.json")
+    delete_aap(emulator, "payments")
+    sync(mount)
+    stop_at(place)
+    assert result_of(mount, "forget payments", ".aapfs") == errno.EIO
+    sync(mount)
+    assert listed_keys(mount) == keys and mount.read("payments", "client_key.json") == key
+    mount.write(".aapfs", "forget payments")
+    assert not (mount / "payments").exists() and not (store_of(mount) / "payments").exists()
+
+
+# -- by itself --------------------------------------------------------------------------------------
+
+
+def test_it_is_listed_again_without_being_asked(start_mount, emulator):
+    if not any('"sync_interval"' in path.read_text() for path in ROOT.glob("fs/config*.c")):
+        pytest.skip("this program's configuration has no sync_interval")
+    mount = start_mount(emulator.url, settings="sync_interval = 1s\nrequests_per_second = 50")
+    with watcher(mount.path) as heard:
+        make_aap(emulator, "fresh")
+        heard("MOVED_TO,ISDIR fresh")
+        emulator.set_faults("ListApplicationAccessPoints denied x2")
+        delete_aap(emulator, "fresh")
+        heard("DELETE,ISDIR fresh")
+    made = make_key(emulator)["ClientKeyId"]
+    wait_until(emulator.directory, lambda: made in listed_keys(mount))
