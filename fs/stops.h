@@ -2,7 +2,7 @@
  * Places where a test has a process killed: in a build with AAPFS_WITH_STOPS, and nowhere else. Any thread.
  *
  * The file that $AAPFS_STOPS names holds one place's name, perhaps with how many more times it is passed first and
- * how many processes are to die there ("publisher-first 3 2"). The last one that comes to it removes the file. Files of
+ * how many processes are to die there, and by which signal if not by SIGKILL ("publisher-first 3 2 6"). The last one that comes to it removes the file. Files of
  * the same name with ".2" behind it are looked at too.
  */
 #ifndef AAPFS_FS_STOPS_H

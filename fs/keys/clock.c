@@ -83,7 +83,9 @@ bool clock_follow(struct kms_clock *clock, int64_t local_ms, int64_t boot_ms)
     return clock->observed && moved_ms;
 }
 
-int64_t clock_kms_time(const struct kms_clock *clock, int64_t local_ms)
+int64_t clock_kms_time(const struct kms_clock *clock, int64_t local_ms, int64_t boot_ms)
 {
-    return (local_ms + clock->offset_ms) / 1000;
+    struct kms_clock now = *clock;
+    clock_follow(&now, local_ms, boot_ms);
+    return (local_ms + now.offset_ms) / 1000;
 }

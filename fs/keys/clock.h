@@ -39,7 +39,7 @@ int64_t clock_monotonic_ms(void);
 /* CLOCK_BOOTTIME in milliseconds: goes on while the machine sleeps. */
 int64_t clock_boottime_ms(void);
 
-/* KMS's time at LOCAL_MS, in seconds since 1970. */
-int64_t clock_kms_time(const struct kms_clock *clock, int64_t local_ms);
+/* KMS's time at LOCAL_MS, in seconds since 1970. BOOT_MS: clock_boottime_ms then; a step of the local clock does not count. */
+int64_t clock_kms_time(const struct kms_clock *clock, int64_t local_ms, int64_t boot_ms);
 
 #endif

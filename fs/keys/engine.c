@@ -31,7 +31,7 @@ struct engine_queue {
 
 int64_t engine_now(const struct engine *engine)
 {
-    return clock_kms_time(&engine->clock, clock_local_ms());
+    return clock_kms_time(&engine->clock, clock_local_ms(), clock_boottime_ms());
 }
 
 /* With the registry's lock. A retried request is one, and so are the pages of a listing. */

@@ -154,7 +154,7 @@ static int add_known_aaps(struct engine *engine)
 /* A Scheduled key became the current one when it began. */
 static int64_t became_current_ns(const struct registry_key *key, int64_t now)
 {
-    if (!key->scheduled || key->not_before_time > now)
+    if (!key->scheduled || schedule_waits(key, now))
         return key->made_ns;
     int64_t begun_ns = key->not_before_time * 1000000000;
     return begun_ns > key->made_ns ? begun_ns : key->made_ns;
@@ -181,8 +181,9 @@ int load_store(struct engine *engine)
         r = loading.error;
     foreign_keys_load(engine);
     for (struct registry_aap *aap = registry_first_aap(registry); r == 0 && aap; aap = aap->next) {
-        r = make_current(engine, aap);
         told_load(engine, aap);
+        r = make_current(engine, aap);
+        told_owe(engine, aap);
         if (r == 0 && engine->parts.first)
             show(registry, aap);
     }

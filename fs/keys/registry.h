@@ -40,6 +40,7 @@ struct registry_key {
     char request_id[64];                     /* of its creation */
     uint64_t intent;                         /* the intent that it came from */
     bool scheduled;                          /* made while another was current, to become it when it begins */
+    bool begun;                              /* and it did: it stays so when our clock is behind KMS's */
     bool deleted;                            /* its directory is on its way out */
     bool dates_given;                        /* by the user, not by aapfs */
     bool adopted;                            /* made elsewhere and given to this mount: never deleted in KMS */

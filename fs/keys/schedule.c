@@ -75,6 +75,11 @@ int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random)
     return wait_ms - (int64_t)((uint64_t)(wait_ms / 4) * random >> 32);
 }
 
+bool schedule_waits(const struct registry_key *key, int64_t now)
+{
+    return key->scheduled && !key->begun && key->not_before_time > now;
+}
+
 struct registry_key *schedule_current(const struct registry_aap *aap, int64_t now)
 {
     struct registry_key *newest = NULL, *begun = NULL, *oldest = NULL;
@@ -84,7 +89,7 @@ struct registry_key *schedule_current(const struct registry_aap *aap, int64_t no
         oldest = key;
         if (!key->scheduled)
             newest = newest ? newest : key;
-        else if (key->not_before_time <= now && (!begun || key->not_before_time > begun->not_before_time))
+        else if (!schedule_waits(key, now) && (!begun || key->not_before_time > begun->not_before_time))
             begun = key;
     }
     if (!newest)
@@ -96,7 +101,7 @@ int64_t schedule_next_begin(const struct registry_aap *aap, int64_t now)
 {
     int64_t next = 0;
     for (const struct registry_key *key = aap->keys; key; key = key->next)
-        if (key->scheduled && !key->deleted && key->not_before_time > now &&
+        if (!key->deleted && schedule_waits(key, now) &&
             (next == 0 || key->not_before_time < next))
             next = key->not_before_time;
     return next;

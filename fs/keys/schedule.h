@@ -5,6 +5,7 @@
 #ifndef AAPFS_FS_KEYS_SCHEDULE_H
 #define AAPFS_FS_KEYS_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fs/keys/registry.h"
@@ -26,6 +27,9 @@ int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random);
 
 /* Which key is to be the current one at NOW: the newest that has begun. NULL: there is no key. */
 struct registry_key *schedule_current(const struct registry_aap *aap, int64_t now);
+
+/* Whether KEY is a Scheduled one that has not begun at NOW. */
+bool schedule_waits(const struct registry_key *key, int64_t now);
 
 /* When the next Scheduled key begins; 0: none does. */
 int64_t schedule_next_begin(const struct registry_aap *aap, int64_t now);

@@ -13,6 +13,7 @@ static struct operation *begin(struct engine *engine, struct registry_aap *aap, 
     if (!operation)
         return NULL;
     operation->key = key->number;
+    key->begun = true;
     operation->generation = registry_make_current(engine->parts.registry, aap, key, clock_local_ns());
     if (!operation->generation) {
         operation->ended = true;
@@ -37,7 +38,9 @@ int64_t scheduled_look(struct engine *engine, uint32_t number)
         catch_up_is_done(engine, number) && numbers_key(registry_numbers(engine->parts.registry), key->number)->shown)
         operation = begin(engine, aap, key);
     registry_unlock(engine->parts.registry);
-    if (operation)
+    if (operation) {
+        told_note(engine, number);
         rotation_show_generation(operation);
+    }
     return wait_ms;
 }

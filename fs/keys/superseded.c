@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/keys/operation.h"
+#include "fs/keys/schedule.h"
 #include "fs/keys/upkeep.h"
 
 enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 3600 * 1000 };
@@ -31,8 +32,7 @@ static const struct registry_key *find(const struct registry_aap *aap, int64_t n
     const struct registry_key *first = NULL;
     int64_t since = aap->current ? began(aap->current) : 0;
     for (const struct registry_key *key = aap->keys; aap->current && key; key = key->next) { /* newest first */
-        bool waits = key->scheduled && key->not_before_time > now;
-        if (key->deleted || waits)
+        if (key->deleted || schedule_waits(key, now))
             continue;
         int64_t at = key != aap->current && !key->adopted ? due(aap, key, since) : 0;
         if (at && (!first || at < *when)) {

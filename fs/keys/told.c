@@ -1,7 +1,7 @@
 /*
  * Applications load a key once, when they start: a superseded one counts as in use until they were told of the current
- * one. Up to which key they were told stands beside the AAP's records, and so does how the last on_rotate ended. A note
- * that is missing or damaged: nobody was told.
+ * one. Up to which key they were told stands beside the AAP's records, and so do how the last on_rotate ended, and which
+ * Scheduled key has begun. A note that is missing or damaged: nobody was told, and the clock says what has begun.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "fs/keys/operation.h"
+#include "fs/keys/schedule.h"
 #include "fs/keys/store_file.h"
 #include "fs/keys/upkeep.h"
 #include "fs/log.h"
@@ -23,8 +24,7 @@ const struct registry_key *told_in_use(const struct registry_aap *aap, int64_t n
         strcmp(aap->told.client_key_id, aap->current->client_key_id) == 0)
         return NULL;
     for (const struct registry_key *key = aap->keys; key; key = key->next) { /* newest first */
-        bool waits = key->scheduled && key->not_before_time > now;
-        if (key != aap->current && !key->deleted && !waits && key->not_after_time > now)
+        if (key != aap->current && !key->deleted && !schedule_waits(key, now) && key->not_after_time > now)
             return key;
     }
     return NULL;
@@ -87,12 +87,31 @@ void told_changed(struct engine *engine, uint32_t number)
 
 /* -- the note ------------------------------------------------------------------------------ */
 
+static const char *last_begun(const struct registry_aap *aap)
+{
+    const struct registry_key *last = NULL;
+    for (const struct registry_key *key = aap->keys; key; key = key->next)
+        if (key->begun && !key->deleted && (!last || key->not_before_time > last->not_before_time))
+            last = key;
+    return last ? last->client_key_id : "";
+}
+
+/* What began before it has begun as well. */
+static void set_begun(struct registry_aap *aap, const char *client_key_id)
+{
+    const struct registry_key *last = aap->keys;
+    while (last && !(last->scheduled && strcmp(last->client_key_id, client_key_id) == 0))
+        last = last->next;
+    for (struct registry_key *key = aap->keys; last && key; key = key->next)
+        key->begun = key->scheduled && key->not_before_time <= last->not_before_time;
+}
+
 static json_t *to_json(const struct registry_aap *aap)
 {
     const struct registry_hook *hook = &aap->last_hook;
-    return json_pack("{s:s, s:I, s:I, s:b, s:s}", "ClientKeyId", aap->told.client_key_id, "Time",
+    return json_pack("{s:s, s:I, s:I, s:b, s:s, s:s}", "ClientKeyId", aap->told.client_key_id, "Time",
                      (json_int_t)aap->told.time, "HookTime", (json_int_t)hook->time, "HookOk", hook->ok, "HookText",
-                     hook->text);
+                     hook->text, "Begun", last_begun(aap));
 }
 
 void told_note(struct engine *engine, uint32_t number)
@@ -147,7 +166,13 @@ void told_load(struct engine *engine, struct registry_aap *aap)
     read_text(json, "HookText", hook.text, sizeof(hook.text));
     if (hook.time)
         aap->last_hook = hook;
+    char begun[sizeof(aap->told.client_key_id)] = "";
+    read_text(json, "Begun", begun, sizeof(begun));
+    set_begun(aap, begun);
+}
 
+void told_owe(struct engine *engine, const struct registry_aap *aap)
+{
     bool told = aap->current && strcmp(aap->told.client_key_id, aap->current->client_key_id) == 0;
     bool owed = aap->current && !told && (aap->told.client_key_id[0] || !is_only_key(aap));
     if (engine->parts.first && owed && config_has_command(aap->config))

@@ -46,6 +46,8 @@ int64_t scheduled_look(struct engine *engine, uint32_t aap);
 
 /* At the start, with the registry's lock: what the store says of AAP. */
 void told_load(struct engine *engine, struct registry_aap *aap);
+/* After its current key is known: whether on_rotate is still to run. With the registry's lock. */
+void told_owe(struct engine *engine, const struct registry_aap *aap);
 /* told.c: up to which key the applications were told, and what is in use; the note of that in the store. */
 int64_t told_look(struct engine *engine, uint32_t aap);
 /* The applications have this key (NULL: the current one). */

@@ -122,7 +122,7 @@ void receive_slot_release(struct receive_slots *slots, int slot)
     __atomic_store_n(&note->stage, SLOT_WIPING, __ATOMIC_SEQ_CST);
     *length_of(slots, slot) = 0;
     OPENSSL_cleanse(slots->shared->bytes[slot], size);
-    note->deaths = 0;
+    note->blame = 0;
     note->intent = 0;
     __atomic_store_n(&note->stage, SLOT_RECEIVED, __ATOMIC_SEQ_CST);
     atomic_store(&slots->taken[slot], false);

@@ -32,7 +32,7 @@ enum receive_slot_stage {
 /* Of each slot, in shared memory too. */
 struct receive_slot_note {
     uint32_t stage;
-    uint32_t deaths; /* workers that died while they had it in hand */
+    uint32_t blame;  /* for the deaths of workers that had it in hand: session.c */
     uint64_t intent; /* of a write that waits: the intent on disk; 0: nothing was sent */
 };
 

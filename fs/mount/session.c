@@ -20,8 +20,11 @@
 #include "fs/stops.h"
 #include "fs/tree/tree.h"
 
-/* Two workers died with it in hand: no third one tries. */
-enum { DEATHS_MOST = 2 };
+/*
+ * What a request is blamed for: a worker that crashed with it in hand, and little for one that was killed, by a person or for
+ * want of memory. Two crashes, or sixteen kills in a row, are too much.
+ */
+enum { CRASH_BLAME = 8, KILL_BLAME = 1, BLAME_MOST = 16 };
 
 struct session {
     struct session_parts parts;
@@ -604,7 +607,7 @@ static void refuse(struct session *session, int slot)
     const struct fuse_in_header *header = receive_slot_bytes(session->parts.slots, slot);
     const struct fuse_out_header reply = {.len = sizeof(reply), .error = -EIO, .unique = header->unique};
     const char *kind = request_name(header->opcode);
-    session->parts.say(session->parts.user, "a %s request of process %u was refused: two workers died with it",
+    session->parts.say(session->parts.user, "a %s request of process %u was refused: workers died with it again and again",
                        kind ? kind : "FUSE", header->pid);
     if (write(fuse_session_fd(session->fuse), &reply, sizeof(reply)) < 0 && errno != ENOENT)
         session->parts.say(session->parts.user, "/dev/fuse: %s", strerror(errno));
@@ -617,8 +620,8 @@ void session_take_over(struct session *session)
     for (int slot = -1; (slot = receive_slots_next_left(slots, slot + 1)) >= 0;) {
         struct receive_slot_note *note = receive_slot_note(slots, slot);
         if (note->stage == SLOT_IN_HAND)
-            note->deaths++;
-        if (note->deaths >= DEATHS_MOST)
+            note->blame += session->parts.memory->head->worker_was_killed ? KILL_BLAME : CRASH_BLAME;
+        if (note->blame >= BLAME_MOST)
             refuse(session, slot);
         else
             process(session, slot, receive_slot_request_size(slots, slot));

@@ -246,6 +246,7 @@ static void worker_ended(struct supervisor *supervisor, int status)
         return;
     }
     supervisor->memory.head->worker_restarts++;
+    supervisor->memory.head->worker_was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     child_ended(&supervisor->worker, status, head->answered != supervisor->answered_before);
 }
 

@@ -98,7 +98,7 @@ class Emulator:
 
 def stored(directory):
     """What lies in an AAP's directory of the store, without the note of who was told."""
-    return sorted(name for name in os.listdir(directory) if name != ".told")
+    return sorted(name for name in os.listdir(directory) if not name.startswith(".told"))
 
 
 def make_state_key(path):

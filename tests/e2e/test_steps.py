@@ -139,12 +139,13 @@ def test_killed_at(mount, stops, emulator, watch, place, name, safe):
 
 
 def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
-    """Two workers die with the same LOOKUP: the third refuses it, and serves everybody else."""
-    said = re.compile(rf"{KILLED.pattern}|aapfs: a LOOKUP request of process {os.getpid()} was refused: "
-                      r"two workers died with it\n")
+    """Two workers crash with the same LOOKUP: the third refuses it, and serves everybody else."""
+    said = re.compile(r"aapfs: aapfs-worker was killed by signal 6; it is started again.*\n|"
+                      rf"aapfs: a LOOKUP request of process {os.getpid()} was refused: "
+                      r"workers died with it again and again\n")
     mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=said, env={"AAPFS_STOPS": str(stops)})
     os.stat(mount / "payments")
-    arm(stops, "session-lookup 0 2")
+    arm(stops, f"session-lookup 0 2 {signal.SIGABRT:d}")
     with pytest.raises(OSError) as raised:
         os.stat(mount / "payments/absent")
     assert raised.value.errno == errno.EIO and not stops.exists()
@@ -152,6 +153,16 @@ def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
         pass
     with pytest.raises(FileNotFoundError):
         os.stat(mount / "payments/absent")
+
+
+@pytest.mark.parametrize("kills", [2, 15])
+def test_a_request_is_not_to_blame_for_workers_that_are_killed(start_mount, emulator, stops, kills):
+    mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=KILLED, env={"AAPFS_STOPS": str(stops)})
+    os.stat(mount / "payments")
+    arm(stops, f"session-lookup 0 {kills}")
+    with pytest.raises(FileNotFoundError):
+        os.stat(mount / "payments/absent")
+    assert not stops.exists()
 
 
 def read_cold(path):

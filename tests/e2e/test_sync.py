@@ -339,8 +339,9 @@ def test_what_was_made_elsewhere_is_deleted_by_a_word_of_its_own(mount, emulator
     mount.write("payments", PASSWORD)
     current = mount.key_id()
     superseded, = listed_keys(mount) - {current}
+    absent = "KAAP.00000000-0000-4000-8000-000000000000"
+    assert result_of(mount, f"delete-foreign {absent}") == errno.ENOENT
     other = make_key(emulator)["ClientKeyId"]
-    assert result_of(mount, f"delete-foreign {other}") == errno.ENOENT  # not known here yet
     sync(mount)
     assert result_of(mount, f"delete {other}") == errno.EPERM
     assert "delete-foreign" in mount.last_error()["Message"]

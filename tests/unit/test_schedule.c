@@ -138,6 +138,17 @@ static void the_newest_that_has_begun_is_the_current_one(void **state)
     assert_int_equal(schedule_next_begin(&aap, BEGIN + 60), 0);
 }
 
+static void what_has_begun_stays_so_by_a_clock_that_is_behind(void **state)
+{
+    struct registry_key second = {.asked = BEGIN + 1, .scheduled = true, .not_before_time = BEGIN + 100, .next = &key};
+    aap.keys = &second;
+    assert_true(schedule_waits(&second, BEGIN + 99));
+    second.begun = true;
+    assert_false(schedule_waits(&second, BEGIN + 99));
+    assert_ptr_equal(schedule_current(&aap, BEGIN + 99), &second);
+    assert_int_equal(schedule_next_begin(&aap, BEGIN + 99), 0);
+}
+
 static void where_none_has_begun_the_first_stays(void **state)
 {
     struct registry_key second = {.scheduled = true, .not_before_time = BEGIN + 100, .next = &key};
@@ -163,6 +174,7 @@ int main(void)
         with_a_key(a_seed_is_the_keys_own_and_seeds_are_spread),
         with_a_key(attempts_come_further_apart_and_nearer_to_the_end_faster),
         with_a_key(the_newest_that_has_begun_is_the_current_one),
+        with_a_key(what_has_begun_stays_so_by_a_clock_that_is_behind),
         with_a_key(where_none_has_begun_the_first_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
