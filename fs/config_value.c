@@ -248,6 +248,8 @@ int config_value_credentials(const char *text, void *value, char *reason, size_t
         return refuse(reason, size, "longer than 255 bytes; right is a shorter one");
     if (credentials_source_check(text, reason, size) < 0)
         return -EINVAL;
+    if (strncmp(text, "uri:", 4) == 0 && strncmp(text + 4, "http://", 7) != 0 && strncmp(text + 4, "https://", 8) != 0)
+        return refuse(reason, size, "uri: not a URL; right is uri:http://HOST/PATH or uri:https://HOST/PATH");
     strcpy(value, text);
     return 0;
 }
