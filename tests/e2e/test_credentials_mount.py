@@ -2,7 +2,9 @@
 import errno
 import json
 import os
+import pathlib
 import subprocess
+import sys
 import time
 
 import pytest
@@ -11,6 +13,7 @@ from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environme
 from odd_server import OddServer, answer_bytes, answer_session
 from test_proxy import Proxy
 
+HERE = pathlib.Path(__file__).parent
 ARN = "acs:ram::123456:role/reader"
 KEY = {"access_key_id": ACCESS_KEY_ID, "access_key_secret": ACCESS_KEY_SECRET}
 NOBODY = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None,
@@ -195,12 +198,12 @@ def test_a_mount_whose_program_runs_ends_at_once(start_mount, emulator, home):
 def test_sessions_are_renewed_under_load_and_in_the_middle_of_a_rotation(start_mount, start_emulator, home):
     emulator = start_emulator("--session-seconds", "2")
     mount = start(start_mount, emulator.url, home, f"uri:{emulator.url}/_credentials", request_timeout="10s")
-    until = time.monotonic() + 3
+    until = time.monotonic() + 2.5
     while time.monotonic() < until:
         mount.write("payments", PASSWORD)
         mount.write("orders", PASSWORD)
     assert emulator.count("CredentialsUri") >= 2
-    emulator.set_faults("CreateClientKey delay=2500")  # its session ends meanwhile
+    emulator.set_faults("CreateClientKey delay=2200")  # its session ends meanwhile
     mount.write("payments", PASSWORD)
     emulator.set_faults()
     mount.write("payments", PASSWORD)
@@ -292,3 +295,17 @@ def test_a_vpc_is_asked_by_its_own_name(tmp_path, start_mount, emulator, home):
     """No nameserver here knows it: the mount serves without KMS, and says whom it wanted."""
     mount = start_mount("", settings="network = vpc\nregion = cn-beijing\nproxy = http://127.0.0.1:1")
     assert mount.status()["Endpoint"] == "https://kms-vpc.cn-beijing.aliyuncs.com"
+
+
+def test_region_and_credentials_come_from_ecs_past_every_proxy(tmp_path, pool_file):
+    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, HERE / "metadata_network.py", tmp_path, pool_file],
+                          capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.full
+def test_where_there_is_no_ecs_a_write_ends_within_two_seconds(tmp_path):
+    """Where packets to the metadata service are lost."""
+    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, HERE / "no_metadata_network.py", tmp_path],
+                          capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
