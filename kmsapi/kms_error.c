@@ -22,6 +22,7 @@ static const struct row {
     /* our nonces are fresh: the request came twice, and its first copy may have been carried out */
     {"SignatureNonceUsed", EIO, KMS_RETRY_READ_ONLY},
     {"InvalidAccessKeyId.*", EACCES, KMS_RETRY_NEVER},
+    {"InvalidSecurityToken.*", EACCES, KMS_RETRY_NEVER},
     {"SignatureDoesNotMatch", EACCES, KMS_RETRY_NEVER},
     {"IncompleteSignature", EACCES, KMS_RETRY_NEVER},
     {"Forbidden.*NotFound", ENOENT, KMS_RETRY_NEVER},
@@ -77,6 +78,12 @@ enum kms_retry kms_error_retry(const char *code, long http_status)
     if (http_status == 503)
         return KMS_RETRY_UNAVAILABLE;
     return http_status >= 500 ? KMS_RETRY_READ_ONLY : KMS_RETRY_NEVER;
+}
+
+bool kms_error_is_about_credentials(const char *code, long http_status)
+{
+    return http_status >= 400 && http_status < 500 &&
+           (matches("InvalidAccessKeyId*", code) || matches("InvalidSecurityToken*", code));
 }
 
 bool kms_error_row(size_t i, const char **pattern, int *number, enum kms_retry *retry)

@@ -34,6 +34,9 @@ int kms_error_errno(const char *code, long http_status);
 /* Whether a request that ended with this Code and status may be sent again. */
 enum kms_retry kms_error_retry(const char *code, long http_status);
 
+/* Whether KMS refused the access key or the session itself, and so did nothing else. */
+bool kms_error_is_about_credentials(const char *code, long http_status);
+
 /*
  * Every row of the table, for documentation and tests: row I (from 0), or false after the last.
  * PATTERN is an exact code, or one with a single "*".

@@ -24,7 +24,10 @@ enum {
     RETRY_AFTER_MOST_MS = 120 * 1000,
 };
 
-enum state { STATE_BEGIN, STATE_RESOLVING, STATE_RUNNING, STATE_WAITING, STATE_DONE };
+enum state {
+    STATE_BEGIN, STATE_RESOLVING, STATE_UNSIGNED, /* there are no credentials yet */
+    STATE_RUNNING, STATE_WAITING, STATE_DONE,
+};
 
 struct transfer {
     struct transport_request request; /* its texts are in TEXTS */
@@ -37,6 +40,8 @@ struct transfer {
     bool parked; /* past its own deadline: what comes is taken, nothing is sent again */
     int64_t deadline_ms, again_ms; /* CLOCK_MONOTONIC */
     int64_t signed_offset_s; /* the clock's, when the attempt was signed */
+    uint64_t signed_by;      /* the serial of its credentials */
+    bool refused;            /* those were, by KMS: once is enough */
     struct attempt attempt;
     struct transport_answer answer;
     struct kms_error earlier; /* what the attempt before ended with */
@@ -209,6 +214,27 @@ static void fail(struct transfer *transfer, int number, const char *code, const 
     transfer->state = STATE_DONE;
 }
 
+/* Negative: the request waits, or is done. */
+static int get_credentials(const struct transport *transport, struct transfer *transfer,
+                           struct credentials *credentials, char *reason, size_t size)
+{
+    const struct transport_options *options = &transport->options;
+    int r = options->get_credentials(options->get_credentials_user, credentials, reason, size);
+    if (r == 0 && transfer->refused && credentials->serial == transfer->signed_by) {
+        credentials_clear(credentials);
+        transfer->answer.error = transfer->earlier; /* the same ones again */
+        transfer->state = STATE_DONE;
+        return -EACCES;
+    }
+    if (r == -EAGAIN)
+        transfer->state = STATE_UNSIGNED;
+    else if (r < 0)
+        fail(transfer, r == -ENOMEM ? ENOMEM : EACCES, "Credentials", reason);
+    else
+        transfer->signed_by = credentials->serial;
+    return r;
+}
+
 static void begin_attempt(struct transport *transport, struct transfer *transfer)
 {
     struct credentials credentials = {0};
@@ -228,12 +254,9 @@ static void begin_attempt(struct transport *transport, struct transfer *transfer
     case RESOLVE_FOUND:
         break;
     }
-    int r = transport->options.get_credentials(transport->options.get_credentials_user,
-                                               &credentials, reason, sizeof(reason));
-    if (r < 0) {
-        fail(transfer, r == -ENOMEM ? ENOMEM : EACCES, "Credentials", reason);
+    int r = get_credentials(transport, transfer, &credentials, reason, sizeof(reason));
+    if (r < 0)
         return;
-    }
     const struct kms_error clean = {0};
     char operation[sizeof(clean.operation)];
     memcpy(operation, transfer->answer.error.operation, sizeof(operation));
@@ -277,6 +300,17 @@ static bool learned_the_time(const struct transport *transport, const struct tra
 {
     return strcmp(transfer->answer.error.code, "InvalidTimeStamp.Expired") == 0 &&
            llabs(transport->clock_offset_s - transfer->signed_offset_s) > CLOCK_WRONG_S;
+}
+
+/* Other credentials may do: a session that ended early, or a key that was replaced. */
+static bool may_sign_anew(const struct transport *transport, struct transfer *transfer)
+{
+    const struct transport_options *options = &transport->options;
+    const struct kms_error *error = &transfer->answer.error;
+    if (transfer->refused || !options->credentials_refused || !kms_error_is_about_credentials(error->code, error->http_status))
+        return false;
+    transfer->refused = true;
+    return options->credentials_refused(options->get_credentials_user, transfer->signed_by);
 }
 
 /* Whether an attempt that ended so may be repeated: without an answer, or with an error of KMS. */
@@ -344,6 +378,10 @@ static void attempt_ended(struct transport *transport, struct transfer *transfer
     }
     transfer->again_ms = milliseconds(CLOCK_MONOTONIC) + backoff(transfer);
     bool repeat = may_repeat(transport, transfer, answered, maybe_sent);
+    if (!repeat && answered && may_sign_anew(transport, transfer)) {
+        transfer->again_ms = milliseconds(CLOCK_MONOTONIC);
+        repeat = true;
+    }
     attempt_clear(attempt);
     transfer->earlier = answer->error;
     /* what cannot be repeated in time is told now, rather than as a timeout */
@@ -358,10 +396,18 @@ static void time_is_up(struct transport *transport, struct transfer *transfer)
     if (running)
         curl_multi_remove_handle(transport->multi, transfer->attempt.easy);
     attempt_clear(&transfer->attempt);
+    char reason[512] = "";
+    struct credentials late = {0};
+    if (transfer->state == STATE_UNSIGNED) /* for what it says */
+        transport->options.get_credentials(transport->options.get_credentials_user, &late, reason,
+                                           sizeof(reason));
+    credentials_clear(&late);
     if (!sent && transfer->earlier.number)
         transfer->answer.error = transfer->earlier; /* says more than that time is up */
     else if (transfer->state == STATE_RESOLVING)
         fail(transfer, EHOSTUNREACH, "Network.NameNotResolved", "no nameserver answered in time");
+    else if (transfer->state == STATE_UNSIGNED)
+        fail(transfer, EACCES, "Credentials", reason[0] ? reason : "no credentials came in time");
     else
         fail(transfer, ETIMEDOUT, "Network.Timeout",
              sent ? "the request was sent and no answer came in time"
@@ -389,6 +435,7 @@ static int64_t tend(struct transport *transport)
     int64_t now_ms = milliseconds(CLOCK_MONOTONIC), next_ms = INT64_MAX;
     for (struct transfer *transfer = transport->transfers; transfer; transfer = transfer->next) {
         if (transfer->state == STATE_BEGIN || transfer->state == STATE_RESOLVING ||
+            transfer->state == STATE_UNSIGNED ||
             (transfer->state == STATE_WAITING && now_ms >= transfer->again_ms))
             begin_attempt(transport, transfer);
         if (transfer->state != STATE_DONE && now_ms >= transfer->deadline_ms && !park(transfer))

@@ -27,8 +27,16 @@ struct transport_options {
     const char *proxy;          /* its URL; NULL or "": from the environment, as proxy.h says */
     const char *user_agent;
     size_t response_limit;      /* bytes of body; 0: 1 MiB */
-    /* The credentials to sign with, asked for each attempt. 0, or negative errno and REASON. */
+    /*
+     * The credentials to sign with, asked for each attempt; must not block. 0; -EAGAIN: not yet, the request waits for
+     * transport_wake_up or its deadline; any other negative errno: it fails with REASON.
+     */
     int (*get_credentials)(void *user, struct credentials *credentials, char *reason, size_t size);
+    /*
+     * KMS refused the credentials with this serial. True: it is worth asking for others, and a request that was refused
+     * for them is sent once more with those, of whatever kind: KMS did nothing. NULL: it never is.
+     */
+    bool (*credentials_refused)(void *user, uint64_t serial);
     void *get_credentials_user;
 };
 

@@ -1,8 +1,65 @@
 #include "kmsapi/credentials/credentials.h"
 
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
+
+enum { VALUE_MOST = 4096 };
+
+static int refuse(const char *name, const char *what, char *reason, size_t size)
+{
+    snprintf(reason, size, "%s: %s", name, what);
+    return -EINVAL;
+}
+
+static int copy_value(const char *name, const char *text, char **value, char *reason, size_t size)
+{
+    if (!text || !text[0])
+        return refuse(name, "is missing", reason, size);
+    if (strlen(text) > VALUE_MOST)
+        return refuse(name, "longer than 4096", reason, size);
+    for (const char *c = text; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            return refuse(name, "a character that is not printable ASCII", reason, size);
+    *value = OPENSSL_strdup(text);
+    if (!*value)
+        snprintf(reason, size, "memory is short");
+    return *value ? 0 : -ENOMEM;
+}
+
+int credentials_set(struct credentials *credentials, const char *access_key_id,
+                    const char *access_key_secret, const char *security_token, char *reason,
+                    size_t size)
+{
+    *credentials = (struct credentials){0};
+    int r = copy_value("the access key id", access_key_id, &credentials->access_key_id, reason, size);
+    if (r == 0)
+        r = copy_value("the access key secret", access_key_secret, &credentials->access_key_secret,
+                       reason, size);
+    if (r == 0 && security_token && security_token[0])
+        r = copy_value("the security token", security_token, &credentials->security_token, reason,
+                       size);
+    if (r < 0)
+        credentials_clear(credentials);
+    return r;
+}
+
+int credentials_copy(const struct credentials *from, struct credentials *to)
+{
+    *to = (struct credentials){
+        .access_key_id = OPENSSL_strdup(from->access_key_id),
+        .access_key_secret = OPENSSL_strdup(from->access_key_secret),
+        .security_token = from->security_token ? OPENSSL_strdup(from->security_token) : NULL,
+        .serial = from->serial,
+    };
+    if (to->access_key_id && to->access_key_secret && !from->security_token == !to->security_token)
+        return 0;
+    credentials_clear(to);
+    return -ENOMEM;
+}
 
 static void clear(char **text)
 {

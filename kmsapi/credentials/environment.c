@@ -6,43 +6,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-
 #include "kmsapi/credentials/credentials.h"
-
-enum { VALUE_MOST = 4096 };
-
-static int take(const char *name, char **value, char *reason, size_t size)
-{
-    const char *text = getenv(name);
-    if (!text || !text[0])
-        return -ENOENT;
-    size_t length = strlen(text);
-    for (size_t i = 0; i < length; i++)
-        if (length > VALUE_MOST || text[i] <= ' ' || text[i] > '~') {
-            snprintf(reason, size, "%s: a character that is not printable ASCII, or longer than %d",
-                     name, VALUE_MOST);
-            return -EINVAL;
-        }
-    *value = OPENSSL_strdup(text);
-    if (!*value)
-        snprintf(reason, size, "memory is short");
-    return *value ? 0 : -ENOMEM;
-}
+#include "kmsapi/credentials/provider.h"
 
 int credentials_from_environment(struct credentials *credentials, char *reason, size_t size)
 {
+    const char *id = getenv("ALIBABA_CLOUD_ACCESS_KEY_ID");
+    const char *secret = getenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET");
+    char why[128];
     *credentials = (struct credentials){0};
-    snprintf(reason, size, "no credentials; set ALIBABA_CLOUD_ACCESS_KEY_ID and "
-                           "ALIBABA_CLOUD_ACCESS_KEY_SECRET");
-    int r = take("ALIBABA_CLOUD_ACCESS_KEY_ID", &credentials->access_key_id, reason, size);
-    if (r == 0)
-        r = take("ALIBABA_CLOUD_ACCESS_KEY_SECRET", &credentials->access_key_secret, reason, size);
-    if (r == 0)
-        r = take("ALIBABA_CLOUD_SECURITY_TOKEN", &credentials->security_token, reason, size);
-    if (r == -ENOENT && credentials->access_key_secret)
-        r = 0; /* only the token is missing */
+    if (!id || !id[0] || !secret || !secret[0]) {
+        snprintf(reason, size, "no credentials; set ALIBABA_CLOUD_ACCESS_KEY_ID and "
+                               "ALIBABA_CLOUD_ACCESS_KEY_SECRET");
+        return -ENOENT;
+    }
+    int r = credentials_set(credentials, id, secret, getenv("ALIBABA_CLOUD_SECURITY_TOKEN"), why,
+                            sizeof(why));
     if (r < 0)
-        credentials_clear(credentials);
+        snprintf(reason, size, "ALIBABA_CLOUD_ACCESS_KEY_ID, _ACCESS_KEY_SECRET or _SECURITY_TOKEN: %s",
+                 why);
+    return r;
+}
+
+int provider_environment(const struct fetching *fetching, const char *argument,
+                         struct session *session, char *reason, size_t size)
+{
+    int r = credentials_from_environment(&session->credentials, reason, size);
+    if (r == -ENOENT) {
+        const char *id = getenv("ALIBABA_CLOUD_ACCESS_KEY_ID");
+        snprintf(reason, size, "%s", id && id[0] ? "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+                                                 : "ALIBABA_CLOUD_ACCESS_KEY_ID");
+    }
     return r;
 }

@@ -7,10 +7,18 @@
 #include "kmsapi/emulator/fault_reply.h"
 #include "kmsapi/iso_time.h"
 
+/* As faults and counts know it. */
+static const char *operation_name(const struct request *request)
+{
+    const char *name = metadata_operation(request);
+    if (!name)
+        name = request_action(request);
+    return name ? name : "none";
+}
+
 static void count(struct exchange_log *log, const struct request *request)
 {
-    const char *action = request_action(request);
-    const char *name = action ? action : "none";
+    const char *name = operation_name(request);
     pthread_mutex_lock(&log->lock);
     json_int_t so_far = json_integer_value(json_object_get(log->counts, name));
     json_object_set_new(log->counts, name, json_integer(so_far + 1));
@@ -70,13 +78,31 @@ static enum exchange_end ending(enum fault_kind fault)
     }
 }
 
-static enum exchange_end answer_kms(const struct server_parts *parts, struct request *request,
-                                    exchange_wait *wait, void *user, struct reply *reply)
+static void run(const struct server_parts *parts, const struct request *request,
+                enum fault_kind fault, struct reply *reply)
 {
-    const char *action = request_action(request);
-    if (!signatures_check(parts->signatures, request, reply))
+    bool is_unsigned;
+    if (metadata_operation(request))
+        metadata_run(parts->metadata, request, reply);
+    else if (sts_has(request_action(request), &is_unsigned))
+        sts_run(parts->sts, request, reply);
+    else
+        operations_run(parts->operations, request, fault, reply);
+}
+
+static bool is_signed(const struct request *request)
+{
+    bool is_unsigned = false;
+    return !metadata_operation(request) &&
+           !(sts_has(request_action(request), &is_unsigned) && is_unsigned);
+}
+
+static enum exchange_end answer_request(const struct server_parts *parts, struct request *request,
+                                        exchange_wait *wait, void *user, struct reply *reply)
+{
+    if (is_signed(request) && !signatures_check(parts->signatures, request, reply))
         return EXCHANGE_ANSWER;
-    struct fault fault = faults_choose(parts->faults, action ? action : "none");
+    struct fault fault = faults_choose(parts->faults, operation_name(request));
     if (fault.kind == FAULT_RESET_BEFORE)
         return EXCHANGE_DROP;
     if (fault.kind == FAULT_SILENT && !wait(user, -1, false))
@@ -86,7 +112,7 @@ static enum exchange_end answer_kms(const struct server_parts *parts, struct req
         return EXCHANGE_DROP;
     if (fault_reply_refuse(&fault, request, reply))
         return EXCHANGE_ANSWER;
-    operations_run(parts->operations, request, fault.kind, reply);
+    run(parts, request, fault.kind, reply);
     fault_reply_break(fault.kind, reply);
     return ending(fault.kind);
 }
@@ -117,12 +143,12 @@ enum exchange_end exchange_run(const struct server_parts *parts, struct exchange
     if (!legible)
         reply_error(reply, 400, "ParseRequestParameterException",
                     "Server parse parameters exception. Please check your input params.");
-    else if (strcmp(request->path, "/") == 0)
-        end = answer_kms(parts, request, wait, user, reply);
+    else if (strcmp(request->path, "/") == 0 || metadata_operation(request))
+        end = answer_request(parts, request, wait, user, reply);
     else
         reply_error(reply, 404, "InvalidApi.NotFound",
                     "Specified api is not found, please check your url and method.");
-    if (end != EXCHANGE_DROP)
+    if (end != EXCHANGE_DROP && !metadata_operation(request))
         add_ids(request, reply);
     return end;
 }

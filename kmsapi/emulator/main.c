@@ -24,13 +24,15 @@ static const char usage[] =
     "           [--record FILE]\n"
     "           [--tls-cert FILE --tls-key FILE | --tls-self-signed DIRECTORY]\n"
     "           [--key-pool N] [--key-pool-file FILE] [--pkcs12 rc2|3des]\n"
-    "           [--clock TIME] [--min-validity DAYS] [--max-keys N]\n";
+    "           [--clock TIME] [--min-validity DAYS] [--max-keys N]\n"
+    "           [--session-seconds N] [--oidc-token-file FILE] [--ram-role NAME] [--imdsv2-only]\n";
 
 struct arguments {
     const char *listen, *access_key, *account, *account_id, *region, *faults, *record;
     const char *certificate, *key, *self_signed, *pool_file, *clock;
-    unsigned int pool, min_validity_days, max_keys;
-    bool triple_des;
+    const char *oidc_token_file, *ram_role;
+    unsigned int pool, min_validity_days, max_keys, session_seconds;
+    bool triple_des, imdsv2_only;
     const char *aaps[AAPS_MOST];
     size_t aap_count;
 };
@@ -39,7 +41,10 @@ struct arguments {
 struct emulator {
     struct account *account;
     struct key_maker *key_maker;
+    struct sessions *sessions;
     struct signatures *signatures;
+    struct sts sts;
+    struct metadata metadata;
     struct faults *faults;
     struct tls_files tls;
     FILE *record;
@@ -63,6 +68,9 @@ static const struct option options[] = {
     {"key-pool", required_argument, NULL, 'p'},     {"key-pool-file", required_argument, NULL, 'P'},
     {"pkcs12", required_argument, NULL, '1'},       {"clock", required_argument, NULL, 'c'},
     {"min-validity", required_argument, NULL, 'v'}, {"max-keys", required_argument, NULL, 'm'},
+    {"session-seconds", required_argument, NULL, 's'},
+    {"oidc-token-file", required_argument, NULL, 'o'},
+    {"ram-role", required_argument, NULL, 'M'},     {"imdsv2-only", no_argument, NULL, '2'},
     {"help", no_argument, NULL, 'h'},               {"version", no_argument, NULL, 'V'},
     {0},
 };
@@ -80,6 +88,8 @@ static const char **text_option(struct arguments *arguments, int option)
     case 'S': return &arguments->self_signed;
     case 'P': return &arguments->pool_file;
     case 'c': return &arguments->clock;
+    case 'o': return &arguments->oidc_token_file;
+    case 'M': return &arguments->ram_role;
     default: return NULL;
     }
 }
@@ -106,6 +116,11 @@ static bool set_other(struct arguments *arguments, int option, const char *value
         return parse_number(value, &arguments->min_validity_days);
     case 'm':
         return parse_number(value, &arguments->max_keys);
+    case 's':
+        return parse_number(value, &arguments->session_seconds);
+    case '2':
+        arguments->imdsv2_only = true;
+        return true;
     case '1':
         arguments->triple_des = strcmp(value, "3des") == 0;
         return arguments->triple_des || strcmp(value, "rc2") == 0;
@@ -141,7 +156,8 @@ static int parse(int count, char **words, struct arguments *arguments)
     return 0;
 }
 
-static int start_signatures(const struct arguments *arguments, struct signatures **signatures,
+/* Who may ask: the known key, and the sessions that are handed out. */
+static int start_signatures(const struct arguments *arguments, struct emulator *emulator,
                             char *reason, size_t size)
 {
     const char *given = arguments->access_key ? arguments->access_key
@@ -153,8 +169,17 @@ static int start_signatures(const struct arguments *arguments, struct signatures
         return -EINVAL;
     }
     *secret++ = '\0';
-    *signatures = signatures_new(id, secret);
-    return *signatures ? 0 : -ENOMEM;
+    emulator->sessions = sessions_new(arguments->session_seconds);
+    if (emulator->sessions)
+        emulator->signatures = signatures_new(id, secret, emulator->sessions);
+    emulator->sts = (struct sts){emulator->sessions, arguments->oidc_token_file};
+    emulator->metadata = (struct metadata){
+        .sessions = emulator->sessions,
+        .role = arguments->ram_role ? arguments->ram_role : "EmulatorRole",
+        .region = arguments->region ? arguments->region : "cn-hangzhou",
+        .only_with_token = arguments->imdsv2_only,
+    };
+    return emulator->signatures ? 0 : -ENOMEM;
 }
 
 static int set_clock(const char *text, char *reason, size_t size)
@@ -215,7 +240,7 @@ static int start_parts(const struct arguments *arguments, struct emulator *emula
     if (r == 0)
         r = faults_new(arguments->faults, &emulator->faults, reason, size);
     if (r == 0)
-        r = start_signatures(arguments, &emulator->signatures, reason, size);
+        r = start_signatures(arguments, emulator, reason, size);
     if (r == 0)
         r = open_record(arguments->record, &emulator->record, reason, size);
     if (r == 0)
@@ -242,6 +267,8 @@ static int start(const struct arguments *arguments, struct emulator *emulator, c
         return r;
     const struct server_parts parts = {
         .operations = &emulator->operations,
+        .sts = &emulator->sts,
+        .metadata = &emulator->metadata,
         .signatures = emulator->signatures,
         .faults = emulator->faults,
         .record = emulator->record,
@@ -263,6 +290,7 @@ static void stop(struct emulator *emulator)
         fclose(emulator->record);
     key_maker_free(emulator->key_maker);
     signatures_free(emulator->signatures);
+    sessions_free(emulator->sessions);
     faults_free(emulator->faults);
     account_close(emulator->account);
 }

@@ -11,6 +11,12 @@ void reply_object(struct reply *reply, json_t *object)
     *reply = (struct reply){.status = 200, .object = object};
 }
 
+void reply_text(struct reply *reply, const char *text)
+{
+    reply_object(reply, json_object());
+    reply->text = text;
+}
+
 void reply_error(struct reply *reply, unsigned int status, const char *code, const char *format,
                  ...)
 {

@@ -9,11 +9,15 @@
 struct reply {
     unsigned int status;
     json_t *object;              /* owned; RequestId is added when it is sent */
+    const char *text;            /* in its place, as it is; or NULL */
     unsigned int retry_after_ms; /* x-acs-retry-after; 0: none */
 };
 
 /* A success with OBJECT (taken). */
 void reply_object(struct reply *reply, json_t *object);
+
+/* A success with TEXT, which is no JSON and outlives the reply. */
+void reply_text(struct reply *reply, const char *text);
 
 /* KMS's error envelope, in place of what the reply held. */
 void reply_error(struct reply *reply, unsigned int status, const char *code, const char *format,

@@ -139,7 +139,7 @@ static struct MHD_Response *make_response(enum exchange_end how, const struct re
         return MHD_create_response_from_buffer(sizeof(garbage), garbage, MHD_RESPMEM_PERSISTENT);
     if (how == EXCHANGE_HUGE)
         return MHD_create_response_from_callback(HUGE_ANSWER_SIZE, 65536, read_huge, NULL, NULL);
-    char *text = json_dumps(reply->object, JSON_COMPACT);
+    char *text = reply->text ? strdup(reply->text) : json_dumps(reply->object, JSON_COMPACT);
     if (!text)
         return NULL;
     size_t size = strlen(text);

@@ -9,14 +9,18 @@
 #include <sys/socket.h>
 
 #include "kmsapi/emulator/faults.h"
+#include "kmsapi/emulator/metadata.h"
 #include "kmsapi/emulator/operations.h"
 #include "kmsapi/emulator/signature.h"
+#include "kmsapi/emulator/sts.h"
 
 struct server;
 
 /* Everything stays the caller's and outlives the server. */
 struct server_parts {
     const struct operations *operations;
+    const struct sts *sts;
+    const struct metadata *metadata;
     struct signatures *signatures;
     struct faults *faults;
     FILE *record;                         /* NULL: none. Gets a line of JSON a request. */

@@ -19,11 +19,13 @@ enum { WINDOW_SECONDS = 15 * 60, NONCES_MANY = 100000, NONCE_MOST = 128 };
 
 struct signatures {
     char *access_key_id, *access_key_secret;
+    struct sessions *sessions;
     pthread_mutex_t lock;
     json_t *nonces; /* nonce: when it came, seconds; under the lock */
 };
 
-struct signatures *signatures_new(const char *access_key_id, const char *access_key_secret)
+struct signatures *signatures_new(const char *access_key_id, const char *access_key_secret,
+                                  struct sessions *sessions)
 {
     struct signatures *signatures = calloc(1, sizeof(*signatures));
     if (!signatures)
@@ -31,6 +33,7 @@ struct signatures *signatures_new(const char *access_key_id, const char *access_
     pthread_mutex_init(&signatures->lock, NULL);
     signatures->access_key_id = strdup(access_key_id);
     signatures->access_key_secret = strdup(access_key_secret);
+    signatures->sessions = sessions;
     signatures->nonces = json_object();
     if (signatures->access_key_id && signatures->access_key_secret && signatures->nonces)
         return signatures;
@@ -118,7 +121,7 @@ static bool body_is_as_signed(const struct request *request)
     return told && acs3_sha256_hex(body, request->body_size, hash) == 0 && strcmp(told, hash) == 0;
 }
 
-static bool check_signature(const struct signatures *signatures, const struct request *request,
+static bool check_signature(const char *secret, const struct request *request,
                             const struct authorization *told, struct reply *reply)
 {
     const struct acs3_request signed_request = {
@@ -130,7 +133,7 @@ static bool check_signature(const struct signatures *signatures, const struct re
         .header_count = request->headers.count,
     };
     struct acs3_signature ours;
-    if (acs3_sign(&signed_request, signatures->access_key_secret, &ours) < 0) {
+    if (acs3_sign(&signed_request, secret, &ours) < 0) {
         reply_error(reply, 400, "IncompleteSignature",
                     "The request signature does not conform to Alibaba Cloud standards.");
         return false;
@@ -148,13 +151,14 @@ static bool check_signature(const struct signatures *signatures, const struct re
     return same;
 }
 
-static bool check_access_key_id(const struct signatures *signatures, const char *id, struct reply *reply)
+/* SECRET is what ID signs with: the known key's, whatever TOKEN it comes with, or a session's. */
+static bool find_secret(const struct signatures *signatures, const char *id, const char *token,
+                        char session_secret[static SESSION_SECRET_SIZE], const char **secret,
+                        struct reply *reply)
 {
-    if (strcmp(id, signatures->access_key_id) == 0)
-        return true;
-    reply_error(reply, 404, "InvalidAccessKeyId.NotFound",
-                "The Access Key ID provided does not exist in our records.");
-    return false;
+    bool known = strcmp(id, signatures->access_key_id) == 0;
+    *secret = known ? signatures->access_key_secret : session_secret;
+    return known || sessions_find(signatures->sessions, id, token, session_secret, reply);
 }
 
 static bool is_nonce(const char *nonce)
@@ -165,6 +169,8 @@ static bool is_nonce(const char *nonce)
 static bool check_v3(struct signatures *signatures, const struct request *request, struct reply *reply)
 {
     struct authorization told;
+    char session_secret[SESSION_SECRET_SIZE];
+    const char *secret;
     const char *authorization = request_header(request, "authorization");
     const char *nonce = request_header(request, "x-acs-signature-nonce");
     if (!authorization || !parse_authorization(authorization, &told) || !is_nonce(nonce)) {
@@ -173,8 +179,9 @@ static bool check_v3(struct signatures *signatures, const struct request *reques
         return false;
     }
     return check_date(request_header(request, "x-acs-date"), reply) &&
-           check_access_key_id(signatures, told.access_key_id, reply) &&
-           check_signature(signatures, request, &told, reply) && take_nonce(signatures, nonce, reply);
+           find_secret(signatures, told.access_key_id, request_header(request, "x-acs-security-token"),
+                       session_secret, &secret, reply) &&
+           check_signature(secret, request, &told, reply) && take_nonce(signatures, nonce, reply);
 }
 
 /* -- V2 ------------------------------------------------------------------------------------ */
@@ -197,8 +204,7 @@ static const char *wrong_v2_parameter(const struct request *request)
 }
 
 /* Of the query and the form. */
-static bool check_v2_signature(const struct signatures *signatures, const struct request *request,
-                               struct reply *reply)
+static bool check_v2_signature(const char *secret, const struct request *request, struct reply *reply)
 {
     size_t count = request->query.count + request->form.count;
     struct acs3_pair *all = calloc(count + 1, sizeof(*all));
@@ -209,7 +215,7 @@ static bool check_v2_signature(const struct signatures *signatures, const struct
     if (r == 0 && request->form.count)
         memcpy(all + request->query.count, request->form.items, request->form.count * sizeof(*all));
     if (r == 0)
-        r = rpc2_sign(request->method, all, count, signatures->access_key_secret, &ours);
+        r = rpc2_sign(request->method, all, count, secret, &ours);
     free(all);
     if (r < 0) {
         reply_no_memory(reply);
@@ -238,14 +244,16 @@ static bool check_format(const struct request *request, struct reply *reply)
 
 static bool check_v2(struct signatures *signatures, const struct request *request, struct reply *reply)
 {
-    const char *wrong = wrong_v2_parameter(request);
+    char session_secret[SESSION_SECRET_SIZE];
+    const char *secret, *wrong = wrong_v2_parameter(request);
     if (wrong) {
         reply_invalid(reply, wrong);
         return false;
     }
     return check_format(request, reply) && check_date(request_parameter(request, "Timestamp"), reply) &&
-           check_access_key_id(signatures, request_parameter(request, "AccessKeyId"), reply) &&
-           check_v2_signature(signatures, request, reply) &&
+           find_secret(signatures, request_parameter(request, "AccessKeyId"),
+                       request_parameter(request, "SecurityToken"), session_secret, &secret, reply) &&
+           check_v2_signature(secret, request, reply) &&
            take_nonce(signatures, request_parameter(request, "SignatureNonce"), reply);
 }
 

@@ -1,9 +1,11 @@
 """Every typed function of kmsapi against the emulator, over HTTP and over TLS."""
+import json
+import os
 import subprocess
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, environment
 
 EXPECTED = """\
 CreateApplicationAccessPoint 0 made ClientKey ["a","b"] words
@@ -62,3 +64,23 @@ def test_a_trusted_certificate_of_another_host_is_refused(start_emulator, tmp_pa
     emulator = start_emulator("--tls-self-signed", tmp_path, listen="127.0.0.2:0")
     results = call(emulator.url, tmp_path / "certificate.pem").splitlines()
     assert {line.split()[1] for line in results} == {"EPROTO"}
+
+
+def test_kmsapi_is_found_by_pkg_config_and_used_alone(start_emulator, tmp_path):
+    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet"], check=True, capture_output=True,
+                   env={**os.environ, "DESTDIR": str(tmp_path / "stage")}, timeout=120)
+    folder, = (tmp_path / "stage").rglob("kmsapi.pc")
+    found = subprocess.run(["pkg-config", f"--define-variable=prefix={tmp_path}/stage/usr/local", "--cflags", "--libs",
+                            "kmsapi"], check=True, capture_output=True, text=True,
+                           env={**os.environ, "PKG_CONFIG_PATH": str(folder.parent)})
+    program = tmp_path / "create_client_key"
+    subprocess.run(["cc", "-Wall", "-Werror", ROOT / "examples/create_client_key.c", "-o", program, *found.stdout.split()],
+                   check=True, timeout=60)
+    emulator = start_emulator()
+    done = subprocess.run([program, emulator.url, "payments"], input=PASSWORD + "\n", capture_output=True, text=True,
+                          timeout=60, env=environment())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(json.loads(done.stdout)) == ["KeyId", "PrivateKeyData"]
+    done = subprocess.run([program, emulator.url, "none"], input=PASSWORD + "\n", capture_output=True, text=True,
+                          timeout=60, env=environment())
+    assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith("Forbidden.ResourceNotFound: ")

@@ -27,6 +27,7 @@ static const struct {
     {"SignatureNonceUsed", 400, EIO, KMS_RETRY_READ_ONLY},
     {"InvalidAccessKeyId.NotFound", 404, EACCES, KMS_RETRY_NEVER},
     {"InvalidAccessKeyId.Inactive", 400, EACCES, KMS_RETRY_NEVER},
+    {"InvalidSecurityToken.Expired", 400, EACCES, KMS_RETRY_NEVER},
     {"SignatureDoesNotMatch", 400, EACCES, KMS_RETRY_NEVER},
     {"IncompleteSignature", 400, EACCES, KMS_RETRY_NEVER},
     {"Forbidden.NoPermission", 403, EACCES, KMS_RETRY_NEVER},
@@ -87,11 +88,22 @@ static void every_row_is_reached_by_a_case(void **state)
     }
 }
 
+static void refused_credentials_are_told_from_other_errors(void **state)
+{
+    assert_true(kms_error_is_about_credentials("InvalidAccessKeyId.NotFound", 404));
+    assert_true(kms_error_is_about_credentials("InvalidSecurityToken.Expired", 400));
+    assert_true(kms_error_is_about_credentials("InvalidSecurityToken.MalFormed", 400));
+    assert_false(kms_error_is_about_credentials("InvalidSecurityToken.Expired", 500)); /* who knows what it did */
+    assert_false(kms_error_is_about_credentials("SignatureDoesNotMatch", 400));
+    assert_false(kms_error_is_about_credentials("Forbidden.NoPermission", 403));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_code_has_its_errno_and_retry),
         cmocka_unit_test(every_row_is_reached_by_a_case),
+        cmocka_unit_test(refused_credentials_are_told_from_other_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,261 @@
+#include "kmsapi/credentials/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <curl/curl.h>
+#include <openssl/crypto.h>
+
+#include "kmsapi/cleanup.h"
+
+enum { BODY_MOST = 64 * 1024, HEADERS_SIZE_MOST = 64 * 1024 };
+
+DEFINE_CLEANUP(easy, CURL *, curl_easy_cleanup)
+DEFINE_CLEANUP(multi, CURLM *, curl_multi_cleanup)
+DEFINE_CLEANUP(slist, struct curl_slist *, curl_slist_free_all)
+DEFINE_CLEANUP(url, CURLU *, curl_url_cleanup)
+DEFINE_CLEANUP(curl_text, char *, curl_free)
+
+struct call {
+    struct http_answer *answer;
+    size_t headers_size;
+    bool too_large;
+};
+
+bool http_host_is_local(const char *host)
+{
+    char bare[64];
+    struct in_addr four;
+    struct in6_addr six;
+    size_t length = strlen(host);
+    if (strcasecmp(host, "localhost") == 0 ||
+        (length > 10 && strcasecmp(host + length - 10, ".localhost") == 0))
+        return true;
+    if (inet_pton(AF_INET, host, &four) == 1) {
+        uint32_t address = ntohl(four.s_addr);
+        return address >> 24 == 127 || address >> 16 == (169U << 8 | 254) ||
+               address == (100U << 24 | 100U << 16 | 100U << 8 | 200U) || address == 0;
+    }
+    bool brackets = host[0] == '[';
+    snprintf(bare, sizeof(bare), "%s", host + brackets);
+    bare[strcspn(bare, "]%")] = '\0';
+    if (inet_pton(AF_INET6, bare, &six) != 1)
+        return false;
+    if (IN6_IS_ADDR_V4MAPPED(&six)) {
+        inet_ntop(AF_INET, &six.s6_addr[12], bare, sizeof(bare));
+        return http_host_is_local(bare);
+    }
+    return IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_LINKLOCAL(&six) ||
+           IN6_IS_ADDR_UNSPECIFIED(&six);
+}
+
+static bool make_room(struct http_answer *answer)
+{
+    if (answer->body)
+        return true;
+    answer->body = OPENSSL_malloc(BODY_MOST + 1);
+    if (!answer->body)
+        return false;
+    answer->room = BODY_MOST + 1;
+    answer->body[0] = '\0';
+    return true;
+}
+
+static size_t take_body(char *data, size_t size, size_t count, void *user)
+{
+    struct call *call = user;
+    struct http_answer *answer = call->answer;
+    size *= count;
+    if (size > BODY_MOST - answer->size) {
+        call->too_large = true;
+        return 0;
+    }
+    if (!make_room(answer))
+        return 0;
+    memcpy(answer->body + answer->size, data, size);
+    answer->size += size;
+    answer->body[answer->size] = '\0';
+    return size;
+}
+
+/* Nothing is kept of them here; endless ones are no answer. */
+static size_t take_header(char *data, size_t size, size_t count, void *user)
+{
+    struct call *call = user;
+    call->headers_size += size * count;
+    call->too_large = call->headers_size > HEADERS_SIZE_MOST;
+    return call->too_large ? 0 : size * count;
+}
+
+/* HOST is from curl_free's allocator. */
+static int check_url(const char *text, char **host, char *reason, size_t size)
+{
+    _cleanup_(url) CURLU *url = curl_url();
+    _cleanup_(curl_text) char *scheme = NULL, *user = NULL, *password = NULL;
+    bool good = url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+                curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
+                curl_url_get(url, CURLUPART_HOST, host, 0) == CURLUE_OK;
+    if (!good) {
+        snprintf(reason, size, "not a URL; right is http://HOST/PATH or https://HOST/PATH");
+        return -EINVAL;
+    }
+    if (curl_url_get(url, CURLUPART_USER, &user, 0) != CURLUE_NO_USER ||
+        curl_url_get(url, CURLUPART_PASSWORD, &password, 0) != CURLUE_NO_PASSWORD) {
+        snprintf(reason, size, "a user name or password has no place in the URL");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int set_options(CURL *easy, struct call *call,
+                       const struct credentials_source_options *options,
+                       const struct http_request *request, const char *host,
+                       struct curl_slist *headers)
+{
+    int r = 0;
+#define SET(option, value) r |= curl_easy_setopt(easy, option, value) != CURLE_OK
+    SET(CURLOPT_URL, request->url);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
+    SET(CURLOPT_TIMEOUT_MS, (long)request->whole_ms);
+    SET(CURLOPT_USERAGENT, options->user_agent);
+    SET(CURLOPT_HTTPHEADER, headers);
+    SET(CURLOPT_WRITEFUNCTION, take_body);
+    SET(CURLOPT_WRITEDATA, call);
+    SET(CURLOPT_HEADERFUNCTION, take_header);
+    SET(CURLOPT_HEADERDATA, call);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a nameserver that does not answer holds nobody up */
+#endif
+    if (http_host_is_local(host))
+        SET(CURLOPT_PROXY, "");
+    else if (options->proxy)
+        SET(CURLOPT_PROXY, options->proxy);
+    if (options->ca_file)
+        SET(CURLOPT_CAINFO, options->ca_file);
+    SET(CURLOPT_CUSTOMREQUEST, request->method);
+    if (request->body || strcmp(request->method, "GET") != 0) {
+        const char *body = request->body ? request->body : "";
+        SET(CURLOPT_POSTFIELDS, body);
+        SET(CURLOPT_POSTFIELDSIZE, (long)strlen(body));
+    }
+#undef SET
+    return r ? -ENOMEM : 0;
+}
+
+static int add_headers(const struct http_request *request, struct curl_slist **headers)
+{
+    size_t most = sizeof(request->headers) / sizeof(request->headers[0]);
+    for (size_t i = 0; i < most && request->headers[i]; i++) {
+        struct curl_slist *grown = curl_slist_append(*headers, request->headers[i]);
+        if (!grown)
+            return -ENOMEM;
+        *headers = grown;
+    }
+    return 0;
+}
+
+static int explain(CURLcode code, bool connected, const char *host, bool too_large, char *reason, size_t size)
+{
+    if (code == CURLE_OUT_OF_MEMORY) {
+        snprintf(reason, size, "memory is short");
+        return -ENOMEM;
+    }
+    snprintf(reason, size, "%.120s: %s", host,
+             too_large                         ? "an answer larger than any good one"
+             : code == CURLE_OPERATION_TIMEDOUT ? "no answer in time"
+             : code == CURLE_PARTIAL_FILE       ? "the answer broke off"
+                                                : curl_easy_strerror(code));
+    return connected ? -EIO : -EHOSTUNREACH;
+}
+
+static void read_date(CURL *easy, struct http_answer *answer)
+{
+    struct curl_header *header;
+    if (curl_easy_header(easy, "date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return;
+    time_t date = curl_getdate(header->value, NULL);
+    answer->server_date = date > 0 ? date : 0;
+}
+
+/* curl_easy_perform, which ends as well when it is given up. */
+static CURLcode perform(CURL *easy, const struct fetching *fetching)
+{
+    _cleanup_(multi) CURLM *multi = curl_multi_init();
+    struct curl_waitfd given_up = {.fd = fetching->given_up, .events = CURL_WAIT_POLLIN};
+    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+    int running = 1, left;
+    if (!multi || curl_multi_add_handle(multi, easy) != CURLM_OK)
+        return CURLE_OUT_OF_MEMORY;
+    while (running && !given_up.revents) {
+        if (curl_multi_perform(multi, &running) != CURLM_OK ||
+            (running && curl_multi_poll(multi, &given_up, given_up.fd >= 0, 60000, NULL) != CURLM_OK))
+            break;
+    }
+    const CURLMsg *message = running ? NULL : curl_multi_info_read(multi, &left);
+    if (message)
+        code = message->data.result;
+    curl_multi_remove_handle(multi, easy);
+    return code;
+}
+
+int http_ask(const struct fetching *fetching, const struct http_request *request,
+             struct http_answer *answer, char *reason, size_t size)
+{
+    struct call call = {.answer = answer};
+    struct http_request limited = *request;
+    _cleanup_(curl_text) char *host = NULL;
+    *answer = (struct http_answer){0};
+    int r = check_url(request->url, &host, reason, size);
+    if (r < 0)
+        return r;
+    if (fetching->options->timeout_ms)
+        limited.connect_ms = limited.whole_ms = fetching->options->timeout_ms;
+    _cleanup_(slist) struct curl_slist *headers = NULL;
+    _cleanup_(easy) CURL *easy = curl_easy_init();
+    r = easy ? add_headers(request, &headers) : -ENOMEM;
+    if (r == 0)
+        r = set_options(easy, &call, fetching->options, &limited, host, headers);
+    if (r < 0) {
+        snprintf(reason, size, "memory is short");
+        return r;
+    }
+    CURLcode code = perform(easy, fetching);
+    if (code == CURLE_OK && !make_room(answer))
+        code = CURLE_OUT_OF_MEMORY;
+    if (code != CURLE_OK) {
+        http_answer_clear(answer);
+        curl_off_t connected_us = 0;
+        curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected_us);
+        return explain(code, connected_us > 0, host, call.too_large, reason, size);
+    }
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
+    read_date(easy, answer);
+    return 0;
+}
+
+int http_ask_for_success(const struct fetching *fetching, const struct http_request *request,
+                         struct http_answer *answer, char *reason, size_t size)
+{
+    int r = http_ask(fetching, request, answer, reason, size);
+    if (r < 0 || answer->status == 200)
+        return r;
+    snprintf(reason, size, "answered with status %ld", answer->status);
+    http_answer_clear(answer);
+    return -EIO;
+}
+
+void http_answer_clear(struct http_answer *answer)
+{
+    OPENSSL_clear_free(answer->body, answer->room);
+    *answer = (struct http_answer){0};
+}

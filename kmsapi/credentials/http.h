@@ -1,0 +1,46 @@
+/*
+ * One small HTTP request of a provider, answered whole or failed. Blocks; the source's thread.
+ */
+#ifndef AAPFS_KMSAPI_CREDENTIALS_HTTP_H
+#define AAPFS_KMSAPI_CREDENTIALS_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kmsapi/credentials/provider.h"
+
+struct http_request {
+    const char *method;  /* GET, POST, PUT */
+    const char *url;     /* http or https, without user name and password; never shown */
+    const char *body;    /* a form; NULL: none */
+    const char *headers[3]; /* "name: value"; NULL ends */
+    unsigned int connect_ms, whole_ms;
+};
+
+struct http_answer {
+    long status;
+    char *body; /* NUL-terminated, wiped by http_answer_clear; never NULL after success */
+    size_t size, room;
+    int64_t server_date; /* of its Date header, seconds since 1970; 0: none */
+};
+
+/*
+ * No redirect is followed; a proxy is used only for what is not link-local, loopback or the
+ * metadata service. 0 with an answer of whatever status; or negative errno and REASON, which names
+ * the host only: no answer, one over 64 KiB, a URL that is none.
+ */
+int http_ask(const struct fetching *fetching, const struct http_request *request,
+             struct http_answer *answer, char *reason, size_t size);
+
+/* The same, and a status that is not 200 is -EIO. */
+int http_ask_for_success(const struct fetching *fetching, const struct http_request *request,
+                         struct http_answer *answer, char *reason, size_t size);
+
+/* Safe on a zeroed struct. */
+void http_answer_clear(struct http_answer *answer);
+
+/* Whether HOST (IPv6 with or without brackets) is this machine or its nearest surroundings: no proxy's business. */
+bool http_host_is_local(const char *host);
+
+#endif

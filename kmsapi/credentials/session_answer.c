@@ -1,0 +1,94 @@
+#include "kmsapi/credentials/session_answer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "kmsapi/credentials/http.h"
+#include "kmsapi/error_text.h"
+#include "kmsapi/iso_time.h"
+
+json_t *session_answer_parse(const char *text, size_t text_size, char *reason, size_t size)
+{
+    json_t *object = json_loadb(text, text_size, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(object))
+        return object;
+    json_decref(object);
+    snprintf(reason, size, "the answer is not one JSON object");
+    return NULL;
+}
+
+int session_answer_string(const json_t *object, const char *name, const char **value, char *reason,
+                          size_t size)
+{
+    const json_t *member = json_object_get(object, name);
+    *value = json_string_value(member);
+    if (*value || !member || json_is_null(member))
+        return 0;
+    snprintf(reason, size, "%s is not a string", name);
+    return -EINVAL;
+}
+
+int session_answer_life(const char *expiration, int64_t now, int64_t *life_s, char *reason,
+                        size_t size)
+{
+    int64_t end;
+    if (iso_time_parse(expiration, strlen(expiration), &end) < 0) {
+        snprintf(reason, size, "Expiration is not a time as 2026-01-02T03:04:05Z");
+        return -EINVAL;
+    }
+    *life_s = end - now;
+    if (*life_s > 0)
+        return 0;
+    snprintf(reason, size, "the session is over already");
+    return -EINVAL;
+}
+
+static int check_code(const json_t *object, char *reason, size_t size)
+{
+    const char *code;
+    char clean[64];
+    int r = session_answer_string(object, "Code", &code, reason, size);
+    if (r < 0 || !code || strcmp(code, "Success") == 0)
+        return r;
+    error_text_clean(code, strlen(code), NULL, clean, sizeof(clean));
+    snprintf(reason, size, "its Code is %s", clean);
+    return -EACCES;
+}
+
+int session_answer_read(const json_t *object, int64_t now, struct session *session, char *reason,
+                        size_t size)
+{
+    static const char *const names[] = {"AccessKeyId", "AccessKeySecret", "SecurityToken",
+                                        "Expiration"};
+    const char *values[4];
+    int r = check_code(object, reason, size);
+    for (size_t i = 0; r == 0 && i < 4; i++) {
+        r = session_answer_string(object, names[i], &values[i], reason, size);
+        if (r == 0 && i < 3 && (!values[i] || !values[i][0])) {
+            snprintf(reason, size, "%s is missing", names[i]);
+            r = -EINVAL;
+        }
+    }
+    if (r == 0 && values[3])
+        r = session_answer_life(values[3], now, &session->life_s, reason, size);
+    if (r == 0)
+        r = credentials_set(&session->credentials, values[0], values[1], values[2], reason, size);
+    return r;
+}
+
+int64_t session_answer_now(const struct http_answer *answer)
+{
+    return answer->server_date ? answer->server_date + 1 : time(NULL);
+}
+
+int session_answer_read_http(const struct http_answer *answer, struct session *session,
+                             char *reason, size_t size)
+{
+    json_t *object = session_answer_parse(answer->body, answer->size, reason, size);
+    int r = object ? session_answer_read(object, session_answer_now(answer), session, reason, size)
+                   : -EINVAL;
+    json_decref(object);
+    return r;
+}
