@@ -36,6 +36,14 @@ static void wake_up(void *user)
     (void)eventfd_write(*(const int *)user, 1);
 }
 
+/* As libcurl has it, IPv6 in brackets. */
+static bool is_literal(const char *host, const char *addresses)
+{
+    size_t length = strlen(host);
+    return strcmp(host, addresses) == 0 ||
+           (addresses[0] == '[' && strncmp(host, addresses + 1, length) == 0 && strcmp(addresses + 1 + length, "]") == 0);
+}
+
 /* Waits as long as there is time; *ADDRESSES is malloc'ed. */
 static bool look_up(struct probe *probe, int64_t until_ms, char **addresses)
 {
@@ -88,6 +96,13 @@ static void take_certificate(struct probe *probe, CURL *easy)
     }
 }
 
+/* Through a proxy CONNECT_TIME is no help. */
+static bool is_about_tls(CURLcode code)
+{
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR || code == CURLE_SSL_ISSUER_ERROR ||
+           code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CIPHER || code == CURLE_SSL_CERTPROBLEM;
+}
+
 static void take_failure(struct probe *probe, CURL *easy, CURLcode code, const char *detail)
 {
     curl_off_t connected = 0;
@@ -99,7 +114,7 @@ static void take_failure(struct probe *probe, CURL *easy, CURLcode code, const c
         snprintf(refused, sizeof(refused), "the proxy answered %ld", answer);
         fail(probe, PROBE_CONNECTION, refused);
     } else {
-        fail(probe, connected && probe->tls ? PROBE_TLS : PROBE_CONNECTION,
+        fail(probe, is_about_tls(code) || (connected && probe->tls) ? PROBE_TLS : PROBE_CONNECTION,
              detail[0] ? detail : curl_easy_strerror(code));
     }
 }
@@ -169,11 +184,12 @@ void probe_run(const struct probe_options *options, struct probe *probe)
         return;
     }
     probe->tls = endpoint.tls;
-    probe->literal = !proxy && endpoint.literal;
     memcpy(probe->host, proxy ? through.host : endpoint.host, sizeof(probe->host));
     if (proxy)
         snprintf(probe->proxy, sizeof(probe->proxy), "%s:%u", through.host, through.port);
     _cleanup_(free) char *addresses = NULL;
-    if (look_up(probe, until_ms, &addresses))
-        connect_to(probe, options, &endpoint, proxy, proxy ? through.port : endpoint.port, addresses, until_ms);
+    if (!look_up(probe, until_ms, &addresses))
+        return;
+    probe->literal = is_literal(probe->host, addresses);
+    connect_to(probe, options, &endpoint, proxy, proxy ? through.port : endpoint.port, addresses, until_ms);
 }
