@@ -41,7 +41,7 @@ static void take_name(void *user, const char *name)
 /* KMS forbids this one thing: other questions may be answered. */
 static bool is_forbidden(const struct kms_error *error)
 {
-    return error->number == EACCES && !kms_error_is_about_credentials(error->code, error->http_status);
+    return kms_error_is_forbidden(error->code, error->http_status);
 }
 
 static void tell_failure(struct check *check, const char *operation, const struct kms_error *error, const char *advice)
@@ -108,6 +108,9 @@ static bool look_at_aap(struct kms_check *kms, const char *name)
     }
     if (error->number == ENOENT)
         check_error(check, operation, "%s: KMS has no such AAP (%s); correct aaps, or make it in KMS", name, error->code);
+    else if (is_forbidden(error) && check->account[0])
+        check_warning(check, operation, "not permitted (%s): the credentials are taken to be of the account %s, which the "
+                      "state directory names; permit it, to be sure", error->code, check->account);
     else if (is_forbidden(error))
         tell_failure(check, operation, error, "permit it: an AAP's Arn tells the account, before which no key is made");
     else

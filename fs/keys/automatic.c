@@ -70,7 +70,7 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
             *wait_ms = (rotation->next - now) * 1000;
         return false;
     }
-    if (notes->running || !catch_up_is_done(engine, aap->number) || !settle_is_listed(engine, aap->number))
+    if (notes->running || !catch_up_is_done(engine, aap->number) || !settle_is_asked(engine, aap->number))
         return false;
     if (notes->upkeep.attempt_now)
         return true;
