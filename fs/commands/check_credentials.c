@@ -93,7 +93,7 @@ bool check_credentials(struct check *check, struct credentials_source **made)
         r = await(source, &credentials, reason, sizeof(reason));
     *made = source;
     if (r < 0) {
-        check_error(check, subject, "%s; see CREDENTIALS in aapfs(1)", reason);
+        check_error(check, subject, "%s; aapfs(1) says where they can come from", reason);
         return false;
     }
     credentials_source_describe(source, who, sizeof(who));
