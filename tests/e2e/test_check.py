@@ -1,4 +1,5 @@
 """aapfs check: every line of it, as ok, warning and error, and that it changes nothing."""
+import json
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import subprocess
 import pytest
 
 from harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key, program_for_others
+from odd_server import OddServer, answer_bytes
 from test_mounting import kill_all
 from test_proxy import HOST, Proxy, certificate  # noqa: F401, a fixture
 from test_start import disk
@@ -325,6 +327,15 @@ def test_credentials(place):
     assert "another user" in place.check(env=none).of("error", "credentials")[0]
 
 
+def test_a_session_and_until_when(place, emulator):
+    checked = place.check(env={"ALIBABA_CLOUD_ACCESS_KEY_ID": None, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": None,
+                               "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
+                               "ALIBABA_CLOUD_CREDENTIALS_URI": emulator.url + "/_credentials"})
+    assert re.fullmatch(r"uri, until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ; access key STS\.\.\.\..{4}, of a session",
+                        checked.of("ok", "credentials")[0])
+    assert checked.status == 0
+
+
 # -- what is permitted ----------------------------------------------------------------------------
 
 
@@ -343,11 +354,34 @@ def test_what_is_not_permitted(place, emulator):
     emulator.set_faults("DescribeApplicationAccessPoint denied")
     checked = place.check()
     assert checked.of("error", "DescribeApplicationAccessPoint") and not checked.of("ok", "account")
+    emulator.set_faults("ListClientKeys internal", "GetClientKey internal")
+    checked = place.check()
+    for operation in ("ListClientKeys", "GetClientKey"):
+        assert checked.of("error", operation)
+    emulator.set_faults("DescribeApplicationAccessPoint denied")
+    (place.state / f"cn-hangzhou-{ACCOUNT}").mkdir(mode=0o700)
+    assert f"taken to be of the account {ACCOUNT}" in place.check().of("warning", "DescribeApplicationAccessPoint")[0]
+    (place.state / f"cn-hangzhou-{ACCOUNT}").rmdir()
+    emulator.set_faults("* reset-before")
+    reset = place.check()
+    assert reset.of("error", "ListApplicationAccessPoints") and reset.of("warning", "clock")[0].startswith("no answer told")
     emulator.set_faults("* unavailable")
     assert "try again later" in place.check().of("error", "ListApplicationAccessPoints")[0]
     emulator.set_faults()
     unknown = place.check(settings="aaps = payments, nobody")
     assert unknown.of("error", "DescribeApplicationAccessPoint")[0].startswith("nobody: KMS has no such AAP")
+
+
+def test_something_that_is_not_kms(place):
+    answer = json.dumps({"TotalCount": 1, "PageNumber": 1, "PageSize": 100, "RequestId": "\x1b[31m", "Arn": "acs:ram:else",
+                         "Name": "payments", "AuthenticationMethod": "ClientKey", "Description": "", "Policies": "[]",
+                         "ApplicationAccessPoints": {"ApplicationAccessPoint": [{"Name": "payments", "AuthenticationMethod": "ClientKey"}]}})
+    server = OddServer(answer_bytes(answer))
+    try:
+        checked = place.check(url=server.url)
+    finally:
+        server.stop()
+    assert "the AAP's Arn names none" in checked.of("error", "account")[0] and "\x1b" not in checked.text
 
 
 def test_another_region_and_another_time(place, emulator, start_emulator):
