@@ -253,8 +253,9 @@ static void described(void *user, const struct kms_answer *answer, const struct 
     listing->described = true;
     if (left(engine))
         return;
-    if (kms_error_is_forbidden(answer->error.code, answer->error.http_status)) {
-        listing->step = list; /* which knows of AAPs too */
+    /* one that is named in the configuration; of one that a listing lacks it is not known whether KMS has it */
+    if (!engine->parts.config->all_aaps && kms_error_is_forbidden(answer->error.code, answer->error.http_status)) {
+        listing->step = list;
         return;
     }
     if (answer->error.number && answer->error.number != ENOENT) {
