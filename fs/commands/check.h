@@ -10,6 +10,7 @@
 
 #include "fs/config.h"
 #include "fs/keys/arn.h"
+#include "fs/mount/credential_runs.h"
 #include "kmsapi/credentials/source.h"
 
 struct check {
@@ -44,8 +45,8 @@ void check_mount(struct check *check);
 /* check_network.c: the way to KMS. Whether it leads there. */
 bool check_network(struct check *check);
 
-/* check_credentials.c: *SOURCE (NULL: it could not be made) says who we are. Whether it does. */
-bool check_credentials(struct check *check, struct credentials_source **source);
+/* check_credentials.c: *SOURCE (NULL: it could not be made), which uses RUNS, says who we are. Whether it does. */
+bool check_credentials(struct check *check, struct credential_runs *runs, struct credentials_source **source);
 
 /* check_kms.c: KMS's clock, the account, what is permitted; sets AAPS. */
 void check_kms(struct check *check, struct credentials_source *source);

@@ -16,12 +16,6 @@ enum { WAIT_MS = 60 * 1000, SHOWN = 4, REASON_SIZE = 1280 };
 
 static const char subject[] = "credentials";
 
-/* As the configuration has it, in the words of source.h. */
-static const char *wanted_provider(const struct config *config)
-{
-    return config->credentials == CREDENTIALS_ENVIRONMENT ? "environment" : "default";
-}
-
 static void wake_up(void *user)
 {
     (void)eventfd_write(*(const int *)user, 1);
@@ -74,14 +68,17 @@ static void look_at_file(struct check *check, const char *variable, const char *
         check_warning(check, subject, "%s: it belongs to another user, so it is refused; chown it", path);
 }
 
-bool check_credentials(struct check *check, struct credentials_source **made)
+bool check_credentials(struct check *check, struct credential_runs *runs, struct credentials_source **made)
 {
     const struct config *config = check->config;
     const struct credentials_source_options options = {
-        .provider = wanted_provider(config),
+        .provider = config->credentials,
         .user_agent = "aapfs/" AAPFS_VERSION,
         .ca_file = config->ca_file[0] ? config->ca_file : NULL,
         .proxy = config->proxy[0] ? config->proxy : NULL,
+        .vpc_region = config->vpc ? config->region : NULL,
+        .run = runs ? credential_runs_run : NULL,
+        .run_user = runs,
     };
     struct credentials credentials = {0};
     char reason[REASON_SIZE], who[128], id[2 * SHOWN + 8];

@@ -336,6 +336,30 @@ def test_a_session_and_until_when(place, emulator):
     assert checked.status == 0
 
 
+def test_a_program_that_prints_credentials(place):
+    """Run as for a mount, by a runner."""
+    program = place.directory / "program"
+    program.write_text('#!/bin/sh\necho \'{"mode": "AK", "access_key_id": "LTAI5tTestOnly", "access_key_secret": "' +
+                       ACCESS_KEY_SECRET + '"}\'\n')
+    program.chmod(0o700)
+    profile = place.directory / "config.json"
+    profile.write_text(json.dumps({"current": "a", "profiles": [{"name": "a", "mode": "External", "process_command": str(program)}]}))
+    profile.chmod(0o600)
+    env = {"ALIBABA_CLOUD_CONFIG_FILE": str(profile)}
+    checked = place.check(settings="credentials = profile:a", env=env)
+    assert checked.of("ok", "credentials") == ["profile; access key LTAI...Only"] and checked.status == 0
+    program.write_text("#!/bin/sh\nexit 3\n")
+    assert "3" in place.check(settings="credentials = profile:a", env=env).of("error", "credentials")[0]
+
+
+def test_where_the_region_comes_from(place):
+    nowhere = {"ALIBABA_CLOUD_REGION_ID": None, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
+    missing = place.check(env=nowhere)
+    assert missing.status == 2 and "region cn-hangzhou" in missing.of("error", "region")[0]
+    found = place.check(env={"ALIBABA_CLOUD_REGION_ID": "cn-hangzhou"})
+    assert found.of("ok", "region") == ["cn-hangzhou, found in the environment, a profile or ECS"] and found.status == 0
+
+
 # -- what is permitted ----------------------------------------------------------------------------
 
 
