@@ -8,7 +8,7 @@ from harness import PASSWORD
 from test_automatic import SAID, rotated
 from test_hooks import until
 from test_start import remount, shown  # noqa: F401, a fixture
-from test_store import ACCOUNT, keys_in_kms, result_of
+from test_store import ACCOUNT, UNSETTLED, keys_in_kms, result_of
 from test_sync import Readers
 
 NAMED = "aaps = payments, orders"
@@ -16,8 +16,6 @@ NO_LISTS = ("ListApplicationAccessPoints denied", "ListClientKeys denied")
 NO_DESCRIBE = "DescribeApplicationAccessPoint denied"
 ASSUMED = (f"aapfs: DescribeApplicationAccessPoint is not permitted (Forbidden.NoPermission), so KMS does not tell whose the "
            f"credentials are; they are taken to be of the account {ACCOUNT}, which the state directory names\n")
-UNSETTLED = ("aapfs: payments: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
-             "ListClientKeys is not permitted (Forbidden.NoPermission): permit it, or look in KMS's console\n")
 
 
 def denied(mount, aap=".aapfs"):
