@@ -176,7 +176,7 @@ static int start_signatures(const struct arguments *arguments, struct emulator *
     emulator->metadata = (struct metadata){
         .sessions = emulator->sessions,
         .role = arguments->ram_role ? arguments->ram_role : "EmulatorRole",
-        .region = "cn-hangzhou",
+        .region = arguments->region ? arguments->region : "cn-hangzhou",
         .only_with_token = arguments->imdsv2_only,
     };
     return emulator->signatures ? 0 : -ENOMEM;
