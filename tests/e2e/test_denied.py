@@ -73,6 +73,7 @@ def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):  # noqa
     assert status["Orphans"] == list(keys_in_kms(emulator) - {known}) and len(status["Orphans"]) == 1 and status["Note"] != note
 
 
+@pytest.mark.full
 def test_a_rotation_that_is_due_does_not_wait_for_a_list(start_mount, emulator):
     emulator.set_faults(*NO_LISTS)
     mount = start_mount(emulator.url, settings=f"{NAMED}\nrequests_per_second = 100", defaults="validity = 8s\nrotate_at = 25%",
