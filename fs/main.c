@@ -13,6 +13,7 @@ static const struct {
     int (*run)(int count, char **arguments);
 } commands[] = {
     {"adopt", command_adopt},
+    {"check", command_check},
     {"create", command_create},
     {"rotate", command_create},
     {"delete", command_delete},

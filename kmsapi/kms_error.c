@@ -86,6 +86,12 @@ bool kms_error_is_about_credentials(const char *code, long http_status)
            (matches("InvalidAccessKeyId*", code) || matches("InvalidSecurityToken*", code));
 }
 
+bool kms_error_is_forbidden(const char *code, long http_status)
+{
+    return http_status >= 400 && http_status < 500 && matches("Forbidden*", code) &&
+           kms_error_errno(code, http_status) == EACCES;
+}
+
 bool kms_error_row(size_t i, const char **pattern, int *number, enum kms_retry *retry)
 {
     if (i >= ROW_COUNT)

@@ -37,6 +37,9 @@ enum kms_retry kms_error_retry(const char *code, long http_status);
 /* Whether KMS refused the access key or the session itself, and so did nothing else. */
 bool kms_error_is_about_credentials(const char *code, long http_status);
 
+/* Whether KMS knows who asks, and forbids them the operation. */
+bool kms_error_is_forbidden(const char *code, long http_status);
+
 /*
  * Every row of the table, for documentation and tests: row I (from 0), or false after the last.
  * PATTERN is an exact code, or one with a single "*".

@@ -10,6 +10,9 @@
 /* aapfs [OPTIONS] MOUNTPOINT: mounts and serves. */
 int command_mount(int count, char **arguments);
 
+/* aapfs check: whether everything that a mount needs is there; changes nothing. 1 when something is wrong. */
+int command_check(int count, char **arguments);
+
 /* aapfs create|rotate AAP: writes a password to an AAP's control. */
 int command_create(int count, char **arguments);
 

@@ -34,6 +34,7 @@ static const char usage[] =
     "       aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID\n"
     "       aapfs export [-c FILE] [--region REGION] [--state DIRECTORY]\n"
     "             [--state-key FILE] AAP DIRECTORY\n"
+    "       aapfs check [-c FILE] [-m MOUNTPOINT]\n"
     "       aapfs status [-m MOUNTPOINT] [--json] [AAP]\n"
     "       aapfs reload [-m MOUNTPOINT]\n"
     "       aapfs upgrade [-m MOUNTPOINT]\n";

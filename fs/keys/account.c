@@ -1,12 +1,16 @@
 /*
  * Whose keys are served. An AAP's Arn tells the account, and only Describe tells the Arn. The first account that is
  * learnt gets a store; a later start compares. No key is made before that.
+ *
+ * Where KMS forbids Describe and there is a store, its account is taken to be ours; each creation and each sync asks
+ * again, for this may have been permitted meanwhile.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fs/keys/operation.h"
+#include "fs/log.h"
 
 static const char name[] = "DescribeApplicationAccessPoint";
 
@@ -63,6 +67,25 @@ static void open_store(struct engine *engine, const char *account, struct kms_er
         memcpy(engine->account, account, sizeof(engine->account));
 }
 
+/* Describe is forbidden. ERROR's number is 0 when the store says whose it is. */
+static void take_refusal(struct engine *engine, struct kms_error *error)
+{
+    if (!engine->store) {
+        size_t length = strlen(error->message);
+        snprintf(error->message + length, sizeof(error->message) - length,
+                 " An AAP's Arn tells the account, and no key is made before that is known: permit "
+                 "kms:DescribeApplicationAccessPoint for one AAP");
+        return;
+    }
+    if (!engine->account_is_assumed)
+        log_error("DescribeApplicationAccessPoint is not permitted (%s), so KMS does not tell whose the credentials are; "
+                  "they are taken to be of the account %s, which the state directory names", error->code, engine->account);
+    engine->account_is_known = engine->account_is_assumed = true;
+    engine->upkeep_ms = 0;
+    note_in_mount(engine, error);
+    *error = (struct kms_error){0};
+}
+
 /* What an answer says about the account. ERROR's number is 0 when it is known and the store's. */
 static void take_answer(struct engine *engine, const struct kms_answer *answer,
                         const struct kms_aap *aap, struct kms_error *error)
@@ -70,8 +93,11 @@ static void take_answer(struct engine *engine, const struct kms_answer *answer,
     char account[ACCOUNT_SIZE], region[ARN_REGION_SIZE];
     engine_observe(engine, answer);
     *error = answer->error;
-    if (error->number)
+    if (kms_error_is_forbidden(error->code, error->http_status) && !account_is_other(engine))
+        take_refusal(engine, error);
+    if (answer->error.number)
         return;
+    engine->account_is_assumed = false;
     if (arn_account(aap->arn, account) < 0 || arn_region(aap->arn, region) < 0) {
         refuse(error, EIO, "Answer.Malformed", "KMS's answer: the AAP's Arn names no account");
     } else if (strcmp(region, engine->parts.config->region) != 0) {
@@ -121,7 +147,7 @@ void account_require(struct operation *operation, void (*then)(struct operation 
     struct engine *engine = operation->engine;
     struct kms_error error;
     operation->then = then;
-    if (engine->account_is_known) {
+    if (engine->account_is_known && !engine->account_is_assumed) {
         then(operation);
     } else if (account_is_other(engine)) {
         account_refuse(engine, &error);
@@ -141,7 +167,7 @@ static void learnt(void *user, const struct kms_answer *answer, const struct kms
     struct kms_error error;
     engine->asking_account = false;
     take_answer(engine, answer, aap, &error);
-    if (answer->error.number)
+    if (answer->error.number && error.number)
         note_in_mount(engine, &error);
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
         if (!operation->waits_for_account)

@@ -73,7 +73,7 @@ static const char *why_stalled(struct engine *engine, const struct registry_aap 
         return "KMS has not told whose account this is, see .aapfs/last_error";
     if (!clock_is_sure(&engine->clock))
         return "KMS's time is in doubt";
-    if (!settle_is_listed(engine, aap->number))
+    if (!settle_is_asked(engine, aap->number))
         return "what came of an earlier creation is not known, since KMS does not list this AAP's keys";
     if (!catch_up_is_done(engine, aap->number))
         return "the mount's publisher does not answer";
@@ -118,7 +118,7 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
     int64_t stalls_ms = notes->upkeep.stalls_ms - clock_boottime_ms();
     if (notes->upkeep.stalls_ms && stalls_ms > 0 && stalls_ms < *wait_ms)
         *wait_ms = stalls_ms;
-    if (notes->running || !catch_up_is_done(engine, aap->number) || !settle_is_listed(engine, aap->number))
+    if (notes->running || !catch_up_is_done(engine, aap->number) || !settle_is_asked(engine, aap->number))
         return false;
     if (notes->upkeep.attempt_now)
         return true;

@@ -151,6 +151,23 @@ static int64_t backoff_ms(unsigned int failures)
     return wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS;
 }
 
+/* What the listing would have told of creations whose ends are not known stays unknown. */
+static void note_refusal(struct engine *engine, const struct kms_error *error)
+{
+    struct listing *listing = &engine->listing;
+    struct engine_aap *notes = engine_aap(engine, listing->aap);
+    notes->list_refused_ms = listing->asked_ms;
+    engine->upkeep_ms = 0; /* what waited for this may go out */
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = its_aap(engine);
+    bool unsettled = settle_has_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
+    aap->cannot_settle = unsettled;
+    registry_unlock(engine->parts.registry);
+    if (tell) /* only this thread removes AAPs */
+        log_error("%s: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
+                  "ListClientKeys is not permitted (%s): permit it, or look in KMS's console", aap->name, error->code);
+}
+
 static void clear_work(struct listing *listing)
 {
     free(listing->missing);
@@ -236,6 +253,11 @@ static void described(void *user, const struct kms_answer *answer, const struct 
     listing->described = true;
     if (left(engine))
         return;
+    /* one that is named in the configuration; of one that a listing lacks it is not known whether KMS has it */
+    if (!engine->parts.config->all_aaps && kms_error_is_forbidden(answer->error.code, answer->error.http_status)) {
+        listing->step = list;
+        return;
+    }
     if (answer->error.number && answer->error.number != ENOENT) {
         end_turn(engine, &answer->error);
         return;
@@ -352,6 +374,8 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
     /* one that lacks keys that are here says nothing about the others */
     bool believed = good && listing->missing_count == 0;
     listing->again_ms = believed ? settle_take(engine, aap, keys, count) : 0;
+    aap->cannot_settle = false;
+    notes->list_refused_ms = 0;
     registry_unlock(engine->parts.registry);
     if (!good) {
         end_in_short_memory(engine);
@@ -391,6 +415,8 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
     if (answer->error.number == ENOENT && !listing->described) {
         listing->step = describe;
     } else if (answer->error.number) {
+        if (kms_error_is_forbidden(answer->error.code, answer->error.http_status))
+            note_refusal(engine, &answer->error);
         end_turn(engine, &answer->error);
     } else if (!sort_ids(&ids, keys, count)) {
         end_in_short_memory(engine);

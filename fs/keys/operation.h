@@ -61,6 +61,7 @@ struct engine_aap {
     unsigned int list_failures;
     bool walk;         /* the walk through all AAPs has not come to it yet */
     bool missing;      /* whether KMS still has the AAP is to be asked first */
+    int64_t list_refused_ms; /* when the last one that KMS forbade was asked for; 0: none was since a good one */
     int64_t unsettled_ms; /* when an intent was left last, CLOCK_MONOTONIC */
     struct upkeep_notes upkeep;
 };
@@ -121,6 +122,7 @@ struct engine {
     char other_account[ACCOUNT_SIZE]; /* the credentials', where that is another one; "": it is not */
     char other_region[ARN_REGION_SIZE]; /* the endpoint's, where that is not the configuration's; "" */
     bool account_is_known;            /* KMS has told the store's account */
+    bool account_is_assumed;          /* it has not, and will not: asking is forbidden */
     bool asking_account;
 
     bool foreign_state; /* foreign.c: made on another machine; nothing may be done by itself */
@@ -328,8 +330,11 @@ void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_i
 /* How many intents of AAP, left after SINCE (KMS's time), are not known to have come to nothing. */
 unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since);
 
-/* Whether a complete listing of AAP's keys came after the last intent that was left. */
-bool settle_is_listed(struct engine *engine, uint32_t aap);
+/*
+ * Whether KMS was asked for a listing of AAP's keys after the last intent was left, and it came, complete, or is
+ * forbidden: waiting for it would be for ever.
+ */
+bool settle_is_asked(struct engine *engine, uint32_t aap);
 
 void settle_end(struct engine *engine);
 

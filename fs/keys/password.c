@@ -72,7 +72,7 @@ static ssize_t read_line(int file, char line[static LINE_MOST])
     return end ? end - line : got;
 }
 
-static int take_from(const char *path, char password[static PASSWORD_SIZE], char *reason, size_t size)
+int password_from_file(const char *path, char password[static PASSWORD_SIZE], char *reason, size_t size)
 {
     struct stat attributes;
     char line[LINE_MOST] = "", why[256];
@@ -108,5 +108,5 @@ int password_choose(struct engine *engine, const char *aap_name, const struct co
     case PASSWORD_FILE:
         break;
     }
-    return take_from(config->password_file, password, reason, size);
+    return password_from_file(config->password_file, password, reason, size);
 }

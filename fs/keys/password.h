@@ -19,4 +19,7 @@ enum { PASSWORD_SIZE = 65 };
 int password_choose(struct engine *engine, const char *aap_name, const struct config_aap *config, const char *newest,
                     char password[static PASSWORD_SIZE], char *reason, size_t size);
 
+/* The first line of the file PATH. The same results; any thread. */
+int password_from_file(const char *path, char password[static PASSWORD_SIZE], char *reason, size_t size);
+
 #endif

@@ -96,6 +96,7 @@ struct registry_aap {
     struct registry_told told;
     int64_t in_use_until; /* NotAfter of the superseded key that applications may still use, the earliest; 0: none */
     uint32_t generation;        /* the newest one; what the names show is in numbers */
+    bool cannot_settle;         /* what came of a creation is not known, and KMS forbids the listing that would tell */
     bool busy;                  /* an operation is under way */
     char request_id[64];        /* of the current key's creation */
     struct registry_failure failure;

@@ -5,6 +5,7 @@
  *
  * An intent of which a key came stays on the disk: it is what remembers the Orphan. One of which none came goes when
  * two listings in a row know of none a minute after it was left: before that the request may still be on its way.
+ * Where KMS forbids the listing all of them stay.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -224,10 +225,10 @@ unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64
     return count;
 }
 
-bool settle_is_listed(struct engine *engine, uint32_t aap)
+bool settle_is_asked(struct engine *engine, uint32_t aap)
 {
     const struct engine_aap *notes = engine_aap(engine, aap);
-    return notes && notes->listed_ms >= notes->unsettled_ms;
+    return notes && (notes->listed_ms >= notes->unsettled_ms || notes->list_refused_ms >= notes->unsettled_ms);
 }
 
 void settle_end(struct engine *engine)

@@ -184,7 +184,7 @@ static void clear_walk_failure(struct engine *engine)
     registry_lock(engine->parts.registry);
     struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
     for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
-        if (strcmp(failure->error.operation, asked[i]) == 0)
+        if (strcmp(failure->error.operation, asked[i]) == 0 && (i < 2 || !engine->account_is_assumed))
             *failure = (struct registry_failure){0};
     registry_unlock(engine->parts.registry);
 }
@@ -340,7 +340,7 @@ static void have_names(struct engine *engine)
     struct sync_names *names = engine->sync_names;
     if (names->count > 0)
         qsort(names->names, names->count, sizeof(*names->names), compare_names);
-    if (!engine->account_is_known && names->count > 0 && account_learn(engine, names->first))
+    if ((!engine->account_is_known || engine->account_is_assumed) && names->count > 0 && account_learn(engine, names->first))
         engine->sync_waits_for_account = true;
     else
         take(engine);

@@ -80,6 +80,20 @@ bool mount_table_find(dev_t device, char *path, size_t size)
     return found;
 }
 
+int mount_table_walk(const char *mountinfo, void (*found)(void *user, const char *root, const char *path), void *user)
+{
+    _cleanup_(fclose) FILE *file = fopen(mountinfo, "re");
+    _cleanup_(free) char *text = NULL;
+    size_t room = 0;
+    struct line line;
+    if (!file)
+        return -errno;
+    while (getline(&text, &room, file) > 0)
+        if (parse_line(text, &line) && strncmp(line.type, "fuse.aapfs ", strlen("fuse.aapfs ")) == 0)
+            found(user, line.root, line.path);
+    return 0;
+}
+
 /* In a process of its own: a daemon that is stopped would keep the caller waiting. */
 static pid_t ask(const char *path)
 {
@@ -91,18 +105,25 @@ static pid_t ask(const char *path)
     return child;
 }
 
-bool mount_table_is_dead(const char *path)
+enum mount_answer mount_table_ask(const char *path)
 {
-    int status = 0;
+    int status = 0, ready = 1;
     pid_t child = ask(path);
     if (child < 0)
-        return false;
+        return MOUNT_SILENT;
     _cleanup_(close) int ended = (int)syscall(SYS_pidfd_open, child, 0);
     struct pollfd polled = {.fd = ended, .events = POLLIN};
-    if (ended >= 0 && poll(&polled, 1, ANSWER_MS) == 0)
+    if (ended >= 0 && (ready = poll(&polled, 1, ANSWER_MS)) == 0)
         kill(child, SIGKILL); /* a wait for FUSE can be killed */
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
-            return false;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+            return MOUNT_SILENT;
+    if (ready == 0 || !WIFEXITED(status))
+        return MOUNT_SILENT;
+    return WEXITSTATUS(status) == 1 ? MOUNT_DEAD : MOUNT_ALIVE;
+}
+
+bool mount_table_is_dead(const char *path)
+{
+    return mount_table_ask(path) == MOUNT_DEAD;
 }

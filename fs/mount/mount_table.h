@@ -27,6 +27,16 @@ struct mounted mount_table_at(const char *path);
 bool mount_table_find(dev_t device, char *path, size_t size);
 
 /*
+ * Calls FOUND for every mount of the type fuse.aapfs, a bind of a part too, in the file MOUNTINFO, any process's. ROOT:
+ * what of the mount is at PATH, as that process sees it. 0 or negative errno.
+ */
+int mount_table_walk(const char *mountinfo, void (*found)(void *user, const char *root, const char *path), void *user);
+
+/* What the mount at PATH says to a statfs within a second: ENOTCONN is DEAD. */
+enum mount_answer { MOUNT_ALIVE, MOUNT_DEAD, MOUNT_SILENT };
+enum mount_answer mount_table_ask(const char *path);
+
+/*
  * Whether the mount at PATH has lost its daemon (ENOTCONN). A daemon that does not answer within a second is
  * taken to be alive.
  */

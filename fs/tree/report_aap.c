@@ -70,6 +70,9 @@ static const char *note_of(const struct registry_aap *aap, int64_t now)
     if (aap->rotation.blocked)
         return "the last creations were rejected or their ends are not known: no key is made until somebody writes "
                "to control; see last_error, Rejected, Orphans and Candidates";
+    if (aap->cannot_settle)
+        return "whether KMS made a key of a creation whose answer was lost cannot be found out: ListClientKeys is not "
+               "permitted; permit it, or look in KMS's console";
     if (state == AAP_DELETED)
         return "KMS no longer has the current key: write a password to control to make another one";
     if (state == AAP_EXPIRED)

@@ -21,8 +21,9 @@ from v3 import Request
 FAULTS = ["throttle", "unavailable", "internal", "delay=300", "reset-before", "reset-after", "truncate", "garbage",
           "wrong-password", "expired-clock", "empty-list", "short-page", "denied"]
 BLOCKED = re.compile(r"aapfs: (\S+): 3 client keys in a row .* then write rotate or a password to \S+/control\n")
-SAID = re.compile(r"aapfs: .*(client keys in a row|the rotation that is due failed|has expired at|was killed by signal|"
-                  r"on_rotate: |reloaded$|the rotation that is due cannot be begun: |applications may still use |the client key \S+ expires at ).*\n")
+SAID = re.compile(r"aapfs: .*(client keys in a row|the rotation that is due failed|has expired at|was killed by signal|is not permitted \(|"
+                  r"on_rotate: |reloaded$|the rotation that is due cannot be begun: |applications may still use |"
+                  r"the client key \S+ expires at ).*\n")
 DAY = 86400
 
 

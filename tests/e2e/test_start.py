@@ -14,7 +14,7 @@ import pytest
 from harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others, stored
 from sealed import Seal
 from test_mounting import NOBODY, kill_all
-from test_store import ACCOUNT, intents_of, keys_in_kms, move_clock, result_of, store_of, tmpfs, wait_until
+from test_store import ACCOUNT, UNSETTLED, intents_of, keys_in_kms, move_clock, result_of, store_of, tmpfs, wait_until
 
 CHANGING = ("status", "last_error", "control")
 
@@ -498,7 +498,7 @@ def test_an_orphan_is_remembered_and_a_trace_of_nothing_goes(mount, emulator, re
     assert len(intents_of(mount)) == 2
     move_clock(emulator, 75)
     emulator.set_faults("ListClientKeys denied")
-    mount = remount(mount, emulator.url)
+    mount = remount(mount, emulator.url, expected_errors=UNSETTLED)
     wait_until(mount.directory, lambda: emulator.count("ListClientKeys") > 0)
     assert len(intents_of(mount)) == 2
     emulator.set_faults()

@@ -98,12 +98,23 @@ static void refused_credentials_are_told_from_other_errors(void **state)
     assert_false(kms_error_is_about_credentials("Forbidden.NoPermission", 403));
 }
 
+static void what_is_forbidden_is_told_from_what_is_not_there(void **state)
+{
+    assert_true(kms_error_is_forbidden("Forbidden.NoPermission", 403));
+    assert_true(kms_error_is_forbidden("Forbidden.RAM", 403));
+    assert_false(kms_error_is_forbidden("Forbidden.ResourceNotFound", 404));
+    assert_false(kms_error_is_forbidden("InvalidAccessKeyId.NotFound", 404));
+    assert_false(kms_error_is_forbidden("Forbidden.NoPermission", 503));
+    assert_false(kms_error_is_forbidden("", 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_code_has_its_errno_and_retry),
         cmocka_unit_test(every_row_is_reached_by_a_case),
         cmocka_unit_test(refused_credentials_are_told_from_other_errors),
+        cmocka_unit_test(what_is_forbidden_is_told_from_what_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

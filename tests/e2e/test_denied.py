@@ -1,0 +1,124 @@
+"""Without the right to list: names from the configuration, and what is not known is said and harms nothing."""
+import errno
+import re
+
+import pytest
+
+from harness import PASSWORD
+from test_automatic import SAID, rotated
+from test_hooks import until
+from test_start import remount, shown  # noqa: F401, a fixture
+from test_store import ACCOUNT, UNSETTLED, keys_in_kms, result_of
+from test_sync import Readers
+
+NAMED = "aaps = payments, orders"
+NO_LISTS = ("ListApplicationAccessPoints denied", "ListClientKeys denied")
+NO_DESCRIBE = "DescribeApplicationAccessPoint denied"
+ASSUMED = (f"aapfs: DescribeApplicationAccessPoint is not permitted (Forbidden.NoPermission), so KMS does not tell whose the "
+           f"credentials are; they are taken to be of the account {ACCOUNT}, which the state directory names\n")
+
+
+def denied(mount, aap=".aapfs"):
+    """The operation that was forbidden last."""
+    failure = mount.last_error(aap)
+    return failure and failure["Code"] == "Forbidden.NoPermission" and failure["Operation"]
+
+
+@pytest.mark.core
+def test_names_from_the_configuration_do_without_lists(start_mount, emulator, remount):  # noqa: F811
+    emulator.set_faults(*NO_LISTS)
+    mount = start_mount(emulator.url, settings=NAMED)
+    assert sorted(path.name for path in mount.path.iterdir()) == [".aapfs", "orders", "payments"]
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    with Readers(mount, more=[mount / "payments/current/client_key.json"]) as readers:
+        mount.write("orders", PASSWORD)
+        assert result_of(mount, "sync", ".aapfs") == errno.EACCES
+        until(lambda: readers.reads > 200)
+    mount.write("payments", PASSWORD)
+    assert mount.key_id() != first and (mount / "payments/keys" / first / "client_key.json").exists()
+    assert denied(mount) == "ListClientKeys" and denied(mount, "orders") == "ListClientKeys"
+    status = mount.status()
+    assert status["Account"] == ACCOUNT and status["LastSync"] and status["Aaps"] == {"active": 2}
+    mount.write("payments", f"delete {first}")
+    assert emulator.count("DeleteClientKey") == 1 and not (mount / "payments/keys" / first).exists()
+    before = shown(mount)
+    mount = remount(mount, emulator.url, settings=NAMED)
+    assert shown(mount) == before
+    mount.write("payments", PASSWORD)
+    assert emulator.count("ListApplicationAccessPoints") == 0
+    # permitted meanwhile
+    emulator.set_faults()
+    mount.write(".aapfs", "sync")
+    assert first not in keys_in_kms(emulator)
+    assert mount.last_error(".aapfs") is None and mount.last_error("orders") is None
+
+
+def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):  # noqa: F811
+    emulator.set_faults(*NO_LISTS, "CreateClientKey reset-after x1")
+    mount = start_mount(emulator.url, settings=NAMED, expected_errors=UNSETTLED)
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
+    note = until(lambda: mount.status("payments")["Note"])
+    assert "cannot be found out: ListClientKeys is not permitted" in note
+    assert mount.status("payments")["Orphans"] == [] and mount.status("orders")["Note"] is None
+    assert mount.last_error()["Code"] == "Network.Reset"  # what somebody wrote comes first
+    mount.write("payments", PASSWORD)  # and is not held up
+    known = mount.key_id()
+    mount = remount(mount, emulator.url, settings=NAMED, expected_errors=UNSETTLED)
+    assert until(lambda: mount.status("payments")["Note"]) == note
+    # until it is permitted
+    emulator.set_faults()
+    mount.write(".aapfs", "sync")
+    status = mount.status("payments")
+    assert status["Orphans"] == list(keys_in_kms(emulator) - {known}) and len(status["Orphans"]) == 1 and status["Note"] != note
+
+
+@pytest.mark.full
+def test_a_rotation_that_is_due_does_not_wait_for_a_list(start_mount, emulator):
+    emulator.set_faults(*NO_LISTS)
+    mount = start_mount(emulator.url, settings=f"{NAMED}\nrequests_per_second = 100", defaults="validity = 8s\nrotate_at = 25%",
+                        expected_errors=re.compile(f"{SAID.pattern}|{re.escape(UNSETTLED)}"))
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    emulator.set_faults(*NO_LISTS, "CreateClientKey reset-after x1")
+    rotated(mount, "payments", first, 7)
+    assert emulator.count("CreateClientKey") >= 3  # the first, the one that was lost, the one after it
+
+
+def test_the_state_directory_tells_the_account(start_mount, emulator, start_emulator, remount):  # noqa: F811
+    emulator.set_faults(*NO_LISTS)
+    mount = start_mount(emulator.url, settings=NAMED)
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    emulator.set_faults(*NO_LISTS, NO_DESCRIBE)
+    mount = remount(mount, emulator.url, settings=NAMED, expected_errors=ASSUMED)
+    assert mount.key_id() == first and denied(mount) == "DescribeApplicationAccessPoint"
+    mount.write("payments", PASSWORD)
+    assert mount.key_id() != first and mount.status()["Account"] == ACCOUNT
+    # keys are listed all the same where that is permitted, and that one thing stays said
+    emulator.set_faults(NO_DESCRIBE)
+    mount.write(".aapfs", "sync")
+    assert mount.last_error() is None and denied(mount) == "DescribeApplicationAccessPoint"
+    emulator.set_faults()
+    mount.write(".aapfs", "sync")
+    assert mount.last_error(".aapfs") is None
+    # another account's credentials are found out as soon as KMS tells
+    other = start_emulator("--account-id", "1000000000000001")
+    other.set_faults(NO_DESCRIBE)
+    mount = remount(mount, other.url, settings=NAMED, expected_errors=ASSUMED)
+    other.set_faults()
+    assert result_of(mount, PASSWORD) == errno.EACCES and mount.last_error()["Code"] == "OtherAccount"
+    other.set_faults(NO_DESCRIBE)
+    assert result_of(mount, PASSWORD) == errno.EACCES
+    assert other.count("CreateClientKey") == 0
+
+
+def test_the_first_key_needs_the_account(start_mount, emulator):
+    emulator.set_faults(*NO_LISTS, NO_DESCRIBE)
+    mount = start_mount(emulator.url, settings=NAMED)
+    assert result_of(mount, PASSWORD) == errno.EACCES and emulator.count("CreateClientKey") == 0
+    assert "permit kms:DescribeApplicationAccessPoint for one AAP" in mount.last_error()["Message"]
+    assert denied(mount) == "DescribeApplicationAccessPoint" and mount.status()["Account"] is None
+    emulator.set_faults(*NO_LISTS)
+    mount.write("payments", PASSWORD)
+    assert mount.status()["Account"] == ACCOUNT
