@@ -298,8 +298,7 @@ static int64_t backoff(const struct transfer *transfer)
 /* Our clock was wrong, nothing was done, and the answer told the right time. */
 static bool learned_the_time(const struct transport *transport, const struct transfer *transfer)
 {
-    return strcmp(transfer->answer.error.code, "InvalidTimeStamp.Expired") == 0 &&
-           llabs(transport->clock_offset_s - transfer->signed_offset_s) > CLOCK_WRONG_S;
+    return llabs(transport->clock_offset_s - transfer->signed_offset_s) > CLOCK_WRONG_S;
 }
 
 /* Other credentials may do: a session that ended early, or a key that was replaced. */
@@ -324,24 +323,20 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
         return false;
     if (!answered)
         return !maybe_sent || (harmless && error->number != EIO);
-    if (learned_the_time(transport, transfer))
-        return true;
     switch (kms_error_retry(error->code, error->http_status)) {
     case KMS_RETRY_THROTTLED:
     case KMS_RETRY_UNAVAILABLE:
         return true;
-    case KMS_RETRY_READ_ONLY:
+    case KMS_RETRY_CLOCK:
+        return learned_the_time(transport, transfer);
+    case KMS_RETRY_NOT_CREATIONS:
         return harmless;
+    case KMS_RETRY_READ_ONCE:
+        return transfer->request.kind == TRANSPORT_READ && transfer->answer.attempts == 1;
     case KMS_RETRY_NEVER:
         break;
     }
     return false;
-}
-
-/* An error of KMS after which nobody knows whether the work was done. */
-static bool is_ambiguous(const struct kms_error *error)
-{
-    return kms_error_retry(error->code, error->http_status) == KMS_RETRY_READ_ONLY;
 }
 
 static void attempt_ended(struct transport *transport, struct transfer *transfer, CURLcode code)
@@ -367,7 +362,7 @@ static void attempt_ended(struct transport *transport, struct transfer *transfer
     } else if (status < 200 || status > 299) {
         transport_error_of_answer(&answer->error, status, attempt->body ? attempt->body : "",
                                   attempt->size, transfer->request.password);
-        answer->error.maybe_done = writes && is_ambiguous(&answer->error);
+        answer->error.maybe_done = writes && kms_error_is_ambiguous(answer->error.code, status);
     }
     if (answer->error.number == 0) {
         answer->error.http_status = status;
