@@ -25,7 +25,7 @@ void throttle_refused(struct throttle *throttle, int64_t sent_ms, int64_t now_ms
 
 void throttle_answered(struct throttle *throttle)
 {
-    throttle->interval_ms -= throttle->interval_ms / 4;
+    throttle->interval_ms /= 2;
     if (throttle->interval_ms < FIRST_MS / 2)
         throttle->interval_ms = 0;
 }

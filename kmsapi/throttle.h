@@ -1,7 +1,7 @@
 /*
  * How fast requests may go to an endpoint that refused some for their rate: one bucket for all of them, since KMS counts
  * an account's requests and not a program's reasons. Nothing is held back until KMS refuses one; from then on requests
- * go one by one, at an interval that doubles while it refuses and shrinks while it does not. Pure; the transport's.
+ * go one by one, at an interval that doubles while it refuses and is halved by each one that it answers. Pure; the transport's.
  */
 #ifndef AAPFS_KMSAPI_THROTTLE_H
 #define AAPFS_KMSAPI_THROTTLE_H

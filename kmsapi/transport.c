@@ -275,6 +275,9 @@ static void begin_attempt(struct transport *transport, struct transfer *transfer
     credentials_clear(&credentials);
     if (r == 0)
         curl_easy_setopt(transfer->attempt.easy, CURLOPT_PRIVATE, transfer);
+    /* on a connection that closes once more libcurl would send the same nonce again, and KMS's answer would hide why */
+    if (r == 0 && transfer->answer.attempts > 0)
+        curl_easy_setopt(transfer->attempt.easy, CURLOPT_FRESH_CONNECT, 1L);
     if (r < 0 || curl_multi_add_handle(transport->multi, transfer->attempt.easy) != CURLM_OK) {
         fail(transfer, ENOMEM, "Memory", "memory is short");
         return;
