@@ -25,8 +25,8 @@ CREATIONS = ("create", "rotate")
 FAULTS = [  # (when, fault, errno, operations)
     ("before", "silent", "ETIMEDOUT", CHANGES_AND_READS),
     ("before", "reset-before", "ECONNRESET", CHANGES_AND_READS),
-    ("during", "delay=1300", "ETIMEDOUT", CHANGES_AND_READS),
-    ("during", "late=1300", "ETIMEDOUT", CHANGES_AND_READS),
+    ("during", "delay=2300", "ETIMEDOUT", CHANGES_AND_READS),
+    ("during", "late=2300", "ETIMEDOUT", CHANGES_AND_READS),
     ("after", "reset-after", "ECONNRESET", CHANGES_AND_READS),
     ("after", "truncate", "ECONNRESET", CHANGES_AND_READS),
     ("after", "garbage", "EIO", CHANGES_AND_READS),
@@ -44,7 +44,7 @@ FAULTS = [  # (when, fault, errno, operations)
     ("before", "unavailable", "EAGAIN", CHANGES_AND_READS),
     ("before", "throttle", "EAGAIN", CHANGES_AND_READS),
 ]
-SAMPLE = {"late=1300", "reset-after", "wrong-password", "unavailable"}
+SAMPLE = {"late=2300", "reset-after", "wrong-password", "unavailable"}
 STALL_MOST = 2  # seconds that a read may take here, on a machine that does much else
 
 
@@ -85,7 +85,7 @@ class Matrix:
         self.aaps = {(fault, operation): f"{fault.replace('=', '.')}-{operation}"
                      for _, fault, _, operation in self.cells if operation != "sync"}
         self.emulator = start_emulator(aaps=["served", *self.aaps.values()])
-        self.mount = start_mount(self.emulator.url, settings="requests_per_second = 1000")
+        self.mount = start_mount(self.emulator.url, request_timeout="2s", settings="requests_per_second = 1000")
         self.expected = {(fault, operation): number for _, fault, number, operation in self.cells}
         self.adopted, self.results, self.failures = {}, {}, {}
         self.pool = concurrent.futures.ThreadPoolExecutor(8)
