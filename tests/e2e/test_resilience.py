@@ -4,8 +4,10 @@ import contextlib
 import datetime
 import errno
 import ipaddress
+import os
 import socket
 import subprocess
+import time
 
 import pytest
 from cryptography import x509
@@ -156,3 +158,47 @@ def test_a_server_that_speaks_no_tls(start_mount, emulator):
     mount = mount_at(start_mount, emulator.url.replace("http:", "https:"))
     number, message = write_fails(mount, "Tls.Handshake")
     assert number == "EPROTO" and message.startswith("no TLS connection: ")
+
+
+def sent(emulator, operation):
+    """(x-acs-date, x-acs-signature-nonce) of each request of OPERATION."""
+    heads = [dict(map(tuple, record["Headers"])) for record in emulator.records()]
+    return [(head["x-acs-date"], head["x-acs-signature-nonce"]) for head in heads if head["x-acs-action"] == operation]
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_wrong_clock_is_corrected_whatever_is_asked(start_mount, emulator, hours):
+    """A read, a creation and a deletion are refused before any work, told the time, and sent once more."""
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    old, = mount.status("payments")["Superseded"]
+    away = 0
+    for aap, command, operation in ((".aapfs", "sync", "ListApplicationAccessPoints"), ("payments", PASSWORD, "CreateClientKey"),
+                                    ("payments", f"delete {old}", "DeleteClientKey")):
+        away += hours  # each time as far again, so that what was learned does not do
+        emulator.set_clock((datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=away)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        before = len(sent(emulator, operation))
+        mount.write(aap, command)
+        dates, nonces = zip(*sent(emulator, operation)[before:])
+        assert len(dates) == 2 and len(set(nonces)) == 2
+        first, second = (datetime.datetime.strptime(date, "%Y-%m-%dT%H:%M:%SZ") for date in dates)
+        assert abs(second - first - datetime.timedelta(hours=hours)) < datetime.timedelta(minutes=1)
+    assert sorted(os.listdir(mount / "payments/keys")) == sorted([mount.key_id(), *mount.status("payments")["Superseded"]])
+    assert mount.status("payments")["Orphans"] == []
+
+
+def test_a_nonce_that_was_used_may_have_made_a_key(start_mount, emulator):
+    """Its first copy may have been carried out: KMS's listing says."""
+    mount = start_mount(emulator.url)
+    emulator.set_faults("CreateClientKey code=SignatureNonceUsed:400 x1")
+    listed = emulator.count("ListClientKeys")
+    with pytest.raises(OSError) as raised:
+        mount.write("payments", PASSWORD)
+    assert raised.value.errno == errno.EIO and emulator.count("CreateClientKey") == 1
+    until = time.monotonic() + 10
+    while emulator.count("ListClientKeys") == listed and time.monotonic() < until:
+        time.sleep(0.02)
+    assert emulator.count("ListClientKeys") > listed
+    mount.write("payments", PASSWORD)
+    assert emulator.count("CreateClientKey") == 2
