@@ -44,7 +44,7 @@ FAULTS = [  # (when, fault, errno, operations)
     ("before", "unavailable", "EAGAIN", CHANGES_AND_READS),
     ("before", "throttle", "EAGAIN", CHANGES_AND_READS),
 ]
-SAMPLE = {"late=2300", "reset-after", "wrong-password", "unavailable"}
+SAMPLE = {"garbage", "wrong-password", "unavailable"}  # none that is told for 5 s afterwards
 STALL_MOST = 2  # seconds that a read may take here, on a machine that does much else
 
 

@@ -91,6 +91,7 @@ def test_a_port_where_nobody_listens(start_mount, listener):
     assert write_fails(mount, "Network.Refused") == ("ECONNREFUSED", "the connection to KMS was refused")
 
 
+@pytest.mark.full
 def test_a_host_that_takes_no_connection(start_mount, listener):
     """Its queue is full, so that it does not even answer."""
     with contextlib.ExitStack() as stack:
@@ -102,6 +103,7 @@ def test_a_host_that_takes_no_connection(start_mount, listener):
         assert write_fails(mount, "Network.Timeout") == ("ETIMEDOUT", "no connection to KMS in time")
 
 
+@pytest.mark.full
 def test_a_server_that_takes_the_connection_and_is_silent(start_mount, start_emulator):
     emulator = start_emulator()
     mount = mount_at(start_mount, emulator.url)
@@ -140,7 +142,7 @@ def certificate_of(directory, *, name="localhost", days=1, ended=False):
     ({"name": "127.0.0.1"}, None, ""),
     ({"name": "127.0.0.1", "ended": True}, "Tls.Expired", "expired"),
     ({"name": "other.example"}, "Tls.WrongName", "for another name"),
-    (None, "Tls.Certificate", "not trusted"),
+    pytest.param(None, "Tls.Certificate", "not trusted", marks=pytest.mark.full),
 ])
 def test_a_certificate(start_mount, start_emulator, tmp_path, made, code, words):
     authority, certificate, key = certificate_of(tmp_path, **(made or {"name": "127.0.0.1"}))
@@ -166,7 +168,7 @@ def sent(emulator, operation):
     return [(head["x-acs-date"], head["x-acs-signature-nonce"]) for head in heads if head["x-acs-action"] == operation]
 
 
-@pytest.mark.parametrize("hours", [-2, 2])
+@pytest.mark.parametrize("hours", [-2, pytest.param(2, marks=pytest.mark.full)])
 def test_a_wrong_clock_is_corrected_whatever_is_asked(start_mount, emulator, hours):
     """A read, a creation and a deletion are refused before any work, told the time, and sent once more."""
     mount = start_mount(emulator.url)
