@@ -64,7 +64,7 @@ int chain_new(const char *wanted, struct chain **made, char *reason, size_t size
     }
     if (!any || (argument && !argument[0])) {
         /* what follows a colon may be a URL: it is not shown */
-        snprintf(reason, size, "credentials: %.*s%s is no provider; right is one of default, "
+        snprintf(reason, size, "%.*s%s is no provider; right is one of default, "
                  "environment, profile:NAME, oidc, ecs-ram-role, ecs-ram-role:NAME, uri:URL",
                  name_size < 32 ? (int)name_size : 32, wanted, argument ? ":..." : "");
         chain_free(chain);

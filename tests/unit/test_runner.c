@@ -412,6 +412,80 @@ static void it_retires_when_nothing_is_left_to_do(void **state)
     expect(waiting, RUN_EXITED, 3);
 }
 
+/* -- programs that print credentials ---------------------------------------------------------- */
+
+/* Sends WORK with a pipe's end and a socket's; the other ends are OURS. */
+static void send_for_credentials(const struct runner_work *work, int ours[2])
+{
+    int output[2], answer[2];
+    assert_int_equal(pipe2(output, O_CLOEXEC), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, answer), 0);
+    const int sent[2] = {output[1], answer[1]};
+    struct iovec bytes = {(void *)(uintptr_t)work, sizeof(*work)};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(sent))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(sent)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    const struct msghdr whole = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control,
+                                 .msg_controllen = sizeof(control)};
+    memcpy(CMSG_DATA(&control.header), sent, sizeof(sent));
+    assert_int_equal(sendmsg(sockets[0], &whole, 0), sizeof(*work));
+    close(output[1]);
+    close(answer[1]);
+    ours[0] = output[0];
+    ours[1] = answer[0];
+}
+
+static struct runner_result result_of(int answer)
+{
+    struct runner_result result = {0};
+    assert_int_equal(recv(answer, &result, sizeof(result), 0), sizeof(result));
+    return result;
+}
+
+static void credentials_wait_for_no_other_command_and_go_to_who_asked(void **state)
+{
+    char text[64] = "";
+    int ours[2];
+    make_fifo("busy");
+    char wait[160];
+    snprintf(wait, sizeof(wait), "read line <%s", path_of("busy"));
+    static const char *const names[] = {"a", "b", "c", "d"};
+    uint64_t ids[4];
+    for (int i = 0; i < 4; i++)
+        ids[i] = run(names[i], wait);
+    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS, "echo \"it $AAPFS_AAP\"; exit 3");
+    send_for_credentials(&work, ours);
+    const struct runner_result result = result_of(ours[1]);
+    assert_int_equal(result.id, work.id);
+    assert_int_equal(result.ending, RUN_EXITED);
+    assert_int_equal(result.number, 3);
+    assert_int_equal(read(ours[0], text, sizeof(text) - 1), 4);
+    assert_string_equal(text, "it \n");
+    assert_int_equal(read(ours[0], text, sizeof(text)), 0); /* nobody holds its other end */
+    close(ours[0]);
+    close(ours[1]);
+    int fifo = open(path_of("busy"), O_RDWR);
+    assert_int_equal(write(fifo, "1\n2\n3\n4\n", 8), 8);
+    for (int i = 0; i < 4; i++) {
+        struct runner_result one = receive();
+        assert_true(one.id >= ids[0] && one.id <= ids[3]);
+    }
+    close(fifo);
+}
+
+static void what_is_half_for_credentials_is_refused(void **state)
+{
+    int ours[2];
+    const struct runner_work without = some_work(RUNNER_FOR_CREDENTIALS, "true");
+    expect(send_work(&without), RUN_NOT_STARTED, EINVAL);
+    const struct runner_work with = some_work("payments", "true");
+    send_for_credentials(&with, ours);
+    assert_int_equal(result_of(ours[1]).ending, RUN_NOT_STARTED);
+    close(ours[0]);
+    close(ours[1]);
+}
+
 int main(void)
 {
 #define with_a_runner(test) cmocka_unit_test_setup_teardown(test, begin, finish)
@@ -427,6 +501,8 @@ int main(void)
         with_a_runner(what_is_sent_again_is_carried_out_once),
         with_a_runner(a_command_outlives_a_killed_runner),
         with_a_runner(it_retires_when_nothing_is_left_to_do),
+        with_a_runner(credentials_wait_for_no_other_command_and_go_to_who_asked),
+        with_a_runner(what_is_half_for_credentials_is_refused),
     };
     char command[64];
     if (!getenv("AAPFS_TEST_RUNNER")) {

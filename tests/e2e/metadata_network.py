@@ -1,0 +1,67 @@
+"""
+In a network of its own (unshare --net), where 100.100.100.200 is this machine: a mount that has region and credentials
+from the ECS metadata service, past a proxy. metadata_network.py DIRECTORY POOL_FILE
+"""
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+
+from harness import Emulator, Mount, PASSWORD
+
+METADATA = "100.100.100.200"
+
+
+def relay(listener, port):
+    """Nothing but loopback is served by the emulator."""
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=carry, args=[connection, port], daemon=True).start()
+
+
+def carry(connection, port):
+    with connection, socket.create_connection(("127.0.0.1", port)) as server:
+        back = threading.Thread(target=copy, args=[server, connection], daemon=True)
+        back.start()
+        copy(connection, server)
+        back.join()
+
+
+def copy(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def refuse_proxy(listener, asked):
+    while True:
+        connection, _ = listener.accept()
+        asked.append(1)
+        connection.close()
+
+
+directory, pool_file = pathlib.Path(sys.argv[1]), sys.argv[2]
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["ip", "address", "add", METADATA + "/32", "dev", "lo"], check=True)
+emulator = Emulator(directory, "--region", "cn-metadata", pool_file=pool_file)
+threading.Thread(target=relay, args=[socket.create_server((METADATA, 80)), emulator.port], daemon=True).start()
+asked = []
+proxy = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=refuse_proxy, args=[proxy, asked], daemon=True).start()
+url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+mount = Mount(directory, emulator.url, settings=f"proxy = {url}", env=dict(
+    ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None, ALIBABA_CLOUD_REGION_ID=None,
+    HOME=str(directory), http_proxy=url, all_proxy=url))
+mount.write("payments", PASSWORD)
+status = mount.status()
+mount.stop()
+assert status["Region"] == "cn-metadata", status
+assert status["Credentials"].startswith("ecs-ram-role, until 20"), status
+assert not asked, "the proxy was asked"
+counts = emulator.counts()
+assert counts["Metadata.Token"] >= 2 and counts["Metadata.Region"] == 1 and counts["Metadata.Session"] >= 1, counts
+emulator.stop()
