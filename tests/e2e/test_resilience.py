@@ -68,8 +68,13 @@ def listener():
         yield server
 
 
-def mount_at(start_mount, url, **more):
-    return start_mount(url, settings="aaps = orders\n" + more.pop("settings", ""), **more)
+def mount_at(start_mount, url, settings=""):
+    """Its directory comes once KMS was found not to answer."""
+    mount = start_mount(url, settings="aaps = orders\n" + settings)
+    until = time.monotonic() + 10
+    while not (mount / "orders").is_dir() and time.monotonic() < until:
+        time.sleep(0.02)
+    return mount
 
 
 def test_a_name_that_nobody_knows(start_mount):
