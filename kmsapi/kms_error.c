@@ -8,39 +8,40 @@
 
 #include "kmsapi/error_text.h"
 
-/* The first row that matches counts. */
-static const struct row {
-    const char *pattern;
-    int number;
-    enum kms_retry retry;
-} rows[] = {
-    {"Throttling*", EAGAIN, KMS_RETRY_THROTTLED},
-    {"*Throttling", EAGAIN, KMS_RETRY_THROTTLED},
-    {"ServiceUnavailable*", EAGAIN, KMS_RETRY_UNAVAILABLE},
-    {"InternalFailure", EIO, KMS_RETRY_READ_ONLY},
-    {"InternalError", EIO, KMS_RETRY_READ_ONLY},
+/* The last one fits everything. aapfs(7) prints them: a build makes its table from here. */
+static const struct kms_error_rule rules[] = {
+    {"Throttling*", 0, 0, EAGAIN, KMS_RETRY_THROTTLED},
+    {"*Throttling", 0, 0, EAGAIN, KMS_RETRY_THROTTLED},
+    {"ServiceUnavailable*", 0, 0, EAGAIN, KMS_RETRY_UNAVAILABLE},
+    {"InternalFailure", 0, 0, EIO, KMS_RETRY_NOT_CREATIONS},
+    {"InternalError", 0, 0, EIO, KMS_RETRY_NOT_CREATIONS},
     /* our nonces are fresh: the request came twice, and its first copy may have been carried out */
-    {"SignatureNonceUsed", EIO, KMS_RETRY_READ_ONLY},
-    {"InvalidAccessKeyId.*", EACCES, KMS_RETRY_NEVER},
-    {"InvalidSecurityToken.*", EACCES, KMS_RETRY_NEVER},
-    {"SignatureDoesNotMatch", EACCES, KMS_RETRY_NEVER},
-    {"IncompleteSignature", EACCES, KMS_RETRY_NEVER},
-    {"Forbidden.*NotFound", ENOENT, KMS_RETRY_NEVER},
-    {"Forbidden*", EACCES, KMS_RETRY_NEVER},
-    {"Rejected.ResourceExist", EEXIST, KMS_RETRY_NEVER},
-    {"Rejected.LimitExceeded", EDQUOT, KMS_RETRY_NEVER},
-    {"Rejected.StateModifiedFailed", EBUSY, KMS_RETRY_NEVER},
+    {"SignatureNonceUsed", 0, 0, EIO, KMS_RETRY_READ_ONCE},
+    {"InvalidTimeStamp.Expired", 0, 0, EIO, KMS_RETRY_CLOCK},
+    {"InvalidAccessKeyId.*", 0, 0, EACCES, KMS_RETRY_NEVER},
+    {"InvalidSecurityToken.*", 0, 0, EACCES, KMS_RETRY_NEVER},
+    {"SignatureDoesNotMatch", 0, 0, EACCES, KMS_RETRY_NEVER},
+    {"IncompleteSignature", 0, 0, EACCES, KMS_RETRY_NEVER},
+    {"Forbidden.*NotFound", 0, 0, ENOENT, KMS_RETRY_NEVER},
+    {"Forbidden*", 0, 0, EACCES, KMS_RETRY_NEVER},
+    {"Rejected.ResourceExist", 0, 0, EEXIST, KMS_RETRY_NEVER},
+    {"Rejected.LimitExceeded", 0, 0, EDQUOT, KMS_RETRY_NEVER},
+    {"Rejected.StateModifiedFailed", 0, 0, EBUSY, KMS_RETRY_NEVER},
     /* not about a parameter, though they begin like those that are */
-    {"InvalidApi.*", EIO, KMS_RETRY_NEVER},
-    {"InvalidProduct.*", EIO, KMS_RETRY_NEVER},
-    {"InvalidProtocol.*", EIO, KMS_RETRY_NEVER},
-    {"InvalidSignatureMethod", EIO, KMS_RETRY_NEVER},
-    {"InvalidTimeStamp.*", EIO, KMS_RETRY_NEVER},
-    {"ParseRequestParameterException", EINVAL, KMS_RETRY_NEVER},
-    {"Missing*", EINVAL, KMS_RETRY_NEVER},
-    {"Invalid*", EINVAL, KMS_RETRY_NEVER},
+    {"InvalidApi.*", 0, 0, EIO, KMS_RETRY_NEVER},
+    {"InvalidProduct.*", 0, 0, EIO, KMS_RETRY_NEVER},
+    {"InvalidProtocol.*", 0, 0, EIO, KMS_RETRY_NEVER},
+    {"InvalidSignatureMethod", 0, 0, EIO, KMS_RETRY_NEVER},
+    {"InvalidTimeStamp.*", 0, 0, EIO, KMS_RETRY_NEVER},
+    {"ParseRequestParameterException", 0, 0, EINVAL, KMS_RETRY_NEVER},
+    {"Missing*", 0, 0, EINVAL, KMS_RETRY_NEVER},
+    {"Invalid*", 0, 0, EINVAL, KMS_RETRY_NEVER},
+    {"*", 429, 429, EAGAIN, KMS_RETRY_THROTTLED},
+    {"*", 503, 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
+    {"*", 500, 599, EIO, KMS_RETRY_NOT_CREATIONS},
+    {"*", 0, 0, EIO, KMS_RETRY_NEVER},
 };
-enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
+enum { RULE_COUNT = sizeof(rules) / sizeof(rules[0]) };
 
 static bool matches(const char *pattern, const char *code)
 {
@@ -52,32 +53,30 @@ static bool matches(const char *pattern, const char *code)
            memcmp(star + 1, code + size - tail, tail) == 0;
 }
 
-static const struct row *find(const char *code)
+static const struct kms_error_rule *find(const char *code, long http_status)
 {
-    for (size_t i = 0; i < ROW_COUNT; i++)
-        if (matches(rows[i].pattern, code))
-            return &rows[i];
-    return NULL;
+    const struct kms_error_rule *rule = rules, *last = &rules[RULE_COUNT - 1];
+    while (rule < last &&
+           (!matches(rule->pattern, code) ||
+            (rule->status_most && (http_status < rule->status_least || http_status > rule->status_most))))
+        rule++;
+    return rule;
 }
 
 int kms_error_errno(const char *code, long http_status)
 {
-    const struct row *row = find(code);
-    if (row)
-        return row->number;
-    return http_status == 429 || http_status == 503 ? EAGAIN : EIO;
+    return find(code, http_status)->number;
 }
 
 enum kms_retry kms_error_retry(const char *code, long http_status)
 {
-    const struct row *row = find(code);
-    if (row)
-        return row->retry;
-    if (http_status == 429)
-        return KMS_RETRY_THROTTLED;
-    if (http_status == 503)
-        return KMS_RETRY_UNAVAILABLE;
-    return http_status >= 500 ? KMS_RETRY_READ_ONLY : KMS_RETRY_NEVER;
+    return find(code, http_status)->retry;
+}
+
+bool kms_error_is_ambiguous(const char *code, long http_status)
+{
+    enum kms_retry retry = kms_error_retry(code, http_status);
+    return retry == KMS_RETRY_NOT_CREATIONS || retry == KMS_RETRY_READ_ONCE;
 }
 
 bool kms_error_is_about_credentials(const char *code, long http_status)
@@ -92,14 +91,9 @@ bool kms_error_is_forbidden(const char *code, long http_status)
            kms_error_errno(code, http_status) == EACCES;
 }
 
-bool kms_error_row(size_t i, const char **pattern, int *number, enum kms_retry *retry)
+const struct kms_error_rule *kms_error_rule(size_t i)
 {
-    if (i >= ROW_COUNT)
-        return false;
-    *pattern = rows[i].pattern;
-    *number = rows[i].number;
-    *retry = rows[i].retry;
-    return true;
+    return i < RULE_COUNT ? &rules[i] : NULL;
 }
 
 void kms_error_set_message(struct kms_error *error, const char *message, size_t size,

@@ -21,17 +21,28 @@ struct kms_error {
     char request_id[64];
 };
 
+/* Whether a request that was answered so is sent again, in its own time. */
 enum kms_retry {
     KMS_RETRY_NEVER,
-    KMS_RETRY_THROTTLED,   /* not carried out: any operation may be sent again */
-    KMS_RETRY_UNAVAILABLE, /* 503: as throttled */
-    KMS_RETRY_READ_ONLY,   /* may have been carried out: only operations that change nothing */
+    KMS_RETRY_THROTTLED,     /* not carried out: any operation, slower, and every other request is slowed too */
+    KMS_RETRY_UNAVAILABLE,   /* not carried out: any operation */
+    KMS_RETRY_CLOCK,         /* not carried out: any operation, if the answer tells that our clock was wrong */
+    KMS_RETRY_NOT_CREATIONS, /* may have been carried out: what can be repeated harmlessly */
+    KMS_RETRY_READ_ONCE,     /* may have been carried out: only what changes nothing, and once */
+};
+
+/* One rule of what KMS's answers mean; the first that fits counts. */
+struct kms_error_rule {
+    const char *pattern;            /* an exact code, or one with a single "*" */
+    long status_least, status_most; /* of the HTTP status; 0, 0: any */
+    int number;
+    enum kms_retry retry;
 };
 
 /* The errno for KMS's Code and HTTP status; EIO where nothing better is known. */
 int kms_error_errno(const char *code, long http_status);
 
-/* Whether a request that ended with this Code and status may be sent again. */
+/* Whether a request that ended with this Code and status is sent again. */
 enum kms_retry kms_error_retry(const char *code, long http_status);
 
 /* Whether KMS refused the access key or the session itself, and so did nothing else. */
@@ -40,11 +51,11 @@ bool kms_error_is_about_credentials(const char *code, long http_status);
 /* Whether KMS knows who asks, and forbids them the operation. */
 bool kms_error_is_forbidden(const char *code, long http_status);
 
-/*
- * Every row of the table, for documentation and tests: row I (from 0), or false after the last.
- * PATTERN is an exact code, or one with a single "*".
- */
-bool kms_error_row(size_t i, const char **pattern, int *number, enum kms_retry *retry);
+/* Whether a change that ended so may have been carried out all the same. */
+bool kms_error_is_ambiguous(const char *code, long http_status);
+
+/* Rule I (from 0), or NULL after the last: for documentation and tests. */
+const struct kms_error_rule *kms_error_rule(size_t i);
 
 /*
  * Keep a text from outside in ERROR, made harmless as error_text.h says. PASSWORD (NULL: none) is

@@ -15,6 +15,7 @@
 #include "kmsapi/endpoint.h"
 #include "kmsapi/proxy.h"
 #include "kmsapi/resolve.h"
+#include "kmsapi/throttle.h"
 #include "kmsapi/transport_error.h"
 #include "kmsapi/transport_request.h"
 
@@ -39,6 +40,9 @@ struct transfer {
     enum state state;
     bool parked; /* past its own deadline: what comes is taken, nothing is sent again */
     int64_t deadline_ms, again_ms; /* CLOCK_MONOTONIC */
+    int64_t begun_ms;   /* when the attempt went */
+    unsigned int round; /* of the transport's, when it was tried last */
+    bool held;          /* it would have gone before, but for the throttle */
     int64_t signed_offset_s; /* the clock's, when the attempt was signed */
     uint64_t signed_by;      /* the serial of its credentials */
     bool refused;            /* those were, by KMS: once is enough */
@@ -55,6 +59,8 @@ struct transport {
     struct proxy proxy; /* host "": none */
     struct resolver *resolver;
     int64_t clock_offset_s; /* KMS's time, by the Date of its last answer, minus ours */
+    struct throttle throttle;
+    unsigned int round; /* counts the calls of begin_attempts */
     CURLM *multi;
     int watched[TRANSPORT_WATCHED_MOST];
     unsigned int watched_count;
@@ -269,11 +275,16 @@ static void begin_attempt(struct transport *transport, struct transfer *transfer
     credentials_clear(&credentials);
     if (r == 0)
         curl_easy_setopt(transfer->attempt.easy, CURLOPT_PRIVATE, transfer);
+    /* on a connection that closes once more libcurl would send the same nonce again, and KMS's answer would hide why */
+    if (r == 0 && transfer->answer.attempts > 0)
+        curl_easy_setopt(transfer->attempt.easy, CURLOPT_FRESH_CONNECT, 1L);
     if (r < 0 || curl_multi_add_handle(transport->multi, transfer->attempt.easy) != CURLM_OK) {
         fail(transfer, ENOMEM, "Memory", "memory is short");
         return;
     }
     transfer->answer.attempts++;
+    transfer->begun_ms = milliseconds(CLOCK_MONOTONIC);
+    throttle_take(&transport->throttle, transfer->begun_ms);
     transfer->answer.sent_at_ms = milliseconds(CLOCK_REALTIME);
     transfer->state = STATE_RUNNING;
 }
@@ -298,8 +309,7 @@ static int64_t backoff(const struct transfer *transfer)
 /* Our clock was wrong, nothing was done, and the answer told the right time. */
 static bool learned_the_time(const struct transport *transport, const struct transfer *transfer)
 {
-    return strcmp(transfer->answer.error.code, "InvalidTimeStamp.Expired") == 0 &&
-           llabs(transport->clock_offset_s - transfer->signed_offset_s) > CLOCK_WRONG_S;
+    return llabs(transport->clock_offset_s - transfer->signed_offset_s) > CLOCK_WRONG_S;
 }
 
 /* Other credentials may do: a session that ended early, or a key that was replaced. */
@@ -324,24 +334,30 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
         return false;
     if (!answered)
         return !maybe_sent || (harmless && error->number != EIO);
-    if (learned_the_time(transport, transfer))
-        return true;
     switch (kms_error_retry(error->code, error->http_status)) {
     case KMS_RETRY_THROTTLED:
     case KMS_RETRY_UNAVAILABLE:
         return true;
-    case KMS_RETRY_READ_ONLY:
+    case KMS_RETRY_CLOCK:
+        return learned_the_time(transport, transfer);
+    case KMS_RETRY_NOT_CREATIONS:
         return harmless;
+    case KMS_RETRY_READ_ONCE:
+        return transfer->request.kind == TRANSPORT_READ && transfer->answer.attempts == 1;
     case KMS_RETRY_NEVER:
         break;
     }
     return false;
 }
 
-/* An error of KMS after which nobody knows whether the work was done. */
-static bool is_ambiguous(const struct kms_error *error)
+/* What the answer says of the rate of requests. */
+static void heed(struct transport *transport, const struct transfer *transfer)
 {
-    return kms_error_retry(error->code, error->http_status) == KMS_RETRY_READ_ONLY;
+    const struct kms_error *error = &transfer->answer.error;
+    if (error->number && kms_error_retry(error->code, error->http_status) == KMS_RETRY_THROTTLED)
+        throttle_refused(&transport->throttle, transfer->begun_ms, milliseconds(CLOCK_MONOTONIC));
+    else
+        throttle_answered(&transport->throttle);
 }
 
 static void attempt_ended(struct transport *transport, struct transfer *transfer, CURLcode code)
@@ -367,8 +383,10 @@ static void attempt_ended(struct transport *transport, struct transfer *transfer
     } else if (status < 200 || status > 299) {
         transport_error_of_answer(&answer->error, status, attempt->body ? attempt->body : "",
                                   attempt->size, transfer->request.password);
-        answer->error.maybe_done = writes && is_ambiguous(&answer->error);
+        answer->error.maybe_done = writes && kms_error_is_ambiguous(answer->error.code, status);
     }
+    if (answered)
+        heed(transport, transfer);
     if (answer->error.number == 0) {
         answer->error.http_status = status;
         answer->body = attempt->body;
@@ -404,6 +422,9 @@ static void time_is_up(struct transport *transport, struct transfer *transfer)
     credentials_clear(&late);
     if (!sent && transfer->earlier.number)
         transfer->answer.error = transfer->earlier; /* says more than that time is up */
+    else if (transfer->held)
+        fail(transfer, EAGAIN, "Client.Throttled",
+             "KMS throttles the requests of this account; this one was not sent in time");
     else if (transfer->state == STATE_RESOLVING)
         fail(transfer, EHOSTUNREACH, "Network.NameNotResolved", "no nameserver answered in time");
     else if (transfer->state == STATE_UNSIGNED)
@@ -429,20 +450,59 @@ static bool park(struct transfer *transfer)
     return true;
 }
 
+/* Whether it could go now if requests could. */
+static bool wants_to_go(const struct transfer *transfer, int64_t now_ms)
+{
+    return transfer->state == STATE_BEGIN || transfer->state == STATE_RESOLVING ||
+           transfer->state == STATE_UNSIGNED ||
+           (transfer->state == STATE_WAITING && now_ms >= transfer->again_ms);
+}
+
+/* Changes before reads, since somebody waits for them; of each the oldest, which is the last in the list. NULL: none. */
+static struct transfer *first_to_go(const struct transport *transport, int64_t now_ms)
+{
+    struct transfer *first = NULL;
+    for (struct transfer *transfer = transport->transfers; transfer; transfer = transfer->next)
+        if (wants_to_go(transfer, now_ms) && transfer->round != transport->round &&
+            (!first || transfer->request.kind != TRANSPORT_READ || first->request.kind == TRANSPORT_READ))
+            first = transfer;
+    return first;
+}
+
+/* Begins what may go; when the next one may. */
+static int64_t begin_attempts(struct transport *transport, int64_t now_ms)
+{
+    struct throttle *throttle = &transport->throttle;
+    if (!throttle->interval_ms) {
+        for (struct transfer *transfer = transport->transfers; transfer; transfer = transfer->next)
+            if (wants_to_go(transfer, now_ms))
+                begin_attempt(transport, transfer);
+        return INT64_MAX;
+    }
+    struct transfer *first;
+    int64_t next_ms = throttle_next_ms(throttle, now_ms);
+    transport->round++;
+    while ((first = first_to_go(transport, now_ms)) && next_ms <= now_ms) {
+        first->round = transport->round; /* it may still wait, for its name or credentials */
+        begin_attempt(transport, first);
+        next_ms = throttle_next_ms(throttle, now_ms);
+    }
+    for (struct transfer *transfer = transport->transfers; transfer; transfer = transfer->next)
+        transfer->held = transfer->state == STATE_BEGIN;
+    return first ? next_ms : INT64_MAX;
+}
+
 /* Moves everything on that needs no network; when to look again. */
 static int64_t tend(struct transport *transport)
 {
-    int64_t now_ms = milliseconds(CLOCK_MONOTONIC), next_ms = INT64_MAX;
+    int64_t now_ms = milliseconds(CLOCK_MONOTONIC);
+    int64_t next_ms = begin_attempts(transport, now_ms);
     for (struct transfer *transfer = transport->transfers; transfer; transfer = transfer->next) {
-        if (transfer->state == STATE_BEGIN || transfer->state == STATE_RESOLVING ||
-            transfer->state == STATE_UNSIGNED ||
-            (transfer->state == STATE_WAITING && now_ms >= transfer->again_ms))
-            begin_attempt(transport, transfer);
         if (transfer->state != STATE_DONE && now_ms >= transfer->deadline_ms && !park(transfer))
             time_is_up(transport, transfer);
-        int64_t wake_ms = transfer->state == STATE_DONE      ? now_ms
-                          : transfer->state == STATE_WAITING ? transfer->again_ms
-                                                             : transfer->deadline_ms;
+        int64_t wake_ms = transfer->state == STATE_DONE ? now_ms : transfer->deadline_ms;
+        if (transfer->state == STATE_WAITING && transfer->again_ms > now_ms && transfer->again_ms < wake_ms)
+            wake_ms = transfer->again_ms;
         next_ms = wake_ms < next_ms ? wake_ms : next_ms;
     }
     return next_ms;

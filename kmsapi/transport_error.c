@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <jansson.h>
+#include <openssl/x509_vfy.h>
 
 void transport_error_set(struct kms_error *error, int number, const char *code,
                          const char *message)
@@ -35,6 +36,26 @@ static void set_connection_error(struct kms_error *error, CURL *easy)
     }
 }
 
+/* Whoever has to do something about it is another one for each. */
+static void set_certificate_error(struct kms_error *error, CURL *easy, const char *detail)
+{
+    char message[512];
+    long verified = X509_V_OK;
+    const char *code = "Tls.Certificate", *what = "is not trusted; see ca_file";
+    curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verified);
+    /* the chain is good; libcurl says so, or nothing yet, which is "unspecified" */
+    if (verified == X509_V_OK || verified == X509_V_ERR_UNSPECIFIED) {
+        code = "Tls.WrongName";
+        what = "is for another name; is the endpoint right?";
+    } else if (verified == X509_V_ERR_CERT_HAS_EXPIRED || verified == X509_V_ERR_CERT_NOT_YET_VALID) {
+        code = "Tls.Expired";
+        what = verified == X509_V_ERR_CERT_HAS_EXPIRED ? "has expired; is this machine's clock right?"
+                                                       : "is not valid yet; is this machine's clock right?";
+    }
+    snprintf(message, sizeof(message), "the server's certificate %s: %s", what, detail);
+    transport_error_set(error, EPROTO, code, message);
+}
+
 void transport_error_of_curl(struct kms_error *error, CURL *easy, CURLcode code,
                              const char *detail, bool maybe_sent, bool answer_too_large)
 {
@@ -55,8 +76,7 @@ void transport_error_of_curl(struct kms_error *error, CURL *easy, CURLcode code,
         break;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
-        snprintf(message, sizeof(message), "the server's certificate is not trusted: %s", detail);
-        transport_error_set(error, EPROTO, "Tls.Certificate", message);
+        set_certificate_error(error, easy, detail);
         break;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:

@@ -8,7 +8,8 @@ static void take(struct asking *asking, const struct kms_answer *answer)
     const struct transport_answer *transport = answer->transport;
     asking->answered = true;
     asking->error = answer->error;
-    clock_observe(&asking->clock, transport->server_date, transport->sent_at_ms, transport->received_at_ms);
+    clock_observe(&asking->clock, transport->server_date, transport->sent_at_ms, transport->received_at_ms,
+                  clock_boottime_ms());
 }
 
 static void take_aaps(void *user, const struct kms_answer *answer, const struct kms_aap *aaps, size_t count)

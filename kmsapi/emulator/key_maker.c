@@ -245,7 +245,9 @@ int key_maker_make(struct key_maker *maker, const struct key_order *order, struc
     *key = (struct made_key){0};
     char uuid[37] = "";
     _cleanup_(EVP_PKEY) EVP_PKEY *pair = next_key(maker);
-    _cleanup_(EVP_PKEY) EVP_PKEY *other = order->other_certificate ? EVP_RSA_gen(2048) : NULL;
+    _cleanup_(EVP_PKEY) EVP_PKEY *other = NULL;
+    if (order->other_certificate)
+        other = maker->pool > 1 ? next_key(maker) : EVP_RSA_gen(2048);
     _cleanup_(X509) X509 *certificate = pair ? certify(other ? other : pair, order) : NULL;
     if (certificate && key_maker_uuid(uuid) == 0) {
         snprintf(key->id, sizeof(key->id), "KAAP.%s", uuid);

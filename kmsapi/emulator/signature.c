@@ -232,16 +232,6 @@ static bool check_v2_signature(const char *secret, const struct request *request
     return same;
 }
 
-/* Without a format the service answers XML, which this one does not have. */
-static bool check_format(const struct request *request, struct reply *reply)
-{
-    const char *format = request_parameter(request, "Format");
-    if (format && strcasecmp(format, "JSON") == 0)
-        return true;
-    reply_error(reply, 400, "UnsupportedParameter.Format", "This emulator answers JSON only: ask for Format=JSON.");
-    return false;
-}
-
 static bool check_v2(struct signatures *signatures, const struct request *request, struct reply *reply)
 {
     char session_secret[SESSION_SECRET_SIZE];
@@ -250,15 +240,26 @@ static bool check_v2(struct signatures *signatures, const struct request *reques
         reply_invalid(reply, wrong);
         return false;
     }
-    return check_format(request, reply) && check_date(request_parameter(request, "Timestamp"), reply) &&
+    return check_date(request_parameter(request, "Timestamp"), reply) &&
            find_secret(signatures, request_parameter(request, "AccessKeyId"),
                        request_parameter(request, "SecurityToken"), session_secret, &secret, reply) &&
            check_v2_signature(secret, request, reply) &&
            take_nonce(signatures, request_parameter(request, "SignatureNonce"), reply);
 }
 
+/* V2 without a format, and V3 whose Accept is XML alone, get XML from the service, which this one does not have. */
+static bool check_format(const struct request *request, struct reply *reply)
+{
+    const char *format = request_parameter(request, "Format"), *accept = request_header(request, "accept");
+    bool json = format ? strcasecmp(format, "JSON") == 0
+                       : !request_is_v2(request) && !(accept && strcasecmp(accept, "application/xml") == 0);
+    if (!json)
+        reply_error(reply, 400, "UnsupportedParameter.Format", "This emulator answers JSON only: ask for Format=JSON.");
+    return json;
+}
+
 bool signatures_check(struct signatures *signatures, const struct request *request, struct reply *reply)
 {
-    return request_is_v2(request) ? check_v2(signatures, request, reply)
-                                  : check_v3(signatures, request, reply);
+    return check_format(request, reply) && (request_is_v2(request) ? check_v2(signatures, request, reply)
+                                                                   : check_v3(signatures, request, reply));
 }

@@ -48,51 +48,79 @@ static bool add_extension(X509 *certificate, int nid, const char *value)
     return good;
 }
 
-static X509 *self_sign(EVP_PKEY *key)
+static bool set_name(X509_NAME *name, const char *text)
+{
+    return name && X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)text, -1, -1, 0);
+}
+
+/* A certificate for KEY; by ISSUER, or without one a CA's own. */
+static X509 *certify(EVP_PKEY *key, const X509 *issuer, EVP_PKEY *issuer_key)
 {
     X509 *certificate = X509_new();
-    X509_NAME *name = certificate ? X509_get_subject_name(certificate) : NULL;
-    if (name && X509_set_version(certificate, X509_VERSION_3) &&
-        ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1) &&
-        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-                                   (const unsigned char *)"kms-emulator", -1, -1, 0) &&
-        X509_set_issuer_name(certificate, name) &&
+    if (certificate && X509_set_version(certificate, X509_VERSION_3) &&
+        ASN1_INTEGER_set(X509_get_serialNumber(certificate), issuer ? 2 : 1) &&
+        set_name(X509_get_subject_name(certificate), issuer ? "kms-emulator" : "kms-emulator's own CA") &&
+        X509_set_issuer_name(certificate, X509_get_subject_name(issuer ? issuer : certificate)) &&
         X509_gmtime_adj(X509_getm_notBefore(certificate), -60) &&
-        X509_gmtime_adj(X509_getm_notAfter(certificate), YEAR_SECONDS) &&
-        X509_set_pubkey(certificate, key) &&
-        add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE") &&
-        add_extension(certificate, NID_subject_alt_name, "IP:127.0.0.1,IP:::1,DNS:localhost") &&
-        X509_sign(certificate, key, EVP_sha256()) > 0)
+        X509_gmtime_adj(X509_getm_notAfter(certificate), YEAR_SECONDS) && X509_set_pubkey(certificate, key) &&
+        add_extension(certificate, NID_basic_constraints, issuer ? "critical,CA:FALSE" : "critical,CA:TRUE") &&
+        add_extension(certificate, NID_key_usage, issuer ? "critical,digitalSignature" : "critical,keyCertSign") &&
+        (!issuer || (add_extension(certificate, NID_ext_key_usage, "serverAuth") &&
+                     add_extension(certificate, NID_subject_alt_name, "IP:127.0.0.1,IP:::1,DNS:localhost"))) &&
+        X509_sign(certificate, issuer_key, EVP_sha256()) > 0)
         return certificate;
     X509_free(certificate);
     return NULL;
 }
 
-static int write_pair(const char *certificate_path, const char *key_path)
+struct paths {
+    char ca[4096], certificate[4096], key[4096];
+};
+
+/* The server's certificate comes with its CA's, as servers send them. */
+static bool write_certificates(const struct paths *paths, X509 *ca, X509 *certificate)
 {
-    _cleanup_(EVP_PKEY) EVP_PKEY *key = EVP_RSA_gen(2048);
-    _cleanup_(X509) X509 *certificate = key ? self_sign(key) : NULL;
-    int descriptor = open(key_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    _cleanup_(fclose) FILE *ca_file = fopen(paths->ca, "we");
+    _cleanup_(fclose) FILE *certificate_file = fopen(paths->certificate, "we");
+    return ca_file && certificate_file && PEM_write_X509(ca_file, ca) && PEM_write_X509(certificate_file, certificate) &&
+           PEM_write_X509(certificate_file, ca) && fflush(ca_file) == 0 && fflush(certificate_file) == 0;
+}
+
+static int make_files(const struct paths *paths)
+{
+    _cleanup_(EVP_PKEY) EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
+    _cleanup_(X509) X509 *ca = ca_key ? certify(ca_key, NULL, ca_key) : NULL;
+    _cleanup_(X509) X509 *certificate = ca && key ? certify(key, ca, ca_key) : NULL;
+    errno = 0;
+    int descriptor = open(paths->key, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     _cleanup_(fclose) FILE *key_file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
-    _cleanup_(fclose) FILE *certificate_file = fopen(certificate_path, "we");
-    if (!certificate || !key_file || !certificate_file ||
-        !PEM_write_PrivateKey(key_file, key, NULL, NULL, 0, NULL, NULL) ||
-        !PEM_write_X509(certificate_file, certificate))
+    if (!certificate || !key_file || !PEM_write_PrivateKey(key_file, key, NULL, NULL, 0, NULL, NULL) ||
+        fflush(key_file) != 0 || !write_certificates(paths, ca, certificate))
         return errno ? -errno : -EIO;
     return 0;
 }
 
+/* Whether all of them are there, and the certificate has not ended. */
+static bool are_good(const struct paths *paths)
+{
+    _cleanup_(fclose) FILE *file = fopen(paths->certificate, "re");
+    _cleanup_(X509) X509 *certificate = file ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+    return certificate && X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0 && access(paths->ca, F_OK) == 0 &&
+           access(paths->key, F_OK) == 0;
+}
+
 int tls_files_self_signed(const char *directory, struct tls_files *files, char *reason, size_t size)
 {
-    char certificate[4096], key[4096];
-    snprintf(certificate, sizeof(certificate), "%s/certificate.pem", directory);
-    snprintf(key, sizeof(key), "%s/key.pem", directory);
-    if (access(certificate, F_OK) < 0 || access(key, F_OK) < 0) {
-        int r = write_pair(certificate, key);
-        if (r < 0) {
-            snprintf(reason, size, "%s: %s", directory, strerror(-r));
-            return r;
-        }
+    struct paths paths;
+    snprintf(paths.ca, sizeof(paths.ca), "%s/ca.pem", directory);
+    snprintf(paths.certificate, sizeof(paths.certificate), "%s/certificate.pem", directory);
+    snprintf(paths.key, sizeof(paths.key), "%s/key.pem", directory);
+    int r = mkdir(directory, 0700) < 0 && errno != EEXIST ? -errno : 0;
+    if (r == 0 && !are_good(&paths))
+        r = make_files(&paths);
+    if (r < 0) {
+        snprintf(reason, size, "%s: %s", directory, strerror(-r));
+        return r;
     }
-    return tls_files_read(certificate, key, files, reason, size);
+    return tls_files_read(paths.certificate, paths.key, files, reason, size);
 }

@@ -121,7 +121,7 @@ def test_a_key_of_the_official_client_is_adopted(mount, emulator):
     if not (HERE / "node_modules/.package-lock.json").exists():
         subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True,
                        capture_output=True)
-    made, = node("client.js", "openapi-client", f"127.0.0.1:{emulator.port}", ACCESS_KEY_ID, ACCESS_KEY_SECRET,
+    made, = node("client.js", "openapi-client", emulator.url, ACCESS_KEY_ID, ACCESS_KEY_SECRET,
                  given=[["CreateClientKey", "POST", {"AapName": "payments", "Password": PASSWORD}]])
     mount.write("payments", command(made["body"]))
     assert mount.key_id() == made["body"]["ClientKeyId"] and opens(mount, "payments", PASSWORD)

@@ -2,6 +2,8 @@
 import base64
 import datetime
 import json
+import socket
+import ssl
 import subprocess
 import time
 
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EMULATOR, PASSWORD, Emulator, environment
+import v2
 from v3 import Request
 
 
@@ -99,6 +102,68 @@ def test_form_parameters_count_as_well(ask, emulator):
     body = f"AapName=payments&Password={PASSWORD}".encode()
     status, answer = ask("CreateClientKey", body=body, content_type="application/x-www-form-urlencoded")
     assert status == 200 and answer["ClientKeyId"].startswith("KAAP.")
+
+
+@pytest.mark.parametrize("method, where", [("GET", "query"), ("POST", "query"), ("POST", "form"), ("POST", "both")])
+def test_v2_is_taken_from_the_query_and_from_a_form(emulator, method, where):
+    words = v2.signed(method, {"Action": "CreateClientKey", "AapName": "payments", "Password": PASSWORD + "~!@#$%^&*?_-"},
+                      ACCESS_KEY_ID, ACCESS_KEY_SECRET)
+    names = set(words) if where == "form" else {"AapName", "Password"} if where == "both" else set()
+    form = {name: words[name] for name in words if name in names}
+    query = {name: words[name] for name in words if name not in names}
+
+    def send():
+        return v2.send(emulator.port, method, query, form if where != "query" else None)
+
+    status, answer = send()
+    assert status == 200 and answer["ClientKeyId"].startswith("KAAP.")
+    assert send()[1]["Code"] == "SignatureNonceUsed"
+    (form if "Password" in form else query)["Password"] += "x"
+    assert send()[1]["Code"] == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize("query, accept", [([("Format", "XML")], "application/json"), ([], "application/xml")])
+def test_xml_asked_for_is_refused_clearly(ask, emulator, query, accept):
+    request = ask("ListApplicationAccessPoints", query, send=False)
+    request.unsigned["accept"] = accept
+    status, answer = request.send(emulator.port)
+    assert (status, answer["Code"]) == (400, "UnsupportedParameter.Format") and "Format=JSON" in answer["Message"]
+
+
+def test_v2_without_a_format_would_be_xml(emulator):
+    words = v2.signed("GET", {"Action": "ListApplicationAccessPoints", "Format": "XML"}, ACCESS_KEY_ID, ACCESS_KEY_SECRET)
+    assert v2.send(emulator.port, "GET", words)[1]["Code"] == "UnsupportedParameter.Format"
+    del words["Format"]
+    assert v2.send(emulator.port, "GET", words)[1]["Code"] == "UnsupportedParameter.Format"
+
+
+def test_denials_are_for_single_operations(ask, emulator):
+    emulator.set_faults("DeleteClientKey denied")
+    made = create(ask)[1]
+    status, answer = ask("DeleteClientKey", [("ClientKeyId", made["ClientKeyId"])])
+    assert (status, answer["Code"]) == (403, "Forbidden.NoPermission")
+    assert ask("GetClientKey", [("ClientKeyId", made["ClientKeyId"])], method="GET")[0] == 200
+
+
+def test_a_certificate_of_its_own(tmp_path, pool_file):
+    """Clients trust its CA, over any of the names of this machine; the next start has the same one."""
+    directory = tmp_path / "tls"
+    certificates = []
+    for _ in range(2):
+        emulator = Emulator(tmp_path, "--tls-self-signed", directory, pool_file=pool_file)
+        for host in ("127.0.0.1", "localhost"):
+            context = ssl.create_default_context(cafile=directory / "ca.pem")
+            with socket.create_connection(("127.0.0.1", emulator.port), timeout=20) as plain:
+                with context.wrap_socket(plain, server_hostname=host) as connection:
+                    certificates.append(connection.getpeercert(True))
+        emulator.stop()
+    assert len(set(certificates)) == 1
+    assert [(path.name, oct(path.stat().st_mode & 0o777)) for path in sorted(directory.iterdir())] == [
+        ("ca.pem", "0o644"), ("certificate.pem", "0o644"), ("key.pem", "0o600")]
+    assert oct(directory.stat().st_mode & 0o777) == "0o700"
+    for name in ("ca.pem", "certificate.pem"):
+        subprocess.run(["openssl", "verify", "-CAfile", directory / "ca.pem", directory / name], check=True,
+                       capture_output=True)
 
 
 def test_each_failure_has_its_own_code(ask, emulator):

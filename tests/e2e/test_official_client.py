@@ -3,11 +3,12 @@ import base64
 import json
 import pathlib
 import subprocess
+import time
 
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment
 
 HERE = pathlib.Path(__file__).parent / "official"
 SPECIALS = "~!@#$%^&*?_-"
@@ -21,41 +22,86 @@ def clients():
                        capture_output=True)
 
 
-def node(script, *words, given):
-    done = subprocess.run(["node", HERE / script, *words], input=json.dumps(given), capture_output=True,
-                          text=True, timeout=120)
+def node(script, *words, given, authority=None):
+    done = subprocess.run(["node", HERE / script, *words], input=json.dumps(given), capture_output=True, text=True,
+                          timeout=120, env=environment(NODE_EXTRA_CA_CERTS=authority and str(authority)))
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("client", ["openapi-client", "openapi-core", "pop-core"])
-def test_the_emulator_answers_the_official_client(emulator, client):
-    def call(*calls, secret=ACCESS_KEY_SECRET):
-        return node("client.js", client, f"127.0.0.1:{emulator.port}", ACCESS_KEY_ID, secret, given=calls)
+CLIENTS = ["openapi-client", "openapi-core", "pop-core"]
+KEY = {"ClientKeyId": "$ClientKeyId"}
 
-    aap, key, listed = call(
-        ["CreateApplicationAccessPoint", "POST", {"Name": "from_sdk", "Policies": '["a"]'}],
-        ["CreateClientKey", "POST", {"AapName": "from_sdk", "Password": PASSWORD + SPECIALS}],
-        ["ListClientKeys", "GET", {"AapName": "from_sdk"}])
-    assert aap["body"]["Name"] == "from_sdk"
-    loaded = pkcs12.load_key_and_certificates(base64.b64decode(key["body"]["PrivateKeyData"]),
-                                              (PASSWORD + SPECIALS).encode())
+
+HTTP_IN_FULL = [pytest.param("http", marks=pytest.mark.full), "https"]
+HTTPS_IN_FULL = ["http", pytest.param("https", marks=pytest.mark.full)]
+
+
+@pytest.fixture
+def served(request, start_emulator, tmp_path):
+    """An emulator, and the CA that is to be trusted."""
+    if request.param == "http":
+        return start_emulator(), None
+    return start_emulator("--tls-self-signed", tmp_path / "tls"), tmp_path / "tls/ca.pem"
+
+
+@pytest.mark.parametrize("served", HTTP_IN_FULL, indirect=True)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_official_client_runs_every_operation(served, client):
+    emulator, authority = served
+    password = PASSWORD + SPECIALS
+    aap, described, key, listed, got, aaps, deleted, gone, refused, aap_deleted, aap_gone, unknown = node(
+        "client.js", client, emulator.url, ACCESS_KEY_ID, ACCESS_KEY_SECRET, authority=authority, given=[
+            ["CreateApplicationAccessPoint", "POST", {"Name": "from_sdk", "Policies": '["a"]'}],
+            ["DescribeApplicationAccessPoint", "POST", {"Name": "from_sdk"}],
+            ["CreateClientKey", "POST", {"AapName": "from_sdk", "Password": password}],
+            ["ListClientKeys", "GET", {"AapName": "from_sdk"}],
+            ["GetClientKey", "GET", KEY],
+            ["ListApplicationAccessPoints", "POST", {"PageNumber": "1", "PageSize": "100"}],
+            ["DeleteClientKey", "POST", KEY],
+            ["GetClientKey", "GET", KEY],
+            ["CreateClientKey", "POST", {"AapName": "from_sdk", "Password": "short"}],
+            ["DeleteApplicationAccessPoint", "POST", {"Name": "from_sdk"}],
+            ["DescribeApplicationAccessPoint", "POST", {"Name": "from_sdk"}],
+            ["NoSuchOperation", "POST", {}]])
+    assert aap["body"]["Name"] == described["body"]["Name"] == "from_sdk"
+    loaded = pkcs12.load_key_and_certificates(base64.b64decode(key["body"]["PrivateKeyData"]), password.encode())
     assert loaded[0].key_size == 2048
-    identifier = key["body"]["ClientKeyId"]
-    assert [one["ClientKeyId"] for one in listed["body"]["ClientKeys"]] == [identifier]
-    got, aaps, deleted, gone, refused = call(
-        ["GetClientKey", "GET", {"ClientKeyId": identifier}],
-        ["ListApplicationAccessPoints", "POST", {"PageNumber": "1", "PageSize": "100"}],
-        ["DeleteClientKey", "POST", {"ClientKeyId": identifier}],
-        ["GetClientKey", "GET", {"ClientKeyId": identifier}],
-        ["CreateClientKey", "POST", {"AapName": "from_sdk", "Password": "short"}])
+    assert [one["ClientKeyId"] for one in listed["body"]["ClientKeys"]] == [key["body"]["ClientKeyId"]]
     assert got["body"]["AapName"] == "from_sdk"
     assert aaps["body"]["TotalCount"] == 3
-    assert list(deleted["body"]) == ["RequestId"]
-    assert "Forbidden.ResourceNotFound" in gone["code"]
-    assert "InvalidParameter" in refused["code"]
-    wrong, = call(["ListApplicationAccessPoints", "POST", {}], secret="wrong")
-    assert "SignatureDoesNotMatch" in wrong["code"]
+    assert list(deleted["body"]) == list(aap_deleted["body"]) == ["RequestId"]
+    assert code(gone) == code(aap_gone) == "Forbidden.ResourceNotFound"
+    assert code(refused) == "InvalidParameter"
+    assert code(unknown) == "InvalidApi.NotFound"
+
+
+def code(result):
+    """openapi-core says which class of errors a code is of, too."""
+    return result["code"].removesuffix("Error")
+
+
+@pytest.mark.parametrize("served", HTTPS_IN_FULL, indirect=True)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_official_client_is_refused_with_the_right_code(served, client):
+    emulator, authority = served
+    stale = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 16 * 60))
+    ask = ["ListApplicationAccessPoints", "POST", {}]
+    good, again, wrong, late, odd = node(
+        "client.js", client, emulator.url, ACCESS_KEY_ID, ACCESS_KEY_SECRET, authority=authority, given=[
+            [*ask, {"nonce": "a-nonce"}], [*ask, {"nonce": "a-nonce"}], [*ask, {"secret": "wrong"}], [*ask, {"date": stale}],
+            [*ask, {"date": "yesterday"}]])
+    assert good["body"]["TotalCount"] == 2
+    assert [code(one) for one in (again, wrong, late, odd)] == [
+        "SignatureNonceUsed", "SignatureDoesNotMatch", "InvalidTimeStamp.Expired", "InvalidTimeStamp.Format"]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_official_client_does_not_trust_the_emulator_by_itself(start_emulator, tmp_path, client):
+    emulator = start_emulator("--tls-self-signed", tmp_path / "tls")
+    refused, = node("client.js", client, emulator.url, ACCESS_KEY_ID, ACCESS_KEY_SECRET,
+                    given=[["ListApplicationAccessPoints", "POST", {}]])
+    assert "body" not in refused
 
 
 def test_aapfs_signs_as_the_official_client_does(mount, emulator):

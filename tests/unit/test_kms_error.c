@@ -22,9 +22,9 @@ static const struct {
     {"Throttling.Api", 400, EAGAIN, KMS_RETRY_THROTTLED},
     {"ServiceUnavailable", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
     {"ServiceUnavailableTemporary", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
-    {"InternalFailure", 500, EIO, KMS_RETRY_READ_ONLY},
-    {"InternalError", 500, EIO, KMS_RETRY_READ_ONLY},
-    {"SignatureNonceUsed", 400, EIO, KMS_RETRY_READ_ONLY},
+    {"InternalFailure", 500, EIO, KMS_RETRY_NOT_CREATIONS},
+    {"InternalError", 500, EIO, KMS_RETRY_NOT_CREATIONS},
+    {"SignatureNonceUsed", 400, EIO, KMS_RETRY_READ_ONCE},
     {"InvalidAccessKeyId.NotFound", 404, EACCES, KMS_RETRY_NEVER},
     {"InvalidAccessKeyId.Inactive", 400, EACCES, KMS_RETRY_NEVER},
     {"InvalidSecurityToken.Expired", 400, EACCES, KMS_RETRY_NEVER},
@@ -47,7 +47,7 @@ static const struct {
     {"MissingParameter", 400, EINVAL, KMS_RETRY_NEVER},
     {"MissingPassword", 400, EINVAL, KMS_RETRY_NEVER},
     {"ParseRequestParameterException", 400, EINVAL, KMS_RETRY_NEVER},
-    {"InvalidTimeStamp.Expired", 400, EIO, KMS_RETRY_NEVER},
+    {"InvalidTimeStamp.Expired", 400, EIO, KMS_RETRY_CLOCK},
     {"InvalidTimeStamp.Format", 400, EIO, KMS_RETRY_NEVER},
     {"InvalidApi.NotFound", 404, EIO, KMS_RETRY_NEVER},
     {"InvalidProduct.NotFound", 404, EIO, KMS_RETRY_NEVER},
@@ -56,9 +56,9 @@ static const struct {
     {"UnsupportedHTTPMethod", 403, EIO, KMS_RETRY_NEVER},
     {"Something.New", 418, EIO, KMS_RETRY_NEVER},
     {"Something.New", 429, EAGAIN, KMS_RETRY_THROTTLED},
-    {"Something.New", 500, EIO, KMS_RETRY_READ_ONLY},
+    {"Something.New", 500, EIO, KMS_RETRY_NOT_CREATIONS},
     {"Something.New", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
-    {"", 502, EIO, KMS_RETRY_READ_ONLY},
+    {"", 502, EIO, KMS_RETRY_NOT_CREATIONS},
     {"NotThrottlingAtAll", 400, EIO, KMS_RETRY_NEVER},
 };
 
@@ -73,19 +73,28 @@ static void each_code_has_its_errno_and_retry(void **state)
     }
 }
 
-static void every_row_is_reached_by_a_case(void **state)
+static void every_rule_is_reached_by_a_case(void **state)
 {
-    const char *pattern;
-    int number;
-    enum kms_retry retry;
-    for (size_t row = 0; kms_error_row(row, &pattern, &number, &retry); row++) {
+    const struct kms_error_rule *rule;
+    for (size_t i = 0; (rule = kms_error_rule(i)); i++) {
         bool found = false;
-        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-            found |= fnmatch(pattern, cases[i].code, 0) == 0 && cases[i].number == number &&
-                     cases[i].retry == retry;
+        for (size_t j = 0; j < sizeof(cases) / sizeof(cases[0]); j++)
+            found |= fnmatch(rule->pattern, cases[j].code, 0) == 0 && cases[j].number == rule->number &&
+                     cases[j].retry == rule->retry;
         if (!found)
-            fail_msg("%s", pattern);
+            fail_msg("%s", rule->pattern);
     }
+}
+
+static void what_may_have_been_done_is_told(void **state)
+{
+    assert_true(kms_error_is_ambiguous("SignatureNonceUsed", 400));
+    assert_true(kms_error_is_ambiguous("InternalError", 500));
+    assert_true(kms_error_is_ambiguous("", 502));
+    assert_false(kms_error_is_ambiguous("Rejected.Throttling", 429));
+    assert_false(kms_error_is_ambiguous("ServiceUnavailable", 503));
+    assert_false(kms_error_is_ambiguous("InvalidTimeStamp.Expired", 400));
+    assert_false(kms_error_is_ambiguous("InvalidParameter", 400));
 }
 
 static void refused_credentials_are_told_from_other_errors(void **state)
@@ -112,7 +121,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_code_has_its_errno_and_retry),
-        cmocka_unit_test(every_row_is_reached_by_a_case),
+        cmocka_unit_test(every_rule_is_reached_by_a_case),
+        cmocka_unit_test(what_may_have_been_done_is_told),
         cmocka_unit_test(refused_credentials_are_told_from_other_errors),
         cmocka_unit_test(what_is_forbidden_is_told_from_what_is_not_there),
     };

@@ -1,36 +1,48 @@
-// node client.js CLIENT ENDPOINT ID SECRET, and calls on stdin: [[operation, method, query], …]. Prints
-// what each ended with: {body} or {code, status}.
-const [kind, endpoint, accessKeyId, accessKeySecret] = process.argv.slice(2);
+// node client.js CLIENT URL ID SECRET, and calls on stdin: [[operation, method, query, change], …]. "$ClientKeyId" in a
+// query is the last one that came; CHANGE is {secret}, {nonce} or {date} to sign with instead. Prints what each ended
+// with: {body} or {code, status}.
+const [kind, url, accessKeyId, accessKeySecret] = process.argv.slice(2);
+const [protocol, endpoint] = url.split('://');
 
-async function main() {
-  const calls = JSON.parse(require('fs').readFileSync(0, 'utf8'));
-  let call;
+function makeCall(secret) {
   const params = (action, method) => ({
-    action, version: '2016-01-20', protocol: 'HTTP', pathname: '/', method, authType: 'AK', style: 'RPC',
+    action, version: '2016-01-20', protocol, pathname: '/', method, authType: 'AK', style: 'RPC',
     reqBodyType: 'formData', bodyType: 'json' });
-  const config = { accessKeyId, accessKeySecret, protocol: 'http', endpoint, regionId: 'cn-hangzhou' };
+  const config = { accessKeyId, accessKeySecret: secret, protocol, endpoint, regionId: 'cn-hangzhou' };
+  const v3 = ({ nonce, date }) => ({
+    ...(nonce && { 'x-acs-signature-nonce': nonce }), ...(date && { 'x-acs-date': date }) });
   if (kind === 'openapi-client') {
     const OpenApi = require('@alicloud/openapi-client');
     const Util = require('@alicloud/tea-util');
     const client = new OpenApi.default(new OpenApi.Config(config));
-    call = (action, method, query) => client.callApi(new OpenApi.Params(params(action, method)),
-      new OpenApi.OpenApiRequest({ query }), new Util.RuntimeOptions({}));
-  } else if (kind === 'pop-core') {
-    const { RPCClient } = require('@alicloud/pop-core');
-    const client = new RPCClient({ accessKeyId, accessKeySecret, endpoint: `http://${endpoint}`, apiVersion: '2016-01-20' });
-    call = async (action, method, query) => ({
-      body: await client.request(action, query, { method, formatParams: false }) });
-  } else {
+    return (action, method, query, change) => client.callApi(new OpenApi.Params(params(action, method)),
+      new OpenApi.OpenApiRequest({ query, headers: v3(change) }), new Util.RuntimeOptions({}));
+  }
+  if (kind === 'openapi-core') {
     const { default: Client, $OpenApiUtil } = require('@alicloud/openapi-core');
     const { RuntimeOptions } = require('@darabonba/typescript');
     const client = new Client(new $OpenApiUtil.Config(config));
-    call = (action, method, query) => client.callApi(new $OpenApiUtil.Params(params(action, method)),
-      new $OpenApiUtil.OpenApiRequest({ query }), new RuntimeOptions({}));
+    return (action, method, query, change) => client.callApi(new $OpenApiUtil.Params(params(action, method)),
+      new $OpenApiUtil.OpenApiRequest({ query, headers: v3(change) }), new RuntimeOptions({}));
   }
+  const { RPCClient } = require('@alicloud/pop-core');
+  const client = new RPCClient({ accessKeyId, accessKeySecret: secret, endpoint: url, apiVersion: '2016-01-20' });
+  const v2 = ({ nonce, date }) => ({ ...(nonce && { SignatureNonce: nonce }), ...(date && { Timestamp: date }) });
+  return async (action, method, query, change) => ({
+    body: await client.request(action, { ...query, ...v2(change) }, { method, formatParams: false }) });
+}
+
+async function main() {
+  const calls = JSON.parse(require('fs').readFileSync(0, 'utf8'));
   const results = [];
-  for (const [action, method, query] of calls) {
+  let identifier = '';
+  for (const [action, method, query, change = {}] of calls) {
     try {
-      results.push({ body: (await call(action, method, query)).body });
+      const filled = Object.fromEntries(Object.entries(query).map(
+        ([name, value]) => [name, value === '$ClientKeyId' ? identifier : value]));
+      const { body } = await makeCall(change.secret || accessKeySecret)(action, method, filled, change);
+      identifier = body.ClientKeyId || identifier;
+      results.push({ body });
     } catch (error) {
       results.push({ code: error.code, status: error.statusCode || (error.data || {}).statusCode || (error.entry || { response: {} }).response.statusCode });
     }
