@@ -57,14 +57,19 @@ static bool may_send(const struct engine *engine)
     return engine->account_is_known && clock_is_sure(&engine->clock) && !engine->foreign_state && !engine->draining;
 }
 
-/* An answer that comes a while after the first doubt settles it: one is asked for. */
+/*
+ * A doubt holds up everything: KMS is asked at once, which ends one that a single answer raised, and again when the doubt
+ * can be settled.
+ */
 static int64_t settle_clock(struct engine *engine)
 {
-    int64_t now_ms = clock_boottime_ms(), at_ms = clock_settles_ms(&engine->clock);
-    if (at_ms == 0)
+    const struct kms_clock *clock = &engine->clock;
+    int64_t now_ms = clock_boottime_ms(), settles_ms = clock_settles_ms(clock);
+    int64_t at_ms = engine->clock_asked_ms ? engine->clock_asked_ms + CLOCK_ASK_MS : now_ms;
+    if (settles_ms == 0)
         return INT64_MAX;
-    if (at_ms < engine->clock_asked_ms + CLOCK_ASK_MS)
-        at_ms = engine->clock_asked_ms + CLOCK_ASK_MS;
+    if (engine->clock_asked_ms >= clock->doubted_ms && at_ms < settles_ms)
+        at_ms = settles_ms;
     if (at_ms > now_ms)
         return at_ms - now_ms;
     engine->clock_asked_ms = now_ms;
