@@ -87,9 +87,14 @@ int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random)
     return wait_ms - (int64_t)((uint64_t)(wait_ms / 4) * random >> 32);
 }
 
+bool schedule_is_void(const struct registry_key *key)
+{
+    return key->scheduled && !key->begun && key->gone;
+}
+
 bool schedule_waits(const struct registry_key *key, int64_t now)
 {
-    return key->scheduled && !key->begun && key->not_before_time > now;
+    return key->scheduled && !key->begun && (key->not_before_time > now || (key->gone && key->not_after_time > now));
 }
 
 struct registry_key *schedule_current(const struct registry_aap *aap, int64_t now)
@@ -99,9 +104,10 @@ struct registry_key *schedule_current(const struct registry_aap *aap, int64_t no
         if (key->deleted)
             continue;
         oldest = key;
+        bool begins = schedule_is_void(key) ? key == aap->current : !schedule_waits(key, now);
         if (!key->scheduled)
             newest = newest ? newest : key;
-        else if (!schedule_waits(key, now) && (!begun || key->not_before_time > begun->not_before_time))
+        else if (begins && (!begun || key->not_before_time > begun->not_before_time))
             begun = key;
     }
     if (!newest)
@@ -113,7 +119,7 @@ int64_t schedule_next_begin(const struct registry_aap *aap, int64_t now)
 {
     int64_t next = 0;
     for (const struct registry_key *key = aap->keys; key; key = key->next)
-        if (!key->deleted && schedule_waits(key, now) &&
+        if (!key->deleted && !schedule_is_void(key) && schedule_waits(key, now) &&
             (next == 0 || key->not_before_time < next))
             next = key->not_before_time;
     return next;

@@ -251,6 +251,26 @@ def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, cloc
     assert mount.key_id() not in (first, second)
 
 
+def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emulator, clock):
+    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none")
+    mount.write("payments", PASSWORD)
+    first, begin = mount.key_id(), int(time.time()) + 3600
+    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
+    [second] = mount.status("payments")["Scheduled"]
+    Request(f"127.0.0.1:{emulator.port}", "DeleteClientKey", [("ClientKeyId", second)], method="POST", key_id=ACCESS_KEY_ID,
+            secret=ACCESS_KEY_SECRET).send(emulator.port)
+    mount.write(".aapfs", "sync")
+    assert "a Scheduled key" in mount.status("payments")["Note"]
+    clock(3601)
+    set_kms_clock(emulator, 3601)
+    mount.write("orders", PASSWORD)  # from which it learns the time
+    mount.write(".aapfs", "sync")
+    status = mount.status("payments")
+    assert (mount.key_id(), status["State"], status["Scheduled"], status["Superseded"]) == (first, "active", [second], [])
+    mount.write("payments", f"delete {second}")
+    assert mount.status("payments")["Note"] is None
+
+
 @pytest.mark.parametrize("command", ["", "exit 3"])
 def test_in_use_until_the_applications_were_told(start_mount, emulator, command):
     mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=f"on_rotate = {command}")
