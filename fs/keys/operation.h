@@ -132,6 +132,8 @@ struct engine {
     int64_t upkeep_ms; /* CLOCK_MONOTONIC: when to look again */
     int64_t clock_asked_ms; /* CLOCK_BOOTTIME: when KMS was asked for its time last */
 
+    struct password_reading *password_readings; /* password_file.c: under way, or hanging */
+
     /* settle.c */
     struct left_intent *left_intents;
 

@@ -1,6 +1,7 @@
 """Keys rotate by themselves: in time, once, whatever KMS, the clocks and the hooks do."""
 import contextlib
 import datetime
+import errno
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount
 from test_hooks import Fifo, until
 from test_steps import WITH_STOPS
 from v3 import Request
@@ -123,6 +124,51 @@ def test_password_sources(start_mount, start_emulator, tmp_path):
             mount.write(aap, "rotate")
         assert word in mount.last_error(aap)["Message"] and mount.last_error(aap)["Code"] == "PasswordSource"
     assert emulator.count("CreateClientKey") == made + 4
+
+
+@pytest.fixture
+def hanging_file(start_emulator, tmp_path):
+    """A password on another mount, whose worker is stopped; call it to let it go on."""
+    (tmp_path / "other").mkdir()
+    mount = Mount(tmp_path / "other", start_emulator().url, defaults="expose_password = yes\nmode = 0400\n")
+    mount.write("payments", PASSWORD)
+    worker = mount.children()["aapfs-worker"]
+
+    def go_on():
+        os.kill(worker, signal.SIGCONT)
+
+    go_on.path = mount / "payments/password"
+    os.kill(worker, signal.SIGSTOP)
+    yield go_on
+    go_on()
+    mount.stop()
+
+
+def test_a_password_file_that_does_not_answer_stops_nothing_else(start_mount, emulator, hanging_file):
+    mount = start(start_mount, emulator, validity="1y", request_timeout="3s",
+                  sections=f"[aap payments]\npassword_source = file:{hanging_file.path}\n")
+    mount.write("payments", PASSWORD)
+    results = []
+
+    def rotate():
+        with pytest.raises(OSError) as refused:
+            mount.write("payments", "rotate")
+        results.append(refused.value.errno)
+
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    until(lambda: "under way" in (mount.status("payments")["Note"] or ""))
+    mount.write("orders", PASSWORD)
+    assert results == []  # which still waits for its file
+    thread.join()
+    assert "does not answer" in mount.last_error("payments")["Message"]
+    rotate()  # no second thread hangs
+    assert results == [errno.EINVAL] * 2 and emulator.count("CreateClientKey") == 2
+    engine_threads = len(os.listdir(f"/proc/{mount.children()['aapfs-worker']}/task"))
+    hanging_file()
+    until(lambda: len(os.listdir(f"/proc/{mount.children()['aapfs-worker']}/task")) < engine_threads)
+    mount.write("payments", "rotate")
+    assert emulator.count("CreateClientKey") == 3
 
 
 @pytest.mark.parametrize("fault", [pytest.param("wrong-password", marks=pytest.mark.full), "truncate",
