@@ -4,7 +4,7 @@
 
 #include <openssl/evp.h>
 
-enum { ADOPTED_REST_SECONDS = 24 * 3600, JITTER_PERCENT = 6, SHORTEST_SHARE = 10 };
+enum { ADOPTED_REST_SECONDS = 24 * 3600 };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -46,7 +46,7 @@ static int64_t rotate_key_at(const struct registry_aap *aap, const struct regist
         at = key->not_before_time + share(validity, config->rotate_at_percent);
     else /* a key that KMS made shorter than that is not replaced at once, time after time */
         at = most(key->not_after_time - config->rotate_before_seconds,
-                  key->not_before_time + validity / SHORTEST_SHARE);
+                  key->not_before_time + validity / ROTATE_SHORTEST_SHARE);
     return key->adopted ? most(at, key->made_ns / 1000000000 + ADOPTED_REST_SECONDS) : at;
 }
 
@@ -69,7 +69,7 @@ int64_t schedule_due(const struct registry_aap *aap, uint32_t seed)
     if (at == 0)
         return 0;
     const struct registry_key *key = aap->current;
-    int64_t spread = share(key->not_after_time - key->not_before_time, JITTER_PERCENT);
+    int64_t spread = share(key->not_after_time - key->not_before_time, ROTATE_JITTER_PERCENT);
     /* where rotate_at comes early, half of the time stays at least */
     spread = most(least(spread, (at - key->not_before_time) / 2), 0);
     int64_t due = at - (int64_t)((unsigned __int128)(uint64_t)spread * seed >> 32);
