@@ -8,6 +8,7 @@
 
 #include "fs/keys/hook.h"
 #include "fs/keys/judge.h"
+#include "fs/keys/nanoseconds.h"
 #include "fs/keys/operation.h"
 #include "fs/stops.h"
 #include "kmsapi/certificate.h"
@@ -95,7 +96,7 @@ static int save(struct operation *operation, struct record *record)
         .not_after = record->not_after,
         .dates_given = true,
         .adopted = true,
-        .made_ns = engine_now(engine) * 1000000000,
+        .made_ns = nanoseconds(engine_now(engine)),
     };
     int r = store_reserve(engine->store, &wish, &intent);
     if (r < 0)

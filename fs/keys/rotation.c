@@ -11,6 +11,7 @@
 #include "fs/keys/follow.h"
 #include "fs/keys/hook.h"
 #include "fs/keys/judge.h"
+#include "fs/keys/nanoseconds.h"
 #include "fs/keys/operation.h"
 #include "fs/keys/schedule.h"
 #include "fs/keys/upkeep.h"
@@ -313,7 +314,7 @@ static void reserve(struct operation *operation)
         .not_before = operation->not_before,
         .not_after = operation->not_after,
         .dates_given = operation->command.has_dates,
-        .made_ns = operation->intent_made * 1000000000,
+        .made_ns = nanoseconds(operation->intent_made),
     };
     int r = store_reserve(engine->store, &wish, &operation->intent);
     if (r < 0) {

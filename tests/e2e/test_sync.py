@@ -12,9 +12,10 @@ import threading
 
 import pytest
 
-from harness import BUILD, PASSWORD, ROOT
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT
 from test_start import remount  # noqa: F401, a fixture
 from test_store import ask, keys_in_kms, result_of, store_of, wait_until
+from v3 import Request
 
 GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
 PUBLIC = ["certificate.pem", "client_key_id", "key_algorithm", "not_after", "not_before"]
@@ -256,6 +257,20 @@ def test_a_control_that_was_open_when_its_aap_left(mount, emulator):
     os.close(control)
     assert refused.value.errno in (errno.ENOENT, errno.ESTALE)
     assert emulator.count("CreateClientKey") == 0
+
+
+def test_a_foreign_key_of_a_year_that_no_mtime_reaches(mount, emulator):
+    moment = datetime.datetime(9999, 6, 1, tzinfo=datetime.timezone.utc).timestamp()
+    emulator.set_clock("9999-06-01T00:00:00Z")
+    status, made = Request(f"127.0.0.1:{emulator.port}", "CreateClientKey",
+                           [("AapName", "payments"), ("Password", PASSWORD), ("NotBefore", "9999-06-01T00:00:00Z"),
+                            ("NotAfter", "9999-07-01T00:00:00Z")], method="POST", key_id=ACCESS_KEY_ID,
+                           secret=ACCESS_KEY_SECRET, moment=moment).send(emulator.port)
+    assert status == 200, made
+    emulator.set_clock(datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    sync(mount)
+    directory = mount / "payments/keys" / made["ClientKeyId"]
+    assert (directory / "client_key_id").stat().st_mtime == directory.stat().st_mtime == 9223372036  # in the year 2262
 
 
 def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(start_mount, emulator):
