@@ -437,6 +437,8 @@ struct engine *engine_start(const struct engine_parts *parts)
         return NULL;
     engine->parts = *parts;
     engine->next_sync_ms = INT64_MAX;
+    engine->start_ms = clock_local_ms();
+    engine->start_boot_ms = clock_boottime_ms();
     engine->sections_told = !parts->first && !parts->refresh;
     registry_mount(parts->registry)->control_is_off = !parts->config->control;
     struct engine_queue *queue = engine->queue = calloc(1, sizeof(*queue));

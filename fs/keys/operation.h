@@ -110,6 +110,7 @@ struct operation {
 struct engine {
     struct engine_parts parts;
     struct kms_clock clock;
+    int64_t start_ms, start_boot_ms; /* the local clock and CLOCK_BOOTTIME at the start */
     struct pace pace; /* of what nobody waits for; config's requests_per_second */
     struct engine_aap *aaps; /* by number */
     size_t aap_room;

@@ -420,6 +420,33 @@ def test_lines_before_an_end(start_mount, emulator, clock):
     assert mount.status("payments")["State"] == "expired"
 
 
+def test_no_line_by_a_clock_that_kms_has_not_set_right(start_mount, emulator, clock):
+    """Three years ahead at the start; where KMS does not answer, its line comes after ten minutes all the same."""
+    expired = re.compile(r"aapfs: payments: the client key \S+ has expired at .*\n")
+    mount = start_mount(emulator.url, binary=WITH_STOPS, env=clock.env, defaults="rotate_at = never\non_rotate = none\n")
+    mount.write("payments", PASSWORD)
+    leave(mount)
+    clock(3 * 365 * DAY)
+    parts = {"binary": WITH_STOPS, "env": clock.env, "state": mount.state, "state_key": mount.state_key,
+             "defaults": "rotate_at = never\non_rotate = none\n"}
+    mount = start_mount(emulator.url, **parts)
+    mount.write(".aapfs", "sync")
+    mount.write(".aapfs", "rotate-due")  # which looks at every AAP
+    assert mount.status("payments")["State"] == "active" and not expired.search(mount.errors())
+    leave(mount)
+    mount = start_mount("http://127.0.0.1:1", expected_errors=None, **parts)
+    mount.write(".aapfs", "rotate-due")
+    assert mount.status("payments")["State"] == "expired" and not expired.search(mount.errors())
+    clock(3 * 365 * DAY + 599)
+    mount.write(".aapfs", "rotate-due")
+    mount.write(".aapfs", "rotate-due")
+    assert not expired.search(mount.errors())
+    clock(3 * 365 * DAY + 601)
+    mount.write(".aapfs", "rotate-due")
+    until(lambda: expired.search(mount.errors()))
+    mount.expected_errors = re.compile(".*")
+
+
 class Readers:
     """Threads that want a valid key whenever they look."""
 
