@@ -13,6 +13,7 @@ import threading
 import pytest
 
 from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT
+from test_hooks import until
 from test_start import remount  # noqa: F401, a fixture
 from test_store import ask, keys_in_kms, result_of, store_of, wait_until
 from v3 import Request
@@ -35,6 +36,14 @@ def delete_aap(emulator, name):
 
 def make_key(emulator, aap="payments"):
     return ask(emulator, "CreateClientKey", ("AapName", aap), ("Password", PASSWORD))
+
+
+def is_stale(descriptor):
+    try:
+        os.pread(descriptor, 100, 0)
+    except OSError as error:
+        return error.errno == errno.ESTALE
+    return False
 
 
 def listed_keys(mount, aap="payments"):
@@ -274,7 +283,7 @@ def test_a_foreign_key_of_a_year_that_no_mtime_reaches(mount, emulator):
 
 
 def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(start_mount, emulator):
-    mount = start_mount(emulator.url, expected_errors=GONE)
+    mount = start_mount(emulator.url, expected_errors=GONE, settings_of_mount="settle = 1s")
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     mount.write("orders", PASSWORD)
@@ -288,9 +297,12 @@ def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(star
         emulator.set_faults("DescribeApplicationAccessPoint denied")
         assert result_of(mount, "forget payments", ".aapfs") == errno.EACCES
         emulator.set_faults()
+    held = os.open(mount / "payments/client_key_id", os.O_RDONLY)
     with watcher(mount.path) as heard:
         mount.write(".aapfs", "forget payments")
         heard("DELETE,ISDIR payments")
+    until(lambda: is_stale(held))  # when the kernel asks again
+    os.close(held)
     assert sorted(os.listdir(mount.path)) == [".aapfs", "orders"]
     assert sorted(os.listdir(store_of(mount))) == [".check", "orders"]
     assert mount.status("orders")["State"] == "active"
