@@ -19,6 +19,9 @@ enum config_rotate_at { ROTATE_AT_PERCENT, ROTATE_BEFORE_END, ROTATE_NEVER };
 enum config_password_source { PASSWORD_KEEP, PASSWORD_GENERATE, PASSWORD_FILE };
 enum config_delete_superseded { DELETE_EXPIRED, DELETE_AFTER, DELETE_NEVER };
 
+/* Rotations are spread over that much of the validity before rotate_at; a time before the end leaves a 10th of it at least. */
+enum { ROTATE_JITTER_PERCENT = 6, ROTATE_SHORTEST_SHARE = 10 };
+
 /* [defaults], or what [aap NAME] makes of it. */
 struct config_aap {
     uid_t owner;

@@ -232,6 +232,32 @@ static unsigned int line_of(const struct parser *parser, const struct lines *own
     return own->of[k] ? own->of[k] : own->of[o] ? own->of[o] : defaults->of[k] ? defaults->of[k] : defaults->of[o];
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * How many unexpired keys there may be when rotations come as close together as they can: as schedule.c places them, and
+ * for as long as delete_superseded leaves them. 0: that cannot be told.
+ */
+static int64_t keys_needed(const struct config_aap *aap)
+{
+    static const int64_t shortest = INT64_C(365) * 86400; /* of KMS's own validities, by its documentation */
+    int64_t validity = aap->validity_seconds ? aap->validity_seconds : shortest, at = 0;
+    if (aap->rotate_at == ROTATE_AT_PERCENT)
+        at = validity / 100 * aap->rotate_at_percent + validity % 100 * aap->rotate_at_percent / 100;
+    else if (aap->rotate_at == ROTATE_BEFORE_END && aap->validity_seconds)
+        at = validity - least(aap->rotate_before_seconds, validity - validity / ROTATE_SHORTEST_SHARE);
+    if (at <= 0)
+        return 0;
+    int64_t between = at - least(validity / 100 * ROTATE_JITTER_PERCENT, at / 2), kept = validity;
+    /* whoever is never told uses a key to its end */
+    if (aap->delete_superseded == DELETE_AFTER && aap->on_rotate[0])
+        kept = least(validity, at + aap->delete_after_seconds);
+    return (kept + between - 1) / between;
+}
+
 /* What holds between the keys of [defaults] or of an AAP. */
 static void check_aap(struct parser *parser, const struct config_aap *aap, const struct lines *own,
                       const char *section)
@@ -246,6 +272,13 @@ static void check_aap(struct parser *parser, const struct config_aap *aap, const
         parser->line = line_of(parser, own, "rotate_at", "validity");
         fail(parser, -EINVAL, "rotate_at: not shorter than the validity in [%s]: a new key would be replaced at once; "
                               "right is a shorter time before its end, or a longer validity", section);
+    }
+    int64_t needed = keys_needed(aap);
+    if (needed > aap->max_keys) {
+        parser->line = line_of(parser, own, "max_keys", "rotate_at");
+        fail(parser, -EINVAL, "max_keys: %u in [%s], but with this rotate_at as many as %lld keys are unexpired at once, and "
+                              "rotations would be refused; right is max_keys = %lld, a later rotate_at, or never",
+             aap->max_keys, section, (long long)needed, (long long)needed);
     }
 }
 

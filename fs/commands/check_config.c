@@ -8,7 +8,7 @@
 #include <openssl/crypto.h>
 
 #include "fs/config_value.h"
-#include "fs/keys/password.h"
+#include "fs/keys/password_file.h"
 #include "kmsapi/cleanup.h"
 
 enum { YEAR_DAYS = 365, MOST_DAYS = 5 * 366, NAMES_MOST = 10 };

@@ -8,6 +8,7 @@
 
 #include "fs/keys/hook.h"
 #include "fs/keys/judge.h"
+#include "fs/keys/nanoseconds.h"
 #include "fs/keys/operation.h"
 #include "fs/stops.h"
 #include "kmsapi/certificate.h"
@@ -49,7 +50,7 @@ static void key_shown(void *user, int result)
     struct operation *operation = user;
     struct engine *engine = operation->engine;
     const struct publish_request request = {PUBLISH_GENERATION, operation->generation, names_shown, operation};
-    if (result < 0)
+    if (result < 0 || !operation->generation) /* a Scheduled one: its directory is all there is to see */
         shown(operation, result);
     else
         engine->parts.publish(engine->parts.publish_user, &request);
@@ -57,10 +58,14 @@ static void key_shown(void *user, int result)
 
 /* -- keeping ------------------------------------------------------------------------------- */
 
-/* What else was known of its id was a key without a private half. */
+/*
+ * As the current one unless it is Scheduled. What else was known of its id was a key without a private half. 0 or negative
+ * errno.
+ */
 static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
 {
     struct engine *engine = operation->engine;
+    int r = -ENOMEM;
     struct registry *registry = engine->parts.registry;
     registry_lock(registry);
     struct registry_aap *aap = registry_aap(registry, operation->aap);
@@ -69,14 +74,15 @@ static int admit(struct operation *operation, const struct record *record, struc
         operation->key = key->number;
         registry_remove_id(&aap->orphans, record->client_key_id);
         registry_remove_id(&aap->candidates, record->client_key_id);
-        operation->generation = registry_make_current(registry, aap, key, record->made_ns);
-        aap->request_id[0] = '\0'; /* its creation's is not known */
+        if (!record->scheduled)
+            operation->generation = registry_make_current(registry, aap, key, record->made_ns);
+        r = operation->generation || record->scheduled ? 0 : -ENOSPC;
     }
     registry_unlock(registry);
     if (key) /* only this thread removes keys */
         judge_keep_forms(engine->store, record->aap_name, key);
     settle_forget(engine, operation->aap, record->client_key_id);
-    return operation->generation ? 0 : -ENOMEM;
+    return r;
 }
 
 /* On the disk, or nothing has happened. */
@@ -90,7 +96,7 @@ static int save(struct operation *operation, struct record *record)
         .not_after = record->not_after,
         .dates_given = true,
         .adopted = true,
-        .made_ns = engine_now(engine) * 1000000000,
+        .made_ns = nanoseconds(engine_now(engine)),
     };
     int r = store_reserve(engine->store, &wish, &intent);
     if (r < 0)
@@ -134,13 +140,14 @@ static char *borrow(const char *text)
     return (char *)(uintptr_t)text;
 }
 
-static int64_t made_ns(const struct operation *operation)
+static void set_times(const struct operation *operation, struct record *record)
 {
-    struct registry *registry = operation->engine->parts.registry;
+    const struct engine *engine = operation->engine;
+    struct registry *registry = engine->parts.registry;
+    record->asked = engine_now(engine);
     registry_lock(registry);
-    int64_t made_ns = registry_next_made_ns(registry_aap(registry, operation->aap), clock_local_ns());
+    judge_set_times(registry_aap(registry, operation->aap), engine_now(engine), record);
     registry_unlock(registry);
-    return made_ns;
 }
 
 /* KMS says that the key is this AAP's: judged with its dates, and kept. */
@@ -158,10 +165,10 @@ static void judge(struct operation *operation, const char *aap_name, const struc
         .private_key_data = operation->command.private_key_data,
         .password = operation->command.password,
         .request_id = borrow(""),
-        .made_ns = made_ns(operation),
         .dates_given = true,
         .adopted = true,
     };
+    set_times(operation, &record);
     int r = judge_record(engine->parts.library, &record, &forms, reason, sizeof(reason));
     if (r == 0 && !certificate_is_of(key->public_key_data, &forms, record.password)) {
         operation_refuse(operation, name, EKEYREJECTED, "OtherCertificate",

@@ -165,10 +165,18 @@ void automatic_pardon(struct operation *operation)
         engine_aap(operation->engine, operation->aap)->upkeep.pardon = engine_now(operation->engine);
 }
 
+static void chosen(struct operation *operation, int result, const char *reason)
+{
+    if (result < 0)
+        operation_refuse(operation, name, EINVAL, "PasswordSource", "%s; nothing was sent", reason);
+    else
+        rotation_begin(operation);
+}
+
 void automatic_rotate(struct operation *operation)
 {
     struct engine *engine = operation->engine;
-    char aap_name[AAP_NAME_SIZE], id[CLIENT_KEY_ID_SIZE] = "", reason[CONFIG_PATH_SIZE + 256];
+    char aap_name[AAP_NAME_SIZE], id[CLIENT_KEY_ID_SIZE] = "";
     const struct config_aap *config = operation_aap_name(operation, aap_name);
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
@@ -178,10 +186,8 @@ void automatic_rotate(struct operation *operation)
 
     if (!id[0])
         operation_refuse(operation, name, ENOENT, "NoKey", "there is no key to rotate; write a password");
-    else if (password_choose(engine, aap_name, config, id, operation->command.password, reason, sizeof(reason)) < 0)
-        operation_refuse(operation, name, EINVAL, "PasswordSource", "%s; nothing was sent", reason);
     else
-        rotation_begin(operation);
+        password_choose(operation, aap_name, config, id, chosen);
 }
 
 void automatic_begin(struct engine *engine, uint32_t number)

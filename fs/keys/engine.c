@@ -11,6 +11,7 @@
 #include "fs/keys/follow.h"
 #include "fs/keys/hook.h"
 #include "fs/keys/operation.h"
+#include "fs/keys/password_file.h"
 #include "fs/keys/upkeep.h"
 #include "fs/log.h"
 #include "fs/stops.h"
@@ -373,9 +374,12 @@ static void *run(void *argument)
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
         /* a rotation that is due goes before the next listing: both wait for their turn in one pace */
         upkeep_tend(engine);
+        int64_t password_ms = password_file_tend(engine);
         int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
         if (engine->upkeep_ms < next_ms) /* what ended just now may have let something begin */
             next_ms = engine->upkeep_ms;
+        if (password_ms < next_ms)
+            next_ms = password_ms;
         if (unsaved_ms < next_ms)
             next_ms = unsaved_ms;
         if (listing_ms < next_ms)
@@ -433,6 +437,8 @@ struct engine *engine_start(const struct engine_parts *parts)
         return NULL;
     engine->parts = *parts;
     engine->next_sync_ms = INT64_MAX;
+    engine->start_ms = clock_local_ms();
+    engine->start_boot_ms = clock_boottime_ms();
     engine->sections_told = !parts->first && !parts->refresh;
     registry_mount(parts->registry)->control_is_off = !parts->config->control;
     struct engine_queue *queue = engine->queue = calloc(1, sizeof(*queue));
@@ -483,6 +489,7 @@ void engine_stop(struct engine *engine)
     pthread_mutex_unlock(&engine->queue->lock);
     transport_wake_up(engine->parts.transport);
     pthread_join(engine->queue->thread, NULL);
+    password_file_end(engine);
 
     while (engine->queue->first) {
         struct queued *queued = engine->queue->first;

@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 
 #include "fs/keys/listing.h"
+#include "fs/keys/nanoseconds.h"
 #include "fs/keys/operation.h"
 #include "kmsapi/certificate.h"
 #include "kmsapi/iso_time.h"
@@ -58,7 +59,7 @@ static void add(struct engine *engine, uint32_t number, const struct kms_client_
     struct registry_new_key new_key = {
         .client_key_id = listed->client_key_id,
         .key_algorithm = is_name(listed->key_algorithm, 64) ? listed->key_algorithm : "",
-        .made_ns = made ? made * 1000000000 : clock_local_ns(),
+        .made_ns = made ? nanoseconds(made) : clock_local_ns(),
         .forms = &forms,
     };
     new_key.not_before = date_or_nothing(listed->not_before, &new_key.not_before_time);

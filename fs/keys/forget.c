@@ -20,14 +20,14 @@ static uint32_t find(struct operation *operation)
     bool leaves = number && numbers_aap(registry_numbers(engine->parts.registry), number)->removed;
     registry_unlock(engine->parts.registry);
 
-    const struct engine_aap *notes = number ? engine_aap(engine, number) : NULL;
     if (!number || leaves) {
         operation_refuse(operation, name, ENOENT, "UnknownAap", "no application access point of that name is known here");
         return 0;
     }
-    if (!notes || notes->running || notes->hook_generation || !catch_up_is_done(engine, number)) {
+    if (!engine_aap(engine, number) || !leave_is_free(engine, number)) {
         operation_refuse(operation, name, EBUSY, "Busy",
-                         "a command or on_rotate of that AAP is still under way; wait until it has ended");
+                         "a command or on_rotate of that AAP is still under way, or the deletion of a superseded key; wait "
+                         "until it has ended");
         return 0;
     }
     return number;

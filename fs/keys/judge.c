@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/keys/clock.h"
+#include "fs/keys/schedule.h"
 #include "kmsapi/iso_time.h"
 
 static bool dates_are_good(const struct record *record, int64_t *not_before, int64_t *not_after)
@@ -47,6 +49,16 @@ int judge_restore(struct store *store, const struct record *record, struct clien
 int64_t judge_asked(const struct record *record)
 {
     return record->asked ? record->asked : record->made_ns / 1000000000;
+}
+
+void judge_set_times(const struct registry_aap *aap, int64_t now, struct record *record)
+{
+    int64_t begins, ends;
+    record->made_ns = registry_next_made_ns(aap, clock_local_ns());
+    record->scheduled = aap->current && dates_are_good(record, &begins, &ends) && begins > now + SCHEDULE_AHEAD_SECONDS;
+    /* also where KMS's clock went back: later than what it replaces */
+    if (aap->current && aap->current->scheduled && record->asked <= aap->current->not_before_time)
+        record->asked = aap->current->not_before_time + 1;
 }
 
 struct registry_key *judge_admit(struct registry *registry, struct registry_aap *aap,

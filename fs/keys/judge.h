@@ -26,6 +26,12 @@ int judge_restore(struct store *store, const struct record *record, struct clien
 struct registry_key *judge_admit(struct registry *registry, struct registry_aap *aap,
                                  const struct record *record, struct client_key *key);
 
+/*
+ * RECORD's key comes to AAP now, asked for when it says: its made_ns, and whether it waits for its NotBefore. NOW: KMS's
+ * time. With the registry's lock.
+ */
+void judge_set_times(const struct registry_aap *aap, int64_t now, struct record *record);
+
 /* When RECORD's key was asked for, KMS's time; where it does not say, about. */
 int64_t judge_asked(const struct record *record);
 

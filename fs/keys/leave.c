@@ -19,6 +19,12 @@ bool leave_has_private(const struct engine *engine, const struct registry_aap *a
     return aap->keys || aap->rejected || aap->unsaved || settle_has_intent(engine, aap->number);
 }
 
+bool leave_is_free(const struct engine *engine, uint32_t aap)
+{
+    const struct engine_aap *notes = aap < engine->aap_room ? &engine->aaps[aap] : NULL;
+    return notes && !notes->running && !notes->hook_generation && !notes->upkeep.deleting && catch_up_is_done(engine, aap);
+}
+
 static void hidden(void *user, int result)
 {
     struct leaving *leaving = user;

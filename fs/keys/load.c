@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/keys/judge.h"
+#include "fs/keys/nanoseconds.h"
 #include "fs/keys/operation.h"
 #include "fs/keys/schedule.h"
 #include "fs/keys/upkeep.h"
@@ -156,7 +157,7 @@ static int64_t became_current_ns(const struct registry_key *key, int64_t now)
 {
     if (!key->scheduled || schedule_waits(key, now))
         return key->made_ns;
-    int64_t begun_ns = key->not_before_time * 1000000000;
+    int64_t begun_ns = nanoseconds(key->not_before_time);
     return begun_ns > key->made_ns ? begun_ns : key->made_ns;
 }
 

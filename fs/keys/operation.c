@@ -29,11 +29,10 @@ const struct config_aap *operation_aap_name(const struct operation *operation,
 {
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
-    const struct registry_aap *aap = registry_aap(registry, operation->aap);
-    const struct config_aap *config = aap->config;
-    memcpy(aap_name, aap->name, AAP_NAME_SIZE);
+    /* names stay where they are, also of one that has left */
+    memcpy(aap_name, numbers_aap(registry_numbers(registry), operation->aap)->name, AAP_NAME_SIZE);
     registry_unlock(registry);
-    return config;
+    return config_for_aap(operation->engine->parts.config, aap_name);
 }
 
 unsigned int operation_time_left(const struct operation *operation)

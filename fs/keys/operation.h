@@ -111,6 +111,7 @@ struct operation {
 struct engine {
     struct engine_parts parts;
     struct kms_clock clock;
+    int64_t start_ms, start_boot_ms; /* the local clock and CLOCK_BOOTTIME at the start */
     struct pace pace; /* of what nobody waits for; config's requests_per_second */
     struct engine_aap *aaps; /* by number */
     size_t aap_room;
@@ -133,6 +134,8 @@ struct engine {
     /* upkeep.c */
     int64_t upkeep_ms; /* CLOCK_MONOTONIC: when to look again */
     int64_t clock_asked_ms; /* CLOCK_BOOTTIME: when KMS was asked for its time last */
+
+    struct password_reading *password_readings; /* password_file.c: under way, or hanging */
 
     /* settle.c */
     struct left_intent *left_intents;
@@ -262,6 +265,9 @@ void sync_end(struct engine *engine);
 
 /* Whether there is anything of AAP that must stay. With the registry's lock. */
 bool leave_has_private(const struct engine *engine, const struct registry_aap *aap);
+
+/* Whether nothing of AAP is under way, neither what somebody asked for nor what is done by itself. */
+bool leave_is_free(const struct engine *engine, uint32_t aap);
 
 /* Removes AAP's directory, forgets it and calls DONE. Nothing of it may be under way. */
 void leave_begin(struct engine *engine, uint32_t aap, void (*done)(void *user, int result), void *user);

@@ -1,19 +1,15 @@
 #include "fs/keys/password.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include "fs/keys/operation.h"
-#include "kmsapi/cleanup.h"
+#include "fs/keys/password_file.h"
 
-enum { GENERATED_LENGTH = 32, LINE_MOST = 256 };
+enum { GENERATED_LENGTH = 32 };
 
 static int keep(struct engine *engine, const char *aap_name, const char *newest, char password[static PASSWORD_SIZE],
                 char *reason, size_t size)
@@ -59,54 +55,22 @@ static int generate(char password[static PASSWORD_SIZE], char *reason, size_t si
     return 0;
 }
 
-/* The first line, into LINE; its length, or negative errno. */
-static ssize_t read_line(int file, char line[static LINE_MOST])
+void password_choose(struct operation *operation, const char *aap_name, const struct config_aap *config, const char *newest,
+                     password_chosen *chosen)
 {
-    ssize_t got;
-    do
-        got = read(file, line, LINE_MOST);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return -errno;
-    const char *end = memchr(line, '\n', (size_t)got);
-    return end ? end - line : got;
-}
-
-int password_from_file(const char *path, char password[static PASSWORD_SIZE], char *reason, size_t size)
-{
-    struct stat attributes;
-    char line[LINE_MOST] = "", why[256];
-    _cleanup_(close) int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    ssize_t length = -EINVAL;
-    if (file < 0 || fstat(file, &attributes) < 0)
-        snprintf(reason, size, "password_source: %s: %s", path, strerror(errno));
-    else if (!S_ISREG(attributes.st_mode) || (attributes.st_mode & 077) ||
-             (attributes.st_uid != 0 && attributes.st_uid != geteuid()))
-        snprintf(reason, size, "password_source: %s: it must be a file that its owner, this user or root, alone can read: "
-                               "chown it and chmod 0600", path);
-    else if ((length = read_line(file, line)) < 0)
-        snprintf(reason, size, "password_source: %s: %s", path, strerror((int)-length));
-    else if (!control_password_is_valid(line, (size_t)length, why, sizeof(why))) {
-        snprintf(reason, size, "password_source: %s: the first line: %s", path, why);
-        length = -EINVAL;
-    } else {
-        memcpy(password, line, (size_t)length);
-        password[length] = '\0';
-    }
-    OPENSSL_cleanse(line, sizeof(line));
-    return length < 0 ? -EINVAL : 0;
-}
-
-int password_choose(struct engine *engine, const char *aap_name, const struct config_aap *config, const char *newest,
-                    char password[static PASSWORD_SIZE], char *reason, size_t size)
-{
+    char reason[CONFIG_PATH_SIZE + 256] = "";
+    char *password = operation->command.password;
+    int r = -EINVAL;
     switch (config->password_source) {
     case PASSWORD_KEEP:
-        return keep(engine, aap_name, newest, password, reason, size);
-    case PASSWORD_GENERATE:
-        return generate(password, reason, size);
-    case PASSWORD_FILE:
+        r = keep(operation->engine, aap_name, newest, password, reason, sizeof(reason));
         break;
+    case PASSWORD_GENERATE:
+        r = generate(password, reason, sizeof(reason));
+        break;
+    case PASSWORD_FILE:
+        password_file_begin(operation, config->password_file, chosen);
+        return;
     }
-    return password_from_file(config->password_file, password, reason, size);
+    chosen(operation, r, reason);
 }

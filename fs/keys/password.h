@@ -4,22 +4,20 @@
 #ifndef AAPFS_FS_KEYS_PASSWORD_H
 #define AAPFS_FS_KEYS_PASSWORD_H
 
-#include <stddef.h>
-
 #include "fs/config.h"
 
-struct engine;
+struct operation;
 
 enum { PASSWORD_SIZE = 65 };
 
-/*
- * NEWEST: the ClientKeyId whose password is kept. 0; or -EINVAL and REASON, without a byte of a password: there is none
- * that follows KMS's rules.
- */
-int password_choose(struct engine *engine, const char *aap_name, const struct config_aap *config, const char *newest,
-                    char password[static PASSWORD_SIZE], char *reason, size_t size);
+/* RESULT 0: OPERATION has its password. Or -EINVAL and REASON, without a byte of one. */
+typedef void password_chosen(struct operation *operation, int result, const char *reason);
 
-/* The first line of the file PATH. The same results; any thread. */
-int password_from_file(const char *path, char password[static PASSWORD_SIZE], char *reason, size_t size);
+/*
+ * Gives OPERATION a password that follows KMS's rules and calls CHOSEN, before it returns or later. NEWEST: the
+ * ClientKeyId whose password is kept.
+ */
+void password_choose(struct operation *operation, const char *aap_name, const struct config_aap *config, const char *newest,
+                     password_chosen *chosen);
 
 #endif

@@ -24,11 +24,13 @@ static void forget(struct operation *operation)
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     struct registry_key *key = registry_key(engine->parts.registry, operation->key);
-    if (key)
+    if (aap && key)
         registry_remove_key(engine->parts.registry, aap, key);
-    registry_remove_id(&aap->rejected, client_key_id);
-    registry_remove_id(&aap->orphans, client_key_id);
-    registry_remove_id(&aap->candidates, client_key_id);
+    if (aap) {
+        registry_remove_id(&aap->rejected, client_key_id);
+        registry_remove_id(&aap->orphans, client_key_id);
+        registry_remove_id(&aap->candidates, client_key_id);
+    }
     registry_unlock(engine->parts.registry);
     if (r < 0 && r != -ENOENT)
         operation_refuse(operation, name, -r, "State",

@@ -11,6 +11,7 @@
 #include "fs/keys/follow.h"
 #include "fs/keys/hook.h"
 #include "fs/keys/judge.h"
+#include "fs/keys/nanoseconds.h"
 #include "fs/keys/operation.h"
 #include "fs/keys/schedule.h"
 #include "fs/keys/upkeep.h"
@@ -151,20 +152,13 @@ static bool save(struct operation *operation, const struct record *record)
 static void set_times(struct operation *operation, const struct kms_answer *answer, struct record *record)
 {
     struct registry *registry = operation->engine->parts.registry;
-    int64_t begins, now = answer->transport && answer->transport->server_date ? answer->transport->server_date
-                                                                            : engine_now(operation->engine);
-    bool ahead = iso_time_parse(record->not_before, strlen(record->not_before), &begins) == 0 &&
-                 begins > now + SCHEDULE_AHEAD_SECONDS; /* by the clock that judges it */
-    registry_lock(registry);
-    const struct registry_aap *aap = registry_aap(registry, operation->aap);
-    record->made_ns = registry_next_made_ns(aap, clock_local_ns());
+    int64_t now = answer->transport && answer->transport->server_date ? answer->transport->server_date
+                                                                    : engine_now(operation->engine);
     record->asked = operation->intent_made;
-    record->scheduled = aap->current && ahead;
-    operation->of_no_use = record->scheduled && !record->dates_given;
-    /* also where KMS's clock went back: later than what it replaces */
-    if (aap->current && aap->current->scheduled && record->asked <= aap->current->not_before_time)
-        record->asked = aap->current->not_before_time + 1;
+    registry_lock(registry);
+    judge_set_times(registry_aap(registry, operation->aap), now, record); /* by the clock that judges it */
     registry_unlock(registry);
+    operation->of_no_use = record->scheduled && !record->dates_given;
 }
 
 /* A record's texts are not const, since who opens one owns them; here they are the answer's. */
@@ -320,7 +314,7 @@ static void reserve(struct operation *operation)
         .not_before = operation->not_before,
         .not_after = operation->not_after,
         .dates_given = operation->command.has_dates,
-        .made_ns = operation->intent_made * 1000000000,
+        .made_ns = nanoseconds(operation->intent_made),
     };
     int r = store_reserve(engine->store, &wish, &operation->intent);
     if (r < 0) {

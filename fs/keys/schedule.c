@@ -4,7 +4,7 @@
 
 #include <openssl/evp.h>
 
-enum { ADOPTED_REST_SECONDS = 24 * 3600, JITTER_PERCENT = 6, SHORTEST_SHARE = 10 };
+enum { ADOPTED_REST_SECONDS = 24 * 3600 };
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -46,7 +46,7 @@ static int64_t rotate_key_at(const struct registry_aap *aap, const struct regist
         at = key->not_before_time + share(validity, config->rotate_at_percent);
     else /* a key that KMS made shorter than that is not replaced at once, time after time */
         at = most(key->not_after_time - config->rotate_before_seconds,
-                  key->not_before_time + validity / SHORTEST_SHARE);
+                  key->not_before_time + validity / ROTATE_SHORTEST_SHARE);
     return key->adopted ? most(at, key->made_ns / 1000000000 + ADOPTED_REST_SECONDS) : at;
 }
 
@@ -69,7 +69,7 @@ int64_t schedule_due(const struct registry_aap *aap, uint32_t seed)
     if (at == 0)
         return 0;
     const struct registry_key *key = aap->current;
-    int64_t spread = share(key->not_after_time - key->not_before_time, JITTER_PERCENT);
+    int64_t spread = share(key->not_after_time - key->not_before_time, ROTATE_JITTER_PERCENT);
     /* where rotate_at comes early, half of the time stays at least */
     spread = most(least(spread, (at - key->not_before_time) / 2), 0);
     int64_t due = at - (int64_t)((unsigned __int128)(uint64_t)spread * seed >> 32);
@@ -87,9 +87,14 @@ int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random)
     return wait_ms - (int64_t)((uint64_t)(wait_ms / 4) * random >> 32);
 }
 
+bool schedule_is_void(const struct registry_key *key)
+{
+    return key->scheduled && !key->begun && key->gone;
+}
+
 bool schedule_waits(const struct registry_key *key, int64_t now)
 {
-    return key->scheduled && !key->begun && key->not_before_time > now;
+    return key->scheduled && !key->begun && (key->not_before_time > now || (key->gone && key->not_after_time > now));
 }
 
 struct registry_key *schedule_current(const struct registry_aap *aap, int64_t now)
@@ -99,9 +104,10 @@ struct registry_key *schedule_current(const struct registry_aap *aap, int64_t no
         if (key->deleted)
             continue;
         oldest = key;
+        bool begins = schedule_is_void(key) ? key == aap->current : !schedule_waits(key, now);
         if (!key->scheduled)
             newest = newest ? newest : key;
-        else if (!schedule_waits(key, now) && (!begun || key->not_before_time > begun->not_before_time))
+        else if (begins && (!begun || key->not_before_time > begun->not_before_time))
             begun = key;
     }
     if (!newest)
@@ -113,7 +119,7 @@ int64_t schedule_next_begin(const struct registry_aap *aap, int64_t now)
 {
     int64_t next = 0;
     for (const struct registry_key *key = aap->keys; key; key = key->next)
-        if (!key->deleted && schedule_waits(key, now) &&
+        if (!key->deleted && !schedule_is_void(key) && schedule_waits(key, now) &&
             (next == 0 || key->not_before_time < next))
             next = key->not_before_time;
     return next;

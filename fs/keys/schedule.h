@@ -31,10 +31,13 @@ bool schedule_is_useless(const struct registry_aap *aap, const struct registry_k
 /* How long to wait after that many failures in a row, in milliseconds; LEFT: seconds until the current key's NotAfter. */
 int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random);
 
-/* Which key is to be the current one at NOW: the newest that has begun. NULL: there is no key. */
+/* Which key is to be the current one at NOW: the newest that has begun, KMS having it then. NULL: there is no key. */
 struct registry_key *schedule_current(const struct registry_aap *aap, int64_t now);
 
-/* Whether KEY is a Scheduled one that has not begun at NOW. */
+/* Whether KEY is a Scheduled one that never begins: KMS no longer has it. */
+bool schedule_is_void(const struct registry_key *key);
+
+/* Whether KEY is a Scheduled one that has not begun at NOW; one that never does, until it expires. */
 bool schedule_waits(const struct registry_key *key, int64_t now);
 
 /* When the next Scheduled key begins; 0: none does. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "fs/keys/listing.h"
+#include "fs/keys/nanoseconds.h"
 #include "fs/keys/operation.h"
 #include "kmsapi/iso_time.h"
 
@@ -58,7 +59,7 @@ void settle_leave(struct operation *operation)
         .aap_name = empty,
         .not_before = operation->not_before,
         .not_after = operation->not_after,
-        .made_ns = operation->intent_made * 1000000000,
+        .made_ns = nanoseconds(operation->intent_made),
         .intent = operation->intent_number,
         .dates_given = operation->command.has_dates,
     };

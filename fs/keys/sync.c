@@ -216,8 +216,7 @@ static uint32_t next_to_leave(struct engine *engine)
 {
     const struct registry_aap *aap = registry_first_aap(engine->parts.registry);
     for (; aap; aap = aap->next) {
-        const struct engine_aap *notes = engine_aap(engine, aap->number);
-        if (!notes || notes->running || notes->hook_generation || !catch_up_is_done(engine, aap->number))
+        if (!engine_aap(engine, aap->number) || !leave_is_free(engine, aap->number))
             continue;
         if (!is_named(engine->sync_names, aap->name) && !leave_has_private(engine, aap) &&
             !numbers_aap(registry_numbers(engine->parts.registry), aap->number)->removed)

@@ -71,9 +71,10 @@ static void saved(struct engine *engine, const struct unsaved *unsaved)
     const char *id = unsaved->record.client_key_id;
     registry_lock(registry);
     struct registry_aap *aap = registry_aap(registry, unsaved->aap);
-    const struct registry_key *key = registry_find_key(aap, id);
-    registry_remove_id(&aap->unsaved, id);
-    if (!aap->unsaved && strcmp(aap->failure.error.code, UNSAVED_CODE) == 0)
+    const struct registry_key *key = aap ? registry_find_key(aap, id) : NULL;
+    if (aap)
+        registry_remove_id(&aap->unsaved, id);
+    if (aap && !aap->unsaved && strcmp(aap->failure.error.code, UNSAVED_CODE) == 0)
         aap->failure = (struct registry_failure){0};
     registry_unlock(registry);
     told_changed(engine, unsaved->aap); /* its note had no place either */

@@ -36,19 +36,25 @@ static void look_at(struct engine *engine, uint32_t aap, struct found *found)
         found->deletion = aap;
 }
 
+/* Of one whose directory is on its way out nothing is begun. */
+static bool is_there(struct engine *engine, uint32_t aap)
+{
+    registry_lock(engine->parts.registry);
+    bool there = registry_aap(engine->parts.registry, aap) &&
+                 !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed;
+    registry_unlock(engine->parts.registry);
+    return there && engine_aap(engine, aap);
+}
+
 static void walk(struct engine *engine, struct found *found)
 {
     registry_lock(engine->parts.registry);
     uint32_t count = numbers_aap_count(registry_numbers(engine->parts.registry));
     registry_unlock(engine->parts.registry);
     *found = (struct found){.wait_ms = LOOK_MS};
-    for (uint32_t aap = 1; aap <= count; aap++) {
-        registry_lock(engine->parts.registry);
-        bool known = registry_aap(engine->parts.registry, aap);
-        registry_unlock(engine->parts.registry);
-        if (known && engine_aap(engine, aap))
+    for (uint32_t aap = 1; aap <= count; aap++)
+        if (is_there(engine, aap))
             look_at(engine, aap, found);
-    }
 }
 
 /* Nothing goes out by itself before KMS has told whose keys these are, and, beyond doubt, its time. */
@@ -156,9 +162,6 @@ void upkeep_ended(struct operation *operation, int result)
     else if (operation->automatic && operation->command.verb == CONTROL_ROTATE)
         automatic_ended(operation, result);
     /* whoever is answered sees it */
-    registry_lock(operation->engine->parts.registry);
-    bool is_there = registry_aap(operation->engine->parts.registry, operation->aap); /* it may have left */
-    registry_unlock(operation->engine->parts.registry);
-    if (is_there && engine_aap(operation->engine, operation->aap))
+    if (is_there(operation->engine, operation->aap))
         fill(operation->engine, operation->aap);
 }

@@ -1,6 +1,7 @@
 /*
  * A line to the log 180, 90, 30 and 7 days before something that applications use ends and nobody will see to it by
- * itself, and one when the current key has expired. Each once for a key in a worker's life.
+ * itself, and one when the current key has expired. Each once for a key in a worker's life; the first when KMS's time is
+ * known, or KMS has told none for a while.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 static const int64_t day = 86400;
 static const int64_t steps[] = {180, 90, 30, 7};
 
-enum { STEP_COUNT = sizeof(steps) / sizeof(steps[0]), LINE_SIZE = 768 };
+enum { STEP_COUNT = sizeof(steps) / sizeof(steps[0]), LINE_SIZE = 768, WITHOUT_KMS_MS = 10 * 60 * 1000 };
 
 /* How many steps are behind; a key that was never that far from its end has none of those. */
 static unsigned int steps_passed(const struct registry_key *key, int64_t now)
@@ -71,9 +72,20 @@ static bool look(struct upkeep_notes *notes, const struct registry_aap *aap, int
     return true;
 }
 
+/* How long to wait for KMS's time: a machine's own clock may be years off when it starts. By either clock's count. */
+static int64_t silent_for_ms(const struct engine *engine)
+{
+    int64_t left_ms = engine->start_boot_ms + WITHOUT_KMS_MS - clock_boottime_ms();
+    int64_t local_ms = engine->start_ms + WITHOUT_KMS_MS - clock_local_ms();
+    return engine->clock.observed || local_ms < 0 || left_ms < 0 ? 0 : left_ms;
+}
+
 int64_t warnings_look(struct engine *engine, uint32_t number)
 {
     char line[LINE_SIZE];
+    int64_t silent_ms = silent_for_ms(engine);
+    if (silent_ms > 0)
+        return silent_ms;
     registry_lock(engine->parts.registry);
     bool tell = look(&engine_aap(engine, number)->upkeep, registry_aap(engine->parts.registry, number),
                      engine_now(engine), line);

@@ -10,6 +10,14 @@ static bool is_scheduled(const struct registry_aap *aap, const struct registry_k
     return key != aap->current && schedule_waits(key, now);
 }
 
+static bool has_void_key(const struct registry_aap *aap, int64_t now)
+{
+    const struct registry_key *key = aap->keys;
+    while (key && (key->deleted || !is_scheduled(aap, key, now) || !schedule_is_void(key)))
+        key = key->next;
+    return key;
+}
+
 static json_t *key_list(const struct registry_aap *aap, bool scheduled, int64_t now)
 {
     json_t *ids = json_array();
@@ -79,6 +87,9 @@ static const char *note_of(const struct registry_aap *aap, int64_t now)
         return "the current key has expired: write a password to control to make another one";
     if (state == AAP_FAILING)
         return "the last attempt to rotate failed, see last_error; it is tried again";
+    if (has_void_key(aap, now))
+        return "KMS no longer has a Scheduled key: it will not take over; delete it here, and make another one if it is "
+               "needed";
     if (aap->in_use_until)
         return in_use_note(aap);
     if (state == AAP_EXPIRING)

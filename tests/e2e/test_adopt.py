@@ -4,13 +4,16 @@ import errno
 import json
 import os
 import subprocess
+import time
 import urllib.parse
 
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, stored
+from test_automatic import DAY, clock, rotated, set_kms_clock, text_of  # noqa: F401, a fixture among them
 from test_start import disk, remount, shown  # noqa: F401, a fixture among them
+from test_steps import WITH_STOPS
 from test_store import ask, intents_of, keys_in_kms, result_of, store_of
 from test_sync import Readers, listed_keys, make_key, sync
 
@@ -70,6 +73,25 @@ def test_a_foreign_key_is_adopted(start_mount, emulator):
     assert result_of(mount, command(made)) == errno.EEXIST
     sync(mount)
     assert listed_keys(mount) == {before, adopted}
+
+
+def test_a_key_that_begins_later_waits_for_that(start_mount, emulator, clock):
+    """As one that was made here with such dates would: until then the current key stays."""
+    mount = start_mount(emulator.url, binary=WITH_STOPS, env=clock.env)
+    mount.write("payments", PASSWORD)
+    before, begin = mount.key_id(), int(time.time()) + 3600
+    made = ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD), ("NotBefore", text_of(begin)),
+               ("NotAfter", text_of(begin + 400 * DAY)))
+    adopted = made["ClientKeyId"]
+    mount.write("payments", command(made))
+    assert mount.key_id() == before
+    assert mount.status("payments")["Scheduled"] == [adopted] and mount.status("payments")["State"] == "active"
+    assert opens(mount, f"payments/keys/{adopted}", PASSWORD)
+    clock(3601)
+    set_kms_clock(emulator, 3601)
+    mount.write("orders", PASSWORD)  # from which it learns the time
+    assert rotated(mount, "payments", before) == adopted
+    assert opens(mount, "payments", PASSWORD)
 
 
 def test_an_adopted_key_is_deleted_as_a_foreign_one(mount, emulator):

@@ -1,6 +1,7 @@
 """Keys rotate by themselves: in time, once, whatever KMS, the clocks and the hooks do."""
 import contextlib
 import datetime
+import errno
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount
 from test_hooks import Fifo, until
 from test_steps import WITH_STOPS
 from v3 import Request
@@ -124,6 +125,51 @@ def test_password_sources(start_mount, start_emulator, tmp_path):
             mount.write(aap, "rotate")
         assert word in mount.last_error(aap)["Message"] and mount.last_error(aap)["Code"] == "PasswordSource"
     assert emulator.count("CreateClientKey") == made + 4
+
+
+@pytest.fixture
+def hanging_file(start_emulator, tmp_path):
+    """A password on another mount, whose worker is stopped; call it to let it go on."""
+    (tmp_path / "other").mkdir()
+    mount = Mount(tmp_path / "other", start_emulator().url, defaults="expose_password = yes\nmode = 0400\n")
+    mount.write("payments", PASSWORD)
+    worker = mount.children()["aapfs-worker"]
+
+    def go_on():
+        os.kill(worker, signal.SIGCONT)
+
+    go_on.path = mount / "payments/password"
+    os.kill(worker, signal.SIGSTOP)
+    yield go_on
+    go_on()
+    mount.stop()
+
+
+def test_a_password_file_that_does_not_answer_stops_nothing_else(start_mount, emulator, hanging_file):
+    mount = start(start_mount, emulator, validity="1y", request_timeout="3s",
+                  sections=f"[aap payments]\npassword_source = file:{hanging_file.path}\n")
+    mount.write("payments", PASSWORD)
+    results = []
+
+    def rotate():
+        with pytest.raises(OSError) as refused:
+            mount.write("payments", "rotate")
+        results.append(refused.value.errno)
+
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    until(lambda: "under way" in (mount.status("payments")["Note"] or ""))
+    mount.write("orders", PASSWORD)
+    assert results == []  # which still waits for its file
+    thread.join()
+    assert "does not answer" in mount.last_error("payments")["Message"]
+    rotate()  # no second thread hangs
+    assert results == [errno.EINVAL] * 2 and emulator.count("CreateClientKey") == 2
+    engine_threads = len(os.listdir(f"/proc/{mount.children()['aapfs-worker']}/task"))
+    hanging_file()
+    until(lambda: len(os.listdir(f"/proc/{mount.children()['aapfs-worker']}/task")) < engine_threads)
+    mount.write("payments", "rotate")
+    assert emulator.count("CreateClientKey") == 3
 
 
 @pytest.mark.parametrize("fault", [pytest.param("wrong-password", marks=pytest.mark.full), "truncate",
@@ -252,6 +298,26 @@ def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, cloc
     assert mount.key_id() not in (first, second)
 
 
+def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emulator, clock):
+    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none")
+    mount.write("payments", PASSWORD)
+    first, begin = mount.key_id(), int(time.time()) + 3600
+    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
+    [second] = mount.status("payments")["Scheduled"]
+    Request(f"127.0.0.1:{emulator.port}", "DeleteClientKey", [("ClientKeyId", second)], method="POST", key_id=ACCESS_KEY_ID,
+            secret=ACCESS_KEY_SECRET).send(emulator.port)
+    mount.write(".aapfs", "sync")
+    assert "a Scheduled key" in mount.status("payments")["Note"]
+    clock(3601)
+    set_kms_clock(emulator, 3601)
+    mount.write("orders", PASSWORD)  # from which it learns the time
+    mount.write(".aapfs", "sync")
+    status = mount.status("payments")
+    assert (mount.key_id(), status["State"], status["Scheduled"], status["Superseded"]) == (first, "active", [second], [])
+    mount.write("payments", f"delete {second}")
+    assert mount.status("payments")["Note"] is None
+
+
 @pytest.mark.parametrize("command", ["", "exit 3"])
 def test_in_use_until_the_applications_were_told(start_mount, emulator, command):
     mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=f"on_rotate = {command}")
@@ -353,6 +419,33 @@ def test_lines_before_an_end(start_mount, emulator, clock):
         until(lambda: mount.errors().count("\n") >= lines)
         assert mount.errors().count("\n") == lines, (days, mount.errors())
     assert mount.status("payments")["State"] == "expired"
+
+
+def test_no_line_by_a_clock_that_kms_has_not_set_right(start_mount, emulator, clock):
+    """Three years ahead at the start; where KMS does not answer, its line comes after ten minutes all the same."""
+    expired = re.compile(r"aapfs: payments: the client key \S+ has expired at .*\n")
+    mount = start_mount(emulator.url, binary=WITH_STOPS, env=clock.env, defaults="rotate_at = never\non_rotate = none\n")
+    mount.write("payments", PASSWORD)
+    leave(mount)
+    clock(3 * 365 * DAY)
+    parts = {"binary": WITH_STOPS, "env": clock.env, "state": mount.state, "state_key": mount.state_key,
+             "defaults": "rotate_at = never\non_rotate = none\n"}
+    mount = start_mount(emulator.url, **parts)
+    mount.write(".aapfs", "sync")
+    mount.write(".aapfs", "rotate-due")  # which looks at every AAP
+    assert mount.status("payments")["State"] == "active" and not expired.search(mount.errors())
+    leave(mount)
+    mount = start_mount("http://127.0.0.1:1", expected_errors=None, **parts)
+    mount.write(".aapfs", "rotate-due")
+    assert mount.status("payments")["State"] == "expired" and not expired.search(mount.errors())
+    clock(3 * 365 * DAY + 599)
+    mount.write(".aapfs", "rotate-due")
+    mount.write(".aapfs", "rotate-due")
+    assert not expired.search(mount.errors())
+    clock(3 * 365 * DAY + 601)
+    mount.write(".aapfs", "rotate-due")
+    until(lambda: expired.search(mount.errors()))
+    mount.expected_errors = re.compile(".*")
 
 
 class Readers:

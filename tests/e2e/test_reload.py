@@ -160,7 +160,7 @@ def test_a_wrong_one_leaves_everything_as_it_was(mount, emulator):
     for line, why in WRONG:
         mount.config.write_text(good)
         # what comes along must not get through
-        configure(mount, "defaults: owner = daemon", "defaults: max_keys = 1", "mount: control = no", line)
+        configure(mount, "defaults: owner = daemon", "defaults: max_keys = 2", "mount: control = no", line)
         number = mount.config.read_text().splitlines().index(line.split(": ", 1)[1]) + 1
         where = f"{mount.config}:{number}: {why}"
         if re.fullmatch("[a-z_]+", why):
@@ -214,7 +214,7 @@ def test_a_signal_reloads(mount):
 
 
 def test_other_keys_take_effect(mount, emulator):
-    configure(mount, "defaults: max_keys = 1", "mount: creation_guard = 1h")
+    configure(mount, "defaults: max_keys = 1", "defaults: rotate_at = never", "mount: creation_guard = 1h")
     reloads(mount)
     other = subprocess.run(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"], stderr=subprocess.DEVNULL,
                            timeout=30)

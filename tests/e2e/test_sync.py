@@ -12,9 +12,11 @@ import threading
 
 import pytest
 
-from harness import BUILD, PASSWORD, ROOT
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT
+from test_hooks import until
 from test_start import remount  # noqa: F401, a fixture
 from test_store import ask, keys_in_kms, result_of, store_of, wait_until
+from v3 import Request
 
 GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
 PUBLIC = ["certificate.pem", "client_key_id", "key_algorithm", "not_after", "not_before"]
@@ -34,6 +36,14 @@ def delete_aap(emulator, name):
 
 def make_key(emulator, aap="payments"):
     return ask(emulator, "CreateClientKey", ("AapName", aap), ("Password", PASSWORD))
+
+
+def is_stale(descriptor):
+    try:
+        os.pread(descriptor, 100, 0)
+    except OSError as error:
+        return error.errno == errno.ESTALE
+    return False
 
 
 def listed_keys(mount, aap="payments"):
@@ -258,8 +268,22 @@ def test_a_control_that_was_open_when_its_aap_left(mount, emulator):
     assert emulator.count("CreateClientKey") == 0
 
 
+def test_a_foreign_key_of_a_year_that_no_mtime_reaches(mount, emulator):
+    moment = datetime.datetime(9999, 6, 1, tzinfo=datetime.timezone.utc).timestamp()
+    emulator.set_clock("9999-06-01T00:00:00Z")
+    status, made = Request(f"127.0.0.1:{emulator.port}", "CreateClientKey",
+                           [("AapName", "payments"), ("Password", PASSWORD), ("NotBefore", "9999-06-01T00:00:00Z"),
+                            ("NotAfter", "9999-07-01T00:00:00Z")], method="POST", key_id=ACCESS_KEY_ID,
+                           secret=ACCESS_KEY_SECRET, moment=moment).send(emulator.port)
+    assert status == 200, made
+    emulator.set_clock(datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    sync(mount)
+    directory = mount / "payments/keys" / made["ClientKeyId"]
+    assert (directory / "client_key_id").stat().st_mtime == directory.stat().st_mtime == 9223372036  # in the year 2262
+
+
 def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(start_mount, emulator):
-    mount = start_mount(emulator.url, expected_errors=GONE)
+    mount = start_mount(emulator.url, expected_errors=GONE, settings_of_mount="settle = 1s")
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     mount.write("orders", PASSWORD)
@@ -273,9 +297,12 @@ def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(star
         emulator.set_faults("DescribeApplicationAccessPoint denied")
         assert result_of(mount, "forget payments", ".aapfs") == errno.EACCES
         emulator.set_faults()
+    held = os.open(mount / "payments/client_key_id", os.O_RDONLY)
     with watcher(mount.path) as heard:
         mount.write(".aapfs", "forget payments")
         heard("DELETE,ISDIR payments")
+    until(lambda: is_stale(held))  # when the kernel asks again
+    os.close(held)
     assert sorted(os.listdir(mount.path)) == [".aapfs", "orders"]
     assert sorted(os.listdir(store_of(mount))) == [".check", "orders"]
     assert mount.status("orders")["State"] == "active"

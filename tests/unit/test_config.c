@@ -34,7 +34,7 @@ static void reads_a_whole_file(void **state)
                                "max_keys = 3\non_rotate = a reload ; b \"reload\"\non_rotate_timeout = 2m\n"
                                "rotate_at = 10d before\ndelete_superseded = 7d\ncontrol_group = 44\n"
                                "[aap orders]\nvalidity = kms\non_rotate = none\non_rotate_user = nobody\n"
-                               "rotate_at = 5%\npassword_source = file:/p\nexpose_password = yes\n"
+                               "rotate_at = 5%\nmax_keys = 40\npassword_source = file:/p\nexpose_password = yes\n"
                                "delete_superseded = never\ncontrol_group =\n"
                                "on_rotate_timeout = 1s\n[aap last]\non_rotate =\n";
     struct config config;
@@ -224,7 +224,7 @@ static const struct {
     {"[defaults]\nvalidity = 365\n", ":2: validity: not a time from 1s to 10y"},
     {"[defaults]\nvalidity = 1y # x\n", ":2: validity: a comment"},
     {"[defaults]\nvalidity = 1y\nvalidity = 1y\n", ":3: validity stands twice"},
-    {"[defaults]\nrotate_at = 1%\n", NULL},
+    {"[defaults]\nrotate_at = 1%\nmax_keys = 200\n", NULL},
     {"[defaults]\nrotate_at = 95%\n", NULL},
     {"[defaults]\nrotate_at = never\n", NULL},
     {"[defaults]\nrotate_at = 30d before\n", NULL},
@@ -279,7 +279,22 @@ static const struct {
      ":4: password_source: generate without expose_password = yes in [aap a]"},
     {"[aap a]\nexpose_password = no\n[defaults]\npassword_source = generate\nexpose_password = yes\n",
      ":2: password_source: generate"},
-    {"[defaults]\nvalidity = 30d\nrotate_at = 29d before\n", NULL},
+    {"[defaults]\nvalidity = 30d\nrotate_at = 29d before\nmax_keys = 20\n", NULL},
+    {"[defaults]\nvalidity = 30d\nrotate_at = 29d before\nmax_keys = 19\n",
+     ":4: max_keys: 19 in [defaults], but with this rotate_at as many as 20 keys are unexpired at once, and rotations would "
+     "be refused; right is max_keys = 20, a later rotate_at, or never"},
+    {"[defaults]\nvalidity = 60s\nrotate_at = 10%\n", ":3: max_keys: 8 in [defaults], but"},
+    {"[defaults]\nrotate_at = 1%\nmax_keys = 199\n", ":3: max_keys: 199"},
+    {"[defaults]\nrotate_at = 20%\n", NULL},
+    {"[aap a]\nrotate_at = 10%\n[defaults]\nmax_keys = 19\n", ":2: max_keys: 19 in [aap a]"},
+    {"[aap a]\nmax_keys = 1\n", ":2: max_keys: 1 in [aap a], but with this rotate_at as many as 2"},
+    {"[defaults]\nvalidity = kms\nrotate_at = 10%\n", ":3: max_keys"},
+    /* the superseded ones are deleted before that, if somebody tells their applications */
+    {"[defaults]\nrotate_at = 10%\ndelete_superseded = 7d\non_rotate = none\n", NULL},
+    {"[defaults]\nrotate_at = 10%\ndelete_superseded = 7d\n", ":2: max_keys: 8 in [defaults], but"},
+    {"[defaults]\nrotate_at = 10%\ndelete_superseded = 10y\non_rotate = none\n", ":2: max_keys: 8 in [defaults], but"},
+    {"[defaults]\nvalidity = 10y\nrotate_at = 3649d before\nmax_keys = 20\n", NULL},
+    {"[defaults]\nvalidity = 1s\nrotate_at = 1%\n", NULL}, /* not to be told in whole seconds */
     {"[defaults]\nvalidity = kms\nrotate_at = 400d before\n", NULL},
     {"[defaults]\nvalidity = 30d\nrotate_at = 30d before\n", ":3: rotate_at: not shorter than the validity in [defaults]"},
     {"[defaults]\nrotate_at = 1y before\n", ":2: rotate_at: not shorter"},
@@ -308,7 +323,7 @@ static const struct {
     {"[defaults]\nvalidity = 1s\n", NULL},
     {"[defaults]\nvalidity = 0s\n", ":2: validity"},
     {"[defaults]\nvalidity = 11y\n", ":2: validity"},
-    {"[defaults]\nmax_keys = 1\n", NULL},
+    {"[defaults]\nmax_keys = 1\nrotate_at = never\n", NULL},
     {"[defaults]\nmax_keys = 0\n", ":2: max_keys"},
     {"[defaults]\nmax_keys = 100001\n", ":2: max_keys"},
     {"[defaults]\nmax_keys = 8x\n", ":2: max_keys"},
@@ -372,7 +387,7 @@ static void reads_the_settings_of_kms_and_mount(void **state)
 static void finds_each_of_many_sections(void **state)
 {
     static char text[64 * 1000];
-    size_t size = 0;
+    size_t size = (size_t)sprintf(text, "[defaults]\nrotate_at = never\n");
     struct config config;
     char reason[512] = "", name[16];
     for (unsigned int i = 0; i < 1000; i++)

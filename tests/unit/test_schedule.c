@@ -138,6 +138,30 @@ static void the_newest_that_has_begun_is_the_current_one(void **state)
     assert_int_equal(schedule_next_begin(&aap, BEGIN + 60), 0);
 }
 
+static void one_that_kms_no_longer_has_does_not_begin(void **state)
+{
+    struct registry_key second = {.asked = BEGIN + 1, .scheduled = true, .not_before_time = BEGIN + 100,
+                                  .not_after_time = BEGIN + DAY, .gone = true, .next = &key};
+    aap.keys = &second;
+    assert_int_equal(schedule_next_begin(&aap, BEGIN), 0);
+    assert_ptr_equal(schedule_current(&aap, BEGIN + 100), &key);
+    /* nor was it ever superseded, until it is of no use anyway */
+    assert_true(schedule_waits(&second, BEGIN + 100));
+    assert_false(schedule_waits(&second, BEGIN + DAY));
+    assert_ptr_equal(schedule_current(&aap, BEGIN + DAY), &key);
+    /* a listing has it again */
+    second.gone = false;
+    assert_int_equal(schedule_next_begin(&aap, BEGIN), BEGIN + 100);
+    assert_ptr_equal(schedule_current(&aap, BEGIN + 100), &second);
+    /* one that is the current key stays it, and so does one that is all there is */
+    second.gone = true;
+    aap.current = &second;
+    assert_ptr_equal(schedule_current(&aap, BEGIN + 100), &second);
+    aap.current = NULL;
+    second.next = NULL;
+    assert_ptr_equal(schedule_current(&aap, BEGIN + 100), &second);
+}
+
 static void what_has_begun_stays_so_by_a_clock_that_is_behind(void **state)
 {
     struct registry_key second = {.asked = BEGIN + 1, .scheduled = true, .not_before_time = BEGIN + 100, .next = &key};
@@ -174,6 +198,7 @@ int main(void)
         with_a_key(a_seed_is_the_keys_own_and_seeds_are_spread),
         with_a_key(attempts_come_further_apart_and_nearer_to_the_end_faster),
         with_a_key(the_newest_that_has_begun_is_the_current_one),
+        with_a_key(one_that_kms_no_longer_has_does_not_begin),
         with_a_key(what_has_begun_stays_so_by_a_clock_that_is_behind),
         with_a_key(where_none_has_begun_the_first_stays),
     };
