@@ -115,6 +115,7 @@ int kms_create_client_key(struct transport *transport, const struct kms_create_c
         .timeout_ms = timeout_ms,
         .parked = request->parked ? client_key_parked : NULL,
         .park_ms = request->park_ms,
+        .dated = request->dated,
     };
     const struct call call = {.done.client_key = done, .user = user, .parked = request->parked};
     return start(transport, &http, client_key_created, &call);

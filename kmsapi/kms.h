@@ -45,6 +45,7 @@ struct kms_create_client_key {
     /* as in struct transport_request; NULL: not parked. Gets kms_create_client_key's USER */
     void (*parked)(void *user);
     unsigned int park_ms;
+    bool dated; /* the dates were chosen by the clock, as in struct transport_request */
 };
 
 typedef void kms_client_key_done(void *user, const struct kms_answer *answer,

@@ -339,7 +339,7 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
     case KMS_RETRY_UNAVAILABLE:
         return true;
     case KMS_RETRY_CLOCK:
-        return learned_the_time(transport, transfer);
+        return !transfer->request.dated && learned_the_time(transport, transfer);
     case KMS_RETRY_NOT_CREATIONS:
         return harmless;
     case KMS_RETRY_READ_ONCE:
@@ -375,6 +375,7 @@ static void attempt_ended(struct transport *transport, struct transfer *transfer
     answer->server_date = server_date > 0 ? server_date : 0;
     if (server_date > 0)
         transport->clock_offset_s = server_date - answer->received_at_ms / 1000;
+    answer->time_was_wrong = learned_the_time(transport, transfer);
     curl_easy_getinfo(attempt->easy, CURLINFO_RESPONSE_CODE, &status);
     if (!answered) {
         transport_error_of_curl(&answer->error, attempt->easy, code, attempt->detail, maybe_sent,

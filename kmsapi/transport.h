@@ -62,6 +62,7 @@ struct transport_request {
      */
     void (*parked)(void *user);
     unsigned int park_ms;
+    bool dated; /* what it says was chosen by the clock: one that was wrong is told, and the request not repeated */
 };
 
 struct transport_answer {
@@ -69,6 +70,7 @@ struct transport_answer {
     const char *body;       /* NUL-terminated; NULL without one; wiped after the callback */
     size_t size;
     int64_t server_date;    /* the Date header, seconds since 1970; 0 without one */
+    bool time_was_wrong;    /* the attempt was signed for another time than that */
     int64_t sent_at_ms, received_at_ms; /* CLOCK_REALTIME around the attempt that was answered */
     unsigned int attempts;  /* requests that were begun; 0: none reached the wire */
 };

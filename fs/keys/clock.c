@@ -5,6 +5,7 @@
 enum {
     STEP_MS = 500, /* less is no step: both clocks are read one after the other */
     FAR_MS = 5 * 60 * 1000,
+    DAY_MS = 24 * 3600 * 1000,
 #ifdef AAPFS_WITH_STOPS
     SETTLE_MS = 1000,
 #else
@@ -89,6 +90,12 @@ void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms
 bool clock_is_sure(const struct kms_clock *clock)
 {
     return clock->observed && clock->doubted_ms == 0;
+}
+
+int64_t clock_earliest(const struct kms_clock *clock, int64_t kms_time)
+{
+    int64_t back_ms = clock->doubted_ms ? clock->offset_ms - clock->other_ms : 0;
+    return back_ms > 0 && back_ms <= DAY_MS ? kms_time - back_ms / 1000 - 1 : kms_time;
 }
 
 int64_t clock_settles_ms(const struct kms_clock *clock)

@@ -29,6 +29,9 @@ void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms
 /* Whether KMS's time is known well enough for what is done by itself. */
 bool clock_is_sure(const struct kms_clock *clock);
 
+/* The time before which nothing is to begin that is to hold at KMS now: where two are in question, the earlier. */
+int64_t clock_earliest(const struct kms_clock *clock, int64_t kms_time);
+
 /* When, by CLOCK_BOOTTIME, an answer would settle a doubt; 0: there is none. */
 int64_t clock_settles_ms(const struct kms_clock *clock);
 

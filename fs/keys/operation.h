@@ -89,6 +89,7 @@ struct operation {
     struct store_intent *intent; /* until it is saved, dropped or left */
     uint64_t intent_number;      /* 0: nothing can have been sent */
     int64_t intent_made;         /* KMS's time, seconds since 1970 */
+    int64_t told_time;           /* the same, told when it refused the request for its time; 0: it did not */
     int save_error;              /* negative errno: the key is served and not saved yet */
     bool of_no_use;              /* it came, and has not begun or is to be replaced at once, which nobody asked for */
 

@@ -167,6 +167,16 @@ static char *borrow(const char *text)
     return (char *)(uintptr_t)text;
 }
 
+static void reserve(struct operation *operation);
+
+/* It was refused for its time: the dates that were chosen by it may be wrong as well. */
+static bool is_dated_wrongly(const struct operation *operation, const struct kms_answer *answer)
+{
+    const struct kms_error *error = &answer->error;
+    return operation->not_before[0] && !operation->command.has_dates && !operation->told_time && answer->transport &&
+           answer->transport->time_was_wrong && kms_error_retry(error->code, error->http_status) == KMS_RETRY_CLOCK;
+}
+
 static void created(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
 {
     struct operation *operation = user;
@@ -175,6 +185,12 @@ static void created(void *user, const struct kms_answer *answer, const struct km
     stop_here("engine-answered");
     engine_observe(engine, answer);
     if (answer->error.number != 0) {
+        if (is_dated_wrongly(operation, answer)) {
+            store_drop(engine->store, steal_pointer(&operation->intent));
+            operation->told_time = answer->transport->server_date;
+            reserve(operation);
+            return;
+        }
         if (answer->error.maybe_done)
             settle_leave(operation);
         else
@@ -245,8 +261,9 @@ static void choose_dates(struct operation *operation, const struct config_aap *c
     uint32_t random[2];
     if (RAND_bytes((unsigned char *)random, sizeof(random)) != 1)
         memset(random, 0, sizeof(random));
-    const struct validity validity =
-        validity_choose(engine_now(operation->engine), config->validity_seconds, random);
+    const struct engine *engine = operation->engine;
+    int64_t now = operation->told_time ? operation->told_time : clock_earliest(&engine->clock, engine_now(engine));
+    const struct validity validity = validity_choose(now, config->validity_seconds, random);
     iso_time_format(validity.not_before, operation->not_before);
     iso_time_format(validity.not_after, operation->not_after);
 }
@@ -284,6 +301,7 @@ static void send(struct operation *operation, const char *aap_name)
         .not_after = operation->not_after[0] ? operation->not_after : NULL,
         .parked = parked,
         .park_ms = park_ms(engine),
+        .dated = operation->not_before[0] && !operation->command.has_dates && !operation->told_time,
     };
     for (size_t i = 0; i < operation->waiting_count; i++)
         engine->parts.note_intent(engine->parts.note_user, operation->waiting[i],

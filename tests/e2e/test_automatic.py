@@ -236,7 +236,7 @@ def test_a_local_clock_that_jumps_rotates_nothing(start_mount, emulator, clock):
 
 
 def test_stopped_for_longer_than_the_rotation_window(start_mount, emulator):
-    mount = start(start_mount, emulator, validity="3s")
+    mount = start(start_mount, emulator, validity="8s")
     mount.write("payments", PASSWORD)
     first, made = mount.key_id(), emulator.count("CreateClientKey")
     end = moment_of(mount.read("payments", "not_after").strip())
