@@ -333,6 +333,7 @@ def session_for(seconds, **parts):
     return answer
 
 
+@pytest.mark.full
 def test_the_provider_that_answered_stays_until_it_fails(home, start, odd):
     short = [session_for(3, AccessKeyId=f"of-uri-{number}") for number in range(100)]
     server = odd(lambda handler: short[len(server.asked)](handler))
@@ -349,6 +350,7 @@ def test_the_provider_that_answered_stays_until_it_fails(home, start, odd):
 
 # -- sessions --------------------------------------------------------------------------------------
 
+@pytest.mark.full
 def test_sessions_are_renewed_under_load_and_no_request_fails(start_emulator, start, home, tmp_path):
     right = write(tmp_path / "right-token", "oidc-token")
     emulator = start_emulator("--session-seconds", "3", "--oidc-token-file", right)
@@ -407,6 +409,7 @@ def test_the_same_wrong_key_is_not_sent_twice(start_emulator, start):
         time.sleep(0.05)
 
 
+@pytest.mark.full
 def test_a_renewal_that_fails_keeps_the_session_and_is_tried_again(start, odd, home):
     server = odd(session_for(4, AccessKeyId="first"))
     program = start(ALIBABA_CLOUD_CREDENTIALS_URI=server.url + "/x")
@@ -422,6 +425,7 @@ def test_a_renewal_that_fails_keeps_the_session_and_is_tried_again(start, odd, h
     program.until("get", lambda answer: answer.startswith("0 second"), 5)
 
 
+@pytest.mark.full
 def test_a_session_that_ended_is_not_used(start, odd):
     server = odd(session_for(3, AccessKeyId="first"))
     program = start(provider=f"uri:{server.url}/x")

@@ -57,6 +57,7 @@ def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, al
     assert abs(moment_of(mount.read("payments", "not_before").strip()) - time.time()) < 2 * DAY
 
 
+@pytest.mark.full
 def test_a_time_that_kms_goes_on_telling_is_believed(start_mount, emulator):
     """By a build that waits a second in place of a minute for it."""
     mount = start(start_mount, emulator, validity="10d", binary=WITH_STOPS)
@@ -137,6 +138,7 @@ def test_what_was_never_told_counts_from_the_key_that_was(start_mount, emulator)
     assert mount.status("payments")["InUseUntil"] is None and exit_of_status(mount) == 0
 
 
+@pytest.mark.full
 def test_a_rotation_that_cannot_be_begun_is_a_failing_one(start_mount, emulator):
     said = re.compile(SAID.pattern + "|" + ENDS.pattern)
     mount = start(start_mount, emulator, validity="1y", rotate_at="never", expected_errors=said)

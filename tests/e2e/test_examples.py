@@ -3,6 +3,8 @@ import os
 import re
 import subprocess
 
+import pytest
+
 from harness import AAPFS, BUILD, PASSWORD, ROOT
 from test_rotation import wait_for_watch
 
@@ -57,6 +59,7 @@ def test_status_prints_what_the_readme_shows(mount):
         assert [row[names.index(name) - 1] for name in re.split("  +", names)[1:]] == [" "] * 6
 
 
+@pytest.mark.full
 def test_quickstart():
     for _ in range(2):
         done = subprocess.run([ROOT / "examples/quickstart.sh"], capture_output=True, text=True,

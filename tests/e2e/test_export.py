@@ -82,6 +82,7 @@ def test_without_a_mount_and_beside_one(mount, emulator, tmp_path):
     assert disk(mount) == on_disk and emulator.counts() == asked
 
 
+@pytest.mark.full
 def test_while_keys_are_made(mount, tmp_path):
     """A store that changes at every moment: each export is whole."""
     mount.write("payments", PASSWORD)

@@ -95,6 +95,7 @@ def test_it_runs_once_for_each_rotation_and_sees_the_new_key(start_mount, emulat
     assert mount.status("orders")["LastHook"] is None
 
 
+@pytest.mark.full
 def test_how_it_failed_is_in_status_and_in_the_log(start_mount, start_emulator):
     commands = {"status": "exit 3", "signal": "kill -9 $$", "absent": "no-such-program 2> /dev/null",
                 "hanging": "exec sleep 1000\non_rotate_timeout = 1s"}

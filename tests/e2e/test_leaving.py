@@ -6,6 +6,8 @@ import signal
 import threading
 import time
 
+import pytest
+
 from harness import PASSWORD
 from test_automatic import SAID, keys_of, text_of
 from test_hooks import until
@@ -21,6 +23,7 @@ def delete_keys(emulator, aap="payments"):
         ask(emulator, "DeleteClientKey", ("ClientKeyId", key))
 
 
+@pytest.mark.full
 def test_not_while_a_superseded_key_is_being_deleted(start_mount, emulator):
     mount = start_mount(emulator.url, settings=RATE, request_timeout="10s",
                         defaults="rotate_at = never\ndelete_superseded = expired\n")
@@ -41,6 +44,7 @@ def test_not_while_a_superseded_key_is_being_deleted(start_mount, emulator):
     assert mount.children() == children
 
 
+@pytest.mark.full
 def test_no_rotation_begins_while_it_leaves(start_mount, emulator):
     """Its publication may take a while: here the publisher is stopped for longer than a rotation's next attempt takes."""
     mount = start_mount(emulator.url, settings=RATE, request_timeout="10s", expected_errors=SAID_OR_RELOADED,

@@ -48,6 +48,7 @@ def histogram_is_whole(found, name="aapfs_kms_request_duration_seconds"):
     return counts[-1]
 
 
+@pytest.mark.full
 def test_promtool_finds_nothing_to_say(mount, prometheus):
     mount.write("payments", PASSWORD)
     done = subprocess.run([prometheus / "promtool", "check", "metrics"], capture_output=True, text=True,
@@ -128,6 +129,7 @@ def test_counts_outlive_a_worker(start_mount, emulator):
     assert metrics(mount)['aapfs_kms_requests_total{operation="CreateClientKey",code="OK"}'] == 2
 
 
+@pytest.mark.full
 def test_500_aaps_read_in_pieces_while_they_rotate(start_mount, start_emulator):
     """16 readers of status and metrics.prom, 100 bytes at a time: every result is whole."""
     names = [f"application-{i:03}" for i in range(500)]

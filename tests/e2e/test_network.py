@@ -4,11 +4,14 @@ import json
 import pathlib
 import subprocess
 
+import pytest
+
 from harness import BUILD, environment
 
 HERE = pathlib.Path(__file__).parent
 
 
+@pytest.mark.full
 def test_a_nameserver_that_never_answers(pool_file):
     done = subprocess.run(["unshare", "--net", "--mount", "/usr/bin/python3", HERE / "dead_nameserver.py", pool_file],
                           capture_output=True, text=True, timeout=120, cwd=HERE,

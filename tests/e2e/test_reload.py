@@ -381,6 +381,7 @@ def test_a_worker_killed_at_any_moment_of_many_reloads(mount):
     assert attributes(path)[0] == DAEMON
 
 
+@pytest.mark.full
 def test_a_write_is_answered_for_the_file_that_it_found(start_mount, start_emulator):
     """And not for one before, which a signal has asked for, or a worker that was killed."""
     emulator = start_emulator(aaps=["payments"] + [f"aap-{i}" for i in range(200)])

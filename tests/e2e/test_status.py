@@ -160,6 +160,7 @@ def test_1_when_somebody_is_needed(start_mount, emulator):
     assert "nothing will rotate this key" in mount.status("orders")["Note"]
 
 
+@pytest.mark.full
 def test_a_worker_that_stands_still_is_told_in_time(mount):
     worker = mount.children()["aapfs-worker"]
     os.kill(worker, signal.SIGSTOP)

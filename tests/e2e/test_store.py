@@ -365,6 +365,7 @@ def test_an_old_key_is_no_candidate(mount, emulator):
     assert len(keys_in_kms(emulator)) == 2
 
 
+@pytest.mark.full
 def test_an_intent_of_which_nothing_came_goes_after_a_minute(mount, emulator):
     mount.write("orders", PASSWORD)
     emulator.set_faults("CreateClientKey reset-before x1")

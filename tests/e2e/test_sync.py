@@ -455,6 +455,7 @@ def test_a_worker_killed_while_it_forgets_has_forgotten_nothing(mount_with_stop,
 # -- by itself --------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_it_is_listed_again_without_being_asked(start_mount, emulator):
     if not any('"sync_interval"' in path.read_text() for path in ROOT.glob("fs/config*.c")):
         pytest.skip("this program's configuration has no sync_interval")
