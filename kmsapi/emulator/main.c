@@ -70,7 +70,7 @@ static const struct option options[] = {
     {"min-validity", required_argument, NULL, 'v'}, {"max-keys", required_argument, NULL, 'm'},
     {"session-seconds", required_argument, NULL, 's'},
     {"oidc-token-file", required_argument, NULL, 'o'},
-    {"ram-role", required_argument, NULL, 'R'},     {"imdsv2-only", no_argument, NULL, '2'},
+    {"ram-role", required_argument, NULL, 'M'},     {"imdsv2-only", no_argument, NULL, '2'},
     {"help", no_argument, NULL, 'h'},               {"version", no_argument, NULL, 'V'},
     {0},
 };
@@ -89,7 +89,7 @@ static const char **text_option(struct arguments *arguments, int option)
     case 'P': return &arguments->pool_file;
     case 'c': return &arguments->clock;
     case 'o': return &arguments->oidc_token_file;
-    case 'R': return &arguments->ram_role;
+    case 'M': return &arguments->ram_role;
     default: return NULL;
     }
 }
