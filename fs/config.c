@@ -11,14 +11,15 @@
 
 static void derive_endpoint(struct config *config)
 {
-    snprintf(config->endpoint, sizeof(config->endpoint), "https://kms.%s.aliyuncs.com",
-             config->region);
+    if (!config->endpoint_is_given)
+        snprintf(config->endpoint, sizeof(config->endpoint), "https://kms%s.%s.aliyuncs.com",
+                 config->vpc ? "-vpc" : "", config->region);
 }
 
 void config_defaults(struct config *config)
 {
     *config = (struct config){
-        .region = "cn-hangzhou",
+        .credentials = "default",
         .request_timeout_ms = 30 * 1000,
         .all_aaps = true,
         .requests_per_second = 2,
@@ -37,7 +38,6 @@ void config_defaults(struct config *config)
                      .on_rotate_user = (uid_t)-1,
                      .on_rotate_timeout_ms = 60 * 1000},
     };
-    derive_endpoint(config);
 }
 
 int config_set_region(struct config *config, const char *region, char *reason, size_t reason_size)
@@ -50,16 +50,15 @@ int config_set_region(struct config *config, const char *region, char *reason, s
         snprintf(reason, reason_size, "not a region id; right is one like cn-hangzhou");
         return -EINVAL;
     }
-    char derived[CONFIG_TEXT_SIZE];
-    memcpy(derived, config->endpoint, sizeof(derived));
-    derive_endpoint(config);
-    bool was_derived = strcmp(derived, config->endpoint) == 0;
     memcpy(config->region, region, length + 1);
-    if (was_derived)
-        derive_endpoint(config);
-    else
-        memcpy(config->endpoint, derived, sizeof(derived));
+    derive_endpoint(config);
     return 0;
+}
+
+void config_set_vpc(struct config *config, bool vpc)
+{
+    config->vpc = vpc;
+    derive_endpoint(config);
 }
 
 int config_set_endpoint(struct config *config, const char *endpoint, char *reason,
@@ -75,6 +74,7 @@ int config_set_endpoint(struct config *config, const char *endpoint, char *reaso
         snprintf(reason, reason_size, "the host's name is too long");
         return -EINVAL;
     }
+    config->endpoint_is_given = true;
     return 0;
 }
 

@@ -15,7 +15,6 @@
 
 enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256, CONFIG_PATH_SIZE = 1024, CONFIG_COMMAND_SIZE = 1024 };
 
-enum config_credentials { CREDENTIALS_DEFAULT, CREDENTIALS_ENVIRONMENT };
 enum config_rotate_at { ROTATE_AT_PERCENT, ROTATE_BEFORE_END, ROTATE_NEVER };
 enum config_password_source { PASSWORD_KEEP, PASSWORD_GENERATE, PASSWORD_FILE };
 enum config_delete_superseded { DELETE_EXPIRED, DELETE_AFTER, DELETE_NEVER };
@@ -44,9 +43,11 @@ struct config_aap {
 struct config {
     char file[CONFIG_PATH_SIZE]; /* where it was read, for messages; "": nowhere */
     /* [kms] */
-    char region[64];             /* default cn-hangzhou */
-    char endpoint[CONFIG_TEXT_SIZE]; /* default https://kms.<region>.aliyuncs.com */
-    enum config_credentials credentials;
+    char region[64];             /* default "": to be found elsewhere, commands/configure.h */
+    bool vpc;                    /* network = vpc; default public */
+    char endpoint[CONFIG_TEXT_SIZE]; /* default https://kms[-vpc].<region>.aliyuncs.com */
+    bool endpoint_is_given;
+    char credentials[CONFIG_TEXT_SIZE]; /* default "default"; as kmsapi/credentials/source.h has it */
     char ca_file[CONFIG_PATH_SIZE];  /* default "": the system's */
     char proxy[CONFIG_TEXT_SIZE];    /* default "": from the environment */
     unsigned int request_timeout_ms; /* default 30 s; 100 ms to 1 h */
@@ -71,7 +72,7 @@ struct config {
     size_t section_count;
 };
 
-/* Fills *CONFIG with the defaults alone, as --dev has it; free it with config_clear. */
+/* Fills *CONFIG with the defaults alone; free it with config_clear. */
 void config_defaults(struct config *config);
 
 /*
@@ -103,6 +104,7 @@ int config_check_reload(const struct config *old, const struct config *new, char
 int config_set_region(struct config *config, const char *region, char *reason, size_t reason_size);
 int config_set_endpoint(struct config *config, const char *endpoint, char *reason,
                         size_t reason_size);
+void config_set_vpc(struct config *config, bool vpc);
 int config_set_state(struct config *config, const char *path, char *reason, size_t reason_size);
 int config_set_state_key(struct config *config, const char *path, char *reason,
                          size_t reason_size);

@@ -24,7 +24,8 @@ static int load(const char *file, char **text, size_t *size, char *reason, size_
     struct stat status;
     if (descriptor < 0 || fstat(descriptor, &status) < 0) {
         int r = -errno;
-        snprintf(reason, reason_size, "%s: %s", file, strerror(-r));
+        snprintf(reason, reason_size, "%s: %s%s", file, strerror(-r),
+                 r == -EACCES && file == default_file ? "; give one of your own with -c FILE" : "");
         return r;
     }
     if (!S_ISREG(status.st_mode) || status.st_size > CONFIG_FILE_MOST) {

@@ -23,8 +23,9 @@ int config_check_reload(const struct config *old, const struct config *new, char
         bool differs;
     } fixed[] = {
         {"region", strcmp(old->region, new->region) != 0},
+        {"network", old->vpc != new->vpc},
         {"endpoint", strcmp(old->endpoint, new->endpoint) != 0},
-        {"credentials", old->credentials != new->credentials},
+        {"credentials", strcmp(old->credentials, new->credentials) != 0},
         {"ca_file", strcmp(old->ca_file, new->ca_file) != 0},
         {"proxy", strcmp(old->proxy, new->proxy) != 0},
         {"state", strcmp(old->state, new->state) != 0},

@@ -18,6 +18,17 @@ static int parse_endpoint(const char *text, void *user, char *reason, size_t siz
     return text[0] ? config_set_endpoint(user, text, reason, size) : 0;
 }
 
+static int parse_network(const char *text, void *user, char *reason, size_t size)
+{
+    bool vpc = strcmp(text, "vpc") == 0;
+    if (!vpc && strcmp(text, "public") != 0) {
+        snprintf(reason, size, "neither public nor vpc; right is one of them");
+        return -EINVAL;
+    }
+    config_set_vpc(user, vpc);
+    return 0;
+}
+
 static int add_aap_name(struct config *config, const char *name, char *reason, size_t size)
 {
     if (!config_aap_name_is_shown(name)) {
@@ -78,6 +89,7 @@ static int parse_aaps(const char *text, void *user, char *reason, size_t size)
 const struct config_setting config_settings[CONFIG_SETTINGS] = {
     {SECTION_KMS, "region", parse_region, ENTIRE_CONFIG},
     {SECTION_KMS, "endpoint", parse_endpoint, ENTIRE_CONFIG},
+    {SECTION_KMS, "network", parse_network, ENTIRE_CONFIG},
     {SECTION_KMS, "credentials", config_value_credentials, CONFIG_MEMBER(credentials)},
     {SECTION_KMS, "ca_file", config_value_path, CONFIG_MEMBER(ca_file)},
     {SECTION_KMS, "proxy", config_value_proxy, CONFIG_MEMBER(proxy)},

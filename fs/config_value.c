@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs/config.h"
+#include "kmsapi/credentials/source.h"
 #include "kmsapi/proxy.h"
 
 static int refuse(char *reason, size_t size, const char *right)
@@ -243,16 +244,11 @@ int config_value_control_group(const char *text, void *value, char *reason, size
 
 int config_value_credentials(const char *text, void *value, char *reason, size_t size)
 {
-    enum config_credentials *credentials = value;
-    if (strcmp(text, "default") == 0)
-        *credentials = CREDENTIALS_DEFAULT;
-    else if (strcmp(text, "environment") == 0)
-        *credentials = CREDENTIALS_ENVIRONMENT;
-    else if (strncmp(text, "profile:", 8) == 0 || strcmp(text, "oidc") == 0 || strncmp(text, "uri:", 4) == 0 ||
-             strcmp(text, "ecs-ram-role") == 0 || strncmp(text, "ecs-ram-role:", 13) == 0)
-        return refuse(reason, size, "this version does not support these credentials; right is default or environment");
-    else
-        return refuse(reason, size, "no such credentials; right is default or environment");
+    if (strlen(text) >= CONFIG_TEXT_SIZE)
+        return refuse(reason, size, "longer than 255 bytes; right is a shorter one");
+    if (credentials_source_check(text, reason, size) < 0)
+        return -EINVAL;
+    strcpy(value, text);
     return 0;
 }
 

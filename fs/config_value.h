@@ -38,7 +38,8 @@ int config_value_sync_interval(const char *text, void *int64, char *reason, size
 int config_value_switch(const char *text, void *boolean, char *reason, size_t size);
 /* As config_value_group; "": (gid_t)-1. */
 int config_value_control_group(const char *text, void *gid, char *reason, size_t size);
-int config_value_credentials(const char *text, void *config_credentials, char *reason, size_t size);
+/* default, environment, profile:NAME … into a char[CONFIG_TEXT_SIZE]. */
+int config_value_credentials(const char *text, void *credentials, char *reason, size_t size);
 /* http://HOST:PORT, or "", into a char[CONFIG_TEXT_SIZE]. */
 int config_value_proxy(const char *text, void *url, char *reason, size_t size);
 /* Those that fill more than one member take the whole struct config_aap. */

@@ -22,13 +22,19 @@ build() {
     meson compile -C "$folder"
 }
 
+# run FOLDER: a test that fails keeps no other from being run
+result=0
+run() {
+    meson test -C "$1" --no-rebuild --print-errorlogs || result=$?
+}
+
 # core FOLDER: what runs again in other builds
 core() {
-    AAPFS_TESTS=core AAPFS_LOAD_ROTATIONS=10 meson test -C "$1" --no-rebuild --print-errorlogs
+    AAPFS_TESTS=core AAPFS_LOAD_ROTATIONS=10 run "$1"
 }
 
 build build
-AAPFS_TESTS=$tests meson test -C build --no-rebuild --print-errorlogs
+AAPFS_TESTS=$tests run build
 
 build build-address -Db_sanitize=address,undefined -Db_lundef=false
 core build-address
@@ -39,3 +45,4 @@ core build-clang
 
 echo
 tests/report.py build build-address build-thread build-clang
+exit "$result"

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/commands/find_region.h"
 #include "fs/log.h"
 #include "kmsapi/cleanup.h"
 
@@ -38,23 +39,36 @@ static int read_all(const struct configure_words *words, int copy, struct config
     if (r < 0)
         return r;
     r = override(words, config, reason, size);
+    if (r == 0 && !config->region[0] && words->found_region[0])
+        r = config_set_region(config, words->found_region, reason, size);
     if (r < 0)
         config_clear(config);
     return r;
 }
 
-int configure(const struct configure_words *words, struct config *config)
+int configure(struct configure_words *words, struct config *config)
 {
     return configure_from_copy(words, -1, config);
 }
 
-int configure_from_copy(const struct configure_words *words, int copy, struct config *config)
+int configure_from_copy(struct configure_words *words, int copy, struct config *config)
 {
     char reason[640];
     int r = read_all(words, copy, config, reason, sizeof(reason));
-    if (r < 0)
+    if (r < 0) {
         log_error("configuration: %s", reason);
-    return r;
+        return r;
+    }
+    if (config->region[0])
+        return 0;
+    r = find_region(config, reason, sizeof(reason));
+    if (r < 0) {
+        log_error("%s", reason);
+        config_clear(config);
+        return r;
+    }
+    strcpy(words->found_region, config->region);
+    return 0;
 }
 
 static int read_again(const struct configurer *configurer, int copy, struct config *config, char *reason, size_t size)

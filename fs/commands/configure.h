@@ -1,6 +1,6 @@
 /*
- * The configuration as a command line gives it: the file, and what stands in its place. The main thread, and a worker's
- * engine.
+ * The configuration as a command line gives it: the file, and what stands in its place; and the region, where neither
+ * names one. The main thread, and a worker's engine.
  */
 #ifndef AAPFS_FS_COMMANDS_CONFIGURE_H
 #define AAPFS_FS_COMMANDS_CONFIGURE_H
@@ -11,13 +11,17 @@
 /* Each NULL: not given. */
 struct configure_words {
     const char *file, *region, *endpoint, *state, *state_key;
+    char found_region[64]; /* where the environment, a profile or ECS had to say it; "": not asked yet */
 };
 
-/* Fills *CONFIG (config_clear it). 0, or negative errno after a line. */
-int configure(const struct configure_words *words, struct config *config);
+/*
+ * Fills *CONFIG (config_clear it), and found_region of WORDS, which then holds for as long as this mount lives. 0, or
+ * negative errno after a line.
+ */
+int configure(struct configure_words *words, struct config *config);
 
 /* The same from a COPY of the file (config_copy). */
-int configure_from_copy(const struct configure_words *words, int copy, struct config *config);
+int configure_from_copy(struct configure_words *words, int copy, struct config *config);
 
 /* For supervisor_run: reads the same again. WORDS, with whole paths, outlive it. */
 struct configurer configure_again(const struct configure_words *words);

@@ -123,14 +123,17 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
     return 0;
 }
 
-static int read_configuration(const struct mount_arguments *arguments, struct config *config)
+static int read_configuration(struct mount_arguments *arguments, struct config *config)
 {
     const struct handover *handover = arguments->handover;
+    char reason[256];
+    if (handover)
+        snprintf(arguments->words.found_region, sizeof(arguments->words.found_region), "%s", handover->region);
     /* handed over: the text that was found good, whatever is in the file by now */
     if (!arguments->dev)
         return configure_from_copy(&arguments->words, handover ? handover->descriptors[HANDOVER_CONFIG] : -1, config);
     config_defaults(config);
-    return 0;
+    return config_set_region(config, "cn-hangzhou", reason, sizeof(reason));
 }
 
 static int serve_in(const struct state_places *places, const struct config *config,

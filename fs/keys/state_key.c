@@ -18,6 +18,9 @@
 
 enum { DIGITS = 2 * SEAL_KEY_SIZE };
 
+/* Also the configuration's, which everybody's mount reads. */
+static const char root_directory[] = "/etc/aapfs";
+
 static int put_path(char *path, size_t size, const char *directory, const char *name)
 {
     return snprintf(path, size, "%s/%s", directory, name) < (int)size ? 0 : -ENAMETOOLONG;
@@ -37,7 +40,7 @@ int state_key_place(const char *configured, char *path, size_t size, bool *may_m
         return snprintf(path, size, "%s", configured) < (int)size ? 0 : -ENAMETOOLONG;
     *may_make = true;
     if (geteuid() == 0)
-        return put_path(path, size, "/etc/aapfs", "state.key");
+        return put_path(path, size, root_directory, "state.key");
     if (config && config[0] == '/')
         return put_path(path, size, config, "aapfs/state.key");
     return home && home[0] == '/' ? put_path(path, size, home, ".config/aapfs/state.key") : -ENOENT;
@@ -116,6 +119,14 @@ static int make_in(int directory, const char *name)
     return r;
 }
 
+/* The one above is there; one that is there already stays as it is. */
+static int make_open_to_all(const char *directory)
+{
+    if (mkdir(directory, 0755) < 0)
+        return errno == EEXIST ? 0 : -errno;
+    return chmod(directory, 0755) < 0 ? -errno : 0; /* whatever the umask is */
+}
+
 int state_key_make(const char *path, char *reason, size_t size)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -123,7 +134,10 @@ int state_key_make(const char *path, char *reason, size_t size)
     int r = copy ? 0 : -ENOMEM;
     if (r == 0) {
         const char *above = dirname(copy);
-        r = store_file_make_path(above);
+        if (strcmp(above, root_directory) == 0)
+            r = make_open_to_all(above);
+        if (r == 0)
+            r = store_file_make_path(above);
         _cleanup_(close) int directory =
             r < 0 ? -1 : open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (r == 0)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,12 +174,12 @@ static void *work_thread(void *argument)
     uint32_t known = follow ? forget_files(task) : 0;
     /*
      * Whoever waits for the mount must not hold the connection open: when all other processes are gone, that ends
-     * the wait. So this thread has descriptors of its own, without /dev/fuse.
+     * the wait. So this thread has descriptors of its own, without /dev/fuse (close_range(2), Linux 5.9).
      */
     bool notifies =
         action == PUBLISHER_FORGET || action == PUBLISHER_FORGET_FILES || action == PUBLISHER_ATTRIBUTES;
-    if (!notifies && unshare(CLONE_FILES) == 0)
-        close(task->publisher->fuse);
+    if (!notifies)
+        (void)close_range((unsigned int)task->publisher->fuse, (unsigned int)task->publisher->fuse, CLOSE_RANGE_UNSHARE);
     struct publisher_result result = {.id = task->work.id, .known = (uint32_t)__builtin_popcount(known)};
     if (action == PUBLISHER_FORGET || action == PUBLISHER_ATTRIBUTES)
         work_by_notification(task, &result);

@@ -17,7 +17,7 @@
 
 #include "kmsapi/cleanup.h"
 
-enum { NOT_STARTED_STATUS = 127, VARIABLES = 4 };
+enum { NOT_STARTED_STATUS = 127, VARIABLES = 5 };
 
 static int open_nowhere(int as)
 {
@@ -40,9 +40,18 @@ static int open_where_closed(int descriptor)
     return polled.revents & (POLLERR | POLLNVAL) ? open_nowhere(descriptor) : 0;
 }
 
-static int set_descriptors(void)
+static int set_output(int output)
 {
-    int r = open_nowhere(STDIN_FILENO);
+    if (output == STDOUT_FILENO) /* it was closed here */
+        return fcntl(output, F_SETFD, 0) < 0 ? -errno : 0;
+    return dup2(output, STDOUT_FILENO) < 0 ? -errno : 0;
+}
+
+static int set_descriptors(int output)
+{
+    int r = output < 0 ? 0 : set_output(output);
+    if (r == 0)
+        r = open_nowhere(STDIN_FILENO);
     if (r == 0)
         r = open_where_closed(STDOUT_FILENO);
     if (r == 0)
@@ -76,9 +85,24 @@ static void set_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Who prints credentials finds its own files by them. */
+static int set_own_variables(char *variables[static VARIABLES + 1])
+{
+    static const char *const names[] = {"HOME", "USER", "LOGNAME", "LANG"};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *value = getenv(names[i]);
+        if (value && asprintf(&variables[++count], "%s=%s", names[i], value) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int set_variables(const struct run_command *command, char *variables[static VARIABLES + 1])
 {
     variables[0] = strdup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    if (variables[0] && command->output >= 0)
+        return set_own_variables(variables);
     if (!variables[0] || asprintf(&variables[1], "AAPFS_AAP=%s", command->aap) < 0 ||
         asprintf(&variables[2], "AAPFS_CLIENT_KEY_ID=%s", command->client_key_id) < 0 ||
         asprintf(&variables[3], "AAPFS_MOUNT=%s", command->mountpoint) < 0)
@@ -93,7 +117,7 @@ static int be_command(const struct run_command *command)
     char *words[] = {strdup("sh"), strdup("-c"), strdup(command->command), NULL};
     int r = setsid() < 0 || chdir("/") < 0 ? -errno : set_variables(command, variables);
     if (r == 0)
-        r = set_descriptors();
+        r = set_descriptors(command->output);
     if (r == 0 && command->uid != (uid_t)-1)
         r = become(command->uid);
     if (r < 0 || !words[0] || !words[1] || !words[2])

@@ -1,5 +1,6 @@
 /*
- * Starts one command by /bin/sh: in a session of its own, with nothing of this process but its stdout and stderr.
+ * Starts one command by /bin/sh: in a session of its own, with nothing of this process but its stderr and, where it
+ * is given no other, its stdout.
  * The runner's thread.
  */
 #ifndef AAPFS_FS_MOUNT_RUN_COMMAND_H
@@ -10,6 +11,7 @@
 struct run_command {
     const char *command;
     uid_t uid; /* (uid_t)-1: this process's own, with its groups and capabilities */
+    int output; /* becomes its stdout, and PATH, HOME, USER, LOGNAME and LANG are its environment; -1: see below */
     /* become AAPFS_AAP, AAPFS_CLIENT_KEY_ID and AAPFS_MOUNT; PATH is a fixed one, and there is nothing else */
     const char *aap, *client_key_id, *mountpoint;
 };

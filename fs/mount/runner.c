@@ -30,6 +30,7 @@ struct job {
     struct runner_work work;
     pid_t process;
     int failure;      /* run_command.h */
+    int output, answer; /* for credentials; -1: an AAP's */
     int64_t until_ms; /* CLOCK_MONOTONIC; what is due then depends on the stage */
     struct runner_result result;
     struct job *next;
@@ -120,19 +121,58 @@ static void add_job(struct runner *runner, struct job *added)
     *link = added;
 }
 
+static void free_job(struct job *job)
+{
+    if (job && job->output >= 0)
+        close(job->output);
+    if (job && job->answer >= 0)
+        close(job->answer);
+    free(job);
+}
+
+DEFINE_CLEANUP(job, struct job *, free_job)
+
+static bool is_for_credentials(const struct job *job)
+{
+    return strcmp(job->work.aap, RUNNER_FOR_CREDENTIALS) == 0;
+}
+
+/* What recv(2) returns, and the descriptors of a piece of work for credentials. */
+static ssize_t receive(const struct runner *runner, struct job *job)
+{
+    int came[2];
+    union {
+        struct cmsghdr header; /* for its alignment */
+        char bytes[CMSG_SPACE(sizeof(came))];
+    } control;
+    struct iovec bytes = {&job->work, sizeof(job->work)};
+    struct msghdr whole = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control,
+                           .msg_controllen = sizeof(control)};
+    job->output = job->answer = -1;
+    ssize_t size = recvmsg(runner->socket, &whole, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&whole) : NULL;
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(came))) {
+        memcpy(came, CMSG_DATA(header), sizeof(came));
+        job->output = came[0];
+        job->answer = came[1];
+    }
+    return size;
+}
+
 /* One message of the socket. 0; -EAGAIN: none is there; -EPIPE at the end; or another negative errno. */
 static int take_work(struct runner *runner)
 {
-    _cleanup_(free) struct job *job = calloc(1, sizeof(*job));
+    _cleanup_(job) struct job *job = calloc(1, sizeof(*job));
     if (!job)
         return -ENOMEM;
-    ssize_t size = recv(runner->socket, &job->work, sizeof(job->work), MSG_DONTWAIT | MSG_TRUNC);
+    ssize_t size = receive(runner, job);
     if (size <= 0)
         return size == 0 || errno == ECONNRESET ? -EPIPE : errno == EINTR ? 0 : -errno;
     if (size != sizeof(job->work) || job->work.id == RUNNER_HELLO || is_taken(runner, job->work.id))
         return 0;
     job->failure = -1;
-    if (!makes_sense(&job->work))
+    if (!makes_sense(&job->work) || is_for_credentials(job) != (job->answer >= 0))
         end_job(job, RUN_NOT_STARTED, EINVAL);
     add_job(runner, steal_pointer(&job));
     return 0;
@@ -149,11 +189,11 @@ static bool may_start(const struct runner *runner, const struct job *wanted)
     for (const struct job *job = runner->jobs; job; job = job->next) {
         if (!has_process(job))
             continue;
-        running++;
+        running += !is_for_credentials(job);
         if (same_aap(job, wanted))
             return false;
     }
-    return running < RUNNER_AT_ONCE;
+    return running < RUNNER_AT_ONCE || is_for_credentials(wanted);
 }
 
 static void start_job(struct job *job)
@@ -161,11 +201,15 @@ static void start_job(struct job *job)
     const struct run_command command = {
         .command = job->work.command,
         .uid = job->work.uid,
+        .output = job->output,
         .aap = job->work.aap,
         .client_key_id = job->work.client_key_id,
         .mountpoint = job->work.mountpoint,
     };
     job->process = run_command_start(&command, &job->failure);
+    if (job->output >= 0)
+        close(job->output); /* its end is to be seen */
+    job->output = -1;
     if (job->process < 0) {
         end_job(job, RUN_NOT_STARTED, -job->process);
         return;
@@ -233,10 +277,11 @@ static int send_results(struct runner *runner)
             link = &job->next;
             continue;
         }
-        if (send(runner->socket, &job->result, sizeof(job->result), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        int socket = job->answer >= 0 ? job->answer : runner->socket;
+        if (send(socket, &job->result, sizeof(job->result), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && job->answer < 0)
             return errno == EAGAIN ? 0 : -errno;
         *link = job->next;
-        free(job);
+        free_job(job);
     }
     return 0;
 }

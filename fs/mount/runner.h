@@ -16,6 +16,12 @@
 #include "fs/keys/numbers.h"
 #include "fs/mount/mount_point.h"
 
+/*
+ * In the place of an AAP: a program that prints credentials. Two descriptors come along: its stdout, which nobody reads
+ * here, and a SOCK_SEQPACKET socket that gets its result. It waits for no other command.
+ */
+#define RUNNER_FOR_CREDENTIALS ".credentials"
+
 enum {
     RUNNER_HELLO = 0,
     RUNNER_AT_ONCE = 4,

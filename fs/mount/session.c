@@ -512,6 +512,8 @@ static bool make_parts(struct session *session, const struct session_parts *part
         .request_kinds = MOUNT_MEMORY_OPCODES,
         .mounted_ns = head->mounted_ns,
         .sync_interval_seconds = parts->sync_interval_seconds,
+        .describe_credentials = parts->describe_credentials,
+        .user = parts->user,
         .counters = parts->memory->counters,
         .worker_restarts = &head->worker_restarts,
         .unreachable = &head->unreachable,

@@ -25,7 +25,7 @@ struct supervisor_parts {
     const char *mountpoint;
     const char *options;      /* of -o; NULL: none */
     int ready;                /* where readiness is told by one byte; -1: nobody waits */
-    const struct credentials *credentials; /* NULL: from the environment */
+    const struct credentials *credentials; /* NULL: from where the configuration says */
     int first_listing_timeout_ms; /* readiness waits that long for the first listing */
     bool to_syslog;           /* it runs in the background */
     const struct configurer *configurer; /* NULL: nothing was read, and nothing is */

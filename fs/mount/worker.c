@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include <linux/capability.h>
-#include <openssl/crypto.h>
 
 #include "fs/keys/clock.h"
 #include "fs/keys/engine.h"
 #include "fs/log.h"
 #include "fs/mount/audit_log.h"
+#include "fs/mount/credential_runs.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/pending.h"
 #include "fs/mount/privileges.h"
@@ -28,6 +28,7 @@
 #include "fs/mount/worker_link.h"
 #include "fs/stops.h"
 #include "kmsapi/client_key.h"
+#include "kmsapi/credentials/source.h"
 #include "kmsapi/transport.h"
 
 struct worker {
@@ -36,6 +37,8 @@ struct worker {
     struct receive_slots *slots;
     struct client_key_library *library;
     struct registry *registry;
+    struct credential_runs *credential_runs;
+    struct credentials_source *credentials; /* NULL: those of the parts */
     struct transport *transport;
     struct publications *publications;
     struct runs *runs;
@@ -66,21 +69,24 @@ static void handle_signals(void)
     sigaction(SIGTERM, &stop, NULL);
 }
 
-static int copy_credentials(const struct credentials *from, struct credentials *to)
-{
-    *to = (struct credentials){
-        .access_key_id = OPENSSL_strdup(from->access_key_id),
-        .access_key_secret = OPENSSL_strdup(from->access_key_secret),
-    };
-    return to->access_key_id && to->access_key_secret ? 0 : -ENOMEM;
-}
-
-static int get_credentials(void *user, struct credentials *credentials, char *reason, size_t size)
+static int get_given_credentials(void *user, struct credentials *credentials, char *reason, size_t size)
 {
     const struct worker *worker = user;
-    if (worker->parts->credentials)
-        return copy_credentials(worker->parts->credentials, credentials);
-    return credentials_from_environment(credentials, reason, size);
+    return credentials_copy(worker->parts->credentials, credentials);
+}
+
+static void wake_up_transport(void *user)
+{
+    const struct worker *worker = user;
+    transport_wake_up(worker->transport);
+}
+
+static void describe_credentials(void *user, char *text, size_t size)
+{
+    const struct worker *worker = user;
+    text[0] = '\0';
+    if (worker->credentials)
+        credentials_source_describe(worker->credentials, text, size);
 }
 
 static void begin_publication(void *user, const struct publish_request *request)
@@ -231,23 +237,51 @@ static void engine_failed(void *user)
     kill(getpid(), SIGKILL); /* with all that is under way: the next worker goes on */
 }
 
+static int make_credentials(struct worker *worker)
+{
+    char reason[256] = "memory is short";
+    const struct config *config = worker->parts->config;
+    worker->credential_runs = credential_runs_new(worker->parts->runner, worker->parts->mount_point->path);
+    const struct credentials_source_options options = {
+        .provider = config->credentials,
+        .user_agent = "aapfs/" AAPFS_VERSION,
+        .ca_file = config->ca_file[0] ? config->ca_file : NULL,
+        .proxy = config->proxy[0] ? config->proxy : NULL,
+        .vpc_region = config->vpc ? config->region : NULL,
+        .run = credential_runs_run,
+        .run_user = worker->credential_runs,
+    };
+    int r = worker->credential_runs ? credentials_source_new(&options, &worker->credentials, reason, sizeof(reason))
+                                    : -ENOMEM;
+    if (r < 0)
+        log_error("credentials: %s", reason);
+    return r;
+}
+
 /* What needs nothing of the mount. */
 static int make_tools(struct worker *worker)
 {
     char reason[256] = "memory is short";
+    bool given = worker->parts->credentials;
+    int r = given ? 0 : make_credentials(worker);
+    if (r < 0)
+        return r;
     const struct transport_options options = {
         .endpoint = worker->parts->config->endpoint,
         .ca_file = worker->parts->config->ca_file[0] ? worker->parts->config->ca_file : NULL,
         .proxy = worker->parts->config->proxy,
         .user_agent = "aapfs/" AAPFS_VERSION,
-        .get_credentials = get_credentials,
-        .get_credentials_user = worker,
+        .get_credentials = given ? get_given_credentials : credentials_source_get,
+        .credentials_refused = given ? NULL : credentials_source_refused,
+        .get_credentials_user = given ? (void *)worker : worker->credentials,
     };
-    int r = transport_new(&options, &worker->transport, reason, sizeof(reason));
+    r = transport_new(&options, &worker->transport, reason, sizeof(reason));
     if (r < 0) {
         log_error("endpoint: %s", reason);
         return r;
     }
+    if (!given)
+        credentials_source_on_change(worker->credentials, wake_up_transport, worker);
     worker->library = client_key_library_new(true);
     if (!worker->library)
         log_error("OpenSSL: its default provider cannot be loaded");
@@ -326,6 +360,7 @@ static struct session *make_session(struct worker *worker)
         .endpoint = parts->config->endpoint,
         .mountpoint = parts->mount_point->path,
         .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
+        .describe_credentials = describe_credentials,
         .audit_log = worker->audit_log,
         .say = say,
         .user = worker,
@@ -346,6 +381,9 @@ static void free_parts(struct worker *worker)
     registry_free(worker->registry);
     receive_slots_free(worker->slots);
     client_key_library_free(worker->library);
+    credential_runs_stop(worker->credential_runs);
+    credentials_source_free(worker->credentials);
+    credential_runs_free(worker->credential_runs);
     transport_free(worker->transport);
     mount_memory_drop(&worker->memory);
     if (worker->reloaded)

@@ -23,7 +23,7 @@ struct worker_parts {
     int publisher; /* socket to the publisher */
     int runner;    /* socket to the runner */
     int link;      /* socket to the supervisor (worker_link.h) */
-    const struct credentials *credentials; /* NULL: from the environment at each request */
+    const struct credentials *credentials; /* NULL: from where the configuration says */
     bool stand_by; /* another worker serves still: tell whether this one could, and wait for WORKER_GO */
 };
 

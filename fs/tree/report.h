@@ -29,6 +29,8 @@ struct report_facts {
     size_t request_kinds;
     int64_t mounted_ns; /* since 1970 */
     int64_t sync_interval_seconds;
+    void (*describe_credentials)(void *user, char *text, size_t size); /* NULL: nobody can tell */
+    void *user;
     const struct counters *counters;
     const uint64_t *worker_restarts;
     const uint32_t *unreachable;       /* not 0: publications go by notification, and inotify is not served */

@@ -30,6 +30,14 @@ static json_t *aaps_by_state(struct registry *registry, int64_t now)
     return states;
 }
 
+static json_t *credentials(const struct report_facts *facts)
+{
+    char text[128] = "";
+    if (facts->describe_credentials)
+        facts->describe_credentials(facts->user, text, sizeof(text));
+    return report_text(text);
+}
+
 json_t *report_mount_status(struct registry *registry, const struct report_facts *facts, int64_t now)
 {
     const struct registry_mount *mount = registry_mount(registry);
@@ -37,6 +45,7 @@ json_t *report_mount_status(struct registry *registry, const struct report_facts
     report_set(&status, "Version", json_string(AAPFS_VERSION));
     report_set(&status, "Region", json_string(facts->region));
     report_set(&status, "Endpoint", json_string(facts->endpoint));
+    report_set(&status, "Credentials", credentials(facts));
     report_set(&status, "Account", report_text(mount->account));
     report_set(&status, "MountPoint", json_string(facts->mountpoint));
     report_set(&status, "Mounted", report_time(facts->mounted_ns / 1000000000));

@@ -62,9 +62,15 @@ int chain_new(const char *wanted, struct chain **made, char *reason, size_t size
         chain->wanted[i] = all || is_wanted(&providers[i], wanted, name_size, argument != NULL);
         any = any || chain->wanted[i];
     }
+    if (any && argument && strncmp(wanted, "uri:", 4) == 0 && strncmp(argument, "http://", 7) != 0 &&
+        strncmp(argument, "https://", 8) != 0) {
+        snprintf(reason, size, "uri: not a URL; right is uri:http://HOST/PATH or uri:https://HOST/PATH");
+        chain_free(chain);
+        return -EINVAL;
+    }
     if (!any || (argument && !argument[0])) {
         /* what follows a colon may be a URL: it is not shown */
-        snprintf(reason, size, "credentials: %.*s%s is no provider; right is one of default, "
+        snprintf(reason, size, "%.*s%s is no provider; right is one of default, "
                  "environment, profile:NAME, oidc, ecs-ram-role, ecs-ram-role:NAME, uri:URL",
                  name_size < 32 ? (int)name_size : 32, wanted, argument ? ":..." : "");
         chain_free(chain);

@@ -241,11 +241,10 @@ static int read_file(const char *path, json_t **file, char *reason, size_t size)
     return -EINVAL;
 }
 
-int provider_cli_profile(const struct fetching *fetching, const char *argument,
-                         struct session *session, char *reason, size_t size)
+/* *NAME, that of ARGUMENT or else of the file, lives as long as *FILE. */
+static int open_file(const char *argument, json_t **file, const char **name, char *reason, size_t size)
 {
     _cleanup_(free) char *path = NULL;
-    json_t *file = NULL;
     if (!argument && provider_switch("ALIBABA_CLOUD_CLI_PROFILE_DISABLED")) {
         snprintf(reason, size, "ALIBABA_CLOUD_CLI_PROFILE_DISABLED is set");
         return -ENOENT;
@@ -255,17 +254,47 @@ int provider_cli_profile(const struct fetching *fetching, const char *argument,
         snprintf(reason, size, "HOME");
         return -ENOENT;
     }
-    int r = read_file(path, &file, reason, size);
+    int r = read_file(path, file, reason, size);
     if (r < 0)
         return r;
-    const char *name = argument ? argument : provider_variable("ALIBABA_CLOUD_PROFILE");
-    if (!name)
-        name = json_string_value(json_object_get(file, "current"));
-    if (name && name[0]) {
+    *name = argument ? argument : provider_variable("ALIBABA_CLOUD_PROFILE");
+    if (!*name)
+        *name = json_string_value(json_object_get(*file, "current"));
+    if (*name && *name[0])
+        return 0;
+    snprintf(reason, size, "%.160s: current names no profile", path);
+    json_decref(*file);
+    *file = NULL;
+    return -EINVAL;
+}
+
+int provider_cli_profile(const struct fetching *fetching, const char *argument,
+                         struct session *session, char *reason, size_t size)
+{
+    json_t *file = NULL;
+    const char *name;
+    int r = open_file(argument, &file, &name, reason, size);
+    if (r == 0)
         r = fetch_profile(fetching, file, name, 0, session, reason, size);
+    json_decref(file);
+    return r;
+}
+
+int cli_profile_region(const char *argument, char *region, size_t room, char *reason, size_t size)
+{
+    char clean[64];
+    json_t *file = NULL;
+    const char *name;
+    int r = open_file(argument, &file, &name, reason, size);
+    if (r < 0)
+        return r;
+    const char *value = json_string_value(json_object_get(find_profile(file, name), "region_id"));
+    if (value && value[0] && strlen(value) < room) {
+        strcpy(region, value);
     } else {
-        snprintf(reason, size, "%.160s: current names no profile", path);
-        r = -EINVAL;
+        error_text_clean(name, strlen(name), NULL, clean, sizeof(clean));
+        snprintf(reason, size, "profile %s names no region_id", clean);
+        r = -ENOENT;
     }
     json_decref(file);
     return r;

@@ -122,26 +122,59 @@ static int get_session(struct metadata *metadata, const char *role, struct sessi
     return r;
 }
 
+/* Where nobody is reached there is nobody without a token either. */
+static int begin(struct metadata *metadata, char *reason, size_t size)
+{
+    int r = get_token(metadata, reason, size);
+    bool final = r == -ENOMEM || r == -EHOSTUNREACH || provider_switch("ALIBABA_CLOUD_IMDSV1_DISABLED");
+    return r < 0 && !final ? 0 : r;
+}
+
 static int fetch(struct metadata *metadata, const char *wanted, struct session *session,
                  char *reason, size_t size)
 {
     char role[ROLE_MOST] = "";
-    int r = get_token(metadata, reason, size);
-    if (r < 0 && r != -ENOMEM && !provider_switch("ALIBABA_CLOUD_IMDSV1_DISABLED"))
-        r = 0;
+    int r = begin(metadata, reason, size);
     if (r == 0 && !wanted)
         r = find_role(metadata, role, reason, size);
     return r < 0 ? r : get_session(metadata, wanted ? wanted : role, session, reason, size);
+}
+
+static struct metadata metadata_of(const struct fetching *fetching)
+{
+    return (struct metadata){
+        .fetching = fetching,
+        .base = fetching->options->metadata ? fetching->options->metadata : "http://100.100.100.200",
+    };
+}
+
+int ecs_region(const struct fetching *fetching, char *region, size_t room, char *reason, size_t size)
+{
+    struct metadata metadata = metadata_of(fetching);
+    struct http_answer answer;
+    if (provider_switch("ALIBABA_CLOUD_ECS_METADATA_DISABLED")) {
+        snprintf(reason, size, "ALIBABA_CLOUD_ECS_METADATA_DISABLED is set");
+        return -ENOENT;
+    }
+    int r = begin(&metadata, reason, size);
+    if (r == 0)
+        r = get(&metadata, "/latest/meta-data/region-id", &answer, reason, size);
+    OPENSSL_cleanse(metadata.token_header, sizeof(metadata.token_header));
+    if (r < 0)
+        return r;
+    if (!take_line(&answer, "/", region, room)) {
+        snprintf(reason, size, "the metadata service does not name a region");
+        r = -EINVAL;
+    }
+    http_answer_clear(&answer);
+    return r;
 }
 
 int provider_ecs_ram_role(const struct fetching *fetching, const char *argument,
                           struct session *session, char *reason, size_t size)
 {
     const char *wanted = argument ? argument : provider_variable("ALIBABA_CLOUD_ECS_METADATA");
-    struct metadata metadata = {
-        .fetching = fetching,
-        .base = fetching->options->metadata ? fetching->options->metadata : "http://100.100.100.200",
-    };
+    struct metadata metadata = metadata_of(fetching);
     if (provider_switch("ALIBABA_CLOUD_ECS_METADATA_DISABLED")) {
         snprintf(reason, size, "ALIBABA_CLOUD_ECS_METADATA_DISABLED is set");
         return -ENOENT;

@@ -164,7 +164,7 @@ static int add_headers(const struct http_request *request, struct curl_slist **h
     return 0;
 }
 
-static int explain(CURLcode code, const char *host, bool too_large, char *reason, size_t size)
+static int explain(CURLcode code, bool connected, const char *host, bool too_large, char *reason, size_t size)
 {
     if (code == CURLE_OUT_OF_MEMORY) {
         snprintf(reason, size, "memory is short");
@@ -175,7 +175,7 @@ static int explain(CURLcode code, const char *host, bool too_large, char *reason
              : code == CURLE_OPERATION_TIMEDOUT ? "no answer in time"
              : code == CURLE_PARTIAL_FILE       ? "the answer broke off"
                                                 : curl_easy_strerror(code));
-    return -EIO;
+    return connected ? -EIO : -EHOSTUNREACH;
 }
 
 static void read_date(CURL *easy, struct http_answer *answer)
@@ -198,7 +198,7 @@ static CURLcode perform(CURL *easy, const struct fetching *fetching)
         return CURLE_OUT_OF_MEMORY;
     while (running && !given_up.revents) {
         if (curl_multi_perform(multi, &running) != CURLM_OK ||
-            (running && curl_multi_poll(multi, &given_up, 1, 60000, NULL) != CURLM_OK))
+            (running && curl_multi_poll(multi, &given_up, given_up.fd >= 0, 60000, NULL) != CURLM_OK))
             break;
     }
     const CURLMsg *message = running ? NULL : curl_multi_info_read(multi, &left);
@@ -234,7 +234,9 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
         code = CURLE_OUT_OF_MEMORY;
     if (code != CURLE_OK) {
         http_answer_clear(answer);
-        return explain(code, host, call.too_large, reason, size);
+        curl_off_t connected_us = 0;
+        curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected_us);
+        return explain(code, connected_us > 0, host, call.too_large, reason, size);
     }
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
     read_date(easy, answer);

@@ -58,6 +58,8 @@ int private_file_read(const char *path, char **text, char *reason, size_t size)
         snprintf(reason, size, "%.200s", path);
         return -ENOENT;
     }
+    if (descriptor < 0 && errno == EACCES)
+        return refuse(EACCES, path, "it cannot be read as its user, without capabilities; chown it", reason, size);
     if (descriptor < 0)
         return refuse(errno, path, strerror(errno), reason, size);
     int r = check(descriptor, path, reason, size);

@@ -38,6 +38,13 @@ typedef int provider_fetch(const struct fetching *fetching, const char *argument
 provider_fetch provider_systemd, provider_environment, provider_oidc, provider_cli_profile,
     provider_credentials_file, provider_ecs_ram_role, provider_uri;
 
+/*
+ * The region of the profile ARGUMENT (NULL: of the one that holds) in config.json, and that of the ECS instance; not
+ * checked. 0, or negative errno and REASON.
+ */
+int cli_profile_region(const char *argument, char *region, size_t room, char *reason, size_t size);
+int ecs_region(const struct fetching *fetching, char *region, size_t room, char *reason, size_t size);
+
 /* Whether nobody waits for this any more. */
 bool provider_given_up(const struct fetching *fetching);
 

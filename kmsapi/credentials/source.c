@@ -76,7 +76,8 @@ static void free_source(struct credentials_source *source)
 {
     struct credentials_source_options *options = &source->options;
     const char **texts[] = {&options->provider, &options->user_agent, &options->ca_file,
-                            &options->proxy, &options->metadata, &options->sts};
+                            &options->proxy, &options->metadata, &options->sts,
+                            &options->vpc_region};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         free_text(texts[i]);
     credentials_clear(&source->credentials);
@@ -242,6 +243,7 @@ static int copy_options(const struct credentials_source_options *from,
     r |= copy_text(from->proxy, &to->proxy);
     r |= copy_text(from->metadata, &to->metadata);
     r |= copy_text(from->sts, &to->sts);
+    r |= copy_text(from->vpc_region, &to->vpc_region);
     return r ? -ENOMEM : 0;
 }
 
@@ -276,6 +278,14 @@ static struct credentials_source *make_source(void)
     source->ends_ms = source->renew_ms = INT64_MAX;
     source->fetched_ms = source->failed_ms = INT64_MIN / 2;
     return source;
+}
+
+int credentials_source_check(const char *provider, char *reason, size_t size)
+{
+    struct chain *chain = NULL;
+    int r = chain_new(provider, &chain, reason, size);
+    chain_free(chain);
+    return r;
 }
 
 int credentials_source_new(const struct credentials_source_options *options,

@@ -37,6 +37,7 @@ struct credentials_source_options {
     const char *user_agent;
     const char *ca_file; /* NULL: the system's */
     const char *proxy;   /* NULL: as the environment says. Never used for metadata or local URIs. */
+    const char *vpc_region; /* STS is asked inside this region's VPC, where nobody says more; NULL: from outside */
     credentials_run *run; /* for profiles of mode External; NULL: they are refused */
     void *run_user;
     /* for tests */
@@ -44,6 +45,9 @@ struct credentials_source_options {
     const char *sts;      /* NULL: the service's; http:// only for a loopback literal */
     unsigned int timeout_ms; /* of one HTTP request; 0: as the SDKs have it */
 };
+
+/* Whether PROVIDER is one, as options have it: 0; -EINVAL and REASON, what would be right; -ENOMEM. */
+int credentials_source_check(const char *provider, char *reason, size_t size);
 
 /* 0, or negative errno and REASON: no such provider (-EINVAL), -ENOMEM. Nothing is fetched yet. */
 int credentials_source_new(const struct credentials_source_options *options,

@@ -91,12 +91,14 @@ static int find_endpoint(const struct fetching *fetching, const struct sts_role 
                          struct endpoint *endpoint, char *reason, size_t size)
 {
     char host[300], why[200];
+    const char *vpc_region = fetching->options->vpc_region;
+    const char *region = role->region ? role->region : vpc_region;
     const char *given = fetching->options->sts ? fetching->options->sts : role->endpoint;
     if (given)
         snprintf(host, sizeof(host), "%s", given);
-    else if (role->region)
-        snprintf(host, sizeof(host), "sts%s.%.64s.aliyuncs.com", role->vpc ? "-vpc" : "",
-                 role->region);
+    else if (region)
+        snprintf(host, sizeof(host), "sts%s.%.64s.aliyuncs.com", role->vpc || vpc_region ? "-vpc" : "",
+                 region);
     else
         snprintf(host, sizeof(host), "sts.aliyuncs.com");
     int r = endpoint_parse(host, endpoint, why, sizeof(why));

@@ -33,7 +33,8 @@ def environment(**changed):
     clean = {name: value for name, value in os.environ.items()
              if not name.startswith("ALIBABA_") and name != "NOTIFY_SOCKET"}
     clean.update(ALIBABA_CLOUD_ACCESS_KEY_ID=ACCESS_KEY_ID,
-                 ALIBABA_CLOUD_ACCESS_KEY_SECRET=ACCESS_KEY_SECRET)
+                 ALIBABA_CLOUD_ACCESS_KEY_SECRET=ACCESS_KEY_SECRET,
+                 ALIBABA_CLOUD_REGION_ID="cn-hangzhou")
     clean.update(changed)
     return {name: value for name, value in clean.items() if value is not None}
 

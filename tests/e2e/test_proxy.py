@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from harness import PASSWORD
+from test_store import wait_until
 
 HOST = "kms.example.test"  # no nameserver knows it: only the proxy does
 
@@ -94,6 +95,7 @@ def test_a_configured_proxy_and_certificate(start_mount, emulator, proxy, certif
     # what the proxy refuses was never at KMS: no key may have been made
     proxy.status = 403
     asked = made(proxy)
+    wait_until(mount.path, (mount / "payments/control").exists)
     with pytest.raises(OSError) as caught:
         mount.write("payments", PASSWORD)
     assert caught.value.errno == errno.ECONNREFUSED and made(proxy) > asked
@@ -109,6 +111,7 @@ def test_the_environments_proxy(start_mount, emulator, proxy, certificate):
 
 def test_a_host_that_no_proxy_names(start_mount, emulator, proxy, certificate):
     mount = start_mount(url(emulator), settings=f"proxy = {proxy.url}\naaps = payments", env={"no_proxy": "a.test, example.test"})
+    wait_until(mount.path, (mount / "payments/control").exists)
     with pytest.raises(OSError) as caught:
         mount.write("payments", PASSWORD)
     assert caught.value.errno == errno.EHOSTUNREACH and proxy.asked == []
@@ -124,6 +127,7 @@ def test_this_machine_is_reached_without_it(start_mount, start_emulator, proxy):
 def test_a_proxy_that_is_none(start_mount, emulator, certificate):
     """One that does not listen, and one in the environment that cannot be read."""
     mount = start_mount(url(emulator), settings=f"proxy = http://127.0.0.1:1\nca_file = {certificate[0]}\naaps = payments")
+    wait_until(mount.path, (mount / "payments/control").exists)
     with pytest.raises(OSError) as caught:
         mount.write("payments", PASSWORD)
     assert caught.value.errno == errno.ECONNREFUSED

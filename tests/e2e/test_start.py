@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key, stored
+from harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others, stored
 from sealed import Seal
-from test_mounting import kill_all
+from test_mounting import NOBODY, kill_all
 from test_store import ACCOUNT, intents_of, keys_in_kms, move_clock, result_of, store_of, tmpfs, wait_until
 
 CHANGING = ("status", "last_error", "control")
@@ -131,7 +131,7 @@ def seconds_until_served(start, path):
     return seconds
 
 
-@pytest.mark.parametrize("how", ["refused", "silent"])
+@pytest.mark.parametrize("how", ["refused", pytest.param("silent", marks=pytest.mark.full)])
 def test_kms_unreachable_at_the_start(start_mount, start_emulator, remount, how):
     emulator = start_emulator()
     mount = start_mount(emulator.url)
@@ -264,6 +264,42 @@ def test_a_configured_key_that_is_missing_is_told_how_to_be_made(start_mount, em
         start_mount(emulator.url, state=tmp_path / "state", state_key=tmp_path / "none")
     assert "openssl rand -hex 32" in str(raised.value)
     assert not (tmp_path / "none").exists()
+
+
+ETC = """set -e
+mount -t tmpfs none "$1" && mkdir "$1/upper" "$1/work"
+mount -t overlay none -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /etc
+rm -rf /etc/aapfs
+umask 077
+"$2" -f --endpoint "$3" --state "$4" "$5" &
+"""
+
+
+def in_an_etc_of_its_own(emulator, tmp_path, then):
+    """Root's first mount, and then a command of an ordinary user's, with an /etc where nothing of aapfs is yet."""
+    for name in ("etc", "mount", "own"):
+        (tmp_path / name).mkdir()
+    os.chown(tmp_path / "own", NOBODY, NOBODY)
+    script = ETC + 'until [ -e "$5/.aapfs/status" ]; do :; done\n' + then + "\nkill $!\nwait\n"
+    return subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", tmp_path / "etc", AAPFS, emulator.url,
+                           tmp_path / "state", tmp_path / "mount", program_for_others(tmp_path), tmp_path / "own"],
+                          capture_output=True, text=True, env=environment(), timeout=60)
+
+
+AS_NOBODY = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups env -u CREDENTIALS_DIRECTORY "
+
+
+def test_where_root_keeps_its_state_key_everybody_reads_the_configuration(emulator, tmp_path):
+    done = in_an_etc_of_its_own(emulator, tmp_path, "stat -c %a:%u /etc/aapfs /etc/aapfs/state.key\n"
+                                + AS_NOBODY + "ls /etc/aapfs")
+    assert (done.stdout, done.stderr) == ("755:0\n600:0\nstate.key\n", "")
+
+
+def test_a_configuration_that_a_user_may_not_read(emulator, tmp_path):
+    done = in_an_etc_of_its_own(emulator, tmp_path, "chmod 700 /etc/aapfs\n" + AS_NOBODY + '"$6" -f "$7" || echo $?')
+    assert done.stdout == "2\n"
+    assert done.stderr == ("aapfs: configuration: /etc/aapfs/aapfs.conf: Permission denied; "
+                           "give one of your own with -c FILE\n")
 
 
 def test_what_is_damaged_is_told_and_left_and_harms_nobody(mount, emulator, remount):
@@ -497,6 +533,7 @@ def test_a_creation_that_was_killed_is_settled(mount, emulator, remount):
 # -- many ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, remount):
     mount.write("payments", PASSWORD)
     seal, first = Seal(mount), mount.key_id()

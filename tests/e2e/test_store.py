@@ -166,6 +166,7 @@ def take_place(store):
     (store / "payments").touch()
 
 
+@pytest.mark.full
 def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emulator):
     """The room is reserved; between the request and its answer a file takes the place of the AAP's directory."""
     mount = start_mount(emulator.url, request_timeout="20s", expected_errors=UNTOLD)

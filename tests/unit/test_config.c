@@ -129,13 +129,20 @@ static const struct {
     {"[kms]\nregion = a ; b\n", ":2: region: a comment"},
     {"[kms]\ncredentials = default\n", NULL},
     {"[kms]\ncredentials = environment\n", NULL},
-    {"[kms]\ncredentials =\n", ":2: credentials: no such credentials; right is default or environment"},
-    {"[kms]\ncredentials = Default\n", ":2: credentials: no such"},
-    {"[kms]\ncredentials = profile:x\n", ":2: credentials: this version does not support"},
-    {"[kms]\ncredentials = oidc\n", ":2: credentials: this version does not support"},
-    {"[kms]\ncredentials = ecs-ram-role\n", ":2: credentials: this version does not support"},
-    {"[kms]\ncredentials = ecs-ram-role:x\n", ":2: credentials: this version does not support"},
-    {"[kms]\ncredentials = uri:http://a/\n", ":2: credentials: this version does not support"},
+    {"[kms]\ncredentials =\n", ":2: credentials:  is no provider; right is one of default, environment, profile:NAME"},
+    {"[kms]\ncredentials = Default\n", ":2: credentials: Default is no provider; right is one of"},
+    {"[kms]\ncredentials = profile:x\n", NULL},
+    {"[kms]\ncredentials = profile\n", ":2: credentials: profile is no provider"},
+    {"[kms]\ncredentials = profile:\n", ":2: credentials: profile:... is no provider"},
+    {"[kms]\ncredentials = oidc\n", NULL},
+    {"[kms]\ncredentials = ecs-ram-role\n", NULL},
+    {"[kms]\ncredentials = ecs-ram-role:x\n", NULL},
+    {"[kms]\ncredentials = uri:http://a/\n", NULL},
+    {"[kms]\ncredentials = uri:a\n", ":2: credentials: uri: not a URL; right is uri:http://"},
+    {"[kms]\nnetwork = public\n", NULL},
+    {"[kms]\nnetwork = vpc\n", NULL},
+    {"[kms]\nnetwork =\n", ":2: network: neither public nor vpc; right is one of them"},
+    {"[kms]\nnetwork = private\n", ":2: network: neither public nor vpc"},
     {"[kms]\ncredentials = default # sdk\n", ":2: credentials: a comment"},
     {"[kms]\ncredentials = default\ncredentials = default\n", ":3: credentials stands twice"},
     {"[kms]\nca_file = /x\n", NULL},
@@ -343,7 +350,7 @@ static void reads_the_settings_of_kms_and_mount(void **state)
     struct config config;
     char reason[512] = "";
     assert_int_equal(read_text("", 0, &config, reason), 0);
-    assert_int_equal(config.credentials, CREDENTIALS_DEFAULT);
+    assert_string_equal(config.credentials, "default");
     assert_string_equal(config.ca_file, "");
     assert_string_equal(config.proxy, "");
     assert_int_equal(config.requests_per_second, 2);
@@ -352,7 +359,7 @@ static void reads_the_settings_of_kms_and_mount(void **state)
     assert_true(config.control);
     config_clear(&config);
     assert_int_equal(read_text(text, strlen(text), &config, reason), 0);
-    assert_int_equal(config.credentials, CREDENTIALS_ENVIRONMENT);
+    assert_string_equal(config.credentials, "environment");
     assert_string_equal(config.ca_file, "/ca.pem");
     assert_string_equal(config.proxy, "http://p:1");
     assert_int_equal(config.requests_per_second, 7);
@@ -409,8 +416,10 @@ static const struct {
 } reloads[] = {
     {"", NULL},
     {"[kms]\nregion = b\n", "region"},
+    {"[kms]\nnetwork = vpc\n", "network"},
     {"[kms]\nendpoint = https://other\n", "endpoint"},
     {"[kms]\ncredentials = environment\n", "credentials"},
+    {"[kms]\ncredentials = profile:a\n", "credentials"},
     {"[kms]\nca_file = /x\n", "ca_file"},
     {"[kms]\nproxy = http://p:1\n", "proxy"},
     {"[mount]\nstate = /x\n", "state"},
@@ -513,12 +522,17 @@ static void an_endpoint_follows_the_region_unless_given(void **state)
     struct config config;
     char reason[512];
     config_defaults(&config);
-    assert_string_equal(config.endpoint, "https://kms.cn-hangzhou.aliyuncs.com");
+    assert_string_equal(config.region, "");
     assert_int_equal(config_set_region(&config, "eu-central-1", reason, sizeof(reason)), 0);
     assert_string_equal(config.endpoint, "https://kms.eu-central-1.aliyuncs.com");
+    config_set_vpc(&config, true);
+    assert_string_equal(config.endpoint, "https://kms-vpc.eu-central-1.aliyuncs.com");
+    assert_int_equal(config_set_region(&config, "cn-beijing", reason, sizeof(reason)), 0);
+    assert_string_equal(config.endpoint, "https://kms-vpc.cn-beijing.aliyuncs.com");
     assert_int_equal(config_set_endpoint(&config, "127.0.0.1:99", reason, sizeof(reason)), 0);
     assert_string_equal(config.endpoint, "https://127.0.0.1:99");
     assert_int_equal(config_set_region(&config, "cn-beijing", reason, sizeof(reason)), 0);
+    config_set_vpc(&config, false);
     assert_string_equal(config.endpoint, "https://127.0.0.1:99");
     config_clear(&config);
 }

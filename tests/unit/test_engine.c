@@ -137,6 +137,7 @@ static int make_place(void **unused)
     assert_int_equal(state_make_key(&places, reason, sizeof(reason)), 0);
     assert_int_equal(state_open_key(&places, &state, reason, sizeof(reason)), 0);
     config_defaults(&config);
+    strcpy(config.region, "cn-hangzhou");
     assert_int_equal(config_set_endpoint(&config, "http://127.0.0.1:1", reason, sizeof(reason)), 0);
     memory = mmap(NULL, numbers_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert_true(memory != MAP_FAILED);

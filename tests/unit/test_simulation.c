@@ -457,6 +457,7 @@ static void three_years(void **unused)
     struct state_places places = {.may_make_key = true};
     struct transport *transport;
     config_defaults(&config);
+    strcpy(config.region, "cn-hangzhou");
     config.defaults.validity_seconds = VALIDITY;
     config.sync_interval_ms = INT64_C(30) * DAY * 1000;
     strcpy(config.defaults.on_rotate, "none");
