@@ -184,6 +184,7 @@ def test_an_unknown_key_is_refused(emulator, key, id):
     assert Request(key).sign().outcome(emulator.port) == NOT_MATCHED
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("authorization", [
     "", "Bearer", "Bearer ", "bearer {}", "Bearer  {}", "Bearer {}=", "Bearer {}\tx", "Basic {}", "{}", "Bearer ====",
     "Bearer A===", "Bearer =AAA", "Bearer AA=A", "Bearer " + "AAAA" * 2000, "Bearer \xff\xff\xff\xff"],
@@ -209,6 +210,7 @@ def test_signed_values_are_trimmed_and_sorted(emulator, key):
     assert request.sign().outcome(emulator.port) == "s3cret:päss"
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("body, code", [
     (b"", (400, "MissingParameter")),
     (message((1, "")), (400, "MissingParameter")),
@@ -238,6 +240,7 @@ def test_hostile_bodies(emulator, key, body, code):
     assert Request(key, body=body).sign().outcome(emulator.port) == code
 
 
+@pytest.mark.core
 def test_random_bodies_and_headers_end_in_an_answer(emulator, key):
     dice = random.Random(7)
     for _ in range(150):
