@@ -8,6 +8,7 @@ if [ "${1:-}" = --long ]; then tests=long; fi
 
 tests/install-packages.sh tests/packages-build tests/packages-test
 command -v npm > /dev/null || tests/install-packages.sh tests/packages-node
+tests/install-packages.sh tests/packages-more || echo "go on without: $(grep -v '^#' tests/packages-more | tr '\n' ' ')"
 
 # build FOLDER [MESON OPTIONS]: made when it is not there
 build() {

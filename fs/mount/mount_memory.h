@@ -37,7 +37,7 @@ struct mount_head {
     uint64_t published;     /* pieces of work that publishers have finished */
     uint64_t runs;          /* the number of the last command for the runner */
     uint64_t ran;           /* commands that runners have told the end of */
-    uint64_t requests[MOUNT_MEMORY_OPCODES]; /* received, by opcode */
+    uint64_t requests[MOUNT_MEMORY_OPCODES]; /* received, by opcode; see session.c */
     uint64_t worker_restarts;
     uint32_t audit;         /* whether opens are told, for the life of the mount: enum mount_audit */
     uint32_t unreachable;   /* the last publication went by notification: watchers heard nothing of it */

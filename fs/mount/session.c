@@ -650,6 +650,19 @@ static ssize_t receive(struct session *session, int slot)
     return 0;
 }
 
+/*
+ * Not what is asked about the reports: whoever looks at `status` would change it by that, and cp finds another file than
+ * it saw. Nor what is forgotten, which comes when it comes.
+ */
+static bool is_counted(const struct fuse_in_header *header)
+{
+    struct node node;
+    return header->opcode < MOUNT_MEMORY_OPCODES && header->opcode != FUSE_FORGET &&
+           header->opcode != FUSE_BATCH_FORGET &&
+           !(node_from_id(header->nodeid, &node) &&
+             (node.kind == NODE_KIND_MOUNT || node.kind == NODE_KIND_REPORT));
+}
+
 int session_run(struct session *session)
 {
     struct receive_slots *slots = session->parts.slots;
@@ -664,7 +677,7 @@ int session_run(struct session *session)
             break;
         }
         const struct fuse_in_header *header = receive_slot_bytes(slots, slot);
-        if (header->opcode < MOUNT_MEMORY_OPCODES)
+        if (is_counted(header))
             requests[header->opcode]++;
         process(session, slot, (size_t)size);
     }

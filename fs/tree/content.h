@@ -23,7 +23,7 @@ struct content_owner {
 
 /*
  * Bytes of a regular file's node that can be read, or the target of a link. 0; -ESTALE when the
- * node's numbers mean nothing (any more); -EPERM for control, -EISDIR for a directory.
+ * node's numbers mean nothing (any more); -EACCES for control, -EISDIR for a directory.
  */
 int content_bytes(struct registry *registry, struct reports *reports, struct node node,
                   const struct moment *moment, const void **data, size_t *size);

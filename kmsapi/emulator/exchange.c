@@ -5,12 +5,15 @@
 #include "kmsapi/cleanup.h"
 #include "kmsapi/emulator/emulator_clock.h"
 #include "kmsapi/emulator/fault_reply.h"
+#include "kmsapi/emulator/instance_signature.h"
 #include "kmsapi/iso_time.h"
 
 /* As faults and counts know it. */
 static const char *operation_name(const struct request *request)
 {
     const char *name = metadata_operation(request);
+    if (!name)
+        name = instance_operation(request);
     if (!name)
         name = request_action(request);
     return name ? name : "none";
@@ -84,23 +87,31 @@ static void run(const struct server_parts *parts, const struct request *request,
     bool is_unsigned;
     if (metadata_operation(request))
         metadata_run(parts->metadata, request, reply);
+    else if (instance_operation(request))
+        instance_run(parts->instance, request, reply);
     else if (sts_has(request_action(request), &is_unsigned))
         sts_run(parts->sts, request, reply);
     else
         operations_run(parts->operations, request, fault, reply);
 }
 
-static bool is_signed(const struct request *request)
+/* Whether it is from somebody who may ask. False: REPLY holds the error. */
+static bool check_signature(const struct server_parts *parts, const struct request *request,
+                            struct reply *reply)
 {
     bool is_unsigned = false;
-    return !metadata_operation(request) &&
-           !(sts_has(request_action(request), &is_unsigned) && is_unsigned);
+    if (metadata_operation(request))
+        return true;
+    if (instance_operation(request))
+        return instance_signature_check(parts->instance->account, request, reply);
+    return (sts_has(request_action(request), &is_unsigned) && is_unsigned) ||
+           signatures_check(parts->signatures, request, reply);
 }
 
 static enum exchange_end answer_request(const struct server_parts *parts, struct request *request,
                                         exchange_wait *wait, void *user, struct reply *reply)
 {
-    if (is_signed(request) && !signatures_check(parts->signatures, request, reply))
+    if (!check_signature(parts, request, reply))
         return EXCHANGE_ANSWER;
     struct fault fault = faults_choose(parts->faults, operation_name(request));
     if (fault.kind == FAULT_RESET_BEFORE)
@@ -150,5 +161,7 @@ enum exchange_end exchange_run(const struct server_parts *parts, struct exchange
                     "Specified api is not found, please check your url and method.");
     if (end != EXCHANGE_DROP && !metadata_operation(request))
         add_ids(request, reply);
+    if (end != EXCHANGE_DROP && !metadata_operation(request) && instance_operation(request))
+        instance_dress(reply);
     return end;
 }

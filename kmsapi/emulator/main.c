@@ -16,7 +16,7 @@
 #include "kmsapi/emulator/tls_files.h"
 #include "kmsapi/iso_time.h"
 
-enum { AAPS_MOST = 10000, DAY_SECONDS = 86400 };
+enum { AAPS_MOST = 10000, SECRETS_MOST = 100, DAY_SECONDS = 86400 };
 
 static const char usage[] =
     "usage: kms-emulator --listen ADDRESS:PORT [--access-key ID:SECRET] [--aap NAME]...\n"
@@ -25,7 +25,8 @@ static const char usage[] =
     "           [--tls-cert FILE --tls-key FILE | --tls-self-signed DIRECTORY]\n"
     "           [--key-pool N] [--key-pool-file FILE] [--pkcs12 rc2|3des]\n"
     "           [--clock TIME] [--min-validity DAYS] [--max-keys N]\n"
-    "           [--session-seconds N] [--oidc-token-file FILE] [--ram-role NAME] [--imdsv2-only]\n";
+    "           [--session-seconds N] [--oidc-token-file FILE] [--ram-role NAME] [--imdsv2-only]\n"
+    "           [--secret NAME:VALUE]...\n";
 
 struct arguments {
     const char *listen, *access_key, *account, *account_id, *region, *faults, *record;
@@ -35,6 +36,8 @@ struct arguments {
     bool triple_des, imdsv2_only;
     const char *aaps[AAPS_MOST];
     size_t aap_count;
+    const char *secrets[SECRETS_MOST];
+    size_t secret_count;
 };
 
 /* The whole program: what is started, in this order, and ended in the other. */
@@ -45,6 +48,7 @@ struct emulator {
     struct signatures *signatures;
     struct sts sts;
     struct metadata metadata;
+    struct instance instance;
     struct faults *faults;
     struct tls_files tls;
     FILE *record;
@@ -71,6 +75,7 @@ static const struct option options[] = {
     {"session-seconds", required_argument, NULL, 's'},
     {"oidc-token-file", required_argument, NULL, 'o'},
     {"ram-role", required_argument, NULL, 'M'},     {"imdsv2-only", no_argument, NULL, '2'},
+    {"secret", required_argument, NULL, 'x'},
     {"help", no_argument, NULL, 'h'},               {"version", no_argument, NULL, 'V'},
     {0},
 };
@@ -102,6 +107,11 @@ static bool set_other(struct arguments *arguments, int option, const char *value
         if (arguments->aap_count == AAPS_MOST)
             return false;
         arguments->aaps[arguments->aap_count++] = value;
+        return true;
+    case 'x':
+        if (arguments->secret_count == SECRETS_MOST || *value == ':' || !strchr(value, ':'))
+            return false;
+        arguments->secrets[arguments->secret_count++] = value;
         return true;
     case 'i':
         arguments->account_id = value;
@@ -265,10 +275,16 @@ static int start(const struct arguments *arguments, struct emulator *emulator, c
         r = start_parts(arguments, emulator, reason, size);
     if (r < 0)
         return r;
+    emulator->instance = (struct instance){
+        .account = emulator->account,
+        .secrets = arguments->secrets,
+        .secret_count = arguments->secret_count,
+    };
     const struct server_parts parts = {
         .operations = &emulator->operations,
         .sts = &emulator->sts,
         .metadata = &emulator->metadata,
+        .instance = &emulator->instance,
         .signatures = emulator->signatures,
         .faults = emulator->faults,
         .record = emulator->record,

@@ -1,15 +1,18 @@
 /*
- * What the emulator answers: a status and a JSON object. Pure, any thread.
+ * What the emulator answers: a status and an object, sent as JSON or as a message of Protocol Buffers. Pure, any thread.
  */
 #ifndef AAPFS_EMULATOR_REPLY_H
 #define AAPFS_EMULATOR_REPLY_H
 
 #include <jansson.h>
 
+#include "kmsapi/emulator/protobuf.h"
+
 struct reply {
     unsigned int status;
     json_t *object;              /* owned; RequestId is added when it is sent */
     const char *text;            /* in its place, as it is; or NULL */
+    const struct protobuf_field *message; /* sent as this; NULL: as JSON */
     unsigned int retry_after_ms; /* x-acs-retry-after; 0: none */
 };
 

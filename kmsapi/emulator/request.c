@@ -194,8 +194,9 @@ static json_t *pairs_to_json(const struct pairs *pairs)
 
 json_t *request_to_json(const struct request *request)
 {
-    return json_pack("{s:s, s:s, s:o, s:o, s:s%}", "Method", request->method, "Url", request->url,
+    /* null: it is no text */
+    return json_pack("{s:s, s:s, s:o, s:o, s:o?}", "Method", request->method, "Url", request->url,
                      "Query", pairs_to_json(&request->query), "Headers",
                      pairs_to_json(&request->headers), "Body",
-                     request->body ? request->body : "", request->body_size);
+                     json_stringn(request->body ? request->body : "", request->body_size));
 }

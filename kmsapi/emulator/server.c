@@ -132,6 +132,16 @@ static struct MHD_Response *truncated(char *text, size_t size)
     return MHD_create_response_from_callback(size, 4096, read_half, body, free_broken);
 }
 
+/* free() it; NULL when memory is short. */
+static char *make_body(const struct reply *reply, size_t *size)
+{
+    if (reply->message)
+        return protobuf_write(reply->message, reply->object, size);
+    char *text = reply->text ? strdup(reply->text) : json_dumps(reply->object, JSON_COMPACT);
+    *size = text ? strlen(text) : 0;
+    return text;
+}
+
 static struct MHD_Response *make_response(enum exchange_end how, const struct reply *reply)
 {
     static char garbage[] = "<html>\xff\xfe no JSON at all";
@@ -139,10 +149,10 @@ static struct MHD_Response *make_response(enum exchange_end how, const struct re
         return MHD_create_response_from_buffer(sizeof(garbage), garbage, MHD_RESPMEM_PERSISTENT);
     if (how == EXCHANGE_HUGE)
         return MHD_create_response_from_callback(HUGE_ANSWER_SIZE, 65536, read_huge, NULL, NULL);
-    char *text = reply->text ? strdup(reply->text) : json_dumps(reply->object, JSON_COMPACT);
+    size_t size;
+    char *text = make_body(reply, &size);
     if (!text)
         return NULL;
-    size_t size = strlen(text);
     return how == EXCHANGE_TRUNCATE
                ? truncated(text, size)
                : MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
@@ -165,7 +175,8 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, enum exchan
     if (!response)
         return MHD_NO;
     const char *id = json_string_value(json_object_get(reply->object, "RequestId"));
-    MHD_add_response_header(response, "Content-Type", "application/json;charset=utf-8");
+    MHD_add_response_header(response, "Content-Type",
+                            reply->message ? "application/x-protobuf" : "application/json;charset=utf-8");
     add_date(response);
     if (id)
         MHD_add_response_header(response, "x-acs-request-id", id);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "kmsapi/emulator/faults.h"
+#include "kmsapi/emulator/instance.h"
 #include "kmsapi/emulator/metadata.h"
 #include "kmsapi/emulator/operations.h"
 #include "kmsapi/emulator/signature.h"
@@ -21,6 +22,7 @@ struct server_parts {
     const struct operations *operations;
     const struct sts *sts;
     const struct metadata *metadata;
+    const struct instance *instance;
     struct signatures *signatures;
     struct faults *faults;
     FILE *record;                         /* NULL: none. Gets a line of JSON a request. */

@@ -166,6 +166,13 @@ def test_a_certificate_of_its_own(tmp_path, pool_file):
                        capture_output=True)
 
 
+def test_an_arn_tells_the_region_and_account(start_emulator):
+    emulator = start_emulator("--region", "eu-central-1", "--account-id", "77", "--ram-role", "OtherRole")
+    request = Request(f"127.0.0.1:{emulator.port}", "DescribeApplicationAccessPoint", [("Name", "payments")],
+                      key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET)
+    assert request.send(emulator.port)[1]["Arn"] == "acs:kms:eu-central-1:77:applicationaccesspoint/payments"
+
+
 def test_each_failure_has_its_own_code(ask, emulator):
     def code(**parts):
         status, answer = ask("ListApplicationAccessPoints", **parts)

@@ -1,0 +1,29 @@
+/*
+ * The endpoint of a KMS instance, which applications call with their client key: GetSecretValue, for the secrets that
+ * are known from the start. Any thread.
+ */
+#ifndef AAPFS_EMULATOR_INSTANCE_H
+#define AAPFS_EMULATOR_INSTANCE_H
+
+#include <stdbool.h>
+
+#include "kmsapi/emulator/account.h"
+#include "kmsapi/emulator/reply.h"
+#include "kmsapi/emulator/request.h"
+
+struct instance {
+    struct account *account;
+    const char *const *secrets; /* NAME:VALUE each */
+    size_t secret_count;
+};
+
+/* The name of what REQUEST asks for, to faults and counts; NULL: it is none of an instance. */
+const char *instance_operation(const struct request *request);
+
+void instance_run(const struct instance *instance, const struct request *request,
+                  struct reply *reply);
+
+/* Has REPLY sent as an instance does. */
+void instance_dress(struct reply *reply);
+
+#endif

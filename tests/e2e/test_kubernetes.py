@@ -1,0 +1,263 @@
+"""The examples for Kubernetes: each field is right by a table, and together they keep what the README promises."""
+import errno
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key
+from manifests import Schema, Wrong, load, read
+
+EXAMPLES = ROOT / "examples/kubernetes"
+FILES = sorted(EXAMPLES.glob("*.yaml"))
+CONSUMERS = ["consumer.yaml", "consumer-subpath.yaml"]
+
+
+def of_kind(file, kind):
+    found = [document for document in read(EXAMPLES / file) if document["kind"] == kind]
+    assert len(found) == 1
+    return found[0]
+
+
+def pod(document):
+    return document["spec"] if document["kind"] == "Pod" else document["spec"]["template"]["spec"]
+
+
+def pods(file):
+    return [pod(document) for document in read(EXAMPLES / file)
+            if document["kind"] in ("Pod", "DaemonSet", "Deployment")]
+
+
+@pytest.fixture
+def daemon():
+    return of_kind("aapfs.yaml", "DaemonSet")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_field_is_right_by_the_table(path):
+    assert read(path)
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("kind: Pod\nkind: Pod\n", "line 2: kind is there twice"),
+    ("{apiVersion: v1, kind: Namespace, metadata: {name: a, name: b}}", "name is there twice"),
+    ("a: &x 1\nb: *x\n", "anchors"),
+    ("1: x\n", "is no name"),
+    ("a: on\n", "line 1: on is true or false"),
+    ("a: [\n", "expected"),
+    ("a: !!python/object:os.system x\n", "could not determine"),
+    ("- x\n", "is no object"),
+    ("{apiVersion: v1, kind: Namespaces, metadata: {name: a}}", "v1/Namespaces: unknown"),
+    ("{apiVersion: apps/v1, kind: Pod, metadata: {name: a}, spec: {containers: []}}", "apps/v1/Pod: unknown"),
+    ("{apiVersion: v1, kind: Namespace}", "metadata is missing"),
+    ("{apiVersion: v1, kind: Namespace, metadata: {name: A_b}}", "Namespace.metadata.name: 'A_b' is no name"),
+    ("{apiVersion: v1, kind: Namespace, metadata: {name: a, label: {}}}", "metadata.label: there is no such field"),
+    ("{apiVersion: v1, kind: Namespace, metadata: {name: a, labels: {b: 1}}}", "labels.b: 1 is no string"),
+    ("{apiVersion: v1, kind: Namespace, metadata: [a]}", "is no object"),
+    ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: {name: b, image: c}}}", r"is no \[Container\]"),
+    ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: b}]}}", "containers.0: image is missing"),
+    ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [], hostNetwork: 'true'}}", "is no bool"),
+    ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [], terminationGracePeriodSeconds: true}}",
+     "is no int"),
+    ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: b, image: c, volumeMounts: "
+     "[{name: d, mountPath: /e, mountPropagation: Shared}]}]}}", "mountPropagation: 'Shared' is none of"),
+    ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: b, image: c, resources: "
+     "{limits: {memory: 1 GB}}}]}}", "is no quantity"),
+    ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [], volumes: [{name: d, secret: "
+     "{secretName: e, defaultMode: 400}}]}}", "400 is no octal"),
+    ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: b, image: c, volumeMounts: "
+     "[{name: d, mountPath: e}]}]}}", "is no path"),
+])
+def test_the_parser_refuses(text, reason):
+    with pytest.raises(Wrong, match=reason):
+        for document in load(text):
+            Schema().check_document(document)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_names_lead_somewhere(path):
+    for spec in pods(path.name):
+        volumes = [volume["name"] for volume in spec["volumes"]]
+        mounts = [mount for container in spec["containers"] for mount in container["volumeMounts"]]
+        assert sorted(volumes) == sorted({mount["name"] for mount in mounts})
+        paths = [mount["mountPath"] for mount in mounts]
+        assert len(set(paths)) == len(paths)
+        assert all(len(volume) == 2 for volume in spec["volumes"])
+    for document in read(path):
+        if document["kind"] in ("DaemonSet", "Deployment"):
+            wanted, labels = document["spec"]["selector"]["matchLabels"], document["spec"]["template"]["metadata"]["labels"]
+            assert wanted.items() <= labels.items()
+    kinds = {(document["kind"], document["metadata"]["name"]) for document in read(path)}
+    for spec in pods(path.name):
+        if "serviceAccountName" in spec:
+            assert ("ServiceAccount", spec["serviceAccountName"]) in kinds
+        for volume in spec["volumes"]:
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in kinds
+
+
+def test_the_mount_reaches_the_node_and_ends_with_its_process(daemon):
+    spec, container = pod(daemon), pod(daemon)["containers"][0]
+    assert container["securityContext"]["privileged"]
+    shared = [mount for mount in container["volumeMounts"] if mount.get("mountPropagation") == "Bidirectional"]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert [(mount["mountPath"], volumes[mount["name"]]["hostPath"]["path"]) for mount in shared] == [
+        ("/run/aapfs", "/run/aapfs")]
+    assert "lifecycle" not in container
+    assert daemon["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    assert spec["priorityClassName"] == "system-node-critical" and spec["tolerations"] == [{"operator": "Exists"}]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["exec"]["command"] == ["stat", "/run/aapfs/aap/.aapfs/status"]
+
+
+def test_the_credentials_are_what_the_chain_looks_for(daemon):
+    container = pod(daemon)["containers"][0]
+    name = container["envFrom"][0]["secretRef"]["name"]
+    rrsa, key = (of_kind(f"credentials-{kind}.yaml", "Secret") for kind in ("rrsa", "secret"))
+    assert rrsa["metadata"] == key["metadata"] == {"name": name, "namespace": daemon["metadata"]["namespace"]}
+    assert set(key["stringData"]) == {"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"}
+    assert set(rrsa["stringData"]) == {"ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+                                       "ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_ROLE_SESSION_NAME"}
+    known = "".join(path.read_text() for path in (ROOT / "kmsapi/credentials").glob("*.c"))
+    assert all(f'"{variable}"' in known for variable in [*key["stringData"], *rrsa["stringData"]])
+    tokens = [volume for volume in pod(daemon)["volumes"] if "projected" in volume]
+    token = tokens[0]["projected"]["sources"][0]["serviceAccountToken"]
+    place = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == tokens[0]["name"]]
+    assert [rrsa["stringData"]["ALIBABA_CLOUD_OIDC_TOKEN_FILE"]] == [f"{place[0]}/{token['path']}"]
+    assert token["audience"] == "sts.aliyuncs.com"
+
+
+@pytest.mark.parametrize("file", CONSUMERS)
+def test_consumers_cannot_write(file):
+    for spec in pods(file):
+        assert spec["securityContext"]["runAsNonRoot"] and spec["securityContext"]["runAsUser"] > 0
+        assert spec["automountServiceAccountToken"] is False
+        for container in spec["containers"]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False and context["capabilities"] == {"drop": ["ALL"]}
+            assert "privileged" not in context
+            assert all(mount["readOnly"] for mount in container["volumeMounts"])
+            for probe in ("readinessProbe", "livenessProbe"):
+                for word in container.get(probe, {"exec": {"command": []}})["exec"]["command"][1:]:
+                    assert any(word.startswith(mount["mountPath"]) for mount in container["volumeMounts"])
+
+
+def test_consumers_see_the_mount():
+    mounts = pods("consumer.yaml")[0]["containers"][0]["volumeMounts"]
+    assert {"name": "aapfs", "mountPath": "/run/aapfs", "mountPropagation": "HostToContainer", "readOnly": True} in mounts
+    by_path = pods("consumer-subpath.yaml")[0]["containers"][0]["volumeMounts"]
+    assert [mount["subPath"] for mount in by_path] == ["aap/orders", "aap/orders/client_key.json"]
+    for mount in by_path:  # these stay with one key
+        assert "current" not in mount["subPath"] and "keys" not in mount["subPath"]
+
+
+def configuration():
+    return of_kind("aapfs.yaml", "ConfigMap")["data"]["aapfs.conf"]
+
+
+def test_groups_are_those_of_the_consumers():
+    text = configuration()
+    for file, aap in zip(CONSUMERS, ["payments", "orders"]):
+        group = pods(file)[0]["securityContext"]["supplementalGroups"][0]
+        assert f"[aap {aap}]\ngroup = {group}\n" in text
+
+
+def test_aapfs_takes_the_configuration(daemon, tmp_path):
+    def said(text):
+        text = text.replace("/var/lib", f"{tmp_path}").replace("/etc", f"{tmp_path}")
+        (tmp_path / "aapfs.conf").write_text(text)
+        done = subprocess.run([AAPFS, "-f", "-c", tmp_path / "aapfs.conf", tmp_path / "none"], capture_output=True,
+                              text=True, env=environment())
+        return done.stderr
+
+    (tmp_path / "aapfs-state").mkdir()
+    make_state_key(tmp_path / "aapfs-state/state.key")
+    assert "none: No such file or directory" in said(configuration())
+    assert "unknown key" in said(configuration().replace("region =", "regions ="))
+    mounts = {mount["mountPath"]: mount for mount in pod(daemon)["containers"][0]["volumeMounts"]}
+    assert "state = /var/lib/aapfs\n" in configuration() and "/var/lib/aapfs" in mounts
+    assert "state_key = /etc/aapfs-state/state.key\n" in configuration()
+    assert mounts["/etc/aapfs-state/state.key"]["subPath"] == "state.key"
+
+
+class Node:
+    """What the DaemonSet's container and a consumer's see, as mount namespaces of their own; the node is this machine."""
+
+    def __init__(self, directory, words, text):
+        self.shared = directory / "run"
+        self.shared.mkdir()
+        subprocess.run(["mount", "--bind", self.shared, self.shared], check=True)
+        subprocess.run(["mount", "--make-rshared", self.shared], check=True)
+        (directory / "bin").mkdir()
+        (directory / "bin/aapfs").symlink_to(AAPFS)
+        (directory / "aapfs.conf").write_text(text)
+        self.words = [word.replace("/run/aapfs", str(self.shared)).replace("/etc/aapfs", str(directory))
+                      for word in words]
+        self.path = f"{directory}/bin:{os.environ['PATH']}"
+        self.daemon = None
+
+    def start(self):
+        self.daemon = subprocess.Popen(["unshare", "--mount", "--propagation", "unchanged", *self.words],
+                                       env=environment(PATH=self.path), start_new_session=True,
+                                       stderr=subprocess.DEVNULL)
+
+    def consumer(self):
+        """A process in a namespace that gets what is mounted on the node, and gives nothing back."""
+        process = subprocess.Popen(["unshare", "--mount", "--propagation", "slave", "sh", "-c", "echo; read -r _"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process.stdout.readline()
+        return process
+
+
+def await_that(is_so):
+    until = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def answers(path):
+    """Whether a name that nobody has asked for is answered: what is cached is no proof."""
+    try:
+        os.stat(f"{path}/payments/{random.getrandbits(64):x}")
+    except OSError as error:
+        return error.errno == errno.ENOENT and os.path.exists(f"{path}/payments/status")
+
+
+def test_a_consumer_sees_the_mount_that_a_killed_pod_is_replaced_by(daemon, emulator, tmp_path):
+    state_key = make_state_key(tmp_path / "state.key")
+    node = Node(tmp_path, pod(daemon)["containers"][0]["command"],
+                f"[kms]\nendpoint = {emulator.url}\naaps = payments\n[mount]\nstate = {tmp_path}/state\n"
+                f"state_key = {state_key}\n")
+    consumer = node.consumer()  # there before the mount is
+    try:
+        node.start()
+        await_that(lambda: answers(node.shared / "aap"))
+        with open(f"{node.shared}/aap/payments/control", "w", encoding="ascii") as control:
+            control.write(PASSWORD + "\n")
+        seen = f"/proc/{consumer.pid}/root{node.shared}/aap"
+        await_that(lambda: answers(seen))
+        with open(f"{seen}/payments/client_key_id", encoding="ascii") as file:
+            before = file.read()
+        os.killpg(node.daemon.pid, signal.SIGKILL)
+        node.daemon.wait()
+        await_that(lambda: not answers(seen))
+        node.start()  # over what is dead now
+        await_that(lambda: answers(seen))
+        with open(f"{seen}/payments/client_key_id", encoding="ascii") as file:
+            assert file.read() == before
+        node.daemon.send_signal(signal.SIGTERM)
+        assert node.daemon.wait(30) == 0
+        with pytest.raises(FileNotFoundError):
+            os.stat(f"{seen}/payments")
+    finally:
+        if node.daemon and node.daemon.poll() is None:
+            os.killpg(node.daemon.pid, signal.SIGKILL)
+            node.daemon.wait()
+        consumer.communicate()
+        for _ in range(3):
+            subprocess.run(["umount", "-l", f"{node.shared}/aap"], stderr=subprocess.DEVNULL)
+        subprocess.run(["umount", "-l", node.shared], check=True)
