@@ -20,6 +20,7 @@ static const struct {
     {"status", command_status},
     {"reload", command_reload},
     {"upgrade", command_upgrade},
+    {"volume-plugin", command_volume_plugin},
 };
 
 int main(int count, char **arguments)

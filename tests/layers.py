@@ -13,6 +13,7 @@ BELOW = {
     "fs/tree": ["fs/keys", "fs", "kmsapi"],
     "fs/mount": ["fs/tree", "fs/keys", "fs", "kmsapi", "kmsapi/credentials"],
     "fs/commands": ["fs/mount", "fs/tree", "fs/keys", "fs", "kmsapi", "kmsapi/credentials"],
+    "fs/volumes": ["fs/mount", "fs/keys", "fs", "kmsapi"],
     "fs": ["kmsapi"],
 }
 root = pathlib.Path(sys.argv[1])

@@ -36,7 +36,9 @@ static const char usage[] =
     "             [--state-key FILE] AAP DIRECTORY\n"
     "       aapfs status [-m MOUNTPOINT] [--json] [AAP]\n"
     "       aapfs reload [-m MOUNTPOINT]\n"
-    "       aapfs upgrade [-m MOUNTPOINT]\n";
+    "       aapfs upgrade [-m MOUNTPOINT]\n"
+    "       aapfs volume-plugin [--socket PATH] [--state DIRECTORY]\n"
+    "             [--binds DIRECTORY] MOUNTPOINT\n";
 
 struct mount_arguments {
     bool foreground, dev;
