@@ -40,13 +40,13 @@ def make_root(directory):
 class Podman:
     """podman with a storage of its own below DIRECTORY; PLUGINS: volume plugins' sockets by name."""
 
-    def __init__(self, directory, plugins=()):
+    def __init__(self, directory, plugins=(), network="none"):
         require(*NEEDED)
         self.directory = directory / "podman"
         self.directory.mkdir()
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # podman's own default may not be permitted
         (self.directory / "containers.conf").write_text(
-            f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc=4096:4096"]\nnetns = "none"\n'
+            f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc=4096:4096"]\nnetns = "{network}"\n'
             'log_driver = "k8s-file"\n'
             '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n[engine.volume_plugins]\n'
             + "".join(f'{name} = "{socket}"\n' for name, socket in dict(plugins).items()))

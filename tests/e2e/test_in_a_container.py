@@ -1,0 +1,197 @@
+"""aapfs itself in a container, by the commands of examples/container/README.md; and the README's own for containers."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from containers import IMAGE, Podman, make_root
+from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key
+from test_follow import Watch
+
+APPLICATION = "my-application"
+
+
+def commands(path):
+    """The blocks of a text that are marked for this test."""
+    return re.findall(r"^```sh container\n(.*?)^```$", (ROOT / path).read_text(), re.S | re.M)
+
+
+def make_image(podman, directory):
+    """What the Containerfile makes, out of this machine's files: there is no registry here."""
+    root = make_root(directory / "aapfs-root")
+    needed = subprocess.run(["ldd", AAPFS], capture_output=True, text=True, check=True).stdout
+    for library in re.findall(r"(/\S+) \(0x", needed):
+        target = root / library.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, target)
+    (root / "usr/bin").mkdir(parents=True)
+    shutil.copy(AAPFS, root / "usr/bin/aapfs")
+    text = (ROOT / "examples/container/Containerfile").read_text()
+    entry = re.search(r"^ENTRYPOINT .*$", text, re.M)[0]
+    archive = directory / "aapfs.tar"
+    subprocess.run(["tar", "-C", root, "-cf", archive, "."], check=True)
+    podman.run("import", "-q", "--change", entry, archive, "localhost/aapfs")
+
+
+class Place:
+    """Where a text's commands are run: its programs and paths are the test's own."""
+
+    def __init__(self, tmp_path, podman, paths):
+        self.podman, self.paths = podman, paths
+        self.programs = tmp_path / "programs"
+        self.programs.mkdir()
+        words, self.env = podman.command()
+        self.add("podman", f'exec {shutil.which("podman")} {" ".join(words[1:])} "$@"')
+        self.add("aapfs", f'exec {AAPFS} "$@"')
+        podman.run("tag", IMAGE, f"localhost/{APPLICATION}")
+        self.background = None
+
+    def add(self, name, line):
+        program = self.programs / name
+        program.write_text(f"#!/bin/bash\n{line}\n")
+        program.chmod(0o755)
+
+    def say(self):
+        """What aapfs has said."""
+        words, env = self.podman.command("logs", "aapfs")
+        return subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+    def run(self, block):
+        """What it prints; a last "&" is left running, with its shell as self.background."""
+        for there, here in self.paths.items():
+            block = re.sub(there, str(here), block)
+        words = ["bash", "-euo", "pipefail", "-c", block]
+        env = {**self.env, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+        if block.endswith(" &\n"):
+            words[-1] = "exec " + block[:-3]
+            self.background = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            return ""
+        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, (block, done.stderr)
+        return done.stdout
+
+
+def wait_until(good, why, seconds=20):
+    until = time.monotonic() + seconds
+    while not good():
+        assert time.monotonic() < until, why()
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def place(tmp_path, emulator):
+    podman = Podman(tmp_path, network="host")
+    make_image(podman, tmp_path)
+    settings = tmp_path / "etc"
+    settings.mkdir()
+    make_state_key(settings / "state.key")
+    (settings / "aapfs.conf").write_text(f"[kms]\nendpoint = {emulator.url}\n[mount]\ncreation_guard = 0s\n"
+                                         "[aap payments]\ngroup = 1000\n")
+    share = tmp_path / "share"
+    made = Place(tmp_path, podman, {
+        "/run/aap-share": share, "/etc/aapfs(?=:)": settings, "/var/lib/aapfs(?=[:\n])": tmp_path / "lib"})
+    made.share = share
+    yield made
+    podman.stop()
+    subprocess.run(["umount", "-l", share], check=False)
+
+
+def is_there(path):
+    try:
+        return path.exists()
+    except OSError:
+        return False  # no daemon yet
+
+
+def write(path):
+    with open(path / "payments/control", "w", encoding="ascii") as control:
+        control.write(PASSWORD + "\n")
+
+
+def status(path):
+    return (path / ".aapfs/status").read_text()
+
+
+def works(place, inotify=True):
+    """A mount that a container serves: keys are made, rotations told, its worker may be killed."""
+    mount = place.share / "aap"
+    wait_until(lambda: is_there(mount / "payments"), place.say)
+    write(mount)
+    before = (mount / "payments/client_key_id").read_text()
+    assert f'"Inotify": {str(inotify).lower()}' in status(mount)
+    watch = Watch(["inotifywait", "-q", "-m", "-e", "moved_to", "--format", "%f", str(mount / "payments")])
+    write(mount)
+    assert (mount / "payments/client_key_id").read_text() != before
+    if inotify:
+        while watch.next(10) not in (None, "client_key_id"):
+            pass
+    assert (watch.next(0.1) is not None) == inotify  # other names move, too
+    watch.end()
+    processes = [line.split() for line in place.podman.run("top", "aapfs", "hpid", "comm").splitlines()]
+    (worker,) = [int(pid) for pid, name in processes if name == "aapfs-worker"]
+    os.kill(worker, signal.SIGKILL)
+    assert '"WorkerRestarts": 1' in status(mount)
+    write(mount)
+
+
+def test_with_the_privilege_to_mount(place):
+    prepare, start, use, stop, _ = commands("examples/container/README.md")
+    place.run(prepare)
+    place.run(start)
+    works(place)
+    assert '"KeyId":"' + (place.share / "aap/payments/client_key_id").read_text().strip() in place.run(use)
+    place.run(stop)
+    assert os.listdir(place.share / "aap") == []
+
+
+@pytest.mark.full
+def test_a_lent_mount_that_was_served_before(tmp_path):
+    path = tmp_path / "aap"
+    path.mkdir()
+    own = f"--state {tmp_path}/state --state-key {make_state_key(tmp_path / 'key')} --endpoint http://127.0.0.1:1"
+    served = f"dd bs=65536 count=1 status=none of=/dev/null <&3; exec {AAPFS} -f {own} /dev/fd/3 {path}"
+    done = subprocess.run([AAPFS, "with-mount", path, "sh", "-c", served], capture_output=True, text=True, timeout=60,
+                          env=environment())
+    assert (done.returncode, done.stderr) == (1, f"aapfs: {path}: the kernel's first message: Connection timed out\n")
+
+
+@pytest.mark.parametrize("seen", [True, pytest.param(False, marks=pytest.mark.full)])
+def test_without_any_privilege(place, seen):
+    prepare, *_, lent = commands("examples/container/README.md")
+    place.run(prepare)
+    if not seen:  # as where it is not bound in
+        lent = lent.replace("    -v /run/aap-share:/run/aap-share:rslave aapfs /dev/fd/3 /run/aap-share/aap", "    aapfs /dev/fd/3")
+    place.run(lent)
+    works(place, inotify=seen)
+    inside = place.podman.run("top", "aapfs", "comm", "capeff", "seccomp").splitlines()
+    assert len(inside) == 5 and all("none" in line for line in inside[1:]), inside
+    place.background.send_signal(signal.SIGTERM)
+    assert place.background.wait(30) == 0, place.background.stderr.read()
+    place.background.stderr.close()
+    assert os.listdir(place.share / "aap") == []
+
+
+def test_with_mount(tmp_path):
+    path = tmp_path / "aap"
+    path.mkdir()
+
+    def with_mount(*words):
+        done = subprocess.run([AAPFS, "with-mount", path, *words], capture_output=True, text=True, timeout=60)
+        assert os.listdir(path) == []  # not mounted
+        return done.returncode, done.stderr
+
+    assert with_mount("sh", "-c", "exit 7") == (7, "")
+    assert with_mount("sh", "-c", "kill -9 $$") == (137, "")
+    assert with_mount("sh", "-c", "test /proc/self/fd/3 -ef /dev/fuse") == (0, "")
+    assert with_mount("/nowhere") == (127, "aapfs: with-mount: /nowhere: No such file or directory\n")
+    assert subprocess.run([AAPFS, "with-mount", path], capture_output=True).returncode == 2
+    own = ["--state", tmp_path / "state", "--state-key", make_state_key(tmp_path / "key"), "--endpoint", "http://127.0.0.1:1"]
+    for descriptor, source in ((0, "/dev/null"), (7, None)):
+        done = subprocess.run([AAPFS, "-f", *own, f"/dev/fd/{descriptor}", path], capture_output=True, text=True, timeout=60,
+                              stdin=subprocess.DEVNULL, env=environment())
+        assert (done.returncode, done.stderr) == (
+            1, f"aapfs: /dev/fd/{descriptor}: no open /dev/fuse; see with-mount in aapfs(1)\n")
