@@ -1,4 +1,5 @@
 """aapfs itself in a container, by the commands of examples/container/README.md; and the README's own for containers."""
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import pytest
 from containers import IMAGE, Podman, make_root
 from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key
 from test_follow import Watch
+from test_volume_plugin import Plugin
 
 APPLICATION = "my-application"
 
@@ -173,6 +175,20 @@ def test_without_any_privilege(place, seen):
     assert place.background.wait(30) == 0, place.background.stderr.read()
     place.background.stderr.close()
     assert os.listdir(place.share / "aap") == []
+
+
+def test_what_the_readme_says(start_mount, emulator, tmp_path):
+    mount = start_mount(emulator.url, sections="[aap payments]\ngroup = 1000\n")
+    mount.write("payments", PASSWORD)
+    plugin = Plugin(tmp_path, mount.path)
+    podman = Podman(tmp_path, {"aapfs": plugin.socket})
+    place = Place(tmp_path, podman, {"/run/aap": mount.path})
+    directory, volume = commands("README.md")
+    for block in (directory, volume):
+        assert json.loads(place.run(block).splitlines()[-1])["KeyId"] == mount.key_id()
+    assert plugin.names() == ["kms-payments"]
+    podman.stop()
+    plugin.end()
 
 
 def test_with_mount(tmp_path):
