@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-enum { BIND_MS = 10000, BIND_REASON_SIZE = 256 };
+enum { BIND_MS = 5000, BIND_REASON_SIZE = 256 };
 
 /* Whether the mount at MOUNTPOINT shows AAP: 0, or negative errno and REASON. */
 int bind_find_aap(const char *mountpoint, const char *aap, char reason[static BIND_REASON_SIZE]);

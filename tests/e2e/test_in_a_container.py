@@ -140,6 +140,7 @@ def works(place, inotify=True):
     write(mount)
 
 
+@pytest.mark.full
 def test_with_the_privilege_to_mount(place):
     prepare, start, use, stop, _ = commands("examples/container/README.md")
     place.run(prepare)
