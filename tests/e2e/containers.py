@@ -62,10 +62,10 @@ class Podman:
                  f"--tmpdir={place}/tmp", *map(str, words)],
                 environment(CONTAINERS_CONF=str(place / "containers.conf")))
 
-    def run(self, *words, status=0):
+    def run(self, *words, status=0, timeout=120, cwd=None):
         """Its output; STATUS other than 0: its errors."""
         command, env = self.command(*words)
-        done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=120)
+        done = subprocess.run(command, env=env, text=True, capture_output=True, timeout=timeout, cwd=cwd)
         assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
         return done.stderr if status else done.stdout
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from containers import IMAGE, Podman, make_root
+from debian import make_debian
 from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key
 from test_follow import Watch
 from test_volume_plugin import Plugin
@@ -176,6 +177,31 @@ def test_without_any_privilege(place, seen):
     assert place.background.wait(30) == 0, place.background.stderr.read()
     place.background.stderr.close()
     assert os.listdir(place.share / "aap") == []
+
+
+@pytest.mark.long
+def test_the_containerfile(tmp_path):
+    """On a Debian root of debootstrap, which stands in for the registry's image."""
+    root = tmp_path / "debian"
+    make_debian(root)
+    archive = tmp_path / "debian.tar"
+    subprocess.run(["tar", "-C", root, "--exclude=./dev/*", "--exclude=./var/cache/apt/archives/*.deb", "-cf", archive, "."],
+                   check=True)
+    shutil.rmtree(root)
+    podman = Podman(tmp_path, network="host")
+    podman.run("import", "-q", archive, "docker.io/library/debian:12-slim")
+    archive.unlink()
+    source = tmp_path / "source"
+    subprocess.run(["git", "clone", "--quiet", ROOT, source], check=True)
+    (command,) = re.findall(r"`(podman build .*?)`", (ROOT / "examples/container/README.md").read_text())
+    podman.run(*command.split()[1:-1], "--network", "host", "--layers=false", source, timeout=900, cwd=source)
+    assert podman.run("run", "--rm", "localhost/aapfs", "--version") == "aapfs 0.1.0\n"
+    path = tmp_path / "aap"
+    path.mkdir()
+    done = podman.run("run", "--rm", "--device=/dev/fuse", "--cap-add=SYS_ADMIN", "-v", f"{path}:/aap", "--entrypoint=sh",
+                      "localhost/aapfs", "-c", "aapfs --endpoint http://127.0.0.1:1 /aap && cat /aap/.aapfs/status; umount /aap")
+    assert json.loads(done)["Version"] == "0.1.0"
+    podman.run("rmi", "--all", "--force")
 
 
 def test_what_the_readme_says(start_mount, emulator, tmp_path):
