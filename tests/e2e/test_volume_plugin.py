@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from containers import Podman
+from containers import Podman, make_root, require
 from harness import AAPFS, PASSWORD, environment
 
 IN_USE = "volume is in use"
@@ -32,16 +32,16 @@ class UnixConnection(http.client.HTTPConnection):
 class Plugin:
     """One on the mount point MOUNTPOINT, ready when the constructor returns."""
 
-    def __init__(self, directory, mountpoint, wrap=(), pass_fds=()):
+    def __init__(self, directory, mountpoint, at=None):
         self.directory = pathlib.Path(directory)
-        self.socket = self.directory / "plugin.sock"
+        self.socket = at or self.directory / "plugin.sock"
         self.state = self.directory / "volumes"
         self.file = self.state / "volumes.json"
         self.binds = self.directory / "binds"
         self.mountpoint = mountpoint
         self.error_file = self.directory / "plugin.stderr"
         self.process = None
-        self.start(wrap, pass_fds)
+        self.start()
 
     def words(self):
         return [AAPFS, "volume-plugin", "--socket", self.socket, "--state", self.state, "--binds", self.binds,
@@ -359,3 +359,63 @@ def test_a_mount_that_does_not_answer(start_mount, emulator, tmp_path):
     plugin.good("Mount", Name="payments", ID="a")
     plugin.good("Unmount", Name="payments", ID="a")
     plugin.end()
+
+
+class Docker:
+    """dockerd with everything of its own below DIRECTORY."""
+
+    def __init__(self, directory):
+        require("dockerd", "docker", "busybox")
+        self.environment = environment(DOCKER_HOST=f"unix://{directory}/docker.sock", DOCKER_CONFIG=str(directory))
+        root = make_root(directory / "box")
+        with open(directory / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["dockerd", f"--data-root={directory}/data", f"--exec-root={directory}/exec", f"--pidfile={directory}/pid",
+                 f"--host=unix://{directory}/docker.sock", "--storage-driver=vfs", "--bridge=none", "--iptables=false",
+                 "--ip6tables=false", "--exec-opt=native.cgroupdriver=cgroupfs"], stdout=log, stderr=log, env=environment())
+        until = time.monotonic() + 60
+        while subprocess.run(["docker", "info"], env=self.environment, capture_output=True).returncode != 0:
+            assert self.process.poll() is None and time.monotonic() < until, (directory / "log").read_text()
+        subprocess.run(["tar", "-C", root, "-cf", directory / "box.tar", "."], check=True)
+        self.run("import", directory / "box.tar", "box:1")
+
+    def run(self, *words, status=0):
+        done = subprocess.run(["docker", *map(str, words)], env=self.environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == status, (words, done.stdout, done.stderr)
+        return done.stderr if status else done.stdout
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+@pytest.mark.long
+def test_a_volume_in_docker(start_mount, emulator, tmp_path):
+    mount = start_mount(emulator.url, sections="[aap payments]\ngroup = 1000\n")
+    mount.write("payments", PASSWORD)
+    (tmp_path / "docker").mkdir()
+    docker = Docker(tmp_path / "docker")
+    driver = f"aapfs-test-{os.getpid()}"  # found by the name of its socket
+    plugin = Plugin(tmp_path, mount.path, at=pathlib.Path(f"/run/docker/plugins/{driver}.sock"))
+    try:
+        docker.run("volume", "create", "-d", driver, "-o", "aap=payments", "kms-payments")
+        assert "no AAP of this name is shown" in docker.run("volume", "create", "-d", driver, "nothing", status=1)
+        assert "right is -o aap=NAME" in docker.run("volume", "create", "-d", driver, "-o", "x=y", "orders", status=1)
+        use = ["--network=none", "-v", "kms-payments:/keys"]
+        assert docker.run("run", "--rm", "--user=1000:1000", *use, "box:1", "/bin/cat", "/keys/client_key_id") == mount.key_id() + "\n"
+        errors = docker.run("run", "--rm", "--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined", *use, "box:1", "/bin/sh",
+                            "-c", "mount -o remount,bind,rw /keys; echo rotate > /keys/control", status=1)
+        assert "can't create /keys/control: Read-only file system" in errors
+        docker.run("run", "-d", "-i", "--name=app", *use, "box:1", "/bin/sh")
+        plugin.kill()
+        plugin.start()
+        assert IN_USE in docker.run("volume", "rm", "kms-payments", status=1)
+        assert plugin.call("Remove", Name="kms-payments") == {"Err": "kms-payments: volume is in use"}
+        mount.write("payments", PASSWORD)
+        assert docker.run("exec", "app", "/bin/cat", "/keys/client_key_id") == mount.key_id() + "\n"
+        docker.run("rm", "-f", "app")
+        docker.run("volume", "rm", "kms-payments")
+        assert plugin.names() == []
+    finally:
+        docker.stop()
+        plugin.end()
