@@ -126,7 +126,7 @@ def test_a_user_namespace(shared, emulator, installed, podman):
 
 @pytest.mark.full
 def test_root_in_a_container(shared_mount, podman, tmp_path):
-    """It reads what it is shown, and makes no key: `:ro` holds, even where the parent's does not hold for what is below."""
+    """It reads what it is shown, and makes no key."""
     before = shared_mount.key_id()
     for start in (lambda: podman_shell(podman, *volumes(shared_mount)),
                   lambda: podman_shell(podman, "--uidmap=0:100000:65536", *volumes(shared_mount)),

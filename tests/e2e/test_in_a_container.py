@@ -16,11 +16,12 @@ from test_follow import Watch
 from test_volume_plugin import Plugin
 
 APPLICATION = "my-application"
+README = ROOT / "examples/container/README.md"
 
 
 def commands(path):
     """The blocks of a text that are marked for this test."""
-    return re.findall(r"^```sh container\n(.*?)^```$", (ROOT / path).read_text(), re.S | re.M)
+    return re.findall(r"^```sh container\n(.*?)^```$", path.read_text(), re.S | re.M)
 
 
 def make_image(podman, directory):
@@ -63,8 +64,8 @@ class Place:
         words, env = self.podman.command("logs", "aapfs")
         return subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
 
-    def run(self, block):
-        """What it prints; a last "&" is left running, with its shell as self.background."""
+    def run(self, block, status=0):
+        """What it prints (its errors, with another STATUS than 0); a last "&" is left running, with its shell as self.background."""
         for there, here in self.paths.items():
             block = re.sub(there, str(here), block)
         words = ["bash", "-euo", "pipefail", "-c", block]
@@ -74,8 +75,8 @@ class Place:
             self.background = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             return ""
         done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, (block, done.stderr)
-        return done.stdout
+        assert done.returncode == status, (block, done.stderr)
+        return done.stderr if status else done.stdout
 
 
 def wait_until(good, why, seconds=20):
@@ -93,7 +94,7 @@ def place(tmp_path, emulator):
     settings.mkdir()
     make_state_key(settings / "state.key")
     (settings / "aapfs.conf").write_text(f"[kms]\nendpoint = {emulator.url}\n[mount]\ncreation_guard = 0s\n"
-                                         "[aap payments]\ngroup = 1000\n")
+                                         + re.search(r"```ini\n(.*?)```", README.read_text(), re.S)[1])
     share = tmp_path / "share"
     made = Place(tmp_path, podman, {
         "/run/aap-share": share, "/etc/aapfs(?=:)": settings, "/var/lib/aapfs(?=[:\n])": tmp_path / "lib"})
@@ -110,8 +111,8 @@ def is_there(path):
         return False  # no daemon yet
 
 
-def write(path):
-    with open(path / "payments/control", "w", encoding="ascii") as control:
+def write(path, aap="payments"):
+    with open(path / aap / "control", "w", encoding="ascii") as control:
         control.write(PASSWORD + "\n")
 
 
@@ -122,7 +123,8 @@ def status(path):
 def works(place, inotify=True):
     """A mount that a container serves: keys are made, rotations told, its worker may be killed."""
     mount = place.share / "aap"
-    wait_until(lambda: is_there(mount / "payments"), place.say)
+    # not a name that the kernel still has of a mount before
+    wait_until(lambda: is_there(mount / ".aapfs/status") and is_there(mount / "payments"), place.say)
     write(mount)
     before = (mount / "payments/client_key_id").read_text()
     assert f'"Inotify": {str(inotify).lower()}' in status(mount)
@@ -143,13 +145,26 @@ def works(place, inotify=True):
 
 @pytest.mark.full
 def test_with_the_privilege_to_mount(place):
-    prepare, start, use, stop, _ = commands("examples/container/README.md")
+    prepare, start, own, parent, stop, _ = commands(README)
+    mount = place.share / "aap"
     place.run(prepare)
     place.run(start)
     works(place)
-    assert '"KeyId":"' + (place.share / "aap/payments/client_key_id").read_text().strip() in place.run(use)
+    write(mount, "orders")
+    for aap, use in (("payments", own), ("orders", parent)):
+        assert json.loads(place.run(use))["KeyId"] == (mount / aap / "client_key_id").read_text().strip()
+        # and root in the same container makes no key
+        as_root = re.sub(r"\bcat (\S+)/client_key.json", r"sh -c 'echo rotate > \1/control'", re.sub(r"--user \S+", "", use))
+        assert as_root.count("sh -c") == 1 and "--user" not in as_root
+        errors = place.run(as_root, status=1)
+        assert "Read-only file system" in errors or "Permission denied" in errors
+    # killed, all of it: the next start makes way for itself
+    place.podman.run("kill", "-s", "KILL", "aapfs")
+    wait_until(lambda: not is_there(mount / ".aapfs/status"), place.say)
+    place.podman.run("start", "aapfs")
+    works(place)
     place.run(stop)
-    assert os.listdir(place.share / "aap") == []
+    assert os.listdir(mount) == []
 
 
 @pytest.mark.full
@@ -165,7 +180,7 @@ def test_a_lent_mount_that_was_served_before(tmp_path):
 
 @pytest.mark.parametrize("seen", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_without_any_privilege(place, seen):
-    prepare, *_, lent = commands("examples/container/README.md")
+    prepare, *_, lent = commands(README)
     place.run(prepare)
     if not seen:  # as where it is not bound in
         lent = lent.replace("    -v /run/aap-share:/run/aap-share:rslave aapfs /dev/fd/3 /run/aap-share/aap", "    aapfs /dev/fd/3")
@@ -193,7 +208,7 @@ def test_the_containerfile(tmp_path):
     archive.unlink()
     source = tmp_path / "source"
     subprocess.run(["git", "clone", "--quiet", ROOT, source], check=True)
-    (command,) = re.findall(r"`(podman build .*?)`", (ROOT / "examples/container/README.md").read_text())
+    (command,) = re.findall(r"`(podman build .*?)`", README.read_text())
     podman.run(*command.split()[1:-1], "--network", "host", "--layers=false", source, timeout=900, cwd=source)
     assert podman.run("run", "--rm", "localhost/aapfs", "--version") == "aapfs 0.1.0\n"
     path = tmp_path / "aap"
@@ -210,7 +225,7 @@ def test_what_the_readme_says(start_mount, emulator, tmp_path):
     plugin = Plugin(tmp_path, mount.path)
     podman = Podman(tmp_path, {"aapfs": plugin.socket})
     place = Place(tmp_path, podman, {"/run/aap": mount.path})
-    directory, volume = commands("README.md")
+    directory, volume = commands(ROOT / "README.md")
     for block in (directory, volume):
         assert json.loads(place.run(block).splitlines()[-1])["KeyId"] == mount.key_id()
     assert plugin.names() == ["kms-payments"]
