@@ -122,7 +122,7 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
     arguments->source = words[optind];
     if (!mount_point_is_lent(arguments->source, &arguments->lent))
         arguments->source = NULL;
-    else if (!arguments->handover) /* after an upgrade it may be any other */
+    else
         fcntl(arguments->lent, F_SETFD, FD_CLOEXEC);
     const struct configure_words *given = &arguments->words;
     if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||

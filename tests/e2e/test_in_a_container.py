@@ -13,6 +13,7 @@ from containers import IMAGE, Podman, make_root
 from debian import make_debian
 from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key
 from test_follow import Watch
+from test_upgrade import Installed, NEXT, upgrade
 from test_volume_plugin import Plugin
 
 APPLICATION = "my-application"
@@ -192,6 +193,22 @@ def test_without_any_privilege(place, seen):
     assert place.background.wait(30) == 0, place.background.stderr.read()
     place.background.stderr.close()
     assert os.listdir(place.share / "aap") == []
+
+
+def test_an_upgrade_of_a_lent_mount(start_mount, emulator, tmp_path):
+    installed = Installed(tmp_path)
+    path = tmp_path / "aap"
+    # ends well if the mount is still there when aapfs has ended
+    looks = ["bash", "-c", 'trap : TERM; "$@" & wait; kill $!; wait $! && grep -q " $0 .* fuse.aapfs " /proc/self/mountinfo', path]
+    mount = start_mount(emulator.url, "/dev/fd/3", binary=installed.path, wrap=[AAPFS, "with-mount", path, *looks],
+                        expected_errors="aapfs: upgraded: this is version 0.1.1\n")
+    mount.write("payments", PASSWORD)
+    before = mount.key_id()
+    installed.install(NEXT)
+    assert upgrade(mount).returncode == 0
+    assert (mount.status()["Version"], mount.status()["Inotify"]) == ("0.1.1", True)
+    mount.write("payments", PASSWORD)
+    assert mount.key_id() != before
 
 
 @pytest.mark.long
