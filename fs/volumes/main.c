@@ -14,8 +14,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
+
 #include "fs/keys/store_file.h"
 #include "fs/log.h"
+#include "fs/mount/privileges.h"
 #include "fs/mount/service_notify.h"
 #include "fs/volumes/plugin_socket.h"
 #include "fs/volumes/server.h"
@@ -93,7 +96,11 @@ static int serve(const struct arguments *arguments, struct volumes *volumes, int
         log_error("volume-plugin: %s", reason);
         return 1;
     }
-    int r = service_notify_ready();
+    /* for mounts, and for entering a mount namespace; its files are root's */
+    int r = privileges_keep_only(UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_CHROOT);
+    if (r < 0)
+        log_error("volume-plugin: capabilities: %s", strerror(-r));
+    r = service_notify_ready();
     if (r < 0)
         log_error("NOTIFY_SOCKET: %s", strerror(-r));
     r = server_run(listener, signals, volumes);

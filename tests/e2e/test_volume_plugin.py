@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import select
 import signal
 import socket
@@ -164,6 +165,8 @@ def test_a_volume_in_podman(start_mount, emulator, tmp_path):
 
 
 def test_the_protocol(plugin, mount):
+    has = re.search(r"CapPrm:\t(\w+)", pathlib.Path(f"/proc/{plugin.process.pid}/status").read_text())[1]
+    assert int(has, 16) == 1 << 21 | 1 << 18  # CAP_SYS_ADMIN, CAP_SYS_CHROOT
     assert plugin.raw("/Plugin.Activate") == (200, {"Implements": ["VolumeDriver"]})
     assert plugin.good("Capabilities") == {"Capabilities": {"Scope": "local"}}
     assert plugin.names() == []
