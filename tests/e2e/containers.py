@@ -25,7 +25,7 @@ def find(name):
 
 def make_root(directory):
     """A root filesystem: busybox, and users."""
-    for name in ("bin", "etc", "tmp", "proc", "dev", "sys", "keys"):
+    for name in ("bin", "etc", "tmp", "proc", "dev", "sys", "keys", "orders"):
         (directory / name).mkdir(parents=True)
     shutil.copy(find("busybox"), directory / "bin/busybox")
     for name in ("sh", "cat", "ls", "sleep", "id", "touch", "mount", "umount", "test", "head"):

@@ -226,7 +226,7 @@ def test_the_containerfile(tmp_path):
     source = tmp_path / "source"
     subprocess.run(["git", "clone", "--quiet", ROOT, source], check=True)
     (command,) = re.findall(r"`(podman build .*?)`", README.read_text())
-    podman.run(*command.split()[1:-1], "--network", "host", "--layers=false", source, timeout=900, cwd=source)
+    podman.run(*command.split()[1:-1], "--network", "host", "--layers=false", source, timeout=1500, cwd=source)
     assert podman.run("run", "--rm", "localhost/aapfs", "--version") == "aapfs 0.1.0\n"
     path = tmp_path / "aap"
     path.mkdir()
