@@ -94,7 +94,7 @@ def place(tmp_path, emulator):
     settings = tmp_path / "etc"
     settings.mkdir()
     make_state_key(settings / "state.key")
-    (settings / "aapfs.conf").write_text(f"[kms]\nendpoint = {emulator.url}\n[mount]\ncreation_guard = 0s\n"
+    (settings / "aapfs.conf").write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {emulator.url}\n[mount]\ncreation_guard = 0s\n"
                                          + re.search(r"```ini\n(.*?)```", README.read_text(), re.S)[1])
     share = tmp_path / "share"
     made = Place(tmp_path, podman, {
@@ -172,7 +172,7 @@ def test_with_the_privilege_to_mount(place):
 def test_a_lent_mount_that_was_served_before(tmp_path):
     path = tmp_path / "aap"
     path.mkdir()
-    own = f"--state {tmp_path}/state --state-key {make_state_key(tmp_path / 'key')} --endpoint http://127.0.0.1:1"
+    own = f"--state {tmp_path}/state --state-key {make_state_key(tmp_path / 'key')} --region cn-hangzhou --endpoint http://127.0.0.1:1"
     served = f"dd bs=65536 count=1 status=none of=/dev/null <&3; exec {AAPFS} -f {own} /dev/fd/3 {path}"
     done = subprocess.run([AAPFS, "with-mount", path, "sh", "-c", served], capture_output=True, text=True, timeout=60,
                           env=environment())
@@ -231,7 +231,7 @@ def test_the_containerfile(tmp_path):
     path = tmp_path / "aap"
     path.mkdir()
     done = podman.run("run", "--rm", "--device=/dev/fuse", "--cap-add=SYS_ADMIN", "-v", f"{path}:/aap", "--entrypoint=sh",
-                      "localhost/aapfs", "-c", "aapfs --endpoint http://127.0.0.1:1 /aap && cat /aap/.aapfs/status; umount /aap")
+                      "localhost/aapfs", "-c", "aapfs --region cn-hangzhou --endpoint http://127.0.0.1:1 /aap && cat /aap/.aapfs/status; umount /aap")
     assert json.loads(done)["Version"] == "0.1.0"
     podman.run("rmi", "--all", "--force")
 
@@ -264,7 +264,8 @@ def test_with_mount(tmp_path):
     assert with_mount("sh", "-c", "test /proc/self/fd/3 -ef /dev/fuse") == (0, "")
     assert with_mount("/nowhere") == (127, "aapfs: with-mount: /nowhere: No such file or directory\n")
     assert subprocess.run([AAPFS, "with-mount", path], capture_output=True).returncode == 2
-    own = ["--state", tmp_path / "state", "--state-key", make_state_key(tmp_path / "key"), "--endpoint", "http://127.0.0.1:1"]
+    own = ["--state", tmp_path / "state", "--state-key", make_state_key(tmp_path / "key"), "--region", "cn-hangzhou",
+           "--endpoint", "http://127.0.0.1:1"]
     for descriptor, source in ((0, "/dev/null"), (7, None)):
         done = subprocess.run([AAPFS, "-f", *own, f"/dev/fd/{descriptor}", path], capture_output=True, text=True, timeout=60,
                               stdin=subprocess.DEVNULL, env=environment())
