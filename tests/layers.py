@@ -12,8 +12,8 @@ BELOW = {
     "fs/keys": ["fs", "kmsapi", "kmsapi/credentials"],
     "fs/tree": ["fs/keys", "fs", "kmsapi"],
     "fs/mount": ["fs/tree", "fs/keys", "fs", "kmsapi", "kmsapi/credentials"],
-    "fs/commands": ["fs/mount", "fs/tree", "fs/keys", "fs", "kmsapi", "kmsapi/credentials"],
     "fs/volumes": ["fs/mount", "fs/keys", "fs", "kmsapi"],
+    "fs/commands": ["fs/mount", "fs/tree", "fs/keys", "fs", "kmsapi", "kmsapi/credentials"],
     "fs": ["kmsapi"],
 }
 root = pathlib.Path(sys.argv[1])
