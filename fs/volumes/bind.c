@@ -4,12 +4,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -156,7 +154,8 @@ static int run(const struct work *work, char reason[static BIND_REASON_SIZE])
         fail(&result, -errno, "fork: %s", strerror(errno));
     } else if (poll(&polled, 1, BIND_MS) == 0) {
         kill(child, SIGKILL);
-        fail(&result, -ETIMEDOUT, "aapfs at %.120s does not answer", work->mountpoint ? work->mountpoint : work->target);
+        fail(&result, -ETIMEDOUT, "aapfs at %.120s does not answer",
+             work->mountpoint ? work->mountpoint : work->target);
     } else if (read(ends[0], &result, sizeof(result)) != (ssize_t)sizeof(result)) {
         result = (struct result){-EIO, "the child died"};
     }

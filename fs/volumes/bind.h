@@ -1,9 +1,9 @@
 /*
  * The read-only bind mount of an AAP's directory that a container is given. One thread.
  *
- * What a container runtime binds into a container it remounts there with flags of its own, and that clears "read-only":
- * root in the container could write to `control`. So the bind comes from a user namespace: what went through one has its
- * flag locked, and the kernel refuses to clear it, in every copy and for whoever asks.
+ * What a container runtime binds into a container it remounts there with flags of its own, and that clears
+ * "read-only": root in the container could write to `control`. So the bind comes from a user namespace: what went
+ * through one has its flag locked, and the kernel refuses to clear it, in every copy and for whoever asks.
  *
  * A mount of aapfs whose daemon is stopped keeps those waiting who look into it: all of this is done by a child, for
  * which nobody waits longer than BIND_MS.
@@ -24,7 +24,10 @@ int bind_find_aap(const char *mountpoint, const char *aap, char reason[static BI
  */
 int bind_make(const char *mountpoint, const char *aap, const char *target, char reason[static BIND_REASON_SIZE]);
 
-/* Detaches what is mounted at TARGET and removes that directory; whoever has it open keeps it. 0, or negative errno and REASON. */
+/*
+ * Detaches what is mounted at TARGET and removes that directory; whoever has it open keeps it. 0, or negative errno
+ * and REASON.
+ */
 int bind_undo(const char *target, char reason[static BIND_REASON_SIZE]);
 
 #endif

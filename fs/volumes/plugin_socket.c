@@ -96,7 +96,8 @@ int plugin_socket_open(const char *path, bool *ours, char *reason, size_t size)
     if (!*ours)
         return take_inherited(reason, size);
     if (path[0] != '/' || strlen(path) >= sizeof(address.sun_path)) {
-        snprintf(reason, size, "--socket: an absolute path of at most %zu bytes is right", sizeof(address.sun_path) - 1);
+        snprintf(reason, size, "--socket: an absolute path of at most %zu bytes is right",
+                 sizeof(address.sun_path) - 1);
         return -EINVAL;
     }
     memcpy(address.sun_path, path, strlen(path));

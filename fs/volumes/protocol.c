@@ -92,15 +92,17 @@ static const char *id_of(const struct call *call)
 static json_t *path(struct call *call)
 {
     json_t *told = volumes_tell(call->volumes, call->name, call->reason, sizeof(call->reason));
-    json_t *answer = told ? json_pack("{s:O, s:s}", "Mountpoint", json_object_get(told, "Mountpoint"), "Err", "") : NULL;
+    json_t *answer = NULL;
+    if (told)
+        answer = json_pack("{s:O, s:s}", "Mountpoint", json_object_get(told, "Mountpoint"), "Err", "");
     json_decref(told);
     return answer;
 }
 
 static json_t *mount_volume(struct call *call)
 {
-    return volumes_mount(call->volumes, call->name, id_of(call), call->reason, sizeof(call->reason)) < 0 ? NULL
-                                                                                                        : path(call);
+    int r = volumes_mount(call->volumes, call->name, id_of(call), call->reason, sizeof(call->reason));
+    return r < 0 ? NULL : path(call);
 }
 
 static json_t *unmount(struct call *call)

@@ -115,7 +115,8 @@ int volumes_create(struct volumes *volumes, const char *name, const char *aap, c
     if (!aap)
         aap = volume ? json_string_value(json_object_get(volume, "Aap")) : name;
     if (!config_aap_name_is_shown(aap)) {
-        snprintf(reason, size, "-o aap=…: not an AAP's name; right are 1 to 200 of A-Z a-z 0-9 _ - . without a dot in front");
+        snprintf(reason, size, "-o aap=…: not an AAP's name; right are 1 to 200 of A-Z a-z 0-9 _ - . without a dot "
+                 "in front");
         return -EINVAL;
     }
     if (!volume)
