@@ -21,6 +21,8 @@ static const struct {
     {"status", command_status},
     {"reload", command_reload},
     {"upgrade", command_upgrade},
+    {"volume-plugin", command_volume_plugin},
+    {"with-mount", command_with_mount},
 };
 
 int main(int count, char **arguments)

@@ -12,6 +12,7 @@ BELOW = {
     "fs/keys": ["fs", "kmsapi", "kmsapi/credentials"],
     "fs/tree": ["fs/keys", "fs", "kmsapi"],
     "fs/mount": ["fs/tree", "fs/keys", "fs", "kmsapi", "kmsapi/credentials"],
+    "fs/volumes": ["fs/mount", "fs/keys", "fs", "kmsapi"],
     "fs/commands": ["fs/mount", "fs/tree", "fs/keys", "fs", "kmsapi", "kmsapi/credentials"],
     "fs": ["kmsapi", "kmsapi/credentials/source.h"],  # which names are providers
 }

@@ -34,4 +34,10 @@ int command_reload(int count, char **arguments);
 /* aapfs upgrade: has the installed program take over a mount; returns when it serves. */
 int command_upgrade(int count, char **arguments);
 
+/* aapfs volume-plugin MOUNTPOINT: becomes the program that gives AAPs to containers as volumes. */
+int command_volume_plugin(int count, char **arguments);
+
+/* aapfs with-mount MOUNTPOINT COMMAND: mounts for a daemon elsewhere, which COMMAND starts. */
+int command_with_mount(int count, char **arguments);
+
 #endif

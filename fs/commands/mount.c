@@ -2,6 +2,7 @@
  * aapfs [OPTIONS] MOUNTPOINT
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -37,12 +38,17 @@ static const char usage[] =
     "       aapfs check [-c FILE] [-m MOUNTPOINT]\n"
     "       aapfs status [-m MOUNTPOINT] [--json] [AAP]\n"
     "       aapfs reload [-m MOUNTPOINT]\n"
-    "       aapfs upgrade [-m MOUNTPOINT]\n";
+    "       aapfs upgrade [-m MOUNTPOINT]\n"
+    "       aapfs volume-plugin [--socket PATH] [--state DIRECTORY]\n"
+    "             [--binds DIRECTORY] MOUNTPOINT\n"
+    "       aapfs with-mount [-o OPTIONS] MOUNTPOINT COMMAND [ARGUMENT]...\n";
 
 struct mount_arguments {
     bool foreground, dev;
     struct configure_words words;
     const char *mountpoint;
+    const char *source; /* "/dev/fd/N"; NULL: any other */
+    int lent;           /* N; -1: it is to be mounted */
     char *options; /* every -o, joined */
     char *file;    /* the configuration's, from the root */
     const struct handover *handover; /* from the version before; NULL: none */
@@ -114,6 +120,11 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         return 2;
     }
     arguments->mountpoint = words[count - 1];
+    arguments->source = words[optind];
+    if (!mount_point_is_lent(arguments->source, &arguments->lent))
+        arguments->source = NULL;
+    else
+        fcntl(arguments->lent, F_SETFD, FD_CLOEXEC);
     const struct configure_words *given = &arguments->words;
     if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||
                            given->state_key)) {
@@ -142,7 +153,7 @@ static int serve_in(const struct state_places *places, const struct config *conf
 {
     const struct configure_words *given = &arguments->words;
     const struct mount_words words = {given->file, given->region, given->endpoint,
-                                      arguments->mountpoint};
+                                      arguments->source, arguments->mountpoint};
     static char *command[ARGUMENTS_MOST]; /* for as long as the process lives */
     const struct configurer configurer = configure_again(given);
     struct state state;
@@ -150,6 +161,7 @@ static int serve_in(const struct state_places *places, const struct config *conf
         .config = config,
         .state = &state,
         .mountpoint = arguments->mountpoint,
+        .lent = arguments->lent,
         .options = arguments->options,
         .ready = ready,
         .credentials = kms ? &kms->credentials : NULL,
@@ -243,7 +255,7 @@ static int run(struct config *config, struct mount_arguments *arguments)
 
 int command_mount(int count, char **words)
 {
-    struct mount_arguments arguments = {0};
+    struct mount_arguments arguments = {.lent = -1};
     struct config config;
     struct handover handover;
     int handed_over = handover_read(&handover);

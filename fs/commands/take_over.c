@@ -90,6 +90,7 @@ int take_over_command(const struct mount_words *words, char *arguments[static AR
                 (!words->file || add(arguments, &count, "-c", words->file)) &&
                 (!words->region || add(arguments, &count, "--region", words->region)) &&
                 (!words->endpoint || add(arguments, &count, "--endpoint", words->endpoint)) &&
+                (!words->source || add(arguments, &count, NULL, words->source)) &&
                 add(arguments, &count, NULL, words->mountpoint);
     arguments[count] = NULL;
     return good ? 0 : -ENOMEM;

@@ -15,7 +15,7 @@ int take_over(const struct supervisor_parts *parts, struct state *state,
 enum { ARGUMENTS_MOST = 20 };
 
 struct mount_words {
-    const char *file, *region, *endpoint, *mountpoint; /* NULL: not given, but for MOUNTPOINT; FILE is absolute */
+    const char *file, *region, *endpoint, *source, *mountpoint; /* NULL: not given, but for MOUNTPOINT; FILE is absolute */
 };
 
 /*

@@ -1,5 +1,5 @@
 /*
- * Files that survive a power loss: written, synced, renamed, their directory synced. store.c's own; one
+ * Files that survive a power loss: written, synced, renamed, their directory synced. The store's, and what else keeps a state; one
  * thread. Each returns 0 or negative errno, and leaves nothing half done under a name that counts.
  */
 #ifndef AAPFS_FS_KEYS_STORE_FILE_H

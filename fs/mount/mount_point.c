@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,9 @@
 #include "fs/log.h"
 #include "fs/mount/mount_table.h"
 #include "kmsapi/cleanup.h"
+
+/* Source: linux/miscdevice.h and the kernel's Documentation/admin-guide/devices.txt */
+enum { MISC_MAJOR = 10, FUSE_MINOR = 229 };
 
 /* libfuse knows the kernel's options from its own, and fusermount3's ways: it mounts. */
 static int mount_with_libfuse(const char *path, const char *options)
@@ -128,9 +132,42 @@ int mount_point_mount(struct mount_point *mount_point, const char *path, const c
     return 0;
 }
 
+bool mount_point_is_lent(const char *source, int *number)
+{
+    static const char prefix[] = "/dev/fd/";
+    int end = 0;
+    return strncmp(source, prefix, sizeof(prefix) - 1) == 0 && strspn(source + sizeof(prefix) - 1, "0123456789") > 0 &&
+           sscanf(source + sizeof(prefix) - 1, "%6d%n", number, &end) == 1 && !source[sizeof(prefix) - 1 + (size_t)end];
+}
+
+int mount_point_take(struct mount_point *mount_point, int number, const char *path, char *reason, size_t size)
+{
+    struct stat attributes;
+    *mount_point = (struct mount_point){.fuse = -1, .lent = true};
+    if (fstat(number, &attributes) < 0 || !S_ISCHR(attributes.st_mode) ||
+        attributes.st_rdev != makedev(MISC_MAJOR, FUSE_MINOR)) {
+        snprintf(reason, size, "/dev/fd/%d: no open /dev/fuse; see with-mount in aapfs(1)", number);
+        return -EINVAL;
+    }
+    int descriptor = fcntl(number, F_DUPFD_CLOEXEC, 3);
+    if (descriptor < 0) {
+        snprintf(reason, size, "/dev/fd/%d: %s", number, strerror(errno));
+        return -errno;
+    }
+    close(number);
+    mount_point->fuse = descriptor;
+    if (mount_point_resolve(path, mount_point->path) < 0)
+        snprintf(mount_point->path, sizeof(mount_point->path), "%s", path);
+    const struct mounted mounted = mount_table_at(mount_point->path);
+    mount_point->device = mounted.is_aapfs ? mounted.device : 0;
+    return 0;
+}
+
 int mount_point_unmount(const struct mount_point *mount_point)
 {
     char moved[MOUNT_POINT_PATH_SIZE];
+    if (mount_point->lent)
+        return 0;
     if (mount_table_at(mount_point->path).device == mount_point->device)
         return detach(mount_point->path);
     /* mount --move; what is mounted over it stays */

@@ -13,7 +13,8 @@ enum { MOUNT_POINT_PATH_SIZE = 4096 };
 struct mount_point {
     char path[MOUNT_POINT_PATH_SIZE]; /* absolute, without links */
     int fuse;         /* the /dev/fuse descriptor, close-on-exec */
-    dev_t device;     /* st_dev of the mount, from mountinfo */
+    dev_t device;     /* st_dev of the mount, from mountinfo; 0: it is not seen here */
+    bool lent;        /* somebody else has made it, and will unmount it */
 };
 
 /*
@@ -32,8 +33,17 @@ int mount_point_resolve(const char *path, char resolved[static MOUNT_POINT_PATH_
 int mount_point_mount(struct mount_point *mount_point, const char *path, const char *options,
                       char *reason, size_t size);
 
+/* Whether SOURCE, as mount(8) puts it in front of a mount point, is a descriptor: "/dev/fd/N". *NUMBER is N then. */
+bool mount_point_is_lent(const char *source, int *number);
+
 /*
- * Unmounts it, wherever it was moved to, if it is still ours (by device number); when it is busy it is detached and goes with
+ * In place of mounting: the open /dev/fuse NUMBER (taken over) of a mount that somebody else has made, and that may be
+ * seen here at PATH or not: then publications go by notification. 0, or negative errno and REASON.
+ */
+int mount_point_take(struct mount_point *mount_point, int number, const char *path, char *reason, size_t size);
+
+/*
+ * Unmounts it, unless it was lent, wherever it was moved to, if it is still ours (by device number); when it is busy it is detached and goes with
  * its last user. 0, also when it is not there any more; negative errno.
  */
 int mount_point_unmount(const struct mount_point *mount_point);

@@ -39,6 +39,9 @@ enum { LEAVE_MS = 2000 };
 /* How long a runner that has nothing to do may take to end. */
 enum { RETIRE_MS = 1000 };
 
+/* The kernel sends it when it mounts. */
+enum { FIRST_MESSAGE_MS = 5000 };
+
 /* It has its socket and nothing else of the mount, whether there is one yet or not. */
 static int start_runner(struct supervisor *supervisor)
 {
@@ -181,6 +184,10 @@ static int read_init(struct supervisor *supervisor)
         unsigned char bytes[FUSE_MIN_READ_BUFFER];
     } message;
     ssize_t size;
+    struct pollfd polled = {.fd = supervisor->mount_point.fuse, .events = POLLIN};
+    int r = poll(&polled, 1, FIRST_MESSAGE_MS);
+    if (r <= 0)
+        return r < 0 ? -errno : -ETIMEDOUT; /* a lent mount that another daemon has served */
     do
         size = read(supervisor->mount_point.fuse, &message, sizeof(message));
     while (size < 0 && errno == EINTR);
@@ -215,7 +222,8 @@ static void leave(struct supervisor *supervisor)
     supervisor->leaving = true;
     upgrade_abandon(supervisor);
     supervisor->leave_signal = SIGTERM;
-    supervisor->leave_until_ms = clock_monotonic_ms() + LEAVE_MS;
+    /* of a lent mount the worker hears no end */
+    supervisor->leave_until_ms = clock_monotonic_ms() + (supervisor->mount_point.lent ? 0 : LEAVE_MS);
     /* while somebody answers what it waits for: it could not end otherwise */
     if (supervisor->publisher.process > 0)
         kill(supervisor->publisher.process, SIGKILL);
@@ -452,8 +460,10 @@ int supervisor_run(const struct supervisor_parts *parts)
         end_runner(&supervisor);
         return 1;
     }
-    r = mount_point_mount(&supervisor.mount_point, parts->mountpoint, parts->options, reason,
-                          sizeof(reason));
+    r = parts->lent < 0 ? mount_point_mount(&supervisor.mount_point, parts->mountpoint, parts->options, reason,
+                                            sizeof(reason))
+                        : mount_point_take(&supervisor.mount_point, parts->lent, parts->mountpoint, reason,
+                                           sizeof(reason));
     if (r < 0) {
         log_error("%s", reason);
         end_runner(&supervisor);
@@ -477,6 +487,7 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
     begin(&supervisor, parts);
     supervisor.mount_point.fuse = descriptors[HANDOVER_FUSE];
     supervisor.mount_point.device = (dev_t)handover->device;
+    supervisor.mount_point.lent = parts->lent >= 0;
     memcpy(supervisor.mount_point.path, handover->mountpoint, sizeof(supervisor.mount_point.path));
     supervisor.publisher_socket[WORKERS_END] = descriptors[HANDOVER_PUBLISHER_WORKERS_END];
     supervisor.publisher_socket[PUBLISHERS_END] = descriptors[HANDOVER_PUBLISHER_PUBLISHERS_END];

@@ -23,6 +23,7 @@ struct supervisor_parts {
     const struct config *config;
     const struct state *state; /* open; stays the caller's */
     const char *mountpoint;
+    int lent;                 /* the descriptor of a mount that somebody else has made (mount_point_take); -1: none */
     const char *options;      /* of -o; NULL: none */
     int ready;                /* where readiness is told by one byte; -1: nobody waits */
     const struct credentials *credentials; /* NULL: from where the configuration says */

@@ -6,23 +6,14 @@ import subprocess
 
 import pytest
 
+from debian import make_debian, sh
 from harness import ROOT
-
-
-def sh(command, **more):
-    done = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, **more)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
 
 
 @pytest.mark.full
 def test_quickstart_in_a_minimal_root(tmp_path):
     root = tmp_path / "root"
-    mirror = sh("apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1").strip()
-    sh(f"debootstrap --variant=minbase --include=git,ca-certificates bookworm {root} {mirror}")
-    # the way to the packages is this machine's own
-    sh(f"rm -f {root}/etc/apt/sources.list && cp -a /etc/apt/sources.list.d /etc/apt/apt.conf.d {root}/etc/apt/ && "
-       f"cp -a /usr/share/keyrings/. {root}/usr/share/keyrings/ && cp -L /etc/resolv.conf /etc/hosts {root}/etc/")
+    make_debian(root, "git,ca-certificates")
     sh(f"git clone --quiet {ROOT} {root}/aapfs")
     mounts = [("proc", "proc"), ("sysfs", "sys")]
     try:

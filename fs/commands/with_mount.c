@@ -1,0 +1,94 @@
+/*
+ * aapfs with-mount [-o OPTIONS] MOUNTPOINT COMMAND [ARGUMENT]...
+ *
+ * What needs privilege is done here: mounting, and unmounting when COMMAND has ended. COMMAND is given the mount's
+ * /dev/fuse as its descriptor 3, and a daemon in it, in whatever container without any privilege, serves it:
+ * "aapfs -f /dev/fd/3 MOUNTPOINT". This process does not hold the descriptor: with the last who does the mount dies.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fs/commands/commands.h"
+#include "fs/log.h"
+#include "fs/mount/mount_point.h"
+#include "kmsapi/cleanup.h"
+
+enum { LENT = 3, CANNOT_RUN = 127, SIGNALLED = 128 };
+
+static void __attribute__((noreturn)) be_command(int fuse, char **words, const sigset_t *mask)
+{
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    /* the old descriptor is close-on-exec, unless it is this one already */
+    int r = fuse == LENT ? fcntl(LENT, F_SETFD, 0) : dup2(fuse, LENT);
+    if (r >= 0)
+        execvp(words[0], words);
+    log_error("with-mount: %s: %s", words[0], strerror(errno));
+    _exit(CANNOT_RUN);
+}
+
+/* Until CHILD has ended; signals to this process are its. The exit status. */
+static int wait_for(pid_t child, const sigset_t *signals)
+{
+    int status, number;
+    for (;;) {
+        pid_t ended = waitpid(child, &status, WNOHANG);
+        if (ended == child)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : SIGNALLED + WTERMSIG(status);
+        if (ended < 0)
+            return 1;
+        number = sigwaitinfo(signals, NULL);
+        if (number > 0 && number != SIGCHLD)
+            kill(child, number);
+    }
+}
+
+static int run(const char *path, const char *options, char **words)
+{
+    struct mount_point mount_point;
+    sigset_t signals, before;
+    char reason[512];
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, &before);
+    if (mount_point_mount(&mount_point, path, options, reason, sizeof(reason)) < 0) {
+        log_error("with-mount: %s", reason);
+        return 1;
+    }
+    pid_t child = fork();
+    if (child == 0)
+        be_command(mount_point.fuse, words, &before);
+    int status = 1, number = errno;
+    cleanup_close(&mount_point.fuse);
+    if (child > 0)
+        status = wait_for(child, &signals);
+    else
+        log_error("with-mount: fork: %s", strerror(number));
+    int r = mount_point_unmount(&mount_point);
+    if (r < 0)
+        log_error("with-mount: %s: cannot unmount: %s", mount_point.path, strerror(-r));
+    return r < 0 ? 1 : status;
+}
+
+int command_with_mount(int count, char **words)
+{
+    const char *options = NULL;
+    int option;
+    while ((option = getopt(count, words, "+o:")) != -1) {
+        if (option != 'o')
+            return 2;
+        options = optarg;
+    }
+    if (count - optind < 2) {
+        fputs("usage: aapfs with-mount [-o OPTIONS] MOUNTPOINT COMMAND [ARGUMENT]...\n", stderr);
+        return 2;
+    }
+    return run(words[optind], options, words + optind + 1);
+}

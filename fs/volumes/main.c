@@ -1,0 +1,150 @@
+/*
+ * aapfs-volume-plugin: gives containers the directories of AAPs as volumes, by name and read-only.
+ *
+ * A program of its own, which `aapfs volume-plugin` starts: neither an HTTP server nor what it is sent has a place in
+ * the program that holds keys. This one holds none, reads none, and knows no more of a mount than where it is.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+
+#include "fs/keys/store_file.h"
+#include "fs/log.h"
+#include "fs/mount/privileges.h"
+#include "fs/mount/service_notify.h"
+#include "fs/volumes/plugin_socket.h"
+#include "fs/volumes/server.h"
+#include "fs/volumes/volumes.h"
+#include "kmsapi/cleanup.h"
+
+static const char usage[] =
+    "usage: aapfs volume-plugin [--socket PATH] [--state DIRECTORY]\n"
+    "             [--binds DIRECTORY] MOUNTPOINT\n";
+
+struct arguments {
+    const char *socket, *state, *binds, *mountpoint;
+};
+
+/* 0: go on; 1: done; 2: wrong. */
+static int parse(int count, char **words, struct arguments *arguments)
+{
+    static const struct option options[] = {
+        {"socket", required_argument, NULL, 's'}, {"state", required_argument, NULL, 'S'},
+        {"binds", required_argument, NULL, 'b'},  {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+    while ((option = getopt_long(count, words, "h", options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            arguments->socket = optarg;
+            break;
+        case 'S':
+            arguments->state = optarg;
+            break;
+        case 'b':
+            arguments->binds = optarg;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return 1;
+        default:
+            fputs(usage, stderr);
+            return 2;
+        }
+    }
+    if (count - optind != 1) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    arguments->mountpoint = words[optind];
+    const char *const paths[] = {arguments->state, arguments->binds, arguments->mountpoint};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (paths[i][0] != '/' || strlen(paths[i]) >= PATH_MAX - VOLUMES_NAME_SIZE - 2) {
+            log_error("volume-plugin: %.80s: an absolute path is right", paths[i]);
+            return 2;
+        }
+    return 0;
+}
+
+/* Children report through pipes, and whoever is late is not waited for: the kernel takes the dead away. */
+static int catch_signals(void)
+{
+    sigset_t wanted;
+    signal(SIGCHLD, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGTERM);
+    sigaddset(&wanted, SIGINT);
+    return sigprocmask(SIG_BLOCK, &wanted, NULL) < 0 ? -errno : signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int serve(const struct arguments *arguments, struct volumes *volumes, int signals)
+{
+    char reason[VOLUMES_REASON_SIZE];
+    bool ours;
+    int listener = plugin_socket_open(arguments->socket, &ours, reason, sizeof(reason));
+    if (listener < 0) {
+        log_error("volume-plugin: %s", reason);
+        return 1;
+    }
+    /* for mounts, and for entering a mount namespace; its files are root's */
+    int r = privileges_keep_only(UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_CHROOT);
+    if (r < 0)
+        log_error("volume-plugin: capabilities: %s", strerror(-r));
+    r = service_notify_ready();
+    if (r < 0)
+        log_error("NOTIFY_SOCKET: %s", strerror(-r));
+    r = server_run(listener, signals, volumes);
+    if (r < 0)
+        log_error("volume-plugin: libmicrohttpd cannot start");
+    if (ours)
+        unlink(arguments->socket);
+    return r < 0;
+}
+
+/* PATH, made when it is missing, as mountinfo will name it: without links. NULL after a line. */
+static char *real_directory(const char *path)
+{
+    int r = store_file_make_path(path);
+    char *real = r < 0 ? NULL : realpath(path, NULL);
+    if (!real)
+        log_error("volume-plugin: %s: %s", path, strerror(r < 0 ? -r : errno));
+    return real;
+}
+
+int main(int count, char **words)
+{
+    struct arguments arguments = {
+        .socket = "/run/docker/plugins/aapfs.sock",
+        .state = "/var/lib/aapfs-volumes",
+        .binds = "/run/aapfs-volumes",
+    };
+    char reason[VOLUMES_REASON_SIZE] = "";
+    int status = parse(count, words, &arguments);
+    if (status != 0)
+        return status == 1 ? 0 : status;
+    int signals = catch_signals();
+    if (signals < 0) {
+        log_error("volume-plugin: %s", strerror(-signals));
+        return 1;
+    }
+    _cleanup_(free) char *binds = real_directory(arguments.binds);
+    if (!binds)
+        return 1;
+    struct volumes volumes = {.mountpoint = arguments.mountpoint, .binds = binds, .directory = -1};
+    int r = volumes_open(&volumes, arguments.state, reason, sizeof(reason));
+    if (r < 0)
+        log_error("volume-plugin: %s", reason);
+    status = r < 0 ? 1 : serve(&arguments, &volumes, signals);
+    volumes_close(&volumes);
+    return status;
+}

@@ -1,0 +1,29 @@
+/*
+ * The state file of the volumes. Its content is checked like any input. One thread.
+ */
+#ifndef AAPFS_FS_VOLUMES_VOLUMES_FILE_H
+#define AAPFS_FS_VOLUMES_VOLUMES_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#define VOLUMES_FILE "volumes.json"
+
+/* Opens and locks the directory PATH, made when it is missing. The descriptor; or negative errno and REASON. */
+int volumes_file_open(const char *path, char *reason, size_t size);
+
+/* The state in DIRECTORY; a new one where there is none. 0 and *STATE, or negative errno and REASON. */
+int volumes_file_load(int directory, json_t **state, char *reason, size_t size);
+
+/* STATE in place of what is there, synced, 0600. 0 or negative errno; -EFBIG: more than is ever read again. */
+int volumes_file_save(int directory, const json_t *state);
+
+/* 1 to 128 of A-Z a-z 0-9 _ - . that begin with a letter or digit, as Docker has it. */
+bool volumes_name_is_valid(const char *name);
+
+/* 1 to 256 printing characters of ASCII. */
+bool volumes_id_is_valid(const char *id);
+
+#endif

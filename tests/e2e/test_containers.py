@@ -1,0 +1,203 @@
+"""Keys in containers: each runtime, each way to hand them in, and what may happen meanwhile. See containers.py."""
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from containers import Podman, bwrap_shell, podman_shell, runc_shell
+from harness import AAPFS, KILLED, PASSWORD, Mount
+from test_upgrade import Installed, NEXT, upgrade
+
+SETTLE = 1
+SAID = re.compile(KILLED.pattern + r"|aapfs: upgraded: this is version 0\.1\.[01]\n")
+SECTIONS = "[aap payments]\ngroup = 1000\n[aap orders]\ngroup = 1001\n"
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A directory whose mounts are seen in containers that have it already."""
+    path = tmp_path / "shared"
+    path.mkdir()
+    subprocess.run(["mount", "--bind", path, path], check=True)
+    subprocess.run(["mount", "--make-rshared", path], check=True)
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+@pytest.fixture
+def installed(tmp_path):
+    return Installed(tmp_path)
+
+
+@pytest.fixture
+def shared_mount(shared, emulator, installed):
+    mount = Mount(shared, emulator.url, sections=SECTIONS, settings_of_mount=f"settle = {SETTLE}s", binary=installed.path)
+    for aap in ("payments", "orders"):
+        mount.write(aap, PASSWORD)
+    yield mount
+    mount.stop(SAID)
+
+
+@pytest.fixture
+def podman(tmp_path):
+    started = Podman(tmp_path)
+    yield started
+    started.stop()
+
+
+def key_at(shell, path):
+    """The id of the whole key that is read at PATH."""
+    text = shell.read(path)
+    assert text.startswith("{"), text
+    key = json.loads(text)
+    assert len(key["PrivateKeyData"]) > 2000
+    return key["KeyId"]
+
+
+def follows(mount, shell, path):
+    """A bind of one file has the current key within the settle time."""
+    until = time.monotonic() + SETTLE + 2
+    while key_at(shell, path) != mount.key_id():
+        assert time.monotonic() < until, path
+
+
+def refuses(shell, *controls):
+    """Nobody in there makes a key; neither do others' keys open."""
+    for control in controls:
+        output, status = shell.ask(f"echo rotate > {control}")
+        assert status and ("Read-only file system" in output or "Permission denied" in output), output
+
+
+def look_around(mount, shell):
+    """/keys: an AAP's directory, /key.json: a file of it, /tmp: all of the mount's parent."""
+    assert key_at(shell, "/keys/client_key.json") == mount.key_id()
+    assert key_at(shell, "/key.json") == mount.key_id()
+    assert key_at(shell, "/tmp/aap/payments/client_key.json") == mount.key_id()
+    refuses(shell, "/keys/control", "/tmp/aap/payments/control", "/tmp/aap/.aapfs/control")
+    assert shell.ask("cat /tmp/aap/orders/client_key.json") == (
+        "cat: can't open '/tmp/aap/orders/client_key.json': Permission denied\n", 1)
+    mount.write("payments", PASSWORD)
+    assert key_at(shell, "/keys/client_key.json") == mount.key_id()
+    assert key_at(shell, "/tmp/aap/payments/client_key.json") == mount.key_id()
+    follows(mount, shell, "/key.json")
+    assert shell.end() == ""
+
+
+def ways_in(mount):
+    return {"/keys": mount / "payments", "/key.json": mount / "payments/client_key.json", "/tmp": mount.directory}
+
+
+def volumes(mount, propagation="rslave"):
+    return [word for inside, outside in ways_in(mount).items()
+            for word in ("-v", f"{outside}:{inside}:ro" + (f",{propagation}" if inside == "/tmp" else ""))]
+
+
+LOCKED_DOWN = ["--user=1000:1000", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+
+
+def test_podman(shared_mount, podman):
+    look_around(shared_mount, podman_shell(podman, *LOCKED_DOWN, *volumes(shared_mount)))
+
+
+def test_runc(shared_mount, tmp_path):
+    look_around(shared_mount, runc_shell(tmp_path, ways_in(shared_mount)))
+
+
+@pytest.mark.full
+def test_bubblewrap(shared_mount, tmp_path):
+    look_around(shared_mount, bwrap_shell(tmp_path, ways_in(shared_mount)))
+
+
+@pytest.mark.full
+def test_a_user_namespace(shared, emulator, installed, podman):
+    """Its uid 1000 is another one here."""
+    mount = Mount(shared, emulator.url, sections=SECTIONS.replace("1000", "101000"), binary=installed.path,
+                  settings_of_mount=f"settle = {SETTLE}s")
+    mount.write("payments", PASSWORD)
+    mount.write("orders", PASSWORD)
+    look_around(mount, podman_shell(podman, "--uidmap=0:100000:65536", "--user=1000:1000", *volumes(mount)))
+    mount.stop()
+
+
+@pytest.mark.full
+def test_root_in_a_container(shared_mount, podman, tmp_path):
+    """It reads what it is shown, and makes no key."""
+    before = shared_mount.key_id()
+    for start in (lambda: podman_shell(podman, *volumes(shared_mount)),
+                  lambda: podman_shell(podman, "--uidmap=0:100000:65536", *volumes(shared_mount)),
+                  lambda: runc_shell(tmp_path, {"/keys": shared_mount / "payments"}, user=0)):
+        shell = start()
+        refuses(shell, "/keys/control")
+        for command in ("rm /keys/client_key_id", "touch /keys/new", "rm -rf /keys/keys", "rm /key.json", "rmdir /keys/keys"):
+            assert shell.ask(command)[1] != 0
+        shell.end()
+    assert shared_mount.key_id() == before
+
+
+@pytest.mark.full
+def test_a_mount_that_came_later(shared, emulator, installed, podman):
+    """The parent, with propagation: what is mounted when the container runs already is seen; and so is the next mount."""
+    shell = podman_shell(podman, "--user=1000:1000", "-v", f"{shared}:/tmp:ro,rslave")
+    assert shell.ask("ls /tmp") == ("", 0)
+    for _ in range(2):
+        mount = Mount(shared, emulator.url, sections=SECTIONS, binary=installed.path)
+        mount.write("payments", PASSWORD)
+        assert key_at(shell, "/tmp/aap/payments/client_key.json") == mount.key_id()
+        refuses(shell, "/tmp/aap/payments/control")
+        mount.stop()
+        assert shell.ask("cat /tmp/aap/payments/client_key.json")[1] != 0
+    assert shell.end() == ""
+
+
+
+def survive(mount, installed, shell, rotations, kills, upgrades):
+    """Of payments /keys and /key.json, of orders /orders, and the mount's parent at /tmp."""
+    events = ["kill"] * kills + ["upgrade"] * upgrades
+    denied = "cat: can't open '/orders/client_key.json': Permission denied\n"
+    shell.ask("(while :; do cat /keys/client_key.json /key.json /tmp/aap/payments/client_key.json > /dev/null && echo -n . >&3; "
+              "done) 2>&3 &")
+    for i in range(rotations):
+        for event in events[i::rotations]:
+            if event == "kill":
+                os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+            else:
+                installed.install(AAPFS if mount.status()["Version"] != "0.1.0" else NEXT)
+                assert upgrade(mount).returncode == 0
+        write_until_done(mount)
+        for place in ("/keys", "/tmp/aap/payments"):
+            assert key_at(shell, f"{place}/client_key.json") == mount.key_id()
+        assert shell.ask("cat /orders/client_key.json") == (denied, 1)
+        follows(mount, shell, "/key.json")
+    # a dot for each round of reads; ENOTCONN, and whatever else, would be here
+    said = shell.end()
+    assert said.strip(".") == "" and len(said) > 10 * rotations
+
+
+def write_until_done(mount):
+    """A write that a killed worker had in its hands is EIO: written again, as a person would."""
+    for _ in range(20):
+        try:
+            mount.write("payments", PASSWORD)
+            return
+        except OSError as error:
+            assert error.errno in (errno.EIO, errno.EBUSY)
+    raise AssertionError("20 writes, no key")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("start", [runc_shell, bwrap_shell])
+def test_a_kill_and_an_upgrade(shared_mount, installed, tmp_path, start):
+    shell = start(tmp_path, {**ways_in(shared_mount), "/orders": shared_mount / "orders"})
+    survive(shared_mount, installed, shell, rotations=2, kills=1, upgrades=1)
+
+
+@pytest.mark.full
+def test_twenty_rotations_twenty_kills_and_three_upgrades(shared_mount, installed, podman):
+    shell = podman_shell(podman, "--user=1000:1000", "--cap-drop=ALL", *volumes(shared_mount),
+                         "-v", f"{shared_mount / 'orders'}:/orders:ro")
+    survive(shared_mount, installed, shell, rotations=20, kills=20, upgrades=3)

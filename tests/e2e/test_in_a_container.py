@@ -1,0 +1,273 @@
+"""aapfs itself in a container, by the commands of examples/container/README.md; and the README's own for containers."""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from containers import IMAGE, Podman, make_root
+from debian import make_debian
+from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key
+from test_follow import Watch
+from test_upgrade import Installed, NEXT, upgrade
+from test_volume_plugin import Plugin
+
+APPLICATION = "my-application"
+README = ROOT / "examples/container/README.md"
+
+
+def commands(path):
+    """The blocks of a text that are marked for this test."""
+    return re.findall(r"^```sh container\n(.*?)^```$", path.read_text(), re.S | re.M)
+
+
+def make_image(podman, directory):
+    """What the Containerfile makes, out of this machine's files: there is no registry here."""
+    root = make_root(directory / "aapfs-root")
+    needed = subprocess.run(["ldd", AAPFS], capture_output=True, text=True, check=True).stdout
+    for library in re.findall(r"(/\S+) \(0x", needed):
+        target = root / library.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, target)
+    (root / "usr/bin").mkdir(parents=True)
+    shutil.copy(AAPFS, root / "usr/bin/aapfs")
+    text = (ROOT / "examples/container/Containerfile").read_text()
+    entry = re.search(r"^ENTRYPOINT .*$", text, re.M)[0]
+    archive = directory / "aapfs.tar"
+    subprocess.run(["tar", "-C", root, "-cf", archive, "."], check=True)
+    podman.run("import", "-q", "--change", entry, archive, "localhost/aapfs")
+
+
+class Place:
+    """Where a text's commands are run: its programs and paths are the test's own."""
+
+    def __init__(self, tmp_path, podman, paths):
+        self.podman, self.paths = podman, paths
+        self.programs = tmp_path / "programs"
+        self.programs.mkdir()
+        words, self.env = podman.command()
+        self.add("podman", f'exec {shutil.which("podman")} {" ".join(words[1:])} "$@"')
+        self.add("aapfs", f'exec {AAPFS} "$@"')
+        podman.run("tag", IMAGE, f"localhost/{APPLICATION}")
+        self.background = None
+
+    def add(self, name, line):
+        program = self.programs / name
+        program.write_text(f"#!/bin/bash\n{line}\n")
+        program.chmod(0o755)
+
+    def say(self):
+        """What aapfs has said."""
+        words, env = self.podman.command("logs", "aapfs")
+        return subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+    def run(self, block, status=0):
+        """What it prints (its errors, with another STATUS than 0); a last "&" is left running, with its shell as self.background."""
+        for there, here in self.paths.items():
+            block = re.sub(there, str(here), block)
+        words = ["bash", "-euo", "pipefail", "-c", block]
+        env = {**self.env, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+        if block.endswith(" &\n"):
+            words[-1] = "exec " + block[:-3]
+            self.background = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            return ""
+        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == status, (block, done.stderr)
+        return done.stderr if status else done.stdout
+
+
+def wait_until(good, why, seconds=20):
+    until = time.monotonic() + seconds
+    while not good():
+        assert time.monotonic() < until, why()
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def place(tmp_path, emulator):
+    podman = Podman(tmp_path, network="host")
+    make_image(podman, tmp_path)
+    settings = tmp_path / "etc"
+    settings.mkdir()
+    make_state_key(settings / "state.key")
+    (settings / "aapfs.conf").write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {emulator.url}\n[mount]\ncreation_guard = 0s\n"
+                                         + re.search(r"```ini\n(.*?)```", README.read_text(), re.S)[1])
+    share = tmp_path / "share"
+    made = Place(tmp_path, podman, {
+        "/run/aap-share": share, "/etc/aapfs(?=:)": settings, "/var/lib/aapfs(?=[:\n])": tmp_path / "lib"})
+    made.share = share
+    yield made
+    podman.stop()
+    subprocess.run(["umount", "-l", share], check=False)
+
+
+def is_there(path):
+    try:
+        return path.exists()
+    except OSError:
+        return False  # no daemon yet
+
+
+def write(path, aap="payments"):
+    with open(path / aap / "control", "w", encoding="ascii") as control:
+        control.write(PASSWORD + "\n")
+
+
+def status(path):
+    return (path / ".aapfs/status").read_text()
+
+
+def works(place, inotify=True):
+    """A mount that a container serves: keys are made, rotations told, its worker may be killed."""
+    mount = place.share / "aap"
+    # not a name that the kernel still has of a mount before
+    wait_until(lambda: is_there(mount / ".aapfs/status") and is_there(mount / "payments"), place.say)
+    write(mount)
+    before = (mount / "payments/client_key_id").read_text()
+    assert f'"Inotify": {str(inotify).lower()}' in status(mount)
+    watch = Watch(["inotifywait", "-q", "-m", "-e", "moved_to", "--format", "%f", str(mount / "payments")])
+    write(mount)
+    assert (mount / "payments/client_key_id").read_text() != before
+    if inotify:
+        while watch.next(10) not in (None, "client_key_id"):
+            pass
+    assert (watch.next(0.1) is not None) == inotify  # other names move, too
+    watch.end()
+    processes = [line.split() for line in place.podman.run("top", "aapfs", "hpid", "comm").splitlines()]
+    (worker,) = [int(pid) for pid, name in processes if name == "aapfs-worker"]
+    os.kill(worker, signal.SIGKILL)
+    assert '"WorkerRestarts": 1' in status(mount)
+    write(mount)
+
+
+@pytest.mark.full
+def test_with_the_privilege_to_mount(place):
+    prepare, start, own, parent, stop, _ = commands(README)
+    mount = place.share / "aap"
+    place.run(prepare)
+    place.run(start)
+    works(place)
+    write(mount, "orders")
+    for aap, use in (("payments", own), ("orders", parent)):
+        assert json.loads(place.run(use))["KeyId"] == (mount / aap / "client_key_id").read_text().strip()
+        # and root in the same container makes no key
+        as_root = re.sub(r"\bcat (\S+)/client_key.json", r"sh -c 'echo rotate > \1/control'", re.sub(r"--user \S+", "", use))
+        assert as_root.count("sh -c") == 1 and "--user" not in as_root
+        errors = place.run(as_root, status=1)
+        assert "Read-only file system" in errors or "Permission denied" in errors
+    # killed, all of it: the next start makes way for itself
+    place.podman.run("kill", "-s", "KILL", "aapfs")
+    wait_until(lambda: not is_there(mount / ".aapfs/status"), place.say)
+    place.podman.run("start", "aapfs")
+    works(place)
+    place.run(stop)
+    assert os.listdir(mount) == []
+
+
+@pytest.mark.full
+def test_a_lent_mount_that_was_served_before(tmp_path):
+    path = tmp_path / "aap"
+    path.mkdir()
+    own = f"--state {tmp_path}/state --state-key {make_state_key(tmp_path / 'key')} --region cn-hangzhou --endpoint http://127.0.0.1:1"
+    served = f"dd bs=65536 count=1 status=none of=/dev/null <&3; exec {AAPFS} -f {own} /dev/fd/3 {path}"
+    done = subprocess.run([AAPFS, "with-mount", path, "sh", "-c", served], capture_output=True, text=True, timeout=60,
+                          env=environment())
+    assert (done.returncode, done.stderr) == (1, f"aapfs: {path}: the kernel's first message: Connection timed out\n")
+
+
+@pytest.mark.parametrize("seen", [True, pytest.param(False, marks=pytest.mark.full)])
+def test_without_any_privilege(place, seen):
+    prepare, *_, lent = commands(README)
+    place.run(prepare)
+    if not seen:  # as where it is not bound in
+        lent = lent.replace("    -v /run/aap-share:/run/aap-share:rslave aapfs /dev/fd/3 /run/aap-share/aap", "    aapfs /dev/fd/3")
+    place.run(lent)
+    works(place, inotify=seen)
+    inside = place.podman.run("top", "aapfs", "comm", "capeff", "seccomp").splitlines()
+    assert len(inside) == 5 and all("none" in line for line in inside[1:]), inside
+    place.background.send_signal(signal.SIGTERM)
+    assert place.background.wait(30) == 0, place.background.stderr.read()
+    place.background.stderr.close()
+    assert os.listdir(place.share / "aap") == []
+
+
+def test_an_upgrade_of_a_lent_mount(start_mount, emulator, tmp_path):
+    installed = Installed(tmp_path)
+    path = tmp_path / "aap"
+    # ends well if the mount is still there when aapfs has ended
+    looks = ["bash", "-c", 'trap : TERM; "$@" & wait; kill $!; wait $! && grep -q " $0 .* fuse.aapfs " /proc/self/mountinfo', path]
+    mount = start_mount(emulator.url, "/dev/fd/3", binary=installed.path, wrap=[AAPFS, "with-mount", path, *looks],
+                        expected_errors="aapfs: upgraded: this is version 0.1.1\n")
+    mount.write("payments", PASSWORD)
+    before = mount.key_id()
+    installed.install(NEXT)
+    assert upgrade(mount).returncode == 0
+    assert (mount.status()["Version"], mount.status()["Inotify"]) == ("0.1.1", True)
+    mount.write("payments", PASSWORD)
+    assert mount.key_id() != before
+
+
+@pytest.mark.long
+def test_the_containerfile(tmp_path):
+    """On a Debian root of debootstrap, which stands in for the registry's image."""
+    root = tmp_path / "debian"
+    make_debian(root)
+    archive = tmp_path / "debian.tar"
+    subprocess.run(["tar", "-C", root, "--exclude=./dev/*", "--exclude=./var/cache/apt/archives/*.deb", "-cf", archive, "."],
+                   check=True)
+    shutil.rmtree(root)
+    podman = Podman(tmp_path, network="host")
+    podman.run("import", "-q", archive, "docker.io/library/debian:12-slim")
+    archive.unlink()
+    source = tmp_path / "source"
+    subprocess.run(["git", "clone", "--quiet", ROOT, source], check=True)
+    (command,) = re.findall(r"`(podman build .*?)`", README.read_text())
+    podman.run(*command.split()[1:-1], "--network", "host", "--layers=false", source, timeout=1500, cwd=source)
+    assert podman.run("run", "--rm", "localhost/aapfs", "--version") == "aapfs 0.1.0\n"
+    path = tmp_path / "aap"
+    path.mkdir()
+    done = podman.run("run", "--rm", "--device=/dev/fuse", "--cap-add=SYS_ADMIN", "-v", f"{path}:/aap", "--entrypoint=sh",
+                      "localhost/aapfs", "-c", "aapfs --region cn-hangzhou --endpoint http://127.0.0.1:1 /aap && cat /aap/.aapfs/status; umount /aap")
+    assert json.loads(done)["Version"] == "0.1.0"
+    podman.run("rmi", "--all", "--force")
+
+
+def test_what_the_readme_says(start_mount, emulator, tmp_path):
+    mount = start_mount(emulator.url, sections="[aap payments]\ngroup = 1000\n")
+    mount.write("payments", PASSWORD)
+    plugin = Plugin(tmp_path, mount.path)
+    podman = Podman(tmp_path, {"aapfs": plugin.socket})
+    place = Place(tmp_path, podman, {"/run/aap": mount.path})
+    directory, volume = commands(ROOT / "README.md")
+    for block in (directory, volume):
+        assert json.loads(place.run(block).splitlines()[-1])["KeyId"] == mount.key_id()
+    assert plugin.names() == ["kms-payments"]
+    podman.stop()
+    plugin.end()
+
+
+def test_with_mount(tmp_path):
+    path = tmp_path / "aap"
+    path.mkdir()
+
+    def with_mount(*words):
+        done = subprocess.run([AAPFS, "with-mount", path, *words], capture_output=True, text=True, timeout=60)
+        assert os.listdir(path) == []  # not mounted
+        return done.returncode, done.stderr
+
+    assert with_mount("sh", "-c", "exit 7") == (7, "")
+    assert with_mount("sh", "-c", "kill -9 $$") == (137, "")
+    assert with_mount("sh", "-c", "test /proc/self/fd/3 -ef /dev/fuse") == (0, "")
+    assert with_mount("/nowhere") == (127, "aapfs: with-mount: /nowhere: No such file or directory\n")
+    assert subprocess.run([AAPFS, "with-mount", path], capture_output=True).returncode == 2
+    own = ["--state", tmp_path / "state", "--state-key", make_state_key(tmp_path / "key"), "--region", "cn-hangzhou",
+           "--endpoint", "http://127.0.0.1:1"]
+    for descriptor, source in ((0, "/dev/null"), (7, None)):
+        done = subprocess.run([AAPFS, "-f", *own, f"/dev/fd/{descriptor}", path], capture_output=True, text=True, timeout=60,
+                              stdin=subprocess.DEVNULL, env=environment())
+        assert (done.returncode, done.stderr) == (
+            1, f"aapfs: /dev/fd/{descriptor}: no open /dev/fuse; see with-mount in aapfs(1)\n")
