@@ -327,7 +327,7 @@ def test_the_account_outlives_the_emulator(tmp_path, pool_file):
     (["--listen", "127.0.0.1:0", "--key-pool", "many"], "usage"),
     (["--listen", "127.0.0.1:0", "--access-key", "nocolon"], "ID:SECRET"),
     (["--listen", "127.0.0.1:0", "--clock", "today"], "yyyy-MM-dd"),
-    (["--listen", "127.0.0.1:0", "--faults", "/nonexistent"], "No such file"),
+    (["--listen", "127.0.0.1:0", "--faults", "/nonexistent/faults"], "No such file"),
     (["--listen", "127.0.0.1:0", "--aap", "a/b"], "not a name"),
     (["--listen", "127.0.0.1:0", "--tls-cert", "x"], "usage"),
 ])

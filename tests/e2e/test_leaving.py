@@ -31,7 +31,7 @@ def test_not_while_a_superseded_key_is_being_deleted(start_mount, emulator):
     mount.write("payments", f"{PASSWORD} {text_of(now - 60)} {text_of(now + 2)}")
     mount.write("payments", PASSWORD)
     children = mount.children()
-    emulator.set_faults("DeleteClientKey delay=2500")
+    emulator.set_faults("DeleteClientKey delay=6000")
     until(lambda: emulator.count("DeleteClientKey"))
     emulator.set_faults()
     delete_keys(emulator)
