@@ -10,6 +10,9 @@
 /* aapfs [OPTIONS] MOUNTPOINT: mounts and serves. */
 int command_mount(int count, char **arguments);
 
+/* The same as mount(8) has it done: this program under the name mount.aapfs. */
+int command_mount_helper(int count, char **arguments);
+
 /* aapfs create|rotate AAP: writes a password to an AAP's control. */
 int command_create(int count, char **arguments);
 

@@ -14,6 +14,7 @@
 #include "fs/commands/configure.h"
 #include "fs/commands/dev.h"
 #include "fs/commands/dev_state.h"
+#include "fs/commands/mount_options.h"
 #include "fs/commands/open_state.h"
 #include "fs/commands/take_over.h"
 #include "fs/config.h"
@@ -43,6 +44,7 @@ struct mount_arguments {
     struct configure_words words;
     const char *mountpoint;
     char *options; /* every -o, joined */
+    struct mount_options sorted;
     char *file;    /* the configuration's, from the root */
     const struct handover *handover; /* from the version before; NULL: none */
 };
@@ -56,6 +58,37 @@ static int add_options(struct mount_arguments *arguments, const char *more)
     free(arguments->options);
     arguments->options = joined;
     return 0;
+}
+
+static int put_in_place(const char **place, const char *value, const char *name)
+{
+    if (!value)
+        return 0;
+    if (*place) {
+        fprintf(stderr, "aapfs: -o %s: given twice, by another option or as the source\n", name);
+        return 2;
+    }
+    *place = value;
+    return 0;
+}
+
+/* fstab's way: a configuration in the source's place, and all else in -o. */
+static int take_options(struct mount_arguments *arguments, const char *source)
+{
+    struct configure_words *given = &arguments->words;
+    struct mount_options *sorted = &arguments->sorted;
+    char reason[256];
+    if (arguments->options && mount_options_sort(arguments->options, sorted, reason, sizeof(reason)) < 0) {
+        fprintf(stderr, "aapfs: %s\n", reason);
+        return 2;
+    }
+    int wrong = put_in_place(&given->file, sorted->config, "config") ||
+                put_in_place(&given->file, source, "config") ||
+                put_in_place(&given->region, sorted->region, "region") ||
+                put_in_place(&given->endpoint, sorted->endpoint, "endpoint") ||
+                put_in_place(&given->state, sorted->state, "state") ||
+                put_in_place(&given->state_key, sorted->state_key, "state_key");
+    return wrong ? 2 : 0;
 }
 
 /* 0: go on; 1: done, as --help; 2: wrong. */
@@ -113,6 +146,9 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         return 2;
     }
     arguments->mountpoint = words[count - 1];
+    const char *source = left == 2 && words[optind][0] == '/' && strncmp(words[optind], "/dev/", 5) != 0 ? words[optind] : NULL;
+    if (take_options(arguments, source) != 0)
+        return 2;
     const struct configure_words *given = &arguments->words;
     if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||
                            given->state_key)) {
@@ -149,7 +185,7 @@ static int serve_in(const struct state_places *places, const struct config *conf
         .config = config,
         .state = &state,
         .mountpoint = arguments->mountpoint,
-        .options = arguments->options,
+        .options = arguments->sorted.passed_on,
         .ready = ready,
         .credentials = kms ? &kms->credentials : NULL,
         .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : FIRST_LISTING_TIMEOUT_MS,
@@ -261,6 +297,7 @@ int command_mount(int count, char **words)
     } else if (status == 1) {
         status = 0;
     }
+    mount_options_clear(&arguments.sorted);
     free(arguments.options);
     free(arguments.file);
     return status;
