@@ -28,11 +28,12 @@
 enum { FIRST_LISTING_TIMEOUT_MS = 800, DEV_LISTING_TIMEOUT_MS = 10000 };
 
 static const char usage[] =
-    "usage: aapfs [-f] [-c FILE] [--region REGION] [--endpoint URL] [--state DIRECTORY]\n"
-    "             [--state-key FILE] [-o OPTIONS] MOUNTPOINT\n"
+    "usage: aapfs [-f] [-c FILE] [--region REGION] [--endpoint URL]\n"
+    "             [--state DIRECTORY] [--state-key FILE] [-o OPTIONS] MOUNTPOINT\n"
     "       aapfs --dev [-f] [-o OPTIONS] MOUNTPOINT\n"
     "       aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP\n"
-    "       aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID\n"
+    "       aapfs adopt [-m MOUNTPOINT] AAP KEYFILE PASSWORDFILE\n"
+    "       aapfs delete [-m MOUNTPOINT] [--foreign] AAP CLIENT_KEY_ID\n"
     "       aapfs export [-c FILE] [--region REGION] [--state DIRECTORY]\n"
     "             [--state-key FILE] AAP DIRECTORY\n"
     "       aapfs status [-m MOUNTPOINT] [--json] [AAP]\n"
