@@ -186,6 +186,20 @@ def main():
     os.kill(main_pid(), signal.SIGTERM)
     until(lambda: run("systemctl", "show", "-P", "ActiveState", "aapfs.service") == "inactive\n" and not is_mounted(), "it lives on")
     assert "Failed" not in run("systemctl", "--failed", "--no-legend", "--plain", "list-units", "aapfs*")
+    began("a mount unit")
+    os.symlink("/usr/local/bin/aapfs", "/sbin/mount.aapfs")
+    shutil.copy("/out/run-aap.mount", "/run/systemd/system/")
+    run("systemctl", "daemon-reload")
+    # without the service's credentials, and with a state key that is made
+    for name in ("access-key-id", "access-key-secret"):
+        text = CREDENTIALS[name]
+        run("systemctl", "set-environment", f"ALIBABA_CLOUD_{name.upper().replace('-', '_')}={text}")
+    shutil.rmtree("/var/lib/aapfs")
+    run("systemctl", "start", "run-aap.mount")
+    until(lambda: (MOUNT / "payments" / "control").exists(), "no payments")
+    run("systemctl", "stop", "run-aap.mount")
+    assert not is_mounted()
+
     print(run("systemctl", "show", "-P", "NFileDescriptorStore", "aapfs.service").strip(), "descriptors kept after the end")
     print("all is well")
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, EMULATOR, PASSWORD, ROOT
+from harness import AAPFS, EMULATOR, PASSWORD, ROOT, program_for_others
 
 COMPLETION = ROOT / "fs" / "completion"
 WORDS = ["adopt", "create", "delete", "export", "reload", "rotate", "status", "upgrade"]
@@ -28,6 +28,13 @@ def test_help_is_for_a_terminal(program):
     done = subprocess.run([program, "--help"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ") and max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_dev_names_the_package_that_it_needs(tmp_path):
+    (tmp_path / "aap").mkdir()
+    done = subprocess.run([program_for_others(tmp_path), "--dev", tmp_path / "aap"], capture_output=True, text=True,
+                          env={"PATH": "/nowhere"})
+    assert done.returncode == 1 and "it is in the package aapfs-emulator\n" in done.stderr
 
 
 def complete_in_bash(*words):

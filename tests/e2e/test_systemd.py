@@ -8,11 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
 
-from harness import AAPFS, BUILD, PASSWORD, environment, make_state_key
+from harness import AAPFS, BUILD, PASSWORD, ROOT, environment, make_state_key
+from tell import await_value
 
 UNITS = BUILD / "fs" / "systemd"
 
@@ -204,6 +206,37 @@ def test_every_process_killed_and_the_mount_goes_on(manager):
     assert manager.mounted() == mounted
 
 
+def test_an_upgrade_is_kept_as_well(manager):
+    manager.start()
+    manager.write()
+    before, mounted = manager.key_id(), manager.mounted()
+    done = subprocess.run([AAPFS, "upgrade", "-m", manager.path], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    manager.take_messages()
+    assert set(manager.store) == {"aapfs-fuse", "aapfs-memory", "aapfs-note"}
+    for end in (manager.stop, lambda: kill_all(manager)):
+        end()
+        assert manager.mounted() == mounted
+        manager.start()
+        assert manager.key_id() == before
+    assert manager.error_file.read_text().count("the mount goes on") == 2
+
+
+def test_a_write_under_way_ends_before_a_restart(manager, emulator):
+    manager.start()
+    emulator.set_faults("CreateClientKey delay=700")
+    writer = threading.Thread(target=manager.write)
+    writer.start()
+    await_value(lambda: emulator.count("CreateClientKey"), 1)
+    assert manager.stop() == 0
+    emulator.set_faults()
+    manager.start()
+    writer.join(30)
+    assert not writer.is_alive()
+    assert manager.key_id().startswith("KAAP.")
+    assert emulator.count("CreateClientKey") == 1
+
+
 def test_without_a_manager_that_keeps_it_term_unmounts(manager):
     manager.start(keep="no")
     assert not manager.store
@@ -362,6 +395,7 @@ def test_a_booted_system(installed, tmp_path, pool_file):
     out.mkdir()
     shutil.copy(pathlib.Path(__file__).with_name("inside_systemd.py"), out)
     shutil.copy(pool_file, out / "pool.pem")
+    shutil.copy(ROOT / "examples/systemd/run-aap.mount", out)
     inside = tmp_path / "inside.service"
     inside.write_text("[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nTimeoutStartSec=180\n"
                       "ExecStart=/bin/sh -c '/usr/bin/python3 /out/inside_systemd.py > /out/result 2>&1; systemctl poweroff --no-block'\n")
