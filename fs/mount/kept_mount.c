@@ -85,7 +85,7 @@ static bool is_fuse(int descriptor)
            attributes.st_rdev == makedev(MISC, FUSE);
 }
 
-/* Where the kernel tells (6.16 on) the connection must be that of the mount; before, the note's word stands. */
+/* Where the kernel tells the connection it must be that of the mount; where it does not, the note's word stands. */
 static bool is_connection_of(int fuse, dev_t device)
 {
     char path[64], line[128];
