@@ -1,4 +1,5 @@
 """What is installed: the Debian packages, from their making to their removal, completion, and --help."""
+import fnmatch
 import os
 import re
 import shutil
@@ -6,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, EMULATOR, PASSWORD, ROOT, program_for_others
+from harness import AAPFS, BUILD, EMULATOR, PASSWORD, ROOT, program_for_others
 
 COMPLETION = ROOT / "fs" / "completion"
 WORDS = ["adopt", "create", "delete", "export", "reload", "rotate", "status", "upgrade"]
@@ -97,7 +98,25 @@ def contents(package):
     return set(sh(f"dpkg-deb --fsys-tarfile {package} | tar -t").splitlines())
 
 
-@pytest.mark.full
+def test_what_is_installed_is_in_a_package(tmp_path):
+    """Without building one: each line of debian/*.install is something, and whatever is installed is in a line."""
+    sh(f"meson install -C {BUILD} --no-rebuild --destdir {tmp_path}/root")
+    installed = {re.sub("^usr/local/", "usr/", str(path.relative_to(tmp_path / "root")))
+                 for path in (tmp_path / "root").rglob("*") if path.is_symlink() or not path.is_dir()}
+    lines = [line.split() for file in (ROOT / "debian").glob("*.install") for line in file.read_text().splitlines()]
+    left = [re.compile(fnmatch.translate(line)) for line in (ROOT / "debian/not-installed").read_text().split()]
+    taken = set()
+    for words in lines:
+        if words[0].startswith("debian/"):
+            assert (ROOT / words[0]).is_file()
+            continue
+        those = {name for name in installed if name == words[0] or name.startswith(words[0] + "/")}
+        assert those, words
+        taken |= those
+    assert not {name for name in installed - taken if not any(pattern.match(name) for pattern in left)}
+
+
+@pytest.mark.long
 @needs("dpkg-buildpackage", "dh", "lintian")
 def test_the_packages(packages):
     aapfs, = packages.glob("aapfs_*.deb")
