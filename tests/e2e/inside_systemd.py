@@ -1,6 +1,7 @@
 """
 Runs in a booted system: aapfs.service from its start to its stop. Prints what it did, and at the end that all is well.
 """
+import contextlib
 import os
 import pathlib
 import shutil
@@ -133,7 +134,8 @@ def main():
         until(lambda: len(processes()) == 4, "not all there")
         pid = main_pid()
         for process in processes():
-            os.kill(process, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # they end with their supervisor, too
+                os.kill(process, signal.SIGKILL)
         until(lambda: main_pid() not in (0, pid), "not started again")
         assert key_id() == first
 

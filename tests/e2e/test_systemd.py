@@ -1,5 +1,6 @@
 """The mount in a service manager's keeping: restarts and killed supervisors, with a manager of our own and with systemd."""
 import array
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -184,7 +185,8 @@ def kill_all(manager):
                 .read_text().split()]
     descriptors = [os.pidfd_open(pid) for pid in children]
     for pid in [manager.process.pid, *children]:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # they end with their supervisor, too
+            os.kill(pid, signal.SIGKILL)
     manager.process.wait()
     for descriptor in descriptors:
         assert select.select([descriptor], [], [], 10)[0]
