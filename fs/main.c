@@ -28,6 +28,9 @@ static const struct {
 int main(int count, char **arguments)
 {
     signal(SIGPIPE, SIG_IGN);
+    const char *slash = count > 0 ? strrchr(arguments[0], '/') : NULL;
+    if (count > 0 && strncmp(slash ? slash + 1 : arguments[0], "mount.", strlen("mount.")) == 0)
+        return command_mount_helper(count, arguments);
     for (size_t i = 0; count > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(arguments[1], commands[i].name) == 0)
             return commands[i].run(count - 1, arguments + 1);

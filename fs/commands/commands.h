@@ -10,6 +10,9 @@
 /* aapfs [OPTIONS] MOUNTPOINT: mounts and serves. */
 int command_mount(int count, char **arguments);
 
+/* The same as mount(8) has it done: this program under the name mount.aapfs. */
+int command_mount_helper(int count, char **arguments);
+
 /* aapfs check: whether everything that a mount needs is there; changes nothing. 1 when something is wrong. */
 int command_check(int count, char **arguments);
 

@@ -80,7 +80,7 @@ int dev_kms_start(struct dev_kms *kms)
         setpgid(0, 0); /* ^C is for the mount, which goes first */
         if (getppid() == parent)
             run_emulator(kms, out[1]);
-        log_error("--dev: kms-emulator is neither beside aapfs nor in PATH");
+        log_error("--dev: kms-emulator is neither beside aapfs nor in PATH; it is in the package aapfs-emulator");
         _exit(127);
     }
     close(out[1]);

@@ -15,6 +15,7 @@
 #include "fs/commands/configure.h"
 #include "fs/commands/dev.h"
 #include "fs/commands/dev_state.h"
+#include "fs/commands/mount_options.h"
 #include "fs/commands/open_state.h"
 #include "fs/commands/take_over.h"
 #include "fs/config.h"
@@ -28,11 +29,12 @@
 enum { FIRST_LISTING_TIMEOUT_MS = 800, DEV_LISTING_TIMEOUT_MS = 10000 };
 
 static const char usage[] =
-    "usage: aapfs [-f] [-c FILE] [--region REGION] [--endpoint URL] [--state DIRECTORY]\n"
-    "             [--state-key FILE] [-o OPTIONS] MOUNTPOINT\n"
+    "usage: aapfs [-f] [-c FILE] [--region REGION] [--endpoint URL]\n"
+    "             [--state DIRECTORY] [--state-key FILE] [-o OPTIONS] MOUNTPOINT\n"
     "       aapfs --dev [-f] [-o OPTIONS] MOUNTPOINT\n"
     "       aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP\n"
-    "       aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID\n"
+    "       aapfs adopt [-m MOUNTPOINT] AAP KEYFILE PASSWORDFILE\n"
+    "       aapfs delete [-m MOUNTPOINT] [--foreign] AAP CLIENT_KEY_ID\n"
     "       aapfs export [-c FILE] [--region REGION] [--state DIRECTORY]\n"
     "             [--state-key FILE] AAP DIRECTORY\n"
     "       aapfs check [-c FILE] [-m MOUNTPOINT]\n"
@@ -50,6 +52,7 @@ struct mount_arguments {
     const char *source; /* "/dev/fd/N"; NULL: any other */
     int lent;           /* N; -1: it is to be mounted */
     char *options; /* every -o, joined */
+    struct mount_options sorted;
     char *file;    /* the configuration's, from the root */
     const struct handover *handover; /* from the version before; NULL: none */
 };
@@ -63,6 +66,37 @@ static int add_options(struct mount_arguments *arguments, const char *more)
     free(arguments->options);
     arguments->options = joined;
     return 0;
+}
+
+static int put_in_place(const char **place, const char *value, const char *name)
+{
+    if (!value)
+        return 0;
+    if (*place) {
+        fprintf(stderr, "aapfs: -o %s: given twice, by another option or as the source\n", name);
+        return 2;
+    }
+    *place = value;
+    return 0;
+}
+
+/* fstab's way: a configuration in the source's place, and all else in -o. */
+static int take_options(struct mount_arguments *arguments, const char *source)
+{
+    struct configure_words *given = &arguments->words;
+    struct mount_options *sorted = &arguments->sorted;
+    char reason[256];
+    if (arguments->options && mount_options_sort(arguments->options, sorted, reason, sizeof(reason)) < 0) {
+        fprintf(stderr, "aapfs: %s\n", reason);
+        return 2;
+    }
+    int wrong = put_in_place(&given->file, sorted->config, "config") ||
+                put_in_place(&given->file, source, "config") ||
+                put_in_place(&given->region, sorted->region, "region") ||
+                put_in_place(&given->endpoint, sorted->endpoint, "endpoint") ||
+                put_in_place(&given->state, sorted->state, "state") ||
+                put_in_place(&given->state_key, sorted->state_key, "state_key");
+    return wrong ? 2 : 0;
 }
 
 /* 0: go on; 1: done, as --help; 2: wrong. */
@@ -125,6 +159,9 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         arguments->source = NULL;
     else
         fcntl(arguments->lent, F_SETFD, FD_CLOEXEC);
+    const char *source = left == 2 && words[optind][0] == '/' && strncmp(words[optind], "/dev/", 5) != 0 ? words[optind] : NULL;
+    if (take_options(arguments, source) != 0)
+        return 2;
     const struct configure_words *given = &arguments->words;
     if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||
                            given->state_key)) {
@@ -162,7 +199,7 @@ static int serve_in(const struct state_places *places, const struct config *conf
         .state = &state,
         .mountpoint = arguments->mountpoint,
         .lent = arguments->lent,
-        .options = arguments->options,
+        .options = arguments->sorted.passed_on,
         .ready = ready,
         .credentials = kms ? &kms->credentials : NULL,
         .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : FIRST_LISTING_TIMEOUT_MS,
@@ -274,6 +311,7 @@ int command_mount(int count, char **words)
     } else if (status == 1) {
         status = 0;
     }
+    mount_options_clear(&arguments.sorted);
     free(arguments.options);
     free(arguments.file);
     return status;

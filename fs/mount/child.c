@@ -1,6 +1,7 @@
 #include "fs/mount/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,6 +12,16 @@
 
 #include "fs/keys/clock.h"
 #include "fs/log.h"
+#include "kmsapi/cleanup.h"
+
+/* The supervisor may be spared when memory is short: then it starts the others again. They are not. */
+static void be_mortal(void)
+{
+    char score[16] = "";
+    _cleanup_(close) int file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (file >= 0 && read(file, score, sizeof(score) - 1) > 0 && score[0] == '-' && pwrite(file, "0", 1, 0) < 0)
+        log_error("/proc/self/oom_score_adj: %s", strerror(errno));
+}
 
 pid_t child_start(struct child *child)
 {
@@ -32,6 +43,7 @@ pid_t child_start(struct child *child)
     signal(SIGHUP, SIG_IGN);
     sigprocmask(SIG_SETMASK, &none, NULL);
     log_after_fork();
+    be_mortal();
     return 0;
 }
 

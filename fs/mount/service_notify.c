@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,24 +10,64 @@
 
 #include "kmsapi/cleanup.h"
 
-int service_notify_ready(void)
+static int find_manager(const char *path, struct sockaddr_un *address, socklen_t *address_size)
 {
-    static const char message[] = "READY=1";
+    size_t size = strlen(path);
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if ((path[0] != '/' && path[0] != '@') || size >= sizeof(address->sun_path))
+        return -EINVAL;
+    memcpy(address->sun_path, path, size);
+    if (path[0] == '@')
+        address->sun_path[0] = '\0'; /* Linux's abstract namespace */
+    *address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+    return 0;
+}
+
+/* With DESCRIPTOR, unless it is -1. */
+static int tell(const char *text, int descriptor)
+{
     const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address;
+    socklen_t address_size;
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
     if (!path)
         return 0;
-    size_t size = strlen(path);
-    if ((path[0] != '/' && path[0] != '@') || size >= sizeof(address.sun_path))
-        return -EINVAL;
-    memcpy(address.sun_path, path, size);
-    if (path[0] == '@')
-        address.sun_path[0] = '\0'; /* Linux's abstract namespace */
+    int r = find_manager(path, &address, &address_size);
+    if (r < 0)
+        return r;
+    char copy[128];
+    struct iovec part = {copy, (size_t)snprintf(copy, sizeof(copy), "%s", text)};
+    struct msghdr message = {
+        .msg_name = &address, .msg_namelen = address_size, .msg_iov = &part, .msg_iovlen = 1};
+    if (descriptor >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+        control.header = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
+    }
     _cleanup_(close) int notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (notify < 0 ||
-        sendto(notify, message, sizeof(message) - 1, MSG_NOSIGNAL,
-               (const struct sockaddr *)&address,
-               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size)) < 0)
-        return -errno;
-    return 0;
+    return notify < 0 || sendmsg(notify, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int service_notify_ready(void)
+{
+    return tell("READY=1", -1);
+}
+
+int service_notify_store(const char *name, int descriptor)
+{
+    char text[96];
+    snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
+    return tell(text, descriptor);
+}
+
+int service_notify_forget(const char *name)
+{
+    char text[96];
+    snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    return tell(text, -1);
 }

@@ -1,12 +1,19 @@
 /*
- * Tells a service manager that the mount is ready. The supervisor's thread.
+ * Tells a service manager that the mount is ready, and gives it descriptors to keep for the next start. The
+ * supervisor's thread.
  *
- * Source: sd_notify(3), "Notes": a datagram "READY=1" to the socket that NOTIFY_SOCKET names.
+ * Source: sd_notify(3), "Notes": datagrams to the socket that NOTIFY_SOCKET names; "READY=1"; "FDSTORE=1" with the
+ * descriptors as SCM_RIGHTS; "FDSTOREREMOVE=1".
  */
 #ifndef AAPFS_FS_MOUNT_SERVICE_NOTIFY_H
 #define AAPFS_FS_MOUNT_SERVICE_NOTIFY_H
 
-/* 0, also when no NOTIFY_SOCKET is set; negative errno when the message cannot be sent. */
+/* Each: 0, also when no NOTIFY_SOCKET is set; negative errno when the message cannot be sent. */
 int service_notify_ready(void);
+
+/* DESCRIPTOR is kept under NAME ([a-z-]) until it is forgotten or the service has ended; it stays the caller's too. */
+int service_notify_store(const char *name, int descriptor);
+
+int service_notify_forget(const char *name);
 
 #endif

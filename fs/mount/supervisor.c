@@ -21,6 +21,7 @@
 #include "fs/keys/clock.h"
 #include "fs/log.h"
 #include "fs/mount/handover.h"
+#include "fs/mount/kept_mount.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/publisher.h"
 #include "fs/mount/reload.h"
@@ -227,11 +228,35 @@ static void leave(struct supervisor *supervisor)
     /* while somebody answers what it waits for: it could not end otherwise */
     if (supervisor->publisher.process > 0)
         kill(supervisor->publisher.process, SIGKILL);
+    if (supervisor->kept)
+        kept_mount_forget();
     int r = mount_point_unmount(&supervisor->mount_point);
     if (r < 0) {
         log_error("%s: cannot unmount: %s", supervisor->mount_point.path, strerror(-r));
         supervisor->status = 1;
     }
+}
+
+/* Leaves the mount to the service manager, and to the supervisor that it starts next: first what is under way ends. */
+static void leave_it_kept(struct supervisor *supervisor)
+{
+    if (supervisor->leaving)
+        return;
+    supervisor->leaving = supervisor->keeping = true;
+    upgrade_abandon(supervisor);
+    supervisor->leave_signal = SIGTERM;
+    supervisor->leave_until_ms = clock_monotonic_ms() + supervisor_config(supervisor)->request_timeout_ms + LEAVE_MS;
+    if (supervisor->link >= 0)
+        (void)worker_link_send(supervisor->link, WORKER_DRAIN, 0, "%s", "");
+}
+
+/* The publisher goes while somebody answers what it waits for, then the worker. */
+static void go_on_leaving(struct supervisor *supervisor)
+{
+    if (supervisor->publisher.process > 0)
+        kill(supervisor->publisher.process, SIGKILL);
+    else if (supervisor->link >= 0)
+        (void)worker_link_send(supervisor->link, WORKER_LEAVE, 0, "%s", "");
 }
 
 /* A worker ends well only when the mount is gone. One that ends badly before it served can never serve. */
@@ -258,12 +283,13 @@ static void worker_ended(struct supervisor *supervisor, int status)
     child_ended(&supervisor->worker, status, head->answered != supervisor->answered_before);
 }
 
-static void helper_ended(const struct supervisor *supervisor, struct child *helper, int status,
-                         bool useful)
+static void helper_ended(struct supervisor *supervisor, struct child *helper, int status, bool useful)
 {
     if (supervisor->leaving)
         helper->process = 0;
-    else
+    if (supervisor->keeping && helper == &supervisor->publisher)
+        go_on_leaving(supervisor);
+    if (!supervisor->leaving)
         child_ended(helper, status, useful);
 }
 
@@ -271,7 +297,9 @@ static void take_signals(struct supervisor *supervisor)
 {
     struct signalfd_siginfo info;
     while (read(supervisor->signals, &info, sizeof(info)) == sizeof(info))
-        if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+        if (info.ssi_signo == SIGTERM && supervisor->kept)
+            leave_it_kept(supervisor);
+        else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             leave(supervisor);
         else if (info.ssi_signo == SIGHUP && !supervisor->leaving)
             reload_take_signal(supervisor);
@@ -301,6 +329,8 @@ static void take_messages(struct supervisor *supervisor)
             log_error("%s", message.text);
         else if (message.kind == WORKER_WANTS_RELOAD || message.kind == WORKER_RELOADED)
             reload_take_message(supervisor, &message);
+        else if (supervisor->keeping && message.kind == WORKER_DRAINED)
+            go_on_leaving(supervisor);
         else
             upgrade_take_message(supervisor, &message);
     }
@@ -406,7 +436,8 @@ static void end_publisher(struct supervisor *supervisor)
         struct pollfd polled = {.fd = supervisor->signals, .events = POLLIN};
         struct signalfd_siginfo info;
         if (left_ms <= 0) {
-            mount_point_abort(&supervisor->mount_point);
+            if (!supervisor->keeping) /* else the next supervisor's worker answers it */
+                mount_point_abort(&supervisor->mount_point);
             break;
         }
         if (poll(&polled, 1, (int)left_ms) > 0 &&
@@ -449,6 +480,34 @@ static int end_all(struct supervisor *supervisor)
     return supervisor->status;
 }
 
+static struct kept_mount kept_mount(struct supervisor *supervisor)
+{
+    return (struct kept_mount){
+        .mountpoint = supervisor->parts->mountpoint,
+        .region = supervisor_config(supervisor)->region,
+        .state = supervisor->parts->state->path,
+        .mount_point = &supervisor->mount_point,
+        .memory = &supervisor->memory,
+    };
+}
+
+static void give_to_keep(struct supervisor *supervisor)
+{
+    if (supervisor->parts->lent >= 0)
+        return; /* whose it is keeps it */
+    const struct kept_mount kept = kept_mount(supervisor);
+    supervisor->kept = kept_mount_give(&kept);
+}
+
+/* The mount that the service manager has kept is served on. */
+static int go_on(struct supervisor *supervisor)
+{
+    supervisor->ready_until_ms = clock_monotonic_ms() + supervisor->parts->first_listing_timeout_ms;
+    give_to_keep(supervisor);
+    watch(supervisor);
+    return end_all(supervisor);
+}
+
 int supervisor_run(const struct supervisor_parts *parts)
 {
     struct supervisor supervisor;
@@ -460,6 +519,9 @@ int supervisor_run(const struct supervisor_parts *parts)
         end_runner(&supervisor);
         return 1;
     }
+    const struct kept_mount kept = kept_mount(&supervisor);
+    if (parts->lent < 0 && kept_mount_take(&kept))
+        return go_on(&supervisor);
     r = parts->lent < 0 ? mount_point_mount(&supervisor.mount_point, parts->mountpoint, parts->options, reason,
                                             sizeof(reason))
                         : mount_point_take(&supervisor.mount_point, parts->lent, parts->mountpoint, reason,
@@ -475,6 +537,8 @@ int supervisor_run(const struct supervisor_parts *parts)
         log_error("%s: the kernel's first message: %s", parts->mountpoint, strerror(-r));
         supervisor.status = 1;
         leave(&supervisor);
+    } else {
+        give_to_keep(&supervisor);
     }
     watch(&supervisor);
     return end_all(&supervisor);
@@ -515,6 +579,7 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
         kill(supervisor.publisher.process, SIGKILL);
     retire_runner(&supervisor);
     upgrade_resumed(&supervisor);
+    give_to_keep(&supervisor);
     watch(&supervisor);
     return end_all(&supervisor);
 }

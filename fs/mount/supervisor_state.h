@@ -60,6 +60,8 @@ struct supervisor {
     struct upgrade upgrade;
     struct reload reload;
     bool told_ready, leaving;
+    bool kept;    /* the service manager has the mount too (kept_mount.h) */
+    bool keeping; /* leaving, and the mount stays for the next supervisor */
     int leave_signal;
     int64_t ready_until_ms, leave_until_ms;
     int status; /* exit status */

@@ -19,14 +19,15 @@
 enum { AAPS_MOST = 10000, SECRETS_MOST = 100, DAY_SECONDS = 86400 };
 
 static const char usage[] =
-    "usage: kms-emulator --listen ADDRESS:PORT [--access-key ID:SECRET] [--aap NAME]...\n"
-    "           [--account FILE] [--account-id DIGITS] [--region REGION] [--faults FILE]\n"
+    "usage: kms-emulator --listen ADDRESS:PORT [--access-key ID:SECRET]\n"
+    "           [--aap NAME]... [--account FILE] [--account-id DIGITS]\n"
+    "           [--region REGION] [--faults FILE]\n"
     "           [--record FILE]\n"
     "           [--tls-cert FILE --tls-key FILE | --tls-self-signed DIRECTORY]\n"
     "           [--key-pool N] [--key-pool-file FILE] [--pkcs12 rc2|3des]\n"
     "           [--clock TIME] [--min-validity DAYS] [--max-keys N]\n"
-    "           [--session-seconds N] [--oidc-token-file FILE] [--ram-role NAME] [--imdsv2-only]\n"
-    "           [--secret NAME:VALUE]...\n";
+    "           [--session-seconds N] [--oidc-token-file FILE] [--ram-role NAME]\n"
+    "           [--imdsv2-only] [--secret NAME:VALUE]...\n";
 
 struct arguments {
     const char *listen, *access_key, *account, *account_id, *region, *faults, *record;

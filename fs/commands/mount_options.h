@@ -1,0 +1,21 @@
+/*
+ * The options of -o as mount(8) and fstab(5) give them: aapfs's own, those for whoever called mount, and those that
+ * the mount itself gets. Pure.
+ */
+#ifndef AAPFS_FS_COMMANDS_MOUNT_OPTIONS_H
+#define AAPFS_FS_COMMANDS_MOUNT_OPTIONS_H
+
+#include <stddef.h>
+
+/* Each NULL when it was not given. */
+struct mount_options {
+    char *config, *region, *endpoint, *state, *state_key;
+    char *passed_on; /* to libfuse, a comma within a value escaped */
+};
+
+/* Sorts GIVEN. 0, or negative errno and REASON, one line. */
+int mount_options_sort(const char *given, struct mount_options *options, char *reason, size_t size);
+
+void mount_options_clear(struct mount_options *options);
+
+#endif
