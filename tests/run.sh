@@ -6,9 +6,13 @@ cd "$(dirname "$0")/.."
 tests=full
 if [ "${1:-}" = --long ]; then tests=long; fi
 
-tests/install-packages.sh tests/packages-build tests/packages-test
-command -v npm > /dev/null || tests/install-packages.sh tests/packages-node
-tests/install-packages.sh tests/packages-more || echo "go on without: $(grep -v '^#' tests/packages-more | tr '\n' ' ')"
+# first what building and most tests need; the rest costs only the tests that are skipped without it, and say so
+lists=(tests/packages/build tests/packages/core)
+command -v npm > /dev/null || lists+=(tests/packages/node)
+tests/install-packages.sh "${lists[@]}"
+for list in rest large; do
+    tests/install-packages.sh tests/packages/$list || echo "going on without tests/packages/$list"
+done
 
 # build FOLDER [MESON OPTIONS]: made when it is not there
 build() {

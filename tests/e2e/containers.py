@@ -16,7 +16,7 @@ NEEDED = ["podman", "runc", "conmon", "busybox"]
 def require(*programs):
     missing = [name for name in programs if not find(name)]
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)} (tests/packages-test)")
+        pytest.skip(f"not installed: {', '.join(missing)} (tests/packages/rest)")
 
 
 def find(name):

@@ -20,7 +20,7 @@ LANGUAGES = ["c", "python", *(pytest.param(name, marks=pytest.mark.full) for nam
 def need(*tools):
     for tool in tools:
         if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed; see tests/packages-more")
+            pytest.skip(f"{tool} is not installed; see tests/packages/large")
 
 
 def build(language, directory):
@@ -39,7 +39,7 @@ def build(language, directory):
     if language == "go":
         need("go")
         if not GO_CRYPTO.is_dir():
-            pytest.skip("golang-golang-x-crypto-dev is not installed; see tests/packages-more")
+            pytest.skip("golang-golang-x-crypto-dev is not installed; see tests/packages/large")
         subprocess.run(["go", "build", "-o", directory / "application", EXAMPLES / "application.go"], check=True,
                        env={**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": "",
                             "GOCACHE": str(directory / "go-cache")})

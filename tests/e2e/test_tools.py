@@ -211,7 +211,7 @@ def test_updatedb(tools):
     database = tools.directory / "plocate.db"
     updatedb = "/usr/sbin/updatedb.plocate"
     if not os.path.exists(updatedb):
-        pytest.skip("plocate is not installed; see tests/packages-test")
+        pytest.skip("plocate is not installed; see tests/packages/rest")
     tools.run(updatedb, "--require-visibility", "no", "--prunefs", "", "--prunepaths", "", "--prune-bind-mounts", "no",
               "--database-root", tools.mount.path, "--output", database)
     output, _ = tools.run("/usr/bin/plocate", "-d", database, "-l", "1000", "/")
