@@ -12,7 +12,7 @@
 static const struct kms_error_rule rules[] = {
     {"Throttling*", 0, 0, EAGAIN, KMS_RETRY_THROTTLED},
     {"*Throttling", 0, 0, EAGAIN, KMS_RETRY_THROTTLED},
-    {"ServiceUnavailable*", 0, 0, EAGAIN, KMS_RETRY_UNAVAILABLE},
+    {"ServiceUnavailable*", 0, 0, EAGAIN, KMS_RETRY_NOT_CREATIONS},
     {"InternalFailure", 0, 0, EIO, KMS_RETRY_NOT_CREATIONS},
     {"InternalError", 0, 0, EIO, KMS_RETRY_NOT_CREATIONS},
     /* our nonces are fresh: the request came twice, and its first copy may have been carried out */
@@ -37,7 +37,7 @@ static const struct kms_error_rule rules[] = {
     {"Missing*", 0, 0, EINVAL, KMS_RETRY_NEVER},
     {"Invalid*", 0, 0, EINVAL, KMS_RETRY_NEVER},
     {"*", 429, 429, EAGAIN, KMS_RETRY_THROTTLED},
-    {"*", 503, 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
+    {"*", 503, 503, EAGAIN, KMS_RETRY_NOT_CREATIONS},
     {"*", 500, 599, EIO, KMS_RETRY_NOT_CREATIONS},
     {"*", 0, 0, EIO, KMS_RETRY_NEVER},
 };
@@ -82,13 +82,20 @@ bool kms_error_is_ambiguous(const char *code, long http_status)
 bool kms_error_is_about_credentials(const char *code, long http_status)
 {
     return http_status >= 400 && http_status < 500 &&
-           (matches("InvalidAccessKeyId*", code) || matches("InvalidSecurityToken*", code));
+           (matches("InvalidAccessKeyId*", code) || matches("InvalidSecurityToken*", code) ||
+            matches("SignatureDoesNotMatch", code) || matches("IncompleteSignature", code) ||
+            matches("Forbidden.AccessKey", code));
 }
 
 bool kms_error_is_forbidden(const char *code, long http_status)
 {
-    return http_status >= 400 && http_status < 500 && matches("Forbidden*", code) &&
-           kms_error_errno(code, http_status) == EACCES;
+    return http_status >= 400 && http_status < 500 &&
+           (matches("Forbidden", code) || matches("Forbidden.NoPermission", code) || matches("Forbidden.RAM", code));
+}
+
+bool kms_error_is_about_the_instance(const char *code)
+{
+    return matches("Forbidden.DKMSInstance*", code);
 }
 
 const struct kms_error_rule *kms_error_rule(size_t i)

@@ -25,7 +25,6 @@ struct kms_error {
 enum kms_retry {
     KMS_RETRY_NEVER,
     KMS_RETRY_THROTTLED,     /* not carried out: any operation, slower, and every other request is slowed too */
-    KMS_RETRY_UNAVAILABLE,   /* not carried out: any operation */
     KMS_RETRY_CLOCK,         /* not carried out: any operation, if the answer tells that our clock was wrong */
     KMS_RETRY_NOT_CREATIONS, /* may have been carried out: what can be repeated harmlessly */
     KMS_RETRY_READ_ONCE,     /* may have been carried out: only what changes nothing, and once */
@@ -48,8 +47,14 @@ enum kms_retry kms_error_retry(const char *code, long http_status);
 /* Whether KMS refused the access key or the session itself, and so did nothing else. */
 bool kms_error_is_about_credentials(const char *code, long http_status);
 
-/* Whether KMS knows who asks, and forbids them the operation. */
+/*
+ * Whether KMS knows who asks, and RAM forbids them the operation. Other codes that begin so are not about permissions: a
+ * service that is not open, a debt, an access key that is off.
+ */
 bool kms_error_is_forbidden(const char *code, long http_status);
+
+/* Whether what was not found is the KMS instance: that says nothing of the AAP or key that was asked for. */
+bool kms_error_is_about_the_instance(const char *code);
 
 /* Whether a change that ended so may have been carried out all the same. */
 bool kms_error_is_ambiguous(const char *code, long http_status);

@@ -336,7 +336,6 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
         return !maybe_sent || (harmless && error->number != EIO);
     switch (kms_error_retry(error->code, error->http_status)) {
     case KMS_RETRY_THROTTLED:
-    case KMS_RETRY_UNAVAILABLE:
         return true;
     case KMS_RETRY_CLOCK:
         return !transfer->request.dated && learned_the_time(transport, transfer);

@@ -12,8 +12,6 @@ static const char *retry_text(enum kms_retry retry)
     switch (retry) {
     case KMS_RETRY_THROTTLED:
         return "yes, and all requests slow down";
-    case KMS_RETRY_UNAVAILABLE:
-        return "yes";
     case KMS_RETRY_CLOCK:
         return "yes, with the time of KMS";
     case KMS_RETRY_NOT_CREATIONS:

@@ -53,7 +53,8 @@ static void deleted(void *user, const struct kms_answer *answer)
 
     engine_observe(engine, answer);
     /* what KMS does not know is gone already */
-    if (answer->error.number != 0 && answer->error.number != ENOENT) {
+    if (answer->error.number != 0 &&
+        (answer->error.number != ENOENT || kms_error_is_about_the_instance(answer->error.code))) {
         operation_fail(operation, name, &answer->error);
         return;
     }

@@ -120,6 +120,15 @@ def test_a_mount_without_credentials_comes_up_says_why_and_works_once_there_are_
     assert mount.status()["Credentials"] == "profile"
 
 
+def test_a_secret_that_is_corrected_is_read_again(start_mount, emulator, home):
+    write_profile(home, mode="AK", **{**KEY, "access_key_secret": "mistyped"})
+    mount = start(start_mount, emulator.url, home)
+    assert sync_fails(mount) and mount.last_error(".aapfs")["Code"] == "SignatureDoesNotMatch"
+    write_profile(home, mode="AK", **KEY)
+    wait_until(lambda: not sync_fails(mount))  # not at once: who was just asked is left alone for a while
+    mount.write("payments", PASSWORD)
+
+
 def sync_fails(mount):
     try:
         mount.write(".aapfs", "sync")

@@ -1,5 +1,6 @@
 """What KMS says is not always right: times, and keys that are of no use."""
 import errno
+import json
 import os
 import re
 import signal
@@ -169,3 +170,28 @@ def test_a_rotation_goes_before_listings(start_mount, start_emulator):
     mount.write(".aapfs", "reload")
     rotated(mount, "a3", first)
     assert emulator.count("ListClientKeys") < 10
+
+
+@pytest.mark.parametrize("body", [b"<html>", json.dumps({"Code": "ServiceUnavailable", "Message": "m", "RequestId": "r"}).encode()])
+def test_a_gateway_that_answers_503_after_the_work(start_mount, emulator, altered, body):
+    """The key is there: it is not asked for again, but found."""
+    mount = start(start_mount, altered, validity="1y")
+    mount.write("payments", PASSWORD)
+    first, made = mount.key_id(), emulator.count("CreateClientKey")
+    altered.instead = lambda operation: (503, body) if operation == "CreateClientKey" else None
+    assert result_of(mount, PASSWORD) == errno.EAGAIN
+    assert emulator.count("CreateClientKey") == made + 1
+    until(lambda: len(mount.status("payments")["Orphans"]) == 1)
+    assert mount.key_id() == first and set(keys_of(emulator, "payments")) == {first, *mount.status("payments")["Orphans"]}
+
+
+def test_an_instance_that_is_not_found_is_no_aap_that_is_gone(start_mount, emulator, altered):
+    mount = start(start_mount, altered, validity="1y")
+    mount.write("payments", PASSWORD)
+    body = json.dumps({"Code": "Forbidden.DKMSInstanceNotFound", "Message": "m", "RequestId": "r"}).encode()
+    altered.instead = lambda operation: (403, body) if operation != "ListApplicationAccessPoints" else None
+    asked = emulator.count("DescribeApplicationAccessPoint")
+    result_of(mount, "sync", ".aapfs")
+    until(lambda: emulator.count("DescribeApplicationAccessPoint") > asked)
+    result_of(mount, "sync", ".aapfs")
+    assert mount.status("payments")["State"] == "active" and "forget" not in mount.errors()

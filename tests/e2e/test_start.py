@@ -547,6 +547,7 @@ def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, 
         seal.write_forms(aap, key_id, forms)
     again = []
     unknown = {"expected_errors": re.compile(r"aapfs: aap-\d+: KMS no longer has this application access point; .*\n")}
+    unknown["ready_timeout"] = 120  # a thousand keys are opened
     seconds = seconds_until_served(lambda: again.append(remount(mount, emulator.url, **unknown)), mount.path)
     print("seconds", seconds)
     mount = again[0]

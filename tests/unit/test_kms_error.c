@@ -20,8 +20,8 @@ static const struct {
     {"Throttling", 400, EAGAIN, KMS_RETRY_THROTTLED},
     {"Throttling.User", 400, EAGAIN, KMS_RETRY_THROTTLED},
     {"Throttling.Api", 400, EAGAIN, KMS_RETRY_THROTTLED},
-    {"ServiceUnavailable", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
-    {"ServiceUnavailableTemporary", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
+    {"ServiceUnavailable", 503, EAGAIN, KMS_RETRY_NOT_CREATIONS},
+    {"ServiceUnavailableTemporary", 503, EAGAIN, KMS_RETRY_NOT_CREATIONS},
     {"InternalFailure", 500, EIO, KMS_RETRY_NOT_CREATIONS},
     {"InternalError", 500, EIO, KMS_RETRY_NOT_CREATIONS},
     {"SignatureNonceUsed", 400, EIO, KMS_RETRY_READ_ONCE},
@@ -57,7 +57,7 @@ static const struct {
     {"Something.New", 418, EIO, KMS_RETRY_NEVER},
     {"Something.New", 429, EAGAIN, KMS_RETRY_THROTTLED},
     {"Something.New", 500, EIO, KMS_RETRY_NOT_CREATIONS},
-    {"Something.New", 503, EAGAIN, KMS_RETRY_UNAVAILABLE},
+    {"Something.New", 503, EAGAIN, KMS_RETRY_NOT_CREATIONS},
     {"", 502, EIO, KMS_RETRY_NOT_CREATIONS},
     {"NotThrottlingAtAll", 400, EIO, KMS_RETRY_NEVER},
 };
@@ -92,7 +92,8 @@ static void what_may_have_been_done_is_told(void **state)
     assert_true(kms_error_is_ambiguous("InternalError", 500));
     assert_true(kms_error_is_ambiguous("", 502));
     assert_false(kms_error_is_ambiguous("Rejected.Throttling", 429));
-    assert_false(kms_error_is_ambiguous("ServiceUnavailable", 503));
+    assert_true(kms_error_is_ambiguous("ServiceUnavailable", 503)); /* a gateway may say so after KMS did it */
+    assert_true(kms_error_is_ambiguous("Http.503", 503));
     assert_false(kms_error_is_ambiguous("InvalidTimeStamp.Expired", 400));
     assert_false(kms_error_is_ambiguous("InvalidParameter", 400));
 }
@@ -103,7 +104,8 @@ static void refused_credentials_are_told_from_other_errors(void **state)
     assert_true(kms_error_is_about_credentials("InvalidSecurityToken.Expired", 400));
     assert_true(kms_error_is_about_credentials("InvalidSecurityToken.MalFormed", 400));
     assert_false(kms_error_is_about_credentials("InvalidSecurityToken.Expired", 500)); /* who knows what it did */
-    assert_false(kms_error_is_about_credentials("SignatureDoesNotMatch", 400));
+    assert_true(kms_error_is_about_credentials("SignatureDoesNotMatch", 400));
+    assert_true(kms_error_is_about_credentials("Forbidden.AccessKey", 403));
     assert_false(kms_error_is_about_credentials("Forbidden.NoPermission", 403));
 }
 
@@ -112,6 +114,10 @@ static void what_is_forbidden_is_told_from_what_is_not_there(void **state)
     assert_true(kms_error_is_forbidden("Forbidden.NoPermission", 403));
     assert_true(kms_error_is_forbidden("Forbidden.RAM", 403));
     assert_false(kms_error_is_forbidden("Forbidden.ResourceNotFound", 404));
+    assert_false(kms_error_is_forbidden("Forbidden.InDebtOverdue", 403));
+    assert_false(kms_error_is_forbidden("Forbidden.AccessKey", 403));
+    assert_true(kms_error_is_about_the_instance("Forbidden.DKMSInstanceNotFound"));
+    assert_false(kms_error_is_about_the_instance("Forbidden.ResourceNotFound"));
     assert_false(kms_error_is_forbidden("InvalidAccessKeyId.NotFound", 404));
     assert_false(kms_error_is_forbidden("Forbidden.NoPermission", 503));
     assert_false(kms_error_is_forbidden("", 0));
