@@ -531,11 +531,6 @@ def rotations_under_faults(start_mount, start_emulator, seconds, validity, count
 
 
 @pytest.mark.full
-def test_rotations_under_faults(start_mount, start_emulator):
-    rotations_under_faults(start_mount, start_emulator, 14, 16, 20)
-
-
-@pytest.mark.full
 def test_rotations_under_faults_for_two_minutes(start_mount, start_emulator):
     rotations_under_faults(start_mount, start_emulator, 120, 30, 20)
 
