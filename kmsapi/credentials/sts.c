@@ -190,42 +190,74 @@ static int check_role(const struct sts_role *role, char *reason, size_t size)
     return 0;
 }
 
-static int ask_once(const struct fetching *fetching, const struct credentials *credentials,
-                    const struct sts_role *role, struct session *session, struct kms_error *error,
-                    char *reason, size_t size)
+/* With CREDENTIALS it is AssumeRole, with a token AssumeRoleWithOIDC. */
+struct question {
+    const struct credentials *credentials;
+    const char *provider_arn, *token;
+    const struct sts_role *role;
+};
+
+static int begin_signed(const struct fetching *fetching, const struct credentials *credentials,
+                        struct call *call)
 {
-    struct call call = {.secret = credentials->access_key_secret};
-    int r = begin(fetching, "AssumeRole", &call);
-    add(&call, "SignatureMethod", "HMAC-SHA1");
-    add(&call, "SignatureVersion", "1.0");
-    add(&call, "AccessKeyId", credentials->access_key_id);
-    add(&call, "SecurityToken", credentials->security_token);
-    call.form_begin = call.count;
-    add_role(&call, role);
-    if (r == 0)
+    int r = begin(fetching, "AssumeRole", call);
+    add(call, "SignatureMethod", "HMAC-SHA1");
+    add(call, "SignatureVersion", "1.0");
+    add(call, "AccessKeyId", credentials->access_key_id);
+    add(call, "SecurityToken", credentials->security_token);
+    call->form_begin = call->count;
+    call->secret = credentials->access_key_secret;
+    return r;
+}
+
+static int begin_with_token(const struct fetching *fetching, const struct question *question,
+                            struct call *call)
+{
+    int r = begin(fetching, "AssumeRoleWithOIDC", call);
+    call->form_begin = call->count;
+    add(call, "OIDCProviderArn", question->provider_arn);
+    add(call, "OIDCToken", question->token);
+    call->secret = question->token;
+    return r;
+}
+
+static int ask_once(const struct fetching *fetching, const struct question *question,
+                    struct session *session, struct kms_error *error, char *reason, size_t size)
+{
+    struct call call = {0};
+    const struct credentials *credentials = question->credentials;
+    int r = credentials ? begin_signed(fetching, credentials, &call)
+                        : begin_with_token(fetching, question, &call);
+    add_role(&call, question->role);
+    if (r == 0 && credentials)
         r = sign(credentials, &call);
     if (r == 0)
-        r = post(fetching, role, &call, session, error, reason, size);
+        r = post(fetching, question->role, &call, session, error, reason, size);
     rpc2_signature_clear(&call.signature);
     if (r == -ENOMEM)
         snprintf(reason, size, "memory is short");
     return r;
 }
 
-int sts_assume_role(const struct fetching *fetching, const struct credentials *credentials,
-                    const struct sts_role *role, struct session *session, char *reason, size_t size)
+static int ask(const struct fetching *fetching, const struct question *question,
+               struct session *session, char *reason, size_t size)
 {
     struct kms_error error = {0};
     int64_t before = *fetching->clock_offset_s;
-    int r = check_role(role, reason, size);
-    if (r < 0)
-        return r;
-    r = ask_once(fetching, credentials, role, session, &error, reason, size);
+    int r = ask_once(fetching, question, session, &error, reason, size);
     /* the answer's Date told the right time */
     if (r < 0 && strcmp(error.code, "InvalidTimeStamp.Expired") == 0 &&
         llabs(*fetching->clock_offset_s - before) > CLOCK_WRONG_S)
-        r = ask_once(fetching, credentials, role, session, &error, reason, size);
+        r = ask_once(fetching, question, session, &error, reason, size);
     return r;
+}
+
+int sts_assume_role(const struct fetching *fetching, const struct credentials *credentials,
+                    const struct sts_role *role, struct session *session, char *reason, size_t size)
+{
+    const struct question question = {.credentials = credentials, .role = role};
+    int r = check_role(role, reason, size);
+    return r < 0 ? r : ask(fetching, &question, session, reason, size);
 }
 
 static int read_token(const char *token_file, char **token, char *reason, size_t size)
@@ -254,21 +286,11 @@ int sts_assume_role_with_oidc(const struct fetching *fetching, const char *provi
                               struct session *session, char *reason, size_t size)
 {
     _cleanup_(secret_string) char *token = NULL;
-    struct kms_error error = {0};
     int r = check_role(role, reason, size);
     if (r == 0)
         r = read_token(token_file, &token, reason, size);
     if (r < 0)
         return r;
-    struct call call = {.secret = token};
-    r = begin(fetching, "AssumeRoleWithOIDC", &call);
-    call.form_begin = call.count;
-    add(&call, "OIDCProviderArn", provider_arn);
-    add(&call, "OIDCToken", token);
-    add_role(&call, role);
-    if (r == 0)
-        r = post(fetching, role, &call, session, &error, reason, size);
-    if (r == -ENOMEM)
-        snprintf(reason, size, "memory is short");
-    return r;
+    const struct question question = {.provider_arn = provider_arn, .token = token, .role = role};
+    return ask(fetching, &question, session, reason, size);
 }

@@ -1,4 +1,6 @@
 """The credential chain of kmsapi, used alone, against real sockets and files."""
+import calendar
+import email.utils
 import itertools
 import json
 import os
@@ -7,6 +9,7 @@ import shutil
 import subprocess
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -388,6 +391,29 @@ def test_a_session_that_ends_early_is_renewed_and_the_request_sent_once_more(sta
     emulator.set_faults()
     assert emulator.count("CreateClientKey") == 2  # the first was refused
     assert program.ask("list").startswith("ListClientKeys 0")
+
+
+def sts_whose_clock_is_ahead(seconds):
+    """STS as it judges Timestamp: more than 15 minutes from its own clock are refused."""
+    def answer(handler):
+        asked = dict(urllib.parse.parse_qsl(handler.path.split("?", 1)[1]))
+        now = time.time() + seconds
+        date = f"Date: {email.utils.formatdate(now, usegmt=True)}\r\n"
+        if abs(calendar.timegm(time.strptime(asked["Timestamp"], "%Y-%m-%dT%H:%M:%SZ")) - now) > 900:
+            refusal = {"Code": "InvalidTimeStamp.Expired", "Message": "Specified time stamp is expired.", "RequestId": "x"}
+            answer_bytes(json.dumps(refusal), "400 Bad", date)(handler)
+        else:
+            answer_bytes(json.dumps({"Credentials": SESSION}), headers=date)(handler)
+    return answer
+
+
+def test_a_wrong_clock_of_this_machine_is_learned_from_sts(start, odd, home):
+    parts = oidc(home, None)[1]
+    write_profiles(home, {"name": "p", "mode": "RamRoleArn", "ram_role_arn": ARN, **KEY})
+    for provider in ("oidc", "profile:p"):
+        server = odd(sts_whose_clock_is_ahead(7200))
+        assert start(provider=provider, sts=server.url, **parts).get() == (0, "STS.odd")
+        assert len(server.asked) == 2
 
 
 def test_a_key_that_was_replaced_in_its_file_is_found(start_emulator, start, home):
