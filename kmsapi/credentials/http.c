@@ -25,12 +25,17 @@ struct call {
     bool too_large;
 };
 
-bool http_host_is_local(const char *host)
+bool http_host_is_local(const char *text)
 {
-    char bare[64];
+    char host[256], bare[64];
     struct in_addr four;
     struct in6_addr six;
-    size_t length = strlen(host);
+    size_t length = strlen(text);
+    length -= length > 0 && text[length - 1] == '.'; /* the same host */
+    if (length >= sizeof(host))
+        return false;
+    memcpy(host, text, length);
+    host[length] = '\0';
     if (strcasecmp(host, "localhost") == 0 ||
         (length > 10 && strcasecmp(host + length - 10, ".localhost") == 0))
         return true;
@@ -90,8 +95,8 @@ static size_t take_header(char *data, size_t size, size_t count, void *user)
     return call->too_large ? 0 : size * count;
 }
 
-/* HOST is from curl_free's allocator. */
-static int check_url(const char *text, char **host, char *reason, size_t size)
+/* HOST is from curl_free's allocator. SECRET: whoever stands between reads neither the URL nor the answer. */
+static int check_url(const char *text, char **host, bool *secret, char *reason, size_t size)
 {
     _cleanup_(url) CURLU *url = curl_url();
     _cleanup_(curl_text) char *scheme = NULL, *user = NULL, *password = NULL;
@@ -108,12 +113,13 @@ static int check_url(const char *text, char **host, char *reason, size_t size)
         snprintf(reason, size, "a user name or password has no place in the URL");
         return -EINVAL;
     }
+    *secret = strcmp(scheme, "https") == 0;
     return 0;
 }
 
 static int set_options(CURL *easy, struct call *call,
                        const struct credentials_source_options *options,
-                       const struct http_request *request, const char *host,
+                       const struct http_request *request, bool proxied,
                        struct curl_slist *headers)
 {
     int r = 0;
@@ -136,7 +142,7 @@ static int set_options(CURL *easy, struct call *call,
 #if LIBCURL_VERSION_NUM >= 0x075700
     SET(CURLOPT_QUICK_EXIT, 1L); /* a nameserver that does not answer holds nobody up */
 #endif
-    if (http_host_is_local(host))
+    if (!proxied)
         SET(CURLOPT_PROXY, "");
     else if (options->proxy)
         SET(CURLOPT_PROXY, options->proxy);
@@ -215,7 +221,8 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
     struct http_request limited = *request;
     _cleanup_(curl_text) char *host = NULL;
     *answer = (struct http_answer){0};
-    int r = check_url(request->url, &host, reason, size);
+    bool secret = false;
+    int r = check_url(request->url, &host, &secret, reason, size);
     if (r < 0)
         return r;
     if (fetching->options->timeout_ms)
@@ -224,7 +231,8 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
     _cleanup_(easy) CURL *easy = curl_easy_init();
     r = easy ? add_headers(request, &headers) : -ENOMEM;
     if (r == 0)
-        r = set_options(easy, &call, fetching->options, &limited, host, headers);
+        r = set_options(easy, &call, fetching->options, &limited, secret && !http_host_is_local(host),
+                        headers);
     if (r < 0) {
         snprintf(reason, size, "memory is short");
         return r;

@@ -26,8 +26,8 @@ struct http_answer {
 };
 
 /*
- * No redirect is followed; a proxy is used only for what is not link-local, loopback or the
- * metadata service. 0 with an answer of whatever status; or negative errno and REASON, which names
+ * No redirect is followed; a proxy is used only for https, which it cannot read, and for what is
+ * not link-local, loopback or the metadata service. 0 with an answer of whatever status; or negative errno and REASON, which names
  * the host only: no answer, one over 64 KiB, a URL that is none.
  */
 int http_ask(const struct fetching *fetching, const struct http_request *request,
@@ -40,7 +40,7 @@ int http_ask_for_success(const struct fetching *fetching, const struct http_requ
 /* Safe on a zeroed struct. */
 void http_answer_clear(struct http_answer *answer);
 
-/* Whether HOST (IPv6 with or without brackets) is this machine or its nearest surroundings: no proxy's business. */
+/* Whether HOST (IPv6 with or without brackets, a dot at its end or none) is this machine or its nearest surroundings: no proxy's business. */
 bool http_host_is_local(const char *host);
 
 #endif

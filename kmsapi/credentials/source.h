@@ -36,7 +36,7 @@ struct credentials_source_options {
     const char *provider;
     const char *user_agent;
     const char *ca_file; /* NULL: the system's */
-    const char *proxy;   /* NULL: as the environment says. Never used for metadata or local URIs. */
+    const char *proxy;   /* NULL: as the environment says. Never used for http:// nor for local URIs. */
     const char *vpc_region; /* STS is asked inside this region's VPC, where nobody says more; NULL: from outside */
     credentials_run *run; /* for profiles of mode External; NULL: they are refused */
     void *run_user;

@@ -718,21 +718,22 @@ def test_a_section_says_what_is_wrong_with_it(start, home):
 
 # -- proxies ---------------------------------------------------------------------------------------
 
-def test_a_proxy_is_never_asked_for_what_is_near(start, odd, home):
-    proxy, server = odd(answer_session()), odd(answer_everything)
+def test_a_proxy_is_never_asked_for_what_is_near_or_what_it_could_read(start, odd, home):
+    proxy, server = odd(answer_bytes("", "502 No")), odd(answer_everything)
     proxies = {name: proxy.url for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")}
     for given in ("-", proxy.url):
         program = start(proxy=given, timeout_ms=200, **proxies)
         assert program.use("ecs-ram-role", server.url).get() == (0, "of-ecs")
         assert program.use(f"uri:{server.url}/uri").get() == (0, "of-uri")
         assert program.use(f"uri:{server.url.replace('127.0.0.1', 'localhost')}/uri").get() == (0, "of-uri")
-        for host in ("169.254.7.7", "[fe80::1]", "[::1]:1", "[::ffff:127.0.0.1]:1", "0x7f.1:1", "x.localhost:1"):
+        for host in ("169.254.7.7", "[fe80::1]", "[::1]:1", "[::ffff:127.0.0.1]:1", "0x7f.1:1", "x.localhost:1", "127.0.0.1.:1",
+                     "localhost.:1", "100.100.100.200.", "far.invalid"):
             assert program.use(f"uri:http://{host}/x").get()[0] == "EACCES"
         assert program.use("ecs-ram-role", "-").get()[0] == "EACCES"  # 100.100.100.200
-        assert proxy.asked == []
+        assert proxy.asked == []  # it would read what far.invalid is asked and answers, as it is not https
         # and is for what is far
-        assert program.use("uri:http://far.example/x").get() == (0, "STS.odd")
-        assert [asked[:2] for asked in proxy.asked] == [("GET", "http://far.example/x")]
+        assert program.use("uri:https://far.invalid/x").get()[0] == "EACCES"
+        assert [asked[:2] for asked in proxy.asked] == [("CONNECT", "far.invalid:443")]
         proxy.asked.clear()
 
 

@@ -194,9 +194,10 @@ static void near_hosts_are_told_from_far_ones(void **state)
 {
     static const char *const near[] = {"127.0.0.1", "127.9.9.9", "localhost", "LocalHost", "a.localhost", "::1", "[::1]",
                                        "169.254.0.1", "100.100.100.200", "fe80::1", "[fe80::1%25eth0]", "0.0.0.0", "::",
-                                       "::ffff:127.0.0.1", "[::ffff:100.100.100.200]"};
+                                       "::ffff:127.0.0.1", "[::ffff:100.100.100.200]", "127.0.0.1.", "localhost.",
+                                       "a.localhost.", "100.100.100.200."};
     static const char *const far[] = {"100.100.100.201", "128.0.0.1", "169.253.0.1", "10.0.0.1", "localhost.example",
-                                      "xlocalhost", ".localhost.", "2001:db8::1", "[2001:db8::1]", "::ffff:8.8.8.8", "",
+                                      "xlocalhost", ".localhost..", "127.0.0.1..", ".", "2001:db8::1", "[2001:db8::1]", "::ffff:8.8.8.8", "",
                                       "sts.aliyuncs.com"};
     for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++)
         if (!http_host_is_local(near[i]))
