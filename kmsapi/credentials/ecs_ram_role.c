@@ -99,6 +99,8 @@ static int find_role(struct metadata *metadata, char role[static ROLE_MOST], cha
 {
     struct http_answer answer;
     int r = get(metadata, ROLES, &answer, reason, size);
+    if (r == -EIO && answer.status == 404)
+        snprintf(reason, size, "this instance has no RAM role");
     if (r < 0)
         return r;
     if (!take_line(&answer, "/", role, ROLE_MOST) || !is_role(role)) {

@@ -257,8 +257,10 @@ int http_ask_for_success(const struct fetching *fetching, const struct http_requ
     int r = http_ask(fetching, request, answer, reason, size);
     if (r < 0 || answer->status == 200)
         return r;
-    snprintf(reason, size, "answered with status %ld", answer->status);
+    long status = answer->status;
+    snprintf(reason, size, "answered with status %ld", status);
     http_answer_clear(answer);
+    answer->status = status;
     return -EIO;
 }
 

@@ -33,7 +33,7 @@ struct http_answer {
 int http_ask(const struct fetching *fetching, const struct http_request *request,
              struct http_answer *answer, char *reason, size_t size);
 
-/* The same, and a status that is not 200 is -EIO. */
+/* The same, and a status that is not 200 is -EIO; the answer is then that status alone. */
 int http_ask_for_success(const struct fetching *fetching, const struct http_request *request,
                          struct http_answer *answer, char *reason, size_t size);
 

@@ -616,6 +616,12 @@ def test_a_role_that_is_no_name_is_refused(start, odd):
         assert error == "EACCES" and "does not name one RAM role" in reason
 
 
+def test_an_instance_without_a_role_is_told_so(start, odd):
+    def answer_no_role(handler):
+        (answer_everything if "token" in handler.path else answer_bytes("", "404 Not Found"))(handler)
+    check_refused(start(provider="ecs-ram-role", metadata=odd(answer_no_role).url), "ecs-ram-role: this instance has no RAM role")
+
+
 def test_no_redirect_is_followed(start, odd, home):
     server, target, program = odd(), odd(answer_everything), start(**oidc(home, None)[1])
     for status in (301, 302, 307, 308):
@@ -681,6 +687,9 @@ def test_a_profile_says_what_is_wrong_with_it(start, home, odd):
         ({"mode": "StsToken", "sts_token": "t", "sts_expiration": 1000000000, **KEY}, "over already"),
         ({"mode": "RamRoleArn", **KEY}, "the ARN of the role is missing"),
         ({"mode": "RamRoleArn", "ram_role_arn": ARN, "expired_seconds": 10, **KEY}, "900 to 43200"),
+        ({"mode": "RamRoleArn", "ram_role_arn": ARN, "expired_seconds": "7200", **KEY}, "expired_seconds is not a whole number"),
+        ({"mode": "RamRoleArn", "ram_role_arn": ARN, "enable_vpc": "true", **KEY}, "enable_vpc is neither true nor false"),
+        ({"mode": "StsToken", "sts_token": "t", "sts_expiration": "x", **KEY}, "sts_expiration is not a whole number"),
         ({"mode": "OIDC", "ram_role_arn": ARN}, "oidc_provider_arn is missing"),
         ({"mode": "OIDC", "ram_role_arn": ARN, "oidc_provider_arn": "p", "oidc_token_file": "/none"}, "/none does not exist"),
         ({"mode": "ChainableRamRoleArn", "ram_role_arn": ARN}, "source_profile is missing"),
