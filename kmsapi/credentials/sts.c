@@ -9,6 +9,7 @@
 #include <openssl/rand.h>
 
 #include "kmsapi/acs3.h"
+#include "kmsapi/credentials/echo.h"
 #include "kmsapi/credentials/http.h"
 #include "kmsapi/credentials/private_file.h"
 #include "kmsapi/credentials/session_answer.h"
@@ -30,7 +31,7 @@ struct call {
     size_t count, form_begin;
     char timestamp[ISO_TIME_SIZE], nonce[33], duration[24], session_name[40];
     struct rpc2_signature signature;
-    const char *secret; /* what must not stand in an error */
+    const char *secret, *token; /* what must not stand in an error; NULL: none */
 };
 
 static void add(struct call *call, const char *name, const char *value)
@@ -119,12 +120,31 @@ static char *make_url(const struct endpoint *endpoint, const struct call *call)
     return url;
 }
 
+static bool tells_secret(const char *text, const struct call *call)
+{
+    return echo_tells(text, call->secret) || echo_tells(text, call->token);
+}
+
+/* STS may quote what it was told, or a part of it. */
+static void explain_refusal(const struct kms_error *error, const struct call *call, char *reason,
+                            size_t size)
+{
+    if (tells_secret(error->code, call))
+        snprintf(reason, size, "STS refused with status %ld, in words that tell a secret",
+                 error->http_status);
+    else if (tells_secret(error->message, call))
+        snprintf(reason, size, "STS refused: %.60s, in words that tell a secret", error->code);
+    else
+        snprintf(reason, size, "STS refused: %.60s: %.160s", error->code, error->message);
+}
+
 static int read_answer(const struct http_answer *answer, const struct call *call,
                        struct session *session, struct kms_error *error, char *reason, size_t size)
 {
     if (answer->status != 200) {
-        transport_error_of_answer(error, answer->status, answer->body, answer->size, call->secret);
-        snprintf(reason, size, "STS refused: %.60s: %.160s", error->code, error->message);
+        transport_error_of_answer(error, answer->status, answer->body, answer->size,
+                                  call->secret ? call->secret : call->token);
+        explain_refusal(error, call, reason, size);
         return -EACCES;
     }
     json_t *object = session_answer_parse(answer->body, answer->size, reason, size);
@@ -207,6 +227,7 @@ static int begin_signed(const struct fetching *fetching, const struct credential
     add(call, "SecurityToken", credentials->security_token);
     call->form_begin = call->count;
     call->secret = credentials->access_key_secret;
+    call->token = credentials->security_token;
     return r;
 }
 
@@ -217,7 +238,7 @@ static int begin_with_token(const struct fetching *fetching, const struct questi
     call->form_begin = call->count;
     add(call, "OIDCProviderArn", question->provider_arn);
     add(call, "OIDCToken", question->token);
-    call->secret = question->token;
+    call->token = question->token;
     return r;
 }
 
@@ -249,6 +270,7 @@ static int ask(const struct fetching *fetching, const struct question *question,
     if (r < 0 && strcmp(error.code, "InvalidTimeStamp.Expired") == 0 &&
         llabs(*fetching->clock_offset_s - before) > CLOCK_WRONG_S)
         r = ask_once(fetching, question, session, &error, reason, size);
+    OPENSSL_cleanse(&error, sizeof(error)); /* STS may have quoted a secret */
     return r;
 }
 

@@ -608,6 +608,27 @@ def test_sts_without_an_end_or_with_a_refusal_is_refused(start, odd, home):
     assert program.use("oidc", sts=server.url).get()[1].strip() == "no credentials: oidc: STS refused: NoPermission: You may not. server"
 
 
+def test_words_of_sts_that_tell_a_secret_are_left_out(start, odd, home):
+    """A token longer than any password, in pieces and encoded, and the key and the token of a source profile."""
+    token = "eyJhbGciOiJSUzI1NiJ9." + "QUJDREVGR0hJSktMTU5P" * 40 + ".SIGNATURE+/=="
+    parts = oidc(home, None)[1]
+    write(home / "token", token)
+    session = {"access_key_id": "id", "access_key_secret": "SecretOfTheSourceProfile", "sts_token": "TokenOfTheSource+/Profile"}
+    write_profiles(home, {"name": "p", "mode": "ChainableRamRoleArn", "source_profile": "s", "ram_role_arn": ARN},
+                   {"name": "s", "mode": "StsToken", **session})
+    server = odd()
+    program = start(**parts)
+    for provider, words in (("oidc", token), ("oidc", token[-30:]), ("oidc", token[:200]), ("oidc", urllib.parse.quote(token[-20:], "")),
+                            ("profile:p", session["sts_token"]), ("profile:p", urllib.parse.quote(session["sts_token"], "")),
+                            ("profile:p", session["access_key_secret"][:20])):
+        server.answer = answer_bytes(json.dumps({"Code": "Invalid", "Message": f"wrong: {words}", "RequestId": "x"}), "400 Bad")
+        reason = program.use(provider, sts=server.url).get()[1]
+        assert "STS refused: Invalid, in words that tell a secret" in reason and words not in reason
+        server.answer = answer_bytes(json.dumps({"Code": words, "Message": "", "RequestId": "x"}), "400 Bad")
+        reason = program.use(provider, sts=server.url).get()[1]
+        assert "STS refused with status 400, in words that tell a secret" in reason and words not in reason
+
+
 def test_a_role_that_is_no_name_is_refused(start, odd):
     server, program = odd(), start()
     for role in ("", "a b", "../x", "a/b", "a\nb", "x" * 200, "é"):
