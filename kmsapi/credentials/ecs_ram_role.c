@@ -38,6 +38,7 @@ static int ask(const struct metadata *metadata, const char *method, const char *
         .headers = {header[0] ? header : NULL},
         .connect_ms = CONNECT_MS,
         .whole_ms = WHOLE_MS,
+        .maybe_nobody = true, /* outside ECS */
     };
     return http_ask_for_success(metadata->fetching, &request, answer, reason, size);
 }

@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 
 #include "kmsapi/cleanup.h"
+#include "kmsapi/credentials/again.h"
 
 enum { BODY_MOST = 64 * 1024, HEADERS_SIZE_MOST = 64 * 1024 };
 
@@ -184,6 +185,24 @@ static int explain(CURLcode code, bool connected, const char *host, bool too_lar
     return connected ? -EIO : -EHOSTUNREACH;
 }
 
+static bool is_of_the_network(CURLcode code)
+{
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_SSL_CONNECT_ERROR: /* cut off in the middle, too */
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void read_date(CURL *easy, struct http_answer *answer)
 {
     struct curl_header *header;
@@ -242,26 +261,42 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
         code = CURLE_OUT_OF_MEMORY;
     if (code != CURLE_OK) {
         http_answer_clear(answer);
+        answer->passing = is_of_the_network(code);
         curl_off_t connected_us = 0;
         curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected_us);
         return explain(code, connected_us > 0, host, call.too_large, reason, size);
     }
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
+    answer->passing = answer->status >= 500 || answer->status == 429;
     read_date(easy, answer);
     return 0;
 }
 
-int http_ask_for_success(const struct fetching *fetching, const struct http_request *request,
-                         struct http_answer *answer, char *reason, size_t size)
+static int ask_for_success(const struct fetching *fetching, const struct http_request *request,
+                           struct http_answer *answer, char *reason, size_t size)
 {
     int r = http_ask(fetching, request, answer, reason, size);
     if (r < 0 || answer->status == 200)
         return r;
     long status = answer->status;
+    bool passing = answer->passing;
     snprintf(reason, size, "answered with status %ld", status);
     http_answer_clear(answer);
     answer->status = status;
+    answer->passing = passing;
     return -EIO;
+}
+
+int http_ask_for_success(const struct fetching *fetching, const struct http_request *request,
+                         struct http_answer *answer, char *reason, size_t size)
+{
+    struct again again = again_begin();
+    int r;
+    do
+        r = ask_for_success(fetching, request, answer, reason, size);
+    while (r < 0 && answer->passing && !(r == -EHOSTUNREACH && request->maybe_nobody) &&
+           again_after_pause(&again, fetching));
+    return r;
 }
 
 void http_answer_clear(struct http_answer *answer)

@@ -9,6 +9,7 @@
 #include <openssl/rand.h>
 
 #include "kmsapi/acs3.h"
+#include "kmsapi/credentials/again.h"
 #include "kmsapi/credentials/echo.h"
 #include "kmsapi/credentials/http.h"
 #include "kmsapi/credentials/private_file.h"
@@ -32,6 +33,12 @@ struct call {
     char timestamp[ISO_TIME_SIZE], nonce[33], duration[24], session_name[40];
     struct rpc2_signature signature;
     const char *secret, *token; /* what must not stand in an error; NULL: none */
+};
+
+/* How a call that failed did so. */
+struct failure {
+    struct kms_error error;
+    bool passing; /* it may be over soon */
 };
 
 static void add(struct call *call, const char *name, const char *value)
@@ -120,6 +127,12 @@ static char *make_url(const struct endpoint *endpoint, const struct call *call)
     return url;
 }
 
+static bool is_passing(const struct kms_error *error)
+{
+    enum kms_retry retry = kms_error_retry(error->code, error->http_status);
+    return retry != KMS_RETRY_NEVER && retry != KMS_RETRY_CLOCK;
+}
+
 static bool tells_secret(const char *text, const struct call *call)
 {
     return echo_tells(text, call->secret) || echo_tells(text, call->token);
@@ -139,11 +152,13 @@ static void explain_refusal(const struct kms_error *error, const struct call *ca
 }
 
 static int read_answer(const struct http_answer *answer, const struct call *call,
-                       struct session *session, struct kms_error *error, char *reason, size_t size)
+                       struct session *session, struct failure *failure, char *reason, size_t size)
 {
     if (answer->status != 200) {
+        struct kms_error *error = &failure->error;
         transport_error_of_answer(error, answer->status, answer->body, answer->size,
                                   call->secret ? call->secret : call->token);
+        failure->passing = answer->passing || is_passing(error);
         explain_refusal(error, call, reason, size);
         return -EACCES;
     }
@@ -164,7 +179,7 @@ static int read_answer(const struct http_answer *answer, const struct call *call
 }
 
 static int post(const struct fetching *fetching, const struct sts_role *role,
-                const struct call *call, struct session *session, struct kms_error *error,
+                const struct call *call, struct session *session, struct failure *failure,
                 char *reason, size_t size)
 {
     struct endpoint endpoint;
@@ -186,10 +201,11 @@ static int post(const struct fetching *fetching, const struct sts_role *role,
         .whole_ms = WHOLE_MS,
     };
     r = http_ask(fetching, &request, &answer, reason, size);
+    failure->passing = answer.passing;
     if (r == 0) {
         if (answer.server_date)
             *fetching->clock_offset_s = answer.server_date - time(NULL);
-        r = read_answer(&answer, call, session, error, reason, size);
+        r = read_answer(&answer, call, session, failure, reason, size);
     }
     http_answer_clear(&answer);
     return r;
@@ -243,7 +259,7 @@ static int begin_with_token(const struct fetching *fetching, const struct questi
 }
 
 static int ask_once(const struct fetching *fetching, const struct question *question,
-                    struct session *session, struct kms_error *error, char *reason, size_t size)
+                    struct session *session, struct failure *failure, char *reason, size_t size)
 {
     struct call call = {0};
     const struct credentials *credentials = question->credentials;
@@ -253,24 +269,36 @@ static int ask_once(const struct fetching *fetching, const struct question *ques
     if (r == 0 && credentials)
         r = sign(credentials, &call);
     if (r == 0)
-        r = post(fetching, question->role, &call, session, error, reason, size);
+        r = post(fetching, question->role, &call, session, failure, reason, size);
     rpc2_signature_clear(&call.signature);
     if (r == -ENOMEM)
         snprintf(reason, size, "memory is short");
     return r;
 }
 
+static int ask_in_time(const struct fetching *fetching, const struct question *question,
+                       struct session *session, struct failure *failure, char *reason, size_t size)
+{
+    int64_t before = *fetching->clock_offset_s;
+    int r = ask_once(fetching, question, session, failure, reason, size);
+    /* the answer's Date told the right time */
+    if (r < 0 && strcmp(failure->error.code, "InvalidTimeStamp.Expired") == 0 &&
+        llabs(*fetching->clock_offset_s - before) > CLOCK_WRONG_S)
+        r = ask_once(fetching, question, session, failure, reason, size);
+    return r;
+}
+
 static int ask(const struct fetching *fetching, const struct question *question,
                struct session *session, char *reason, size_t size)
 {
-    struct kms_error error = {0};
-    int64_t before = *fetching->clock_offset_s;
-    int r = ask_once(fetching, question, session, &error, reason, size);
-    /* the answer's Date told the right time */
-    if (r < 0 && strcmp(error.code, "InvalidTimeStamp.Expired") == 0 &&
-        llabs(*fetching->clock_offset_s - before) > CLOCK_WRONG_S)
-        r = ask_once(fetching, question, session, &error, reason, size);
-    OPENSSL_cleanse(&error, sizeof(error)); /* STS may have quoted a secret */
+    struct again again = again_begin();
+    struct failure failure;
+    int r;
+    do {
+        failure = (struct failure){0};
+        r = ask_in_time(fetching, question, session, &failure, reason, size);
+    } while (r < 0 && failure.passing && again_after_pause(&again, fetching));
+    OPENSSL_cleanse(&failure, sizeof(failure)); /* STS may have quoted a secret */
     return r;
 }
 

@@ -585,7 +585,7 @@ def check_refused(program, words):
 
 def test_malformed_answers_are_refused(start, odd, home):
     server = odd()
-    program = start(timeout_ms=400, **oidc(home, None)[1])
+    program = start(timeout_ms=250, **oidc(home, None)[1])
     for name, (answer, words) in MALFORMED.items():
         server.answer = answer
         check_refused(program.use(f"uri:{server.url}/secret-path"), words)
@@ -627,6 +627,47 @@ def test_words_of_sts_that_tell_a_secret_are_left_out(start, odd, home):
         server.answer = answer_bytes(json.dumps({"Code": words, "Message": "", "RequestId": "x"}), "400 Bad")
         reason = program.use(provider, sts=server.url).get()[1]
         assert "STS refused with status 400, in words that tell a secret" in reason and words not in reason
+
+
+THROTTLED = json.dumps({"Code": "Throttling.User", "Message": "Request was denied.", "RequestId": "x"})
+PASSING = {
+    "status 503": answer_bytes("", "503 Busy"),
+    "status 429": answer_bytes("", "429 Slower"),
+    "nothing": lambda handler: None,
+    "a part": answer_bytes("{", length=100),
+}
+PASSING_OF_STS = {
+    "Throttling": answer_bytes(THROTTLED, "400 Bad"),
+    "Rejected.Throttling": answer_bytes(THROTTLED.replace("Throttling.User", "Rejected.Throttling"), "400 Bad"),
+    "ServiceUnavailable": answer_bytes(json.dumps({"Code": "ServiceUnavailable", "Message": "m"}), "503 Busy"),
+}
+
+
+def test_what_fails_in_passing_is_asked_again_before_the_provider_fails(start, odd, home):
+    program = start(**oidc(home, None)[1])
+    write_profiles(home, {"name": "p", "mode": "RamRoleArn", "ram_role_arn": ARN, **KEY})
+
+    def ask(provider, failure, failures, path="/"):
+        """The answer, and how often PATH was asked, whose first answers are FAILURES times FAILURE."""
+        def answer(handler):
+            left = [asked for asked in server.asked if asked[1].startswith(path)]
+            ours = handler.path.startswith(path) and len(left) <= failures
+            (failure if ours else answer_everything)(handler)
+        server = odd(answer)
+        answered = program.use(provider.replace("SERVER", server.url), server.url, server.url).get()
+        return answered[0], sum(asked[1].startswith(path) for asked in server.asked)
+
+    for name, failure in {**PASSING, **PASSING_OF_STS}.items():
+        for provider in ("oidc", "profile:p"):
+            assert ask(provider, failure, 3) == (0, 4), name
+    for name, failure in PASSING.items():
+        assert ask("uri:SERVER/uri", failure, 3) == (0, 4), name
+        assert ask("ecs-ram-role", failure, 3, "/latest/meta-data/ram/security-credentials/a-role") == (0, 4), name
+    assert ask("oidc", PASSING_OF_STS["Throttling"], 99) == ("EACCES", 4)
+    assert ask("uri:SERVER/uri", PASSING["status 503"], 99) == ("EACCES", 4)
+    refusal = answer_bytes(json.dumps({"Code": "NoPermission", "Message": "m", "RequestId": "x"}), "403 Forbidden")
+    for provider in ("oidc", "profile:p", "uri:SERVER/uri"):
+        assert ask(provider, refusal, 99) == ("EACCES", 1)
 
 
 def test_a_role_that_is_no_name_is_refused(start, odd):
@@ -763,7 +804,7 @@ def test_a_proxy_is_never_asked_for_what_is_near_or_what_it_could_read(start, od
         assert proxy.asked == []  # it would read what far.invalid is asked and answers, as it is not https
         # and is for what is far
         assert program.use("uri:https://far.invalid/x").get()[0] == "EACCES"
-        assert [asked[:2] for asked in proxy.asked] == [("CONNECT", "far.invalid:443")]
+        assert {asked[:2] for asked in proxy.asked} == {("CONNECT", "far.invalid:443")}
         proxy.asked.clear()
 
 
@@ -777,7 +818,7 @@ def test_sts_is_asked_where_the_profile_says(members, host, start, odd, home):
     proxy = odd(answer_bytes("", "502 No"))
     write_profiles(home, {"name": "p", "mode": "RamRoleArn", "ram_role_arn": ARN, **KEY, **members})
     assert start(provider="profile:p", sts="-", proxy=proxy.url).get()[0] == "EACCES"
-    assert [asked[:2] for asked in proxy.asked] == [("CONNECT", f"{host}:443")]
+    assert {asked[:2] for asked in proxy.asked} == {("CONNECT", f"{host}:443")}
 
 
 def test_a_region_that_is_none_leads_nowhere(start, odd, home):
