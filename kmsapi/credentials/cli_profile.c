@@ -26,7 +26,7 @@ struct profile {
     unsigned int depth; /* source profiles above it */
 };
 
-/* The member NAME; NULL where it is not there, or is empty. What is no string counts as not there: see check_types. */
+/* The member NAME; NULL where it is not there, or is empty. What is no string check_types has refused. */
 static const char *text(const struct profile *profile, const char *name)
 {
     const char *value = json_string_value(json_object_get(profile->members, name));
@@ -41,6 +41,24 @@ static const char *needed(const struct profile *profile, const char *name, char 
     return value;
 }
 
+static int check_other_types(const struct profile *profile, char *reason, size_t size)
+{
+    static const char *const numbers[] = {"expired_seconds", "sts_expiration"};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        const json_t *member = json_object_get(profile->members, numbers[i]);
+        if (member && !json_is_null(member) && !json_is_integer(member)) {
+            snprintf(reason, size, "%s is not a whole number", numbers[i]);
+            return -EINVAL;
+        }
+    }
+    const json_t *vpc = json_object_get(profile->members, "enable_vpc");
+    if (vpc && !json_is_null(vpc) && !json_is_boolean(vpc)) {
+        snprintf(reason, size, "enable_vpc is neither true nor false");
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static int check_types(const struct profile *profile, char *reason, size_t size)
 {
     static const char *const names[] = {
@@ -52,7 +70,7 @@ static int check_types(const struct profile *profile, char *reason, size_t size)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (session_answer_string(profile->members, names[i], &value, reason, size) < 0)
             return -EINVAL;
-    return 0;
+    return check_other_types(profile, reason, size);
 }
 
 static int access_key(const struct profile *profile, struct session *session, char *reason,

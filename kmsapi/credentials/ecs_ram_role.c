@@ -38,6 +38,7 @@ static int ask(const struct metadata *metadata, const char *method, const char *
         .headers = {header[0] ? header : NULL},
         .connect_ms = CONNECT_MS,
         .whole_ms = WHOLE_MS,
+        .maybe_nobody = true, /* outside ECS */
     };
     return http_ask_for_success(metadata->fetching, &request, answer, reason, size);
 }
@@ -99,6 +100,8 @@ static int find_role(struct metadata *metadata, char role[static ROLE_MOST], cha
 {
     struct http_answer answer;
     int r = get(metadata, ROLES, &answer, reason, size);
+    if (r == -EIO && answer.status == 404)
+        snprintf(reason, size, "this instance has no RAM role");
     if (r < 0)
         return r;
     if (!take_line(&answer, "/", role, ROLE_MOST) || !is_role(role)) {

@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 
 #include "kmsapi/cleanup.h"
+#include "kmsapi/credentials/again.h"
 
 enum { BODY_MOST = 64 * 1024, HEADERS_SIZE_MOST = 64 * 1024 };
 
@@ -25,12 +26,17 @@ struct call {
     bool too_large;
 };
 
-bool http_host_is_local(const char *host)
+bool http_host_is_local(const char *text)
 {
-    char bare[64];
+    char host[256], bare[64];
     struct in_addr four;
     struct in6_addr six;
-    size_t length = strlen(host);
+    size_t length = strlen(text);
+    length -= length > 0 && text[length - 1] == '.'; /* the same host */
+    if (length >= sizeof(host))
+        return false;
+    memcpy(host, text, length);
+    host[length] = '\0';
     if (strcasecmp(host, "localhost") == 0 ||
         (length > 10 && strcasecmp(host + length - 10, ".localhost") == 0))
         return true;
@@ -90,8 +96,8 @@ static size_t take_header(char *data, size_t size, size_t count, void *user)
     return call->too_large ? 0 : size * count;
 }
 
-/* HOST is from curl_free's allocator. */
-static int check_url(const char *text, char **host, char *reason, size_t size)
+/* HOST is from curl_free's allocator. SECRET: whoever stands between reads neither the URL nor the answer. */
+static int check_url(const char *text, char **host, bool *secret, char *reason, size_t size)
 {
     _cleanup_(url) CURLU *url = curl_url();
     _cleanup_(curl_text) char *scheme = NULL, *user = NULL, *password = NULL;
@@ -108,12 +114,13 @@ static int check_url(const char *text, char **host, char *reason, size_t size)
         snprintf(reason, size, "a user name or password has no place in the URL");
         return -EINVAL;
     }
+    *secret = strcmp(scheme, "https") == 0;
     return 0;
 }
 
 static int set_options(CURL *easy, struct call *call,
                        const struct credentials_source_options *options,
-                       const struct http_request *request, const char *host,
+                       const struct http_request *request, bool proxied,
                        struct curl_slist *headers)
 {
     int r = 0;
@@ -136,7 +143,7 @@ static int set_options(CURL *easy, struct call *call,
 #if LIBCURL_VERSION_NUM >= 0x075700
     SET(CURLOPT_QUICK_EXIT, 1L); /* a nameserver that does not answer holds nobody up */
 #endif
-    if (http_host_is_local(host))
+    if (!proxied)
         SET(CURLOPT_PROXY, "");
     else if (options->proxy)
         SET(CURLOPT_PROXY, options->proxy);
@@ -178,6 +185,24 @@ static int explain(CURLcode code, bool connected, const char *host, bool too_lar
     return connected ? -EIO : -EHOSTUNREACH;
 }
 
+static bool is_of_the_network(CURLcode code)
+{
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_SSL_CONNECT_ERROR: /* cut off in the middle, too */
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void read_date(CURL *easy, struct http_answer *answer)
 {
     struct curl_header *header;
@@ -215,7 +240,8 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
     struct http_request limited = *request;
     _cleanup_(curl_text) char *host = NULL;
     *answer = (struct http_answer){0};
-    int r = check_url(request->url, &host, reason, size);
+    bool secret = false;
+    int r = check_url(request->url, &host, &secret, reason, size);
     if (r < 0)
         return r;
     if (fetching->options->timeout_ms)
@@ -224,7 +250,8 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
     _cleanup_(easy) CURL *easy = curl_easy_init();
     r = easy ? add_headers(request, &headers) : -ENOMEM;
     if (r == 0)
-        r = set_options(easy, &call, fetching->options, &limited, host, headers);
+        r = set_options(easy, &call, fetching->options, &limited, secret && !http_host_is_local(host),
+                        headers);
     if (r < 0) {
         snprintf(reason, size, "memory is short");
         return r;
@@ -234,24 +261,42 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
         code = CURLE_OUT_OF_MEMORY;
     if (code != CURLE_OK) {
         http_answer_clear(answer);
+        answer->passing = is_of_the_network(code);
         curl_off_t connected_us = 0;
         curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected_us);
         return explain(code, connected_us > 0, host, call.too_large, reason, size);
     }
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
+    answer->passing = answer->status >= 500 || answer->status == 429;
     read_date(easy, answer);
     return 0;
+}
+
+static int ask_for_success(const struct fetching *fetching, const struct http_request *request,
+                           struct http_answer *answer, char *reason, size_t size)
+{
+    int r = http_ask(fetching, request, answer, reason, size);
+    if (r < 0 || answer->status == 200)
+        return r;
+    long status = answer->status;
+    bool passing = answer->passing;
+    snprintf(reason, size, "answered with status %ld", status);
+    http_answer_clear(answer);
+    answer->status = status;
+    answer->passing = passing;
+    return -EIO;
 }
 
 int http_ask_for_success(const struct fetching *fetching, const struct http_request *request,
                          struct http_answer *answer, char *reason, size_t size)
 {
-    int r = http_ask(fetching, request, answer, reason, size);
-    if (r < 0 || answer->status == 200)
-        return r;
-    snprintf(reason, size, "answered with status %ld", answer->status);
-    http_answer_clear(answer);
-    return -EIO;
+    struct again again = again_begin();
+    int r;
+    do
+        r = ask_for_success(fetching, request, answer, reason, size);
+    while (r < 0 && answer->passing && !(r == -EHOSTUNREACH && request->maybe_nobody) &&
+           again_after_pause(&again, fetching));
+    return r;
 }
 
 void http_answer_clear(struct http_answer *answer)

@@ -236,7 +236,8 @@ static int copy_options(const struct credentials_source_options *from,
                         struct credentials_source_options *to)
 {
     *to = (struct credentials_source_options){
-        .run = from->run, .run_user = from->run_user, .timeout_ms = from->timeout_ms};
+        .run = from->run, .run_user = from->run_user, .timeout_ms = from->timeout_ms,
+        .pause_ms = from->pause_ms};
     int r = copy_text(from->provider ? from->provider : "default", &to->provider);
     r |= copy_text(from->user_agent ? from->user_agent : "kmsapi", &to->user_agent);
     r |= copy_text(from->ca_file, &to->ca_file);

@@ -36,7 +36,7 @@ struct credentials_source_options {
     const char *provider;
     const char *user_agent;
     const char *ca_file; /* NULL: the system's */
-    const char *proxy;   /* NULL: as the environment says. Never used for metadata or local URIs. */
+    const char *proxy;   /* NULL: as the environment says. Never used for http:// nor for local URIs. */
     const char *vpc_region; /* STS is asked inside this region's VPC, where nobody says more; NULL: from outside */
     credentials_run *run; /* for profiles of mode External; NULL: they are refused */
     void *run_user;
@@ -44,6 +44,7 @@ struct credentials_source_options {
     const char *metadata; /* NULL: http://100.100.100.200 */
     const char *sts;      /* NULL: the service's; http:// only for a loopback literal */
     unsigned int timeout_ms; /* of one HTTP request; 0: as the SDKs have it */
+    unsigned int pause_ms;   /* before the second try of one that failed in passing; 0: 200 */
 };
 
 /* Whether PROVIDER is one, as options have it: 0; -EINVAL and REASON, what would be right; -ENOMEM. */

@@ -9,6 +9,8 @@
 #include <openssl/rand.h>
 
 #include "kmsapi/acs3.h"
+#include "kmsapi/credentials/again.h"
+#include "kmsapi/credentials/echo.h"
 #include "kmsapi/credentials/http.h"
 #include "kmsapi/credentials/private_file.h"
 #include "kmsapi/credentials/session_answer.h"
@@ -30,7 +32,13 @@ struct call {
     size_t count, form_begin;
     char timestamp[ISO_TIME_SIZE], nonce[33], duration[24], session_name[40];
     struct rpc2_signature signature;
-    const char *secret; /* what must not stand in an error */
+    const char *secret, *token; /* what must not stand in an error; NULL: none */
+};
+
+/* How a call that failed did so. */
+struct failure {
+    struct kms_error error;
+    bool passing; /* it may be over soon */
 };
 
 static void add(struct call *call, const char *name, const char *value)
@@ -119,12 +127,39 @@ static char *make_url(const struct endpoint *endpoint, const struct call *call)
     return url;
 }
 
+static bool is_passing(const struct kms_error *error)
+{
+    enum kms_retry retry = kms_error_retry(error->code, error->http_status);
+    return retry != KMS_RETRY_NEVER && retry != KMS_RETRY_CLOCK;
+}
+
+static bool tells_secret(const char *text, const struct call *call)
+{
+    return echo_tells(text, call->secret) || echo_tells(text, call->token);
+}
+
+/* STS may quote what it was told, or a part of it. */
+static void explain_refusal(const struct kms_error *error, const struct call *call, char *reason,
+                            size_t size)
+{
+    if (tells_secret(error->code, call))
+        snprintf(reason, size, "STS refused with status %ld, in words that tell a secret",
+                 error->http_status);
+    else if (tells_secret(error->message, call))
+        snprintf(reason, size, "STS refused: %.60s, in words that tell a secret", error->code);
+    else
+        snprintf(reason, size, "STS refused: %.60s: %.160s", error->code, error->message);
+}
+
 static int read_answer(const struct http_answer *answer, const struct call *call,
-                       struct session *session, struct kms_error *error, char *reason, size_t size)
+                       struct session *session, struct failure *failure, char *reason, size_t size)
 {
     if (answer->status != 200) {
-        transport_error_of_answer(error, answer->status, answer->body, answer->size, call->secret);
-        snprintf(reason, size, "STS refused: %.60s: %.160s", error->code, error->message);
+        struct kms_error *error = &failure->error;
+        transport_error_of_answer(error, answer->status, answer->body, answer->size,
+                                  call->secret ? call->secret : call->token);
+        failure->passing = answer->passing || is_passing(error);
+        explain_refusal(error, call, reason, size);
         return -EACCES;
     }
     json_t *object = session_answer_parse(answer->body, answer->size, reason, size);
@@ -144,7 +179,7 @@ static int read_answer(const struct http_answer *answer, const struct call *call
 }
 
 static int post(const struct fetching *fetching, const struct sts_role *role,
-                const struct call *call, struct session *session, struct kms_error *error,
+                const struct call *call, struct session *session, struct failure *failure,
                 char *reason, size_t size)
 {
     struct endpoint endpoint;
@@ -166,10 +201,11 @@ static int post(const struct fetching *fetching, const struct sts_role *role,
         .whole_ms = WHOLE_MS,
     };
     r = http_ask(fetching, &request, &answer, reason, size);
+    failure->passing = answer.passing;
     if (r == 0) {
         if (answer.server_date)
             *fetching->clock_offset_s = answer.server_date - time(NULL);
-        r = read_answer(&answer, call, session, error, reason, size);
+        r = read_answer(&answer, call, session, failure, reason, size);
     }
     http_answer_clear(&answer);
     return r;
@@ -190,42 +226,88 @@ static int check_role(const struct sts_role *role, char *reason, size_t size)
     return 0;
 }
 
-static int ask_once(const struct fetching *fetching, const struct credentials *credentials,
-                    const struct sts_role *role, struct session *session, struct kms_error *error,
-                    char *reason, size_t size)
+/* With CREDENTIALS it is AssumeRole, with a token AssumeRoleWithOIDC. */
+struct question {
+    const struct credentials *credentials;
+    const char *provider_arn, *token;
+    const struct sts_role *role;
+};
+
+static int begin_signed(const struct fetching *fetching, const struct credentials *credentials,
+                        struct call *call)
 {
-    struct call call = {.secret = credentials->access_key_secret};
-    int r = begin(fetching, "AssumeRole", &call);
-    add(&call, "SignatureMethod", "HMAC-SHA1");
-    add(&call, "SignatureVersion", "1.0");
-    add(&call, "AccessKeyId", credentials->access_key_id);
-    add(&call, "SecurityToken", credentials->security_token);
-    call.form_begin = call.count;
-    add_role(&call, role);
-    if (r == 0)
+    int r = begin(fetching, "AssumeRole", call);
+    add(call, "SignatureMethod", "HMAC-SHA1");
+    add(call, "SignatureVersion", "1.0");
+    add(call, "AccessKeyId", credentials->access_key_id);
+    add(call, "SecurityToken", credentials->security_token);
+    call->form_begin = call->count;
+    call->secret = credentials->access_key_secret;
+    call->token = credentials->security_token;
+    return r;
+}
+
+static int begin_with_token(const struct fetching *fetching, const struct question *question,
+                            struct call *call)
+{
+    int r = begin(fetching, "AssumeRoleWithOIDC", call);
+    call->form_begin = call->count;
+    add(call, "OIDCProviderArn", question->provider_arn);
+    add(call, "OIDCToken", question->token);
+    call->token = question->token;
+    return r;
+}
+
+static int ask_once(const struct fetching *fetching, const struct question *question,
+                    struct session *session, struct failure *failure, char *reason, size_t size)
+{
+    struct call call = {0};
+    const struct credentials *credentials = question->credentials;
+    int r = credentials ? begin_signed(fetching, credentials, &call)
+                        : begin_with_token(fetching, question, &call);
+    add_role(&call, question->role);
+    if (r == 0 && credentials)
         r = sign(credentials, &call);
     if (r == 0)
-        r = post(fetching, role, &call, session, error, reason, size);
+        r = post(fetching, question->role, &call, session, failure, reason, size);
     rpc2_signature_clear(&call.signature);
     if (r == -ENOMEM)
         snprintf(reason, size, "memory is short");
     return r;
 }
 
+static int ask_in_time(const struct fetching *fetching, const struct question *question,
+                       struct session *session, struct failure *failure, char *reason, size_t size)
+{
+    int64_t before = *fetching->clock_offset_s;
+    int r = ask_once(fetching, question, session, failure, reason, size);
+    /* the answer's Date told the right time */
+    if (r < 0 && strcmp(failure->error.code, "InvalidTimeStamp.Expired") == 0 &&
+        llabs(*fetching->clock_offset_s - before) > CLOCK_WRONG_S)
+        r = ask_once(fetching, question, session, failure, reason, size);
+    return r;
+}
+
+static int ask(const struct fetching *fetching, const struct question *question,
+               struct session *session, char *reason, size_t size)
+{
+    struct again again = again_begin();
+    struct failure failure;
+    int r;
+    do {
+        failure = (struct failure){0};
+        r = ask_in_time(fetching, question, session, &failure, reason, size);
+    } while (r < 0 && failure.passing && again_after_pause(&again, fetching));
+    OPENSSL_cleanse(&failure, sizeof(failure)); /* STS may have quoted a secret */
+    return r;
+}
+
 int sts_assume_role(const struct fetching *fetching, const struct credentials *credentials,
                     const struct sts_role *role, struct session *session, char *reason, size_t size)
 {
-    struct kms_error error = {0};
-    int64_t before = *fetching->clock_offset_s;
+    const struct question question = {.credentials = credentials, .role = role};
     int r = check_role(role, reason, size);
-    if (r < 0)
-        return r;
-    r = ask_once(fetching, credentials, role, session, &error, reason, size);
-    /* the answer's Date told the right time */
-    if (r < 0 && strcmp(error.code, "InvalidTimeStamp.Expired") == 0 &&
-        llabs(*fetching->clock_offset_s - before) > CLOCK_WRONG_S)
-        r = ask_once(fetching, credentials, role, session, &error, reason, size);
-    return r;
+    return r < 0 ? r : ask(fetching, &question, session, reason, size);
 }
 
 static int read_token(const char *token_file, char **token, char *reason, size_t size)
@@ -254,21 +336,11 @@ int sts_assume_role_with_oidc(const struct fetching *fetching, const char *provi
                               struct session *session, char *reason, size_t size)
 {
     _cleanup_(secret_string) char *token = NULL;
-    struct kms_error error = {0};
     int r = check_role(role, reason, size);
     if (r == 0)
         r = read_token(token_file, &token, reason, size);
     if (r < 0)
         return r;
-    struct call call = {.secret = token};
-    r = begin(fetching, "AssumeRoleWithOIDC", &call);
-    call.form_begin = call.count;
-    add(&call, "OIDCProviderArn", provider_arn);
-    add(&call, "OIDCToken", token);
-    add_role(&call, role);
-    if (r == 0)
-        r = post(fetching, role, &call, session, &error, reason, size);
-    if (r == -ENOMEM)
-        snprintf(reason, size, "memory is short");
-    return r;
+    const struct question question = {.provider_arn = provider_arn, .token = token, .role = role};
+    return ask(fetching, &question, session, reason, size);
 }

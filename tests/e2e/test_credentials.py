@@ -1,4 +1,6 @@
 """The credential chain of kmsapi, used alone, against real sockets and files."""
+import calendar
+import email.utils
 import itertools
 import json
 import os
@@ -7,6 +9,7 @@ import shutil
 import subprocess
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -390,6 +393,29 @@ def test_a_session_that_ends_early_is_renewed_and_the_request_sent_once_more(sta
     assert program.ask("list").startswith("ListClientKeys 0")
 
 
+def sts_whose_clock_is_ahead(seconds):
+    """STS as it judges Timestamp: more than 15 minutes from its own clock are refused."""
+    def answer(handler):
+        asked = dict(urllib.parse.parse_qsl(handler.path.split("?", 1)[1]))
+        now = time.time() + seconds
+        date = f"Date: {email.utils.formatdate(now, usegmt=True)}\r\n"
+        if abs(calendar.timegm(time.strptime(asked["Timestamp"], "%Y-%m-%dT%H:%M:%SZ")) - now) > 900:
+            refusal = {"Code": "InvalidTimeStamp.Expired", "Message": "Specified time stamp is expired.", "RequestId": "x"}
+            answer_bytes(json.dumps(refusal), "400 Bad", date)(handler)
+        else:
+            answer_bytes(json.dumps({"Credentials": SESSION}), headers=date)(handler)
+    return answer
+
+
+def test_a_wrong_clock_of_this_machine_is_learned_from_sts(start, odd, home):
+    parts = oidc(home, None)[1]
+    write_profiles(home, {"name": "p", "mode": "RamRoleArn", "ram_role_arn": ARN, **KEY})
+    for provider in ("oidc", "profile:p"):
+        server = odd(sts_whose_clock_is_ahead(7200))
+        assert start(provider=provider, sts=server.url, **parts).get() == (0, "STS.odd")
+        assert len(server.asked) == 2
+
+
 def test_a_key_that_was_replaced_in_its_file_is_found(start_emulator, start, home):
     emulator = start_emulator()
     write_profiles(home, {"name": "p", "mode": "AK", "access_key_id": "old", "access_key_secret": "old"})
@@ -559,7 +585,7 @@ def check_refused(program, words):
 
 def test_malformed_answers_are_refused(start, odd, home):
     server = odd()
-    program = start(timeout_ms=400, **oidc(home, None)[1])
+    program = start(timeout_ms=250, **oidc(home, None)[1])
     for name, (answer, words) in MALFORMED.items():
         server.answer = answer
         check_refused(program.use(f"uri:{server.url}/secret-path"), words)
@@ -582,12 +608,80 @@ def test_sts_without_an_end_or_with_a_refusal_is_refused(start, odd, home):
     assert program.use("oidc", sts=server.url).get()[1].strip() == "no credentials: oidc: STS refused: NoPermission: You may not. server"
 
 
+def test_words_of_sts_that_tell_a_secret_are_left_out(start, odd, home):
+    """A token longer than any password, in pieces and encoded, and the key and the token of a source profile."""
+    token = "eyJhbGciOiJSUzI1NiJ9." + "QUJDREVGR0hJSktMTU5P" * 40 + ".SIGNATURE+/=="
+    parts = oidc(home, None)[1]
+    write(home / "token", token)
+    session = {"access_key_id": "id", "access_key_secret": "SecretOfTheSourceProfile", "sts_token": "TokenOfTheSource+/Profile"}
+    write_profiles(home, {"name": "p", "mode": "ChainableRamRoleArn", "source_profile": "s", "ram_role_arn": ARN},
+                   {"name": "s", "mode": "StsToken", **session})
+    server = odd()
+    program = start(**parts)
+    for provider, words in (("oidc", token), ("oidc", token[-30:]), ("oidc", token[:200]), ("oidc", urllib.parse.quote(token[-20:], "")),
+                            ("profile:p", session["sts_token"]), ("profile:p", urllib.parse.quote(session["sts_token"], "")),
+                            ("profile:p", session["access_key_secret"][:20])):
+        server.answer = answer_bytes(json.dumps({"Code": "Invalid", "Message": f"wrong: {words}", "RequestId": "x"}), "400 Bad")
+        reason = program.use(provider, sts=server.url).get()[1]
+        assert "STS refused: Invalid, in words that tell a secret" in reason and words not in reason
+        server.answer = answer_bytes(json.dumps({"Code": words, "Message": "", "RequestId": "x"}), "400 Bad")
+        reason = program.use(provider, sts=server.url).get()[1]
+        assert "STS refused with status 400, in words that tell a secret" in reason and words not in reason
+
+
+THROTTLED = json.dumps({"Code": "Throttling.User", "Message": "Request was denied.", "RequestId": "x"})
+PASSING = {
+    "status 503": answer_bytes("", "503 Busy"),
+    "status 429": answer_bytes("", "429 Slower"),
+    "nothing": lambda handler: None,
+    "a part": answer_bytes("{", length=100),
+}
+PASSING_OF_STS = {
+    "Throttling": answer_bytes(THROTTLED, "400 Bad"),
+    "Rejected.Throttling": answer_bytes(THROTTLED.replace("Throttling.User", "Rejected.Throttling"), "400 Bad"),
+    "ServiceUnavailable": answer_bytes(json.dumps({"Code": "ServiceUnavailable", "Message": "m"}), "503 Busy"),
+}
+
+
+def test_what_fails_in_passing_is_asked_again_before_the_provider_fails(start, odd, home):
+    program = start(**oidc(home, None)[1])
+    write_profiles(home, {"name": "p", "mode": "RamRoleArn", "ram_role_arn": ARN, **KEY})
+
+    def ask(provider, failure, failures, path="/"):
+        """The answer, and how often PATH was asked, whose first answers are FAILURES times FAILURE."""
+        def answer(handler):
+            left = [asked for asked in server.asked if asked[1].startswith(path)]
+            ours = handler.path.startswith(path) and len(left) <= failures
+            (failure if ours else answer_everything)(handler)
+        server = odd(answer)
+        answered = program.use(provider.replace("SERVER", server.url), server.url, server.url).get()
+        return answered[0], sum(asked[1].startswith(path) for asked in server.asked)
+
+    for name, failure in {**PASSING, **PASSING_OF_STS}.items():
+        for provider in ("oidc", "profile:p"):
+            assert ask(provider, failure, 3) == (0, 4), name
+    for name, failure in PASSING.items():
+        assert ask("uri:SERVER/uri", failure, 3) == (0, 4), name
+        assert ask("ecs-ram-role", failure, 3, "/latest/meta-data/ram/security-credentials/a-role") == (0, 4), name
+    assert ask("oidc", PASSING_OF_STS["Throttling"], 99) == ("EACCES", 4)
+    assert ask("uri:SERVER/uri", PASSING["status 503"], 99) == ("EACCES", 4)
+    refusal = answer_bytes(json.dumps({"Code": "NoPermission", "Message": "m", "RequestId": "x"}), "403 Forbidden")
+    for provider in ("oidc", "profile:p", "uri:SERVER/uri"):
+        assert ask(provider, refusal, 99) == ("EACCES", 1)
+
+
 def test_a_role_that_is_no_name_is_refused(start, odd):
     server, program = odd(), start()
     for role in ("", "a b", "../x", "a/b", "a\nb", "x" * 200, "é"):
         server.answer = lambda handler: answer_bytes("a-token" if "token" in handler.path else role)(handler)
         error, reason = program.use("ecs-ram-role", server.url).get()
         assert error == "EACCES" and "does not name one RAM role" in reason
+
+
+def test_an_instance_without_a_role_is_told_so(start, odd):
+    def answer_no_role(handler):
+        (answer_everything if "token" in handler.path else answer_bytes("", "404 Not Found"))(handler)
+    check_refused(start(provider="ecs-ram-role", metadata=odd(answer_no_role).url), "ecs-ram-role: this instance has no RAM role")
 
 
 def test_no_redirect_is_followed(start, odd, home):
@@ -655,6 +749,9 @@ def test_a_profile_says_what_is_wrong_with_it(start, home, odd):
         ({"mode": "StsToken", "sts_token": "t", "sts_expiration": 1000000000, **KEY}, "over already"),
         ({"mode": "RamRoleArn", **KEY}, "the ARN of the role is missing"),
         ({"mode": "RamRoleArn", "ram_role_arn": ARN, "expired_seconds": 10, **KEY}, "900 to 43200"),
+        ({"mode": "RamRoleArn", "ram_role_arn": ARN, "expired_seconds": "7200", **KEY}, "expired_seconds is not a whole number"),
+        ({"mode": "RamRoleArn", "ram_role_arn": ARN, "enable_vpc": "true", **KEY}, "enable_vpc is neither true nor false"),
+        ({"mode": "StsToken", "sts_token": "t", "sts_expiration": "x", **KEY}, "sts_expiration is not a whole number"),
         ({"mode": "OIDC", "ram_role_arn": ARN}, "oidc_provider_arn is missing"),
         ({"mode": "OIDC", "ram_role_arn": ARN, "oidc_provider_arn": "p", "oidc_token_file": "/none"}, "/none does not exist"),
         ({"mode": "ChainableRamRoleArn", "ram_role_arn": ARN}, "source_profile is missing"),
@@ -692,21 +789,22 @@ def test_a_section_says_what_is_wrong_with_it(start, home):
 
 # -- proxies ---------------------------------------------------------------------------------------
 
-def test_a_proxy_is_never_asked_for_what_is_near(start, odd, home):
-    proxy, server = odd(answer_session()), odd(answer_everything)
+def test_a_proxy_is_never_asked_for_what_is_near_or_what_it_could_read(start, odd, home):
+    proxy, server = odd(answer_bytes("", "502 No")), odd(answer_everything)
     proxies = {name: proxy.url for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")}
     for given in ("-", proxy.url):
         program = start(proxy=given, timeout_ms=200, **proxies)
         assert program.use("ecs-ram-role", server.url).get() == (0, "of-ecs")
         assert program.use(f"uri:{server.url}/uri").get() == (0, "of-uri")
         assert program.use(f"uri:{server.url.replace('127.0.0.1', 'localhost')}/uri").get() == (0, "of-uri")
-        for host in ("169.254.7.7", "[fe80::1]", "[::1]:1", "[::ffff:127.0.0.1]:1", "0x7f.1:1", "x.localhost:1"):
+        for host in ("169.254.7.7", "[fe80::1]", "[::1]:1", "[::ffff:127.0.0.1]:1", "0x7f.1:1", "x.localhost:1", "127.0.0.1.:1",
+                     "localhost.:1", "100.100.100.200.", "far.invalid"):
             assert program.use(f"uri:http://{host}/x").get()[0] == "EACCES"
         assert program.use("ecs-ram-role", "-").get()[0] == "EACCES"  # 100.100.100.200
-        assert proxy.asked == []
+        assert proxy.asked == []  # it would read what far.invalid is asked and answers, as it is not https
         # and is for what is far
-        assert program.use("uri:http://far.example/x").get() == (0, "STS.odd")
-        assert [asked[:2] for asked in proxy.asked] == [("GET", "http://far.example/x")]
+        assert program.use("uri:https://far.invalid/x").get()[0] == "EACCES"
+        assert {asked[:2] for asked in proxy.asked} == {("CONNECT", "far.invalid:443")}
         proxy.asked.clear()
 
 
@@ -720,7 +818,7 @@ def test_sts_is_asked_where_the_profile_says(members, host, start, odd, home):
     proxy = odd(answer_bytes("", "502 No"))
     write_profiles(home, {"name": "p", "mode": "RamRoleArn", "ram_role_arn": ARN, **KEY, **members})
     assert start(provider="profile:p", sts="-", proxy=proxy.url).get()[0] == "EACCES"
-    assert [asked[:2] for asked in proxy.asked] == [("CONNECT", f"{host}:443")]
+    assert {asked[:2] for asked in proxy.asked} == {("CONNECT", f"{host}:443")}
 
 
 def test_a_region_that_is_none_leads_nowhere(start, odd, home):

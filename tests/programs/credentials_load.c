@@ -249,6 +249,7 @@ int main(int count, char **words)
         .user_agent = "credentials_load/1",
         .proxy = optional(words[5]),
         .timeout_ms = (unsigned int)atoi(words[6]),
+        .pause_ms = 10,
         .run = getenv("NO_RUN") ? NULL : run,
     };
     const struct transport_options options = {

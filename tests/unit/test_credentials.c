@@ -1,4 +1,4 @@
-/* What providers read: sessions as JSON, what a program prints, ini sections, command lines; and which hosts are near. */
+/* What providers read: sessions as JSON, what a program prints, ini sections, command lines; which hosts are near, and what tells a secret. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "kmsapi/credentials/echo.h"
 #include "kmsapi/credentials/external.h"
 #include "kmsapi/credentials/http.h"
 #include "kmsapi/credentials/ini.h"
@@ -188,15 +189,48 @@ static void a_command_line_is_split(void **state)
     assert_int_equal(words_split(many, &words), -EINVAL);
 }
 
+/* -- what tells a secret ----------------------------------------------------------------------- */
+
+static void a_part_of_a_secret_is_found(void **state)
+{
+    static const char token[] = "CAIS+/0123456789abcdefghijklmnop=%ZZqrstuv";
+    static const struct {
+        const char *text, *secret;
+        bool tells;
+    } cases[] = {
+        {"the token CAIS+/0123456789 is bad", token, true},  /* its beginning */
+        {"...klmnop=%ZZqrstuv", token, true},                /* its end, with what only looks encoded */
+        {"456789abcdefghij", token, true},
+        {"456789abcdefghi", token, false},
+        {"CAIS%2b%2F0123456789", token, true},
+        {"CAIS%252B%252f0123456789", token, true},
+        {"CAIS%25252B%25252f012345678", token, false},
+        {"456789%61bcdefghij", token, true},
+        {"456789%00abcdefgh", token, false},
+        {"of a short one: hunter2.", "hunter2", true},
+        {"of a short one: hunter%32.", "hunter2", true},
+        {"of a short one: hunter", "hunter2", false},
+        {"%", "%", true},
+        {"%4", token, false},
+        {"anything", "", false},
+        {"anything", NULL, false},
+        {"", token, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (echo_tells(cases[i].text, cases[i].secret) != cases[i].tells)
+            fail_msg("%s", cases[i].text);
+}
+
 /* -- near and far ---------------------------------------------------------------------------- */
 
 static void near_hosts_are_told_from_far_ones(void **state)
 {
     static const char *const near[] = {"127.0.0.1", "127.9.9.9", "localhost", "LocalHost", "a.localhost", "::1", "[::1]",
                                        "169.254.0.1", "100.100.100.200", "fe80::1", "[fe80::1%25eth0]", "0.0.0.0", "::",
-                                       "::ffff:127.0.0.1", "[::ffff:100.100.100.200]"};
+                                       "::ffff:127.0.0.1", "[::ffff:100.100.100.200]", "127.0.0.1.", "localhost.",
+                                       "a.localhost.", "100.100.100.200."};
     static const char *const far[] = {"100.100.100.201", "128.0.0.1", "169.253.0.1", "10.0.0.1", "localhost.example",
-                                      "xlocalhost", ".localhost.", "2001:db8::1", "[2001:db8::1]", "::ffff:8.8.8.8", "",
+                                      "xlocalhost", ".localhost..", "127.0.0.1..", ".", "2001:db8::1", "[2001:db8::1]", "::ffff:8.8.8.8", "",
                                       "sts.aliyuncs.com"};
     for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++)
         if (!http_host_is_local(near[i]))
@@ -214,6 +248,7 @@ int main(void)
         cmocka_unit_test(what_a_program_prints_is_read),
         cmocka_unit_test(a_section_is_read),
         cmocka_unit_test(a_command_line_is_split),
+        cmocka_unit_test(a_part_of_a_secret_is_found),
         cmocka_unit_test(near_hosts_are_told_from_far_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
