@@ -14,6 +14,7 @@
 #include "fs/keys/clock.h"
 #include "fs/keys/run.h"
 #include "fs/log.h"
+#include "fs/mount/privileges.h"
 #include "fs/mount/run_command.h"
 #include "kmsapi/cleanup.h"
 
@@ -46,23 +47,6 @@ struct runner {
     uint64_t taken[TAKEN_KEPT];
     unsigned int next_taken;
 };
-
-/* They lie in this process's memory as well: no command gets them, and nobody reads them here. */
-static void forget_secrets(void)
-{
-    static const char *const secrets[] = {"ALIBABA_CLOUD_", "KMS_", "CREDENTIALS_DIRECTORY="};
-    char **kept = environ;
-    for (char **variable = environ; *variable; variable++) {
-        bool secret = false;
-        for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
-            secret = secret || strncmp(*variable, secrets[i], strlen(secrets[i])) == 0;
-        if (secret)
-            explicit_bzero(*variable, strlen(*variable));
-        else
-            *kept++ = *variable;
-    }
-    *kept = NULL;
-}
 
 static int catch_signals(struct runner *runner)
 {
@@ -330,7 +314,7 @@ int runner_run(int socket)
 {
     static const struct runner_result hello = {.id = RUNNER_HELLO};
     struct runner runner = {.socket = socket, .signals = -1};
-    forget_secrets();
+    privileges_forget_secrets();
     int r = catch_signals(&runner);
     if (r == 0 && send(socket, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
         r = -errno;

@@ -197,6 +197,14 @@ def test_a_mount_whose_program_runs_ends_at_once(start_mount, emulator, home):
     os.kill(int((home / "pid").read_text()), 9)
 
 
+def test_runner_and_publisher_keep_no_secret_of_the_environment(start_mount, emulator):
+    mount = start_mount(emulator.url, env={"https_proxy": "http://user:of-a-proxy@127.0.0.1:9"})
+    children = mount.children()
+    for name in ("aapfs-runner", "aapfs-publisher"):
+        kept = pathlib.Path(f"/proc/{children[name]}/environ").read_bytes()
+        assert b"PATH=" in kept and ACCESS_KEY_SECRET.encode() not in kept and b"of-a-proxy" not in kept
+
+
 def test_sessions_are_renewed_under_load_and_in_the_middle_of_a_rotation(start_mount, start_emulator, home):
     emulator = start_emulator("--session-seconds", "2")
     mount = start(start_mount, emulator.url, home, f"uri:{emulator.url}/_credentials", request_timeout="10s")

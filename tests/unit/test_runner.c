@@ -511,6 +511,8 @@ int main(void)
         setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "t0p", 1);
         setenv("KMS_ENDPOINT", "t0p", 1);
         setenv("CREDENTIALS_DIRECTORY", "/t0p", 1);
+        setenv("https_proxy", "http://user:t0p@proxy:1", 1);
+        setenv("ALL_PROXY", "http://user:t0p@proxy:1", 1);
         execl("/proc/self/exe", "test_runner", (char *)NULL);
         return 1;
     }
