@@ -43,6 +43,7 @@ enum { TAKEN_KEPT = 1024 };
 struct runner {
     int socket, signals;
     bool retiring;   /* another version's is to take its place */
+    bool ending;     /* by SIGTERM */
     struct job *jobs; /* in the order in which they came */
     uint64_t taken[TAKEN_KEPT];
     unsigned int next_taken;
@@ -55,6 +56,7 @@ static int catch_signals(struct runner *runner)
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGCHLD);
     sigaddset(&wanted, SIGUSR1);
+    sigaddset(&wanted, SIGTERM);
     if (sigprocmask(SIG_BLOCK, &wanted, NULL) < 0)
         return -errno;
     runner->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -294,9 +296,11 @@ static int wait_for_events(struct runner *runner)
     struct signalfd_siginfo info;
     if (poll(polled, 2, time_left(runner)) < 0)
         return errno == EINTR ? 0 : -errno;
-    while (read(runner->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+    while (read(runner->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         runner->retiring = runner->retiring || info.ssi_signo == SIGUSR1;
-    return 0;
+        runner->ending = runner->ending || info.ssi_signo == SIGTERM;
+    }
+    return runner->ending ? -EPIPE : 0;
 }
 
 static int work(struct runner *runner)
@@ -310,6 +314,14 @@ static int work(struct runner *runner)
     return send_results(runner);
 }
 
+/* Nobody is left whom they could tell; an AAP's commands go on. */
+static void kill_for_credentials(const struct runner *runner)
+{
+    for (const struct job *job = runner->jobs; job; job = job->next)
+        if (has_process(job) && is_for_credentials(job))
+            kill_group(job, SIGKILL);
+}
+
 int runner_run(int socket)
 {
     static const struct runner_result hello = {.id = RUNNER_HELLO};
@@ -320,6 +332,7 @@ int runner_run(int socket)
         r = -errno;
     while (r == 0 && (!runner.retiring || runner.jobs))
         r = work(&runner);
+    kill_for_credentials(&runner);
     if (r < 0 && r != -EPIPE)
         log_error("runner: %s", strerror(-r));
     return r == 0 || r == -EPIPE ? 0 : 1;

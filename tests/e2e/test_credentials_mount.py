@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -194,7 +195,29 @@ def test_a_mount_whose_program_runs_ends_at_once(start_mount, emulator, home):
     began = time.monotonic()
     mount.stop()
     assert time.monotonic() - began < 1.5
-    os.kill(int((home / "pid").read_text()), 9)
+    wait_until(lambda: has_ended(home / "pid"))
+
+
+def has_ended(file):
+    """A zombie has: whose it is now may never look."""
+    try:
+        return pathlib.Path(f"/proc/{int(file.read_text())}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_check_that_is_interrupted_leaves_no_program(tmp_path, emulator, home, number):
+    helper = script(home, f"echo $$ >{home}/pid\nexec sleep 600\n")
+    write_profile(home, mode="External", process_command=str(helper))
+    config = tmp_path / "check.conf"
+    config.write_text(f"[kms]\nendpoint = {emulator.url}\ncredentials = profile:mine\n")
+    check = subprocess.Popen([AAPFS, "check", "-c", config], env=environment(**{**NOBODY, "HOME": str(home)}),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    wait_until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
+    os.killpg(check.pid, number)
+    assert check.wait(20) == -number
+    wait_until(lambda: has_ended(home / "pid"))
 
 
 def test_runner_and_publisher_keep_no_secret_of_the_environment(start_mount, emulator):
