@@ -324,7 +324,29 @@ def test_credentials(place):
     os.chown(profile, 65534, 65534)
     profile.chmod(0o600)
     assert f"{profile}: it belongs to another user" in place.check().of("warning", "credentials")[0]
-    assert "another user" in place.check(env=none).of("error", "credentials")[0]
+    if os.geteuid() == 0:
+        assert "cannot be read as its user, without capabilities" in place.check(env=none).of("error", "credentials")[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_the_worker_may_not_read(place):
+    """It is root without capabilities, and so is this: what only they open is no good."""
+    others = place.directory / "others"
+    others.mkdir()
+    profile, password = others / "config.json", others / "password"
+    profile.write_text(json.dumps({"current": "a", "profiles": [
+        {"name": "a", "mode": "AK", "access_key_id": "LTAI5tTestOnly", "access_key_secret": ACCESS_KEY_SECRET}]}))
+    password.write_text(PASSWORD + "\n")
+    for file in (profile, password):
+        file.chmod(0o600)
+    parts = {"settings": "credentials = profile:a", "defaults": f"{FOLLOWING}\npassword_source = file:{password}",
+             "env": {"ALIBABA_CLOUD_CONFIG_FILE": str(profile)}}
+    assert place.check(**parts).status == 0
+    os.chown(others, 65534, 65534)
+    others.chmod(0o700)
+    checked = place.check(**parts)
+    assert {subject for subject, _ in checked.only("error")} == {"credentials", "password"}
+    assert str(profile) in checked.of("error", "credentials")[0]
 
 
 def test_a_session_and_until_when(place, emulator):
