@@ -454,7 +454,7 @@ static void credentials_wait_for_no_other_command_and_go_to_who_asked(void **sta
     uint64_t ids[4];
     for (int i = 0; i < 4; i++)
         ids[i] = run(names[i], wait);
-    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS, "echo \"it $AAPFS_AAP\"; exit 3");
+    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS, "echo \"it $AAPFS_AAP\"; readlink /proc/$$/fd/2 > stderr; exit 3");
     send_for_credentials(&work, ours);
     const struct runner_result result = result_of(ours[1]);
     assert_int_equal(result.id, work.id);
@@ -462,6 +462,7 @@ static void credentials_wait_for_no_other_command_and_go_to_who_asked(void **sta
     assert_int_equal(result.number, 3);
     assert_int_equal(read(ours[0], text, sizeof(text) - 1), 4);
     assert_string_equal(text, "it \n");
+    assert_string_equal(text_of("stderr"), "/dev/null\n");
     assert_int_equal(read(ours[0], text, sizeof(text)), 0); /* nobody holds its other end */
     close(ours[0]);
     close(ours[1]);
