@@ -63,7 +63,7 @@ static bool find_its_region(struct check *check, struct config *config)
     if (find_region(config, reason, sizeof(reason)) < 0)
         check_error(check, "region", "%s", reason);
     else
-        check_ok(check, "region", "%s, found in the environment, a profile or ECS", config->region);
+        check_ok(check, "region", "%s, by %s", config->region, reason);
     return config->region[0];
 }
 

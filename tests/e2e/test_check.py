@@ -297,6 +297,10 @@ def test_tls_and_a_proxy(tmp_path, start_emulator, certificate):  # noqa: F811
     untrusted = place.check(env={"https_proxy": proxy.url.replace("//", "//user:secret@")})
     assert "certificate" in untrusted.of("error", "TLS")[0] and "ca_file" in untrusted.of("error", "TLS")[0]
     assert untrusted.of("ok", "proxy") == [f"{proxy.url[7:]}, from the environment"] and "secret" not in untrusted.text
+    for path, reason in ((tmp_path / "none.pem", "No such file"), (tmp_path / "check.conf", "a certificate in PEM")):
+        wrong = place.check(settings=f"proxy = {proxy.url}\nca_file = {path}")
+        assert reason in wrong.of("error", "ca_file")[0] and str(path) in wrong.of("error", "ca_file")[0]
+        assert not wrong.of("error", "TLS") and wrong.of("ok", "connection")
     proxy.status = 403
     assert "the proxy answered 403" in place.check(**through).of("error", "connection")[0]
     proxy.listener.close()
@@ -379,7 +383,13 @@ def test_where_the_region_comes_from(place):
     missing = place.check(env=nowhere)
     assert missing.status == 2 and "region cn-hangzhou" in missing.of("error", "region")[0]
     found = place.check(env={"ALIBABA_CLOUD_REGION_ID": "cn-hangzhou"})
-    assert found.of("ok", "region") == ["cn-hangzhou, found in the environment, a profile or ECS"] and found.status == 0
+    assert found.of("ok", "region") == ["cn-hangzhou, by ALIBABA_CLOUD_REGION_ID"] and found.status == 0
+    profile = place.directory / "config.json"
+    profile.write_text('{"current": "a", "profiles": [{"name": "a", "mode": "AK", "access_key_id": "LTAI5tTestOnly", '
+                       f'"access_key_secret": "{ACCESS_KEY_SECRET}", "region_id": "cn-hangzhou"}}]}}')
+    profile.chmod(0o600)
+    found = place.check(settings="credentials = profile:a", env={**nowhere, "ALIBABA_CLOUD_CONFIG_FILE": str(profile)})
+    assert found.of("ok", "region") == ["cn-hangzhou, by the profile"]
 
 
 # -- what is permitted ----------------------------------------------------------------------------

@@ -454,7 +454,8 @@ static void credentials_wait_for_no_other_command_and_go_to_who_asked(void **sta
     uint64_t ids[4];
     for (int i = 0; i < 4; i++)
         ids[i] = run(names[i], wait);
-    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS, "echo \"it $AAPFS_AAP\"; readlink /proc/$$/fd/2 > stderr; exit 3");
+    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS,
+                                              "echo \"it $AAPFS_AAP\"; readlink /proc/$$/fd/2 > stderr; exit 3");
     send_for_credentials(&work, ours);
     const struct runner_result result = result_of(ours[1]);
     assert_int_equal(result.id, work.id);
@@ -501,8 +502,8 @@ static bool ends(pid_t process)
 static void with_its_end(void (*end)(void))
 {
     int ours[2];
-    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS, "sleep 600 & echo $! > behind.new && mv behind.new behind && "
-                                                                      "echo $$ > fetching && wait");
+    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS,
+                                              "sleep 600 & echo $! > behind && echo $$ > fetching && wait");
     make_fifo("fetching");
     make_fifo("telling");
     run("payments", "echo $$ > telling && exec sleep 600");
