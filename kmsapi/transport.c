@@ -332,6 +332,9 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
     if (transfer->parked || transfer->answer.attempts >= ATTEMPTS_MOST ||
         error->number == ENOMEM || error->number == EPROTO)
         return false;
+    long proxy_status = answered ? 0 : transport_error_proxy_status(transfer->attempt.easy);
+    if (proxy_status >= 400 && proxy_status < 500)
+        return false; /* it will not have it */
     if (!answered)
         return !maybe_sent || (harmless && error->number != EIO);
     switch (kms_error_retry(error->code, error->http_status)) {

@@ -56,12 +56,26 @@ static void set_certificate_error(struct kms_error *error, CURL *easy, const cha
     transport_error_set(error, EPROTO, code, message);
 }
 
+long transport_error_proxy_status(CURL *easy)
+{
+    long status = 0;
+    curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status >= 200 && status < 300 ? 0 : status;
+}
+
 void transport_error_of_curl(struct kms_error *error, CURL *easy, CURLcode code,
                              const char *detail, bool maybe_sent, bool answer_too_large)
 {
     char message[512];
+    long proxy_status = transport_error_proxy_status(easy);
     if (answer_too_large) {
         transport_error_set(error, EIO, "Answer.TooLarge", "the answer is larger than any of KMS's");
+        return;
+    }
+    if (proxy_status) {
+        snprintf(message, sizeof(message), "the proxy answered %ld%s", proxy_status,
+                 proxy_status == 407 ? ": it wants a user and a password, which https_proxy can have" : "");
+        transport_error_set(error, ECONNREFUSED, "Network.Proxy", message);
         return;
     }
     switch (code) {

@@ -23,6 +23,9 @@ void transport_error_set(struct kms_error *error, int number, const char *code,
 void transport_error_of_curl(struct kms_error *error, CURL *easy, CURLcode code,
                              const char *detail, bool maybe_sent, bool answer_too_large);
 
+/* With what the proxy refused to connect EASY, which has ended; 0: it did not, or there is none. */
+long transport_error_proxy_status(CURL *easy);
+
 /* A whole answer with STATUS that is not 2xx, and BODY. */
 void transport_error_of_answer(struct kms_error *error, long status, const char *body, size_t size,
                                const char *password);

@@ -22,12 +22,23 @@ static bool wants_colours(void)
     return isatty(STDOUT_FILENO) && !(no_color && *no_color) && terminal && strcmp(terminal, "dumb") != 0;
 }
 
+/* What a supervisor does as root is before, and after it what a worker does: files that only root may read are not its. */
+static bool be_like_worker(struct check *check)
+{
+    int r = privileges_keep_only(0);
+    if (r < 0)
+        check_error(check, "capabilities", "they cannot be dropped: %s", strerror(-r));
+    return r == 0;
+}
+
 static void look_at_all(struct check *check, struct credential_runs *runs)
 {
     struct credentials_source *source = NULL;
-    check_settings(check);
     check_state(check);
     check_mount(check);
+    if (!be_like_worker(check))
+        return;
+    check_settings(check);
     bool reachable = check_network(check);
     bool known = check_credentials(check, runs, &source);
     if (reachable && known)
@@ -52,7 +63,7 @@ static bool find_its_region(struct check *check, struct config *config)
     if (find_region(config, reason, sizeof(reason)) < 0)
         check_error(check, "region", "%s", reason);
     else
-        check_ok(check, "region", "%s, found in the environment, a profile or ECS", config->region);
+        check_ok(check, "region", "%s, by %s", config->region, reason);
     return config->region[0];
 }
 

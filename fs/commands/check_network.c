@@ -1,7 +1,11 @@
 #include "fs/commands/check.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include "kmsapi/probe.h"
 
@@ -36,6 +40,27 @@ static void tell_tls(struct check *check, const struct probe *probe)
         check_ok(check, "TLS", "certificate by %s, until %s", probe->issuer, probe->ends);
 }
 
+/* It is for STS as well, whether KMS's endpoint has TLS or not. False where it is given and no good. */
+static bool check_ca_file(struct check *check)
+{
+    const char *path = check->config->ca_file;
+    if (!path[0])
+        return true;
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        check_error(check, "ca_file", "%s: %s; the worker reads it as its user, without capabilities", path,
+                    strerror(errno));
+        return false;
+    }
+    X509 *certificate = PEM_read_X509_AUX(file, NULL, NULL, NULL);
+    fclose(file);
+    ERR_clear_error();
+    if (!certificate)
+        check_error(check, "ca_file", "%s: there is no certificate in PEM in it; name the authority's", path);
+    X509_free(certificate);
+    return certificate;
+}
+
 bool check_network(struct check *check)
 {
     const struct config *config = check->config;
@@ -59,7 +84,8 @@ bool check_network(struct check *check)
     tell_name(check, &probe);
     if (probe.failed > PROBE_NAME)
         tell_connection(check, &probe);
-    if (probe.failed > PROBE_CONNECTION)
+    bool good_ca_file = check_ca_file(check);
+    if (probe.failed > PROBE_CONNECTION && (good_ca_file || !probe.tls))
         tell_tls(check, &probe);
     return probe.failed == PROBE_ALL;
 }

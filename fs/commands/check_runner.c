@@ -1,6 +1,7 @@
 #include "fs/commands/check_runner.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,10 @@ void check_runner_start(struct check_runner *runner, const char *mountpoint)
     runner->process = fork();
     if (runner->process == 0) {
         close(ends[0]);
+        /* ^C and the end of the terminal reach check, whose end it sees and then kills what it runs */
+        signal(SIGINT, SIG_IGN);
+        signal(SIGQUIT, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
         _exit(runner_run(ends[1]));
     }
     close(ends[1]);

@@ -57,6 +57,16 @@ static int find_in_child(const struct config *config, struct finding *found)
     return r;
 }
 
+/* Which of them config's providers were asked for it (region_of_providers). */
+static const char *where_found(const struct config *config)
+{
+    if (strncmp(config->credentials, "profile:", 8) == 0)
+        return "the profile";
+    if (strncmp(config->credentials, "ecs-ram-role", 12) == 0)
+        return "ECS metadata";
+    return "the profile, or ECS metadata";
+}
+
 int find_region(struct config *config, char *reason, size_t size)
 {
     struct finding found = {.result = -EIO};
@@ -68,6 +78,8 @@ int find_region(struct config *config, char *reason, size_t size)
         r = config_set_region(config, named, why, sizeof(why));
         if (r < 0)
             snprintf(reason, size, "%s: %s", variable, why);
+        else
+            snprintf(reason, size, "%s", variable);
         return r;
     }
     r = find_in_child(config, &found);
@@ -77,6 +89,8 @@ int find_region(struct config *config, char *reason, size_t size)
         r = config_set_region(config, found.region, why, sizeof(why));
         if (r < 0)
             snprintf(reason, size, "the region of the profile or of ECS: %s", why);
+        else
+            snprintf(reason, size, "%s", where_found(config));
         return r;
     }
     snprintf(reason, size, "no region%s%s; set one: --region cn-hangzhou, region in [kms] of aapfs.conf, or "

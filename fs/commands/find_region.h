@@ -8,7 +8,8 @@
 
 /*
  * Sets CONFIG's region from the environment, else from the profile, else from the ECS metadata service, which takes
- * about a second where there is none. 0, or negative errno and REASON: one line with what to do.
+ * about a second where there is none. 0 and REASON: where it was found, or negative errno and REASON: one line with what to
+ * do.
  */
 int find_region(struct config *config, char *reason, size_t size);
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdbool.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -49,6 +51,34 @@ int privileges_keep_only(uint64_t kept)
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return -errno;
     return keep_only(kept);
+}
+
+/* A proxy's URL may have a password. */
+static bool names_proxy(const char *variable)
+{
+    static const char ending[] = "_proxy";
+    size_t length = strcspn(variable, "="), ending_length = sizeof(ending) - 1;
+    return length >= ending_length && strncasecmp(variable + length - ending_length, ending, ending_length) == 0;
+}
+
+static bool is_secret(const char *variable)
+{
+    static const char *const beginnings[] = {"ALIBABA_CLOUD_", "KMS_", "CREDENTIALS_DIRECTORY="};
+    for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
+        if (strncmp(variable, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return names_proxy(variable);
+}
+
+void privileges_forget_secrets(void)
+{
+    char **kept = environ;
+    for (char **variable = environ; *variable; variable++)
+        if (is_secret(*variable))
+            explicit_bzero(*variable, strlen(*variable));
+        else
+            *kept++ = *variable;
+    *kept = NULL;
 }
 
 int privileges_hide_memory(void)

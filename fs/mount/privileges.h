@@ -13,6 +13,12 @@
 int privileges_keep_only(uint64_t kept);
 
 /*
+ * Wipes what is or may hold a secret from the environment that this process was started with, and takes it out of
+ * environ: access keys, where others are, and proxies, whose URLs may have passwords.
+ */
+void privileges_forget_secrets(void);
+
+/*
  * Keys and passwords are in this process and its children: no core dump holds them, no other process of the
  * same user reads them (prctl(2), PR_SET_DUMPABLE). 0 or negative errno. A build with a sanitizer only
  * forbids core dumps: its leak check reads its own process from outside.

@@ -266,6 +266,7 @@ int publisher_run(int socket, const char *mountpoint, dev_t device, int fuse)
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&detached, 128 * 1024);
+    privileges_forget_secrets();
     /* directories may belong to another user than root's mount */
     int r = privileges_keep_only(UINT64_C(1) << CAP_DAC_OVERRIDE);
     if (r < 0)

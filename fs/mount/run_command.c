@@ -47,9 +47,12 @@ static int set_output(int output)
     return dup2(output, STDOUT_FILENO) < 0 ? -errno : 0;
 }
 
+/* With OUTPUT it prints credentials, and what it says of them is for no log. */
 static int set_descriptors(int output)
 {
     int r = output < 0 ? 0 : set_output(output);
+    if (r == 0 && output >= 0)
+        r = open_nowhere(STDERR_FILENO);
     if (r == 0)
         r = open_nowhere(STDIN_FILENO);
     if (r == 0)

@@ -1,6 +1,6 @@
 /*
- * Starts one command by /bin/sh: in a session of its own, with nothing of this process but its stderr and, where it
- * is given no other, its stdout.
+ * Starts one command by /bin/sh: in a session of its own, with nothing of this process but its stdout and stderr, or,
+ * where it is given another stdout, neither.
  * The runner's thread.
  */
 #ifndef AAPFS_FS_MOUNT_RUN_COMMAND_H
@@ -11,7 +11,9 @@
 struct run_command {
     const char *command;
     uid_t uid; /* (uid_t)-1: this process's own, with its groups and capabilities */
-    int output; /* becomes its stdout, and PATH, HOME, USER, LOGNAME and LANG are its environment; -1: see below */
+    /* becomes its stdout, its stderr leads nowhere, and PATH, HOME, USER, LOGNAME and LANG are its environment; -1: see
+     * below */
+    int output;
     /* become AAPFS_AAP, AAPFS_CLIENT_KEY_ID and AAPFS_MOUNT; PATH is a fixed one, and there is nothing else */
     const char *aap, *client_key_id, *mountpoint;
 };

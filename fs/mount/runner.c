@@ -14,6 +14,7 @@
 #include "fs/keys/clock.h"
 #include "fs/keys/run.h"
 #include "fs/log.h"
+#include "fs/mount/privileges.h"
 #include "fs/mount/run_command.h"
 #include "kmsapi/cleanup.h"
 
@@ -42,27 +43,11 @@ enum { TAKEN_KEPT = 1024 };
 struct runner {
     int socket, signals;
     bool retiring;   /* another version's is to take its place */
+    bool ending;     /* by SIGTERM */
     struct job *jobs; /* in the order in which they came */
     uint64_t taken[TAKEN_KEPT];
     unsigned int next_taken;
 };
-
-/* They lie in this process's memory as well: no command gets them, and nobody reads them here. */
-static void forget_secrets(void)
-{
-    static const char *const secrets[] = {"ALIBABA_CLOUD_", "KMS_", "CREDENTIALS_DIRECTORY="};
-    char **kept = environ;
-    for (char **variable = environ; *variable; variable++) {
-        bool secret = false;
-        for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
-            secret = secret || strncmp(*variable, secrets[i], strlen(secrets[i])) == 0;
-        if (secret)
-            explicit_bzero(*variable, strlen(*variable));
-        else
-            *kept++ = *variable;
-    }
-    *kept = NULL;
-}
 
 static int catch_signals(struct runner *runner)
 {
@@ -71,6 +56,7 @@ static int catch_signals(struct runner *runner)
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGCHLD);
     sigaddset(&wanted, SIGUSR1);
+    sigaddset(&wanted, SIGTERM);
     if (sigprocmask(SIG_BLOCK, &wanted, NULL) < 0)
         return -errno;
     runner->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -310,9 +296,11 @@ static int wait_for_events(struct runner *runner)
     struct signalfd_siginfo info;
     if (poll(polled, 2, time_left(runner)) < 0)
         return errno == EINTR ? 0 : -errno;
-    while (read(runner->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+    while (read(runner->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         runner->retiring = runner->retiring || info.ssi_signo == SIGUSR1;
-    return 0;
+        runner->ending = runner->ending || info.ssi_signo == SIGTERM;
+    }
+    return runner->ending ? -EPIPE : 0;
 }
 
 static int work(struct runner *runner)
@@ -326,16 +314,25 @@ static int work(struct runner *runner)
     return send_results(runner);
 }
 
+/* Nobody is left whom they could tell; an AAP's commands go on. */
+static void kill_for_credentials(const struct runner *runner)
+{
+    for (const struct job *job = runner->jobs; job; job = job->next)
+        if (has_process(job) && is_for_credentials(job))
+            kill_group(job, SIGKILL);
+}
+
 int runner_run(int socket)
 {
     static const struct runner_result hello = {.id = RUNNER_HELLO};
     struct runner runner = {.socket = socket, .signals = -1};
-    forget_secrets();
+    privileges_forget_secrets();
     int r = catch_signals(&runner);
     if (r == 0 && send(socket, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
         r = -errno;
     while (r == 0 && (!runner.retiring || runner.jobs))
         r = work(&runner);
+    kill_for_credentials(&runner);
     if (r < 0 && r != -EPIPE)
         log_error("runner: %s", strerror(-r));
     return r == 0 || r == -EPIPE ? 0 : 1;

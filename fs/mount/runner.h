@@ -5,7 +5,8 @@
  * Work comes and results go as single messages of a SOCK_SEQPACKET socket, whose ends outlive runner and worker.
  * Four commands run at once, one of an AAP; the rest wait in order. At its timeout a command's process group gets
  * SIGTERM, and SIGKILL 5 s later. Work that is sent again is carried out once by the same runner. A command that runs
- * when the runner dies goes on, and nobody ends it.
+ * when the runner dies goes on, and nobody ends it; but one for credentials is killed when the runner ends by itself or by
+ * SIGTERM.
  */
 #ifndef AAPFS_FS_MOUNT_RUNNER_H
 #define AAPFS_FS_MOUNT_RUNNER_H
@@ -46,8 +47,8 @@ struct runner_result {
 };
 
 /*
- * The runner's life, called in its process: until SOCKET is closed at the other end or, after SIGUSR1, until nothing
- * is left to do. Returns the exit status, for _exit.
+ * The runner's life, called in its process: until SOCKET is closed at the other end, or SIGTERM, or, after SIGUSR1, until
+ * nothing is left to do. Returns the exit status, for _exit.
  */
 int runner_run(int socket);
 

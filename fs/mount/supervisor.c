@@ -72,9 +72,15 @@ static void retire_runner(struct supervisor *supervisor)
         log_error("the runner: %s", strerror(errno));
 }
 
+/* By itself: it kills the programs that print credentials for nobody. */
 static void end_runner(struct supervisor *supervisor)
 {
     if (supervisor->runner.process > 0) {
+        _cleanup_(close) int ended = pidfd_open(supervisor->runner.process, 0);
+        struct pollfd polled = {.fd = ended, .events = POLLIN};
+        shutdown(supervisor->runner_socket[WORKERS_END], SHUT_RDWR); /* whoever else still has it */
+        if (ended >= 0)
+            (void)poll(&polled, 1, RETIRE_MS);
         kill(supervisor->runner.process, SIGKILL);
         waitpid(supervisor->runner.process, NULL, 0); /* it waits for nothing that could hold it */
     }

@@ -1,6 +1,7 @@
 /*
  * The supervisor: owns the mount, keeps runner, publisher and a worker running, and unmounts at the end.
- * One thread; it makes no use of curl or OpenSSL and holds no secrets.
+ * One thread; it makes no use of curl or OpenSSL. The secrets that it holds are those of its environment (an access
+ * key, a proxy's password), which the next worker needs: runner and publisher wipe theirs.
  */
 #ifndef AAPFS_FS_MOUNT_SUPERVISOR_H
 #define AAPFS_FS_MOUNT_SUPERVISOR_H

@@ -297,6 +297,10 @@ def test_tls_and_a_proxy(tmp_path, start_emulator, certificate):  # noqa: F811
     untrusted = place.check(env={"https_proxy": proxy.url.replace("//", "//user:secret@")})
     assert "certificate" in untrusted.of("error", "TLS")[0] and "ca_file" in untrusted.of("error", "TLS")[0]
     assert untrusted.of("ok", "proxy") == [f"{proxy.url[7:]}, from the environment"] and "secret" not in untrusted.text
+    for path, reason in ((tmp_path / "none.pem", "No such file"), (tmp_path / "check.conf", "a certificate in PEM")):
+        wrong = place.check(settings=f"proxy = {proxy.url}\nca_file = {path}")
+        assert reason in wrong.of("error", "ca_file")[0] and str(path) in wrong.of("error", "ca_file")[0]
+        assert not wrong.of("error", "TLS") and wrong.of("ok", "connection")
     proxy.status = 403
     assert "the proxy answered 403" in place.check(**through).of("error", "connection")[0]
     proxy.listener.close()
@@ -324,7 +328,29 @@ def test_credentials(place):
     os.chown(profile, 65534, 65534)
     profile.chmod(0o600)
     assert f"{profile}: it belongs to another user" in place.check().of("warning", "credentials")[0]
-    assert "another user" in place.check(env=none).of("error", "credentials")[0]
+    if os.geteuid() == 0:
+        assert "cannot be read as its user, without capabilities" in place.check(env=none).of("error", "credentials")[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_the_worker_may_not_read(place):
+    """It is root without capabilities, and so is this: what only they open is no good."""
+    others = place.directory / "others"
+    others.mkdir()
+    profile, password = others / "config.json", others / "password"
+    profile.write_text(json.dumps({"current": "a", "profiles": [
+        {"name": "a", "mode": "AK", "access_key_id": "LTAI5tTestOnly", "access_key_secret": ACCESS_KEY_SECRET}]}))
+    password.write_text(PASSWORD + "\n")
+    for file in (profile, password):
+        file.chmod(0o600)
+    parts = {"settings": "credentials = profile:a", "defaults": f"{FOLLOWING}\npassword_source = file:{password}",
+             "env": {"ALIBABA_CLOUD_CONFIG_FILE": str(profile)}}
+    assert place.check(**parts).status == 0
+    os.chown(others, 65534, 65534)
+    others.chmod(0o700)
+    checked = place.check(**parts)
+    assert {subject for subject, _ in checked.only("error")} == {"credentials", "password"}
+    assert str(profile) in checked.of("error", "credentials")[0]
 
 
 def test_a_session_and_until_when(place, emulator):
@@ -357,7 +383,13 @@ def test_where_the_region_comes_from(place):
     missing = place.check(env=nowhere)
     assert missing.status == 2 and "region cn-hangzhou" in missing.of("error", "region")[0]
     found = place.check(env={"ALIBABA_CLOUD_REGION_ID": "cn-hangzhou"})
-    assert found.of("ok", "region") == ["cn-hangzhou, found in the environment, a profile or ECS"] and found.status == 0
+    assert found.of("ok", "region") == ["cn-hangzhou, by ALIBABA_CLOUD_REGION_ID"] and found.status == 0
+    profile = place.directory / "config.json"
+    profile.write_text('{"current": "a", "profiles": [{"name": "a", "mode": "AK", "access_key_id": "LTAI5tTestOnly", '
+                       f'"access_key_secret": "{ACCESS_KEY_SECRET}", "region_id": "cn-hangzhou"}}]}}')
+    profile.chmod(0o600)
+    found = place.check(settings="credentials = profile:a", env={**nowhere, "ALIBABA_CLOUD_CONFIG_FILE": str(profile)})
+    assert found.of("ok", "region") == ["cn-hangzhou, by the profile"]
 
 
 # -- what is permitted ----------------------------------------------------------------------------

@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -203,7 +204,37 @@ def test_a_mount_whose_program_runs_ends_at_once(start_mount, emulator, home):
     began = time.monotonic()
     mount.stop()
     assert time.monotonic() - began < 1.5
-    os.kill(int((home / "pid").read_text()), 9)
+    wait_until(lambda: has_ended(home / "pid"))
+
+
+def has_ended(file):
+    """A zombie has: whose it is now may never look."""
+    try:
+        return pathlib.Path(f"/proc/{int(file.read_text())}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_check_that_is_interrupted_leaves_no_program(tmp_path, emulator, home, number):
+    helper = script(home, f"echo $$ >{home}/pid\nexec sleep 600\n")
+    write_profile(home, mode="External", process_command=str(helper))
+    config = tmp_path / "check.conf"
+    config.write_text(f"[kms]\nendpoint = {emulator.url}\ncredentials = profile:mine\n")
+    check = subprocess.Popen([AAPFS, "check", "-c", config], env=environment(**{**NOBODY, "HOME": str(home)}),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    wait_until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
+    os.killpg(check.pid, number)
+    assert check.wait(20) == -number
+    wait_until(lambda: has_ended(home / "pid"))
+
+
+def test_runner_and_publisher_keep_no_secret_of_the_environment(start_mount, emulator):
+    mount = start_mount(emulator.url, env={"https_proxy": "http://user:of-a-proxy@127.0.0.1:9"})
+    children = mount.children()
+    for name in ("aapfs-runner", "aapfs-publisher"):
+        kept = pathlib.Path(f"/proc/{children[name]}/environ").read_bytes()
+        assert b"PATH=" in kept and ACCESS_KEY_SECRET.encode() not in kept and b"of-a-proxy" not in kept
 
 
 def test_sessions_are_renewed_under_load_and_in_the_middle_of_a_rotation(start_mount, start_emulator, home):

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from harness import PASSWORD
+from test_credentials import Program
 from test_store import wait_until
 
 HOST = "kms.example.test"  # no nameserver knows it: only the proxy does
@@ -100,6 +101,20 @@ def test_a_configured_proxy_and_certificate(start_mount, emulator, proxy, certif
         mount.write("payments", PASSWORD)
     assert caught.value.errno == errno.ECONNREFUSED and made(proxy) > asked
     assert mount.status("payments")["Orphans"] == [] and "secret" not in str(mount.last_error())
+    assert (mount.last_error()["Code"], mount.last_error()["Message"]) == ("Network.Proxy", "the proxy answered 403")
+
+
+def test_what_a_proxy_refuses_is_told_and_only_repeated_where_that_may_help(tmp_path):
+    proxy = Proxy(1)
+    program = Program(tmp_path, endpoint=f"https://{HOST}", provider="environment", timeout_ms=5000, https_proxy=proxy.url,
+                      ALIBABA_CLOUD_ACCESS_KEY_ID="id", ALIBABA_CLOUD_ACCESS_KEY_SECRET="secret")
+    for status, attempts in ((403, 1), (407, 1), (502, 4), (302, 4)):
+        proxy.status = status
+        proxy.asked.clear()
+        assert f"the proxy answered {status}" in program.ask("list 5000")
+        assert made(proxy) == attempts
+    program.stop()
+    proxy.listener.close()
 
 
 def test_the_environments_proxy(start_mount, emulator, proxy, certificate):

@@ -454,7 +454,8 @@ static void credentials_wait_for_no_other_command_and_go_to_who_asked(void **sta
     uint64_t ids[4];
     for (int i = 0; i < 4; i++)
         ids[i] = run(names[i], wait);
-    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS, "echo \"it $AAPFS_AAP\"; exit 3");
+    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS,
+                                              "echo \"it $AAPFS_AAP\"; readlink /proc/$$/fd/2 > stderr; exit 3");
     send_for_credentials(&work, ours);
     const struct runner_result result = result_of(ours[1]);
     assert_int_equal(result.id, work.id);
@@ -462,6 +463,7 @@ static void credentials_wait_for_no_other_command_and_go_to_who_asked(void **sta
     assert_int_equal(result.number, 3);
     assert_int_equal(read(ours[0], text, sizeof(text) - 1), 4);
     assert_string_equal(text, "it \n");
+    assert_string_equal(text_of("stderr"), "/dev/null\n");
     assert_int_equal(read(ours[0], text, sizeof(text)), 0); /* nobody holds its other end */
     close(ours[0]);
     close(ours[1]);
@@ -486,6 +488,60 @@ static void what_is_half_for_credentials_is_refused(void **state)
     close(ours[1]);
 }
 
+static bool ends(pid_t process)
+{
+    int left = pidfd_open(process, 0);
+    struct pollfd polled = {.fd = left, .events = POLLIN};
+    bool ended = left < 0 || poll(&polled, 1, 5000) == 1;
+    if (left >= 0)
+        close(left);
+    return ended;
+}
+
+/* Starts a hanging program for credentials and an AAP's command, ends the runner by END, and sees what is left. */
+static void with_its_end(void (*end)(void))
+{
+    int ours[2];
+    const struct runner_work work = some_work(RUNNER_FOR_CREDENTIALS,
+                                              "sleep 600 & echo $! > behind && echo $$ > fetching && wait");
+    make_fifo("fetching");
+    make_fifo("telling");
+    run("payments", "echo $$ > telling && exec sleep 600");
+    pid_t telling = atoi(heard("telling"));
+    send_for_credentials(&work, ours);
+    pid_t fetching = atoi(heard("fetching")), behind = atoi(text_of("behind"));
+    assert_true(telling > 0 && fetching > 0 && behind > 0);
+    end();
+    assert_int_equal(end_of(runner), 0);
+    runner = 0;
+    assert_true(ends(fetching));
+    assert_true(ends(behind));
+    assert_int_equal(kill(telling, SIGKILL), 0);
+    close(ours[0]);
+    close(ours[1]);
+    unlink(path_of("fetching"));
+    unlink(path_of("telling"));
+    start_runner();
+}
+
+static void close_socket(void)
+{
+    close(sockets[0]);
+    close(sockets[1]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+}
+
+static void terminate(void)
+{
+    assert_int_equal(kill(runner, SIGTERM), 0);
+}
+
+static void at_its_end_programs_for_credentials_are_killed(void **state)
+{
+    with_its_end(close_socket);
+    with_its_end(terminate);
+}
+
 int main(void)
 {
 #define with_a_runner(test) cmocka_unit_test_setup_teardown(test, begin, finish)
@@ -503,6 +559,7 @@ int main(void)
         with_a_runner(it_retires_when_nothing_is_left_to_do),
         with_a_runner(credentials_wait_for_no_other_command_and_go_to_who_asked),
         with_a_runner(what_is_half_for_credentials_is_refused),
+        with_a_runner(at_its_end_programs_for_credentials_are_killed),
     };
     char command[64];
     if (!getenv("AAPFS_TEST_RUNNER")) {
@@ -511,6 +568,8 @@ int main(void)
         setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "t0p", 1);
         setenv("KMS_ENDPOINT", "t0p", 1);
         setenv("CREDENTIALS_DIRECTORY", "/t0p", 1);
+        setenv("https_proxy", "http://user:t0p@proxy:1", 1);
+        setenv("ALL_PROXY", "http://user:t0p@proxy:1", 1);
         execl("/proc/self/exe", "test_runner", (char *)NULL);
         return 1;
     }
