@@ -297,7 +297,7 @@ def test_tls_and_a_proxy(tmp_path, start_emulator, certificate):  # noqa: F811
     untrusted = place.check(env={"https_proxy": proxy.url.replace("//", "//user:secret@")})
     assert "certificate" in untrusted.of("error", "TLS")[0] and "ca_file" in untrusted.of("error", "TLS")[0]
     assert untrusted.of("ok", "proxy") == [f"{proxy.url[7:]}, from the environment"] and "secret" not in untrusted.text
-    for path, reason in ((tmp_path / "none.pem", "No such file"), (tmp_path / "check.conf", "a certificate in PEM")):
+    for path, reason in ((tmp_path / "none.pem", "No such file"), (tmp_path / "check.conf", "no certificate in PEM")):
         wrong = place.check(settings=f"proxy = {proxy.url}\nca_file = {path}")
         assert reason in wrong.of("error", "ca_file")[0] and str(path) in wrong.of("error", "ca_file")[0]
         assert not wrong.of("error", "TLS") and wrong.of("ok", "connection")
