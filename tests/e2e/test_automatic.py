@@ -441,7 +441,7 @@ def test_no_line_by_a_clock_that_kms_has_not_set_right(start_mount, emulator, cl
     mount = start_mount("http://127.0.0.1:1", expected_errors=None, **parts)
     mount.write(".aapfs", "rotate-due")
     assert mount.status("payments")["State"] == "expired" and not expired.search(mount.errors())
-    clock(3 * 365 * DAY + 599)
+    clock(3 * 365 * DAY + 500)
     mount.write(".aapfs", "rotate-due")
     mount.write(".aapfs", "rotate-due")
     assert not expired.search(mount.errors())
