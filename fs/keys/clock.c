@@ -61,6 +61,12 @@ static void doubt(struct kms_clock *clock, int64_t other_ms, int64_t boot_ms)
     clock->other_ms = other_ms;
 }
 
+/* What is believed is the first answer's time, which no other has told yet. */
+static bool is_first_doubted(const struct kms_clock *clock)
+{
+    return clock->doubted_ms && clock->other_ms == clock->offset_ms;
+}
+
 void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms,
                    int64_t received_ms, int64_t boot_ms)
 {
@@ -80,7 +86,7 @@ void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms
     } else if (clock->doubted_ms && are_near(nearest(clock->other_ms, lowest_ms, highest_ms), clock->other_ms)) {
         if (boot_ms - clock->doubted_ms >= SETTLE_MS)
             believe(clock, nearest(clock->other_ms, lowest_ms, highest_ms));
-    } else if (are_near(told_ms, clock->offset_ms) || (clock->doubted_ms && are_near(told_ms, 0))) {
+    } else if (are_near(told_ms, clock->offset_ms) || (is_first_doubted(clock) && are_near(told_ms, 0))) {
         believe(clock, told_ms);
     } else {
         doubt(clock, told_ms, boot_ms);

@@ -121,6 +121,16 @@ static void the_first_answer_is_believed_and_proven_later(void **state)
     assert_in_range(clock_kms_time(&clock, now_ms, boot_ms), now - 1, now);
 }
 
+static void the_local_clock_settles_only_the_first_doubt(void **state)
+{
+    struct kms_clock clock = learned(86400);
+    hear(&clock, 61, 86400);
+    hear(&clock, 100, 10 * 86400);
+    hear(&clock, 101, 0); /* the second wrong one, though it is what the local clock says */
+    assert_false(clock_is_sure(&clock));
+    assert_in_range(clock_kms_time(&clock, now_ms, boot_ms), now + 86399, now + 86400);
+}
+
 static void a_step_of_the_local_clock_settles_no_doubt(void **state)
 {
     struct kms_clock clock = learned(0);
@@ -143,6 +153,7 @@ int main(void)
         cmocka_unit_test(one_answer_of_another_time_is_not_believed),
         cmocka_unit_test(answers_that_say_the_same_for_a_minute_are_believed),
         cmocka_unit_test(the_first_answer_is_believed_and_proven_later),
+        cmocka_unit_test(the_local_clock_settles_only_the_first_doubt),
         cmocka_unit_test(a_step_of_the_local_clock_settles_no_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
