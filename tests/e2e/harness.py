@@ -44,6 +44,15 @@ def program_for_others(directory):
     return shutil.copy(AAPFS, pathlib.Path(directory) / "aapfs-for-others")
 
 
+def until(condition, seconds=60, why=lambda: ""):
+    """What CONDITION() is once it is true. For what no event tells: it is asked again soon, and leaves others the time."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, why()
+        time.sleep(0.005)
+    return value
+
+
 class Emulator:
     """kms-emulator on a port of its own; what it was asked is counted."""
 
@@ -156,12 +165,13 @@ class Mount:
         A mount is ready before, but has no directories to write to. Not for ever: there may be no KMS, which is what a
         test is about; one that is only slow is asked again.
         """
-        until = time.monotonic() + 4
+        end = time.monotonic() + 4
         try:
-            while self.status()["LastSync"] is None and time.monotonic() < until:
+            while self.status()["LastSync"] is None and time.monotonic() < end:
                 failure = self.last_error(".aapfs")
                 if failure and failure["Errno"] != "ETIMEDOUT":
                     break
+                time.sleep(0.002)
         except OSError:
             pass  # a mount that is not ours to look into
 

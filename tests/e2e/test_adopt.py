@@ -10,7 +10,7 @@ import urllib.parse
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, stored
+from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, stored, until
 from test_automatic import DAY, clock, rotated, set_kms_clock, text_of  # noqa: F401, a fixture among them
 from test_start import disk, remount, shown  # noqa: F401, a fixture among them
 from test_steps import WITH_STOPS
@@ -68,13 +68,13 @@ def test_a_foreign_key_is_adopted(start_mount, emulator):
     status = mount.status("payments")
     assert status["State"] in ("active", "expiring") and status["Superseded"] == [before]
     assert intents_of(mount) == [] and (store_of(mount) / "payments" / adopted).exists()
-    while not hooked.exists() or hooked.read_text() != adopted + "\n":
-        pass
+    until(lambda: hooked.exists() and hooked.read_text() == adopted + "\n")
     assert result_of(mount, command(made)) == errno.EEXIST
     sync(mount)
     assert listed_keys(mount) == {before, adopted}
 
 
+@pytest.mark.full
 def test_a_key_that_begins_later_waits_for_that(start_mount, emulator, clock):
     """As one that was made here with such dates would: until then the current key stays."""
     mount = start_mount(emulator.url, binary=WITH_STOPS, env=clock.env)

@@ -4,7 +4,6 @@ import datetime
 import errno
 import json
 import os
-import pathlib
 import random
 import re
 import signal
@@ -14,8 +13,8 @@ import time
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount
-from test_hooks import Fifo, until
+from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount, until
+from test_hooks import Fifo
 from test_steps import WITH_STOPS
 from v3 import Request
 
@@ -393,6 +392,7 @@ def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emu
     until(lambda: mount.status("payments")["State"] == "active")
 
 
+@pytest.mark.full
 def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulator, clock):
     mount = start(start_mount, emulator, validity="200d", rotate_at="66%", defaults="delete_superseded = 1s\n",
                   sections="[aap orders]\non_rotate = none\n")
@@ -424,6 +424,7 @@ def test_lines_before_an_end(start_mount, emulator, clock):
     assert mount.status("payments")["State"] == "expired"
 
 
+@pytest.mark.full
 def test_no_line_by_a_clock_that_kms_has_not_set_right(start_mount, emulator, clock):
     """Three years ahead at the start; where KMS does not answer, its line comes after ten minutes all the same."""
     expired = re.compile(r"aapfs: payments: the client key \S+ has expired at .*\n")

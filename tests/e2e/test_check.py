@@ -395,6 +395,7 @@ def test_where_the_region_comes_from(place):
 # -- what is permitted ----------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_what_is_not_permitted(place, emulator):
     emulator.set_faults("ListApplicationAccessPoints denied")
     checked = place.check()

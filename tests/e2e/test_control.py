@@ -91,7 +91,7 @@ def test_without_dates_the_validity_is_the_configured_one(start_mount, emulator)
     assert sorted(create[1]) == ["AapName", "Password"]
     end = datetime.datetime.fromisoformat(create[0]["NotAfter"])
     days = (end - datetime.datetime.now(datetime.UTC)) / datetime.timedelta(days=1)
-    assert 399 <= days <= 400.1
+    assert 398.9 <= days <= 400.1  # up to a day and an hour are taken off by chance
 
 
 def test_max_keys_is_edquot_and_sends_nothing(start_mount, emulator):
@@ -134,6 +134,7 @@ def forms_of(password):
             base64.b64encode(password.encode()).decode().rstrip("="), json.dumps(password)[1:-1]}
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_hostile_answers(start_mount, emulator):
     mount = start_mount(emulator.url)

@@ -426,6 +426,7 @@ def test_a_key_that_was_replaced_in_its_file_is_found(start_emulator, start, hom
     assert answer.split()[3] == "2"
 
 
+@pytest.mark.full
 def test_the_same_wrong_key_is_not_sent_twice(start_emulator, start):
     emulator = start_emulator()
     program = start(emulator.url, "environment", ALIBABA_CLOUD_ACCESS_KEY_ID="old", ALIBABA_CLOUD_ACCESS_KEY_SECRET="old")
@@ -583,6 +584,7 @@ def check_refused(program, words):
     assert error == "EACCES" and words in reason and "\n" not in reason and "odd-secret" not in reason
 
 
+@pytest.mark.full
 def test_malformed_answers_are_refused(start, odd, home):
     server = odd()
     program = start(timeout_ms=250, **oidc(home, None)[1])
@@ -643,6 +645,7 @@ PASSING_OF_STS = {
 }
 
 
+@pytest.mark.full
 def test_what_fails_in_passing_is_asked_again_before_the_provider_fails(start, odd, home):
     program = start(**oidc(home, None)[1])
     write_profiles(home, {"name": "p", "mode": "RamRoleArn", "ram_role_arn": ARN, **KEY})

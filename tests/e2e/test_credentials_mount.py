@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment
+from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
 from odd_server import OddServer, answer_bytes, answer_session
 from test_proxy import Proxy
 
@@ -19,13 +19,6 @@ ARN = "acs:ram::123456:role/reader"
 KEY = {"access_key_id": ACCESS_KEY_ID, "access_key_secret": ACCESS_KEY_SECRET}
 NOBODY = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None,
               ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")
-
-
-def wait_until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -109,14 +102,14 @@ def test_a_mount_asks_each_provider(start_mount, emulator, home, set_up):
 def test_a_mount_without_credentials_comes_up_says_why_and_works_once_there_are_some(start_mount, emulator, home):
     mount = start(start_mount, emulator.url, home)
     assert mount.status()["Credentials"] is None
-    wait_until(lambda: mount.last_error(".aapfs"))
+    until(lambda: mount.last_error(".aapfs"))
     failure = mount.last_error(".aapfs")
     assert failure["Errno"] == "EACCES"
     for name in ("systemd (CREDENTIALS_DIRECTORY)", "environment (ALIBABA_CLOUD_ACCESS_KEY_ID)", "oidc (", f"profile ({home}",
                  "credentials file (", "ecs-ram-role (", "uri (ALIBABA_CLOUD_CREDENTIALS_URI)"):
         assert name in failure["Message"]
     write_profile(home, mode="AK", **KEY)
-    wait_until(lambda: not sync_fails(mount))
+    until(lambda: not sync_fails(mount))
     mount.write("payments", PASSWORD)
     assert mount.status()["Credentials"] == "profile"
 
@@ -126,7 +119,7 @@ def test_a_secret_that_is_corrected_is_read_again(start_mount, emulator, home):
     mount = start(start_mount, emulator.url, home)
     assert sync_fails(mount) and mount.last_error(".aapfs")["Code"] == "SignatureDoesNotMatch"
     write_profile(home, mode="AK", **KEY)
-    wait_until(lambda: not sync_fails(mount))  # not at once: who was just asked is left alone for a while
+    until(lambda: not sync_fails(mount))  # not at once: who was just asked is left alone for a while
     mount.write("payments", PASSWORD)
 
 
@@ -170,10 +163,10 @@ def test_a_program_that_prints_no_credentials_is_named_and_what_it_prints_is_not
     mount = start(start_mount, emulator.url, home)
     for text, reason in EXTERNALS.items():
         script(home, text)
-        wait_until(lambda: reason in sync_failure(mount))
+        until(lambda: reason in sync_failure(mount))
         assert "very-secret" not in json.dumps(mount.last_error(".aapfs"))
     write_profile(home, mode="External", process_command="x" * 2000)
-    wait_until(lambda: "too long: 1000 bytes are the most" in sync_failure(mount))
+    until(lambda: "too long: 1000 bytes are the most" in sync_failure(mount))
 
 
 def sync_failure(mount):
@@ -189,9 +182,9 @@ def test_a_runner_that_dies_with_a_program_is_asked_again(start_mount, emulator,
                           f"echo $$ >{home}/pid\nexec sleep 600 >/dev/null\n")
     write_profile(home, mode="External", process_command=str(helper))
     mount = start(start_mount, emulator.url, home, expected_errors=None, ready_timeout=10)
-    wait_until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
+    until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
     os.kill(mount.children()["aapfs-runner"], 9)
-    wait_until(lambda: not sync_fails(mount))
+    until(lambda: not sync_fails(mount))
     os.kill(int((home / "pid").read_text()), 9)
     mount.write("payments", PASSWORD)
 
@@ -200,11 +193,11 @@ def test_a_mount_whose_program_runs_ends_at_once(start_mount, emulator, home):
     helper = script(home, f"echo $$ >{home}/pid\nexec sleep 600\n")
     write_profile(home, mode="External", process_command=str(helper))
     mount = start(start_mount, emulator.url, home)
-    wait_until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
+    until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
     began = time.monotonic()
     mount.stop()
     assert time.monotonic() - began < 1.5
-    wait_until(lambda: has_ended(home / "pid"))
+    until(lambda: has_ended(home / "pid"))
 
 
 def has_ended(file):
@@ -223,10 +216,10 @@ def test_a_check_that_is_interrupted_leaves_no_program(tmp_path, emulator, home,
     config.write_text(f"[kms]\nendpoint = {emulator.url}\ncredentials = profile:mine\n")
     check = subprocess.Popen([AAPFS, "check", "-c", config], env=environment(**{**NOBODY, "HOME": str(home)}),
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    wait_until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
+    until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
     os.killpg(check.pid, number)
     assert check.wait(20) == -number
-    wait_until(lambda: has_ended(home / "pid"))
+    until(lambda: has_ended(home / "pid"))
 
 
 def test_runner_and_publisher_keep_no_secret_of_the_environment(start_mount, emulator):
@@ -338,7 +331,7 @@ def vpc_asked(start_mount, home):
     proxy = Proxy(1)
     proxy.status = 503
     mount = start_mount("", settings=f"network = vpc\nregion = cn-beijing\nproxy = {proxy.url}", env={**NOBODY, "HOME": str(home)})
-    wait_until(lambda: proxy.asked)
+    until(lambda: proxy.asked)
     assert mount.status()["Endpoint"] == "https://kms-vpc.cn-beijing.aliyuncs.com"
     mount.stop()
     return {line.split()[1] for line in proxy.asked}
@@ -363,9 +356,9 @@ def test_root_reads_only_what_is_its_own_or_open(start_mount, emulator, home):
     assert f"profile: {path}: it cannot be read as its user, without capabilities; chown it" in sync_failure(mount)
     path.parent.chmod(0o755)
     path.chmod(0o606)
-    wait_until(lambda: f"profile: {path}: others can write to it: refused; chmod go-w" in sync_failure(mount))
+    until(lambda: f"profile: {path}: others can write to it: refused; chmod go-w" in sync_failure(mount))
     path.chmod(0o600)
-    wait_until(lambda: not sync_fails(mount))
+    until(lambda: not sync_fails(mount))
 
 
 def test_region_and_credentials_come_from_ecs_past_every_proxy(tmp_path, pool_file):

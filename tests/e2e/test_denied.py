@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from harness import PASSWORD
+from harness import PASSWORD, until
 from test_automatic import SAID, rotated
-from test_hooks import until
 from test_start import remount, shown  # noqa: F401, a fixture
 from test_store import ACCOUNT, UNSETTLED, keys_in_kms, result_of
 from test_sync import Readers
@@ -54,6 +53,7 @@ def test_names_from_the_configuration_do_without_lists(start_mount, emulator, re
     assert mount.last_error(".aapfs") is None and mount.last_error("orders") is None
 
 
+@pytest.mark.full
 def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):  # noqa: F811
     emulator.set_faults(*NO_LISTS, "CreateClientKey reset-after x1")
     mount = start_mount(emulator.url, settings=NAMED, expected_errors=UNSETTLED)

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from altered import Altered
-from harness import AAPFS, ENDS, PASSWORD, environment
-from test_automatic import DAY, SAID, keys_of, moment_of, rotated, set_kms_clock, start, text_of, until
+from harness import AAPFS, ENDS, PASSWORD, environment, until
+from test_automatic import DAY, SAID, keys_of, moment_of, rotated, set_kms_clock, start, text_of
 from test_store import result_of
 
 WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
@@ -70,6 +70,7 @@ def test_a_time_that_kms_goes_on_telling_is_believed(start_mount, emulator):
     until(lambda: abs(mount.status()["ClockOffsetMilliseconds"] - 8 * DAY * 1000) < 5000)
 
 
+@pytest.mark.full
 def test_keys_that_are_due_when_they_come_are_made_three_times(start_mount, emulator, altered):
     mount = start(start_mount, altered, validity="1y", rotate_at="66%")
 
@@ -160,6 +161,7 @@ def test_a_rotation_that_cannot_be_begun_is_a_failing_one(start_mount, emulator)
     rotated(mount, "payments", mount.key_id())
 
 
+@pytest.mark.full
 def test_a_rotation_goes_before_listings(start_mount, start_emulator):
     emulator = start_emulator(aaps=[f"a{i}" for i in range(20)])
     mount = start_mount(emulator.url, settings="requests_per_second = 1", expected_errors=SAID,

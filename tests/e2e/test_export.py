@@ -227,7 +227,7 @@ def test_a_state_that_does_not_fit_is_exit_2(mount, tmp_path):
         assert done.returncode == 2 and "export" in done.stderr
 
 
-@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("made", [pytest.param(True, marks=pytest.mark.full), False])
 def test_without_room_nothing_is_left(mount, tmp_path, made):
     for _ in range(4):
         mount.write("payments", PASSWORD)

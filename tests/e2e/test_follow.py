@@ -172,6 +172,7 @@ def test_what_is_read_after_the_event_is_the_new_key(start):
     os.close(link)
 
 
+@pytest.mark.full
 def test_ten_rotations_in_a_second_that_nobody_is_told_of(start, tmp_path):
     stops = tmp_path / "stops"
     mount, bind = start(settle=2, binary=WITH_STOPS, expected_errors=None, env={"AAPFS_STOPS": str(stops)})
@@ -196,6 +197,7 @@ def test_ten_rotations_in_a_second_that_nobody_is_told_of(start, tmp_path):
     stops.unlink()
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_no_read_is_torn(start):
     """Reads in pieces, back to back, so that every switch comes in the middle of some."""
@@ -222,7 +224,8 @@ def test_no_read_is_torn(start):
     assert figures["HeldContents"] > rotations / 2 and figures["OpenedContents"] > rotations / 2
 
 
-@pytest.mark.parametrize("before", [-0.1, *(pytest.param(s, marks=pytest.mark.full) for s in (0.05, -0.4))])
+@pytest.mark.full
+@pytest.mark.parametrize("before", [-0.1, 0.05, -0.4])
 def test_a_worker_killed_around_a_switch(start, before):
     mount, bind = start(expected_errors=None)
     watch = bind.watch("client_key_id")
@@ -235,8 +238,8 @@ def test_a_worker_killed_around_a_switch(start, before):
     assert "MODIFY" in watch.until_closed(2 * LATEST)
 
 
-@pytest.mark.parametrize("place", ["session-touched", *(pytest.param(place, marks=pytest.mark.full) for place in (
-    "engine-follows", "publisher-follows", "publisher-touches"))])
+@pytest.mark.full
+@pytest.mark.parametrize("place", ["session-touched", "engine-follows", "publisher-follows", "publisher-touches"])
 def test_killed_while_holders_are_told(start, tmp_path, place):
     stops = tmp_path / "stops"
     mount, bind = start(binary=WITH_STOPS, expected_errors=None, env={"AAPFS_STOPS": str(stops)})

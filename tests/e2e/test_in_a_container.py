@@ -5,13 +5,12 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
 from containers import IMAGE, Podman, make_root
 from debian import make_debian
-from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key
+from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
 from test_follow import Watch
 from test_upgrade import Installed, NEXT, upgrade
 from test_volume_plugin import Plugin
@@ -80,13 +79,6 @@ class Place:
         return done.stderr if status else done.stdout
 
 
-def wait_until(good, why, seconds=20):
-    until = time.monotonic() + seconds
-    while not good():
-        assert time.monotonic() < until, why()
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def place(tmp_path, emulator):
     podman = Podman(tmp_path, network="host")
@@ -125,7 +117,7 @@ def works(place, inotify=True):
     """A mount that a container serves: keys are made, rotations told, its worker may be killed."""
     mount = place.share / "aap"
     # not a name that the kernel still has of a mount before
-    wait_until(lambda: is_there(mount / ".aapfs/status") and is_there(mount / "payments"), place.say)
+    until(lambda: is_there(mount / ".aapfs/status") and is_there(mount / "payments"), why=place.say)
     write(mount)
     before = (mount / "payments/client_key_id").read_text()
     assert f'"Inotify": {str(inotify).lower()}' in status(mount)
@@ -161,7 +153,7 @@ def test_with_the_privilege_to_mount(place):
         assert "Read-only file system" in errors or "Permission denied" in errors
     # killed, all of it: the next start makes way for itself
     place.podman.run("kill", "-s", "KILL", "aapfs")
-    wait_until(lambda: not is_there(mount / ".aapfs/status"), place.say)
+    until(lambda: not is_there(mount / ".aapfs/status"), why=place.say)
     place.podman.run("start", "aapfs")
     works(place)
     place.run(stop)
@@ -179,6 +171,7 @@ def test_a_lent_mount_that_was_served_before(tmp_path):
     assert (done.returncode, done.stderr) == (1, f"aapfs: {path}: the kernel's first message: Connection timed out\n")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seen", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_without_any_privilege(place, seen):
     prepare, *_, lent = commands(README)

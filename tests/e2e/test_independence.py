@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import PASSWORD
+from harness import PASSWORD, until
 
 
 def read_whole(path):
@@ -87,6 +87,7 @@ COMMANDS = ("ls -lR MOUNT", "find MOUNT -printf %s%m", "cat MOUNT/payments/clien
             "tar -cf /dev/null MOUNT/payments/current/")
 
 
+@pytest.mark.full
 def test_a_silent_kms_stops_no_reader(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="12s")
     mount.write("payments", PASSWORD)
@@ -96,8 +97,7 @@ def test_a_silent_kms_stops_no_reader(start_mount, emulator):
         writer = threading.Thread(target=swallow, args=(mount, aap))
         writer.start()
         writers.append(writer)
-    while emulator.count("CreateClientKey") < 3:
-        pass  # each question is one to the emulator, which answers at once
+    until(lambda: emulator.count("CreateClientKey") >= 3)  # each question is one to the emulator, which answers at once
     for command in COMMANDS:
         drop_caches()
         began = time.monotonic()

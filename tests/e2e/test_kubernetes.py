@@ -4,11 +4,10 @@ import os
 import random
 import signal
 import subprocess
-import time
 
 import pytest
 
-from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key
+from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
 from manifests import Schema, Wrong, load, read
 
 EXAMPLES = ROOT / "examples/kubernetes"
@@ -212,13 +211,6 @@ class Node:
         return process
 
 
-def await_that(is_so):
-    until = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def answers(path):
     """Whether a name that nobody has asked for is answered: what is cached is no proof."""
     try:
@@ -235,18 +227,18 @@ def test_a_consumer_sees_the_mount_that_a_killed_pod_is_replaced_by(daemon, emul
     consumer = node.consumer()  # there before the mount is
     try:
         node.start()
-        await_that(lambda: answers(node.shared / "aap"))
+        until(lambda: answers(node.shared / "aap"))
         with open(f"{node.shared}/aap/payments/control", "w", encoding="ascii") as control:
             control.write(PASSWORD + "\n")
         seen = f"/proc/{consumer.pid}/root{node.shared}/aap"
-        await_that(lambda: answers(seen))
+        until(lambda: answers(seen))
         with open(f"{seen}/payments/client_key_id", encoding="ascii") as file:
             before = file.read()
         os.killpg(node.daemon.pid, signal.SIGKILL)
         node.daemon.wait()
-        await_that(lambda: not answers(seen))
+        until(lambda: not answers(seen))
         node.start()  # over what is dead now
-        await_that(lambda: answers(seen))
+        until(lambda: answers(seen))
         with open(f"{seen}/payments/client_key_id", encoding="ascii") as file:
             assert file.read() == before
         node.daemon.send_signal(signal.SIGTERM)

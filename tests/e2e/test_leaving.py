@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from harness import PASSWORD
+from harness import PASSWORD, until
 from test_automatic import SAID, keys_of, text_of
-from test_hooks import until
 from test_store import ask, result_of
 from test_sync import delete_aap
 

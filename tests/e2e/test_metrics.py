@@ -56,6 +56,7 @@ def test_promtool_finds_nothing_to_say(mount, prometheus):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.full
 def test_node_exporter_reads_them(mount, prometheus):
     mount.write("payments", PASSWORD)
     with socket.socket() as probe:

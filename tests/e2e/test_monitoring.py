@@ -24,6 +24,7 @@ def known(mount):
     return names_in(mount.read(".aapfs", "metrics.prom"))
 
 
+@pytest.mark.full
 def test_promtool_takes_the_alerts_and_they_fire_when_they_should(prometheus):  # noqa: F811
     for words in (["check", "rules", "aapfs.rules.yml"], ["test", "rules", "aapfs.rules.test.yml"]):
         done = subprocess.run([prometheus / "promtool", *words], cwd=FOLDER, capture_output=True, text=True)

@@ -114,6 +114,7 @@ def test_umount_from_outside_ends_it(start_mount, emulator, command):
     assert mount.process.wait(20) == 0
 
 
+@pytest.mark.full
 def test_sigterm_while_the_mount_is_in_use(start_mount, emulator):
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
@@ -354,7 +355,7 @@ def test_a_dead_mount_makes_way(start_mount, emulator, tmp_path):
     os.close(held)
 
 
-@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_a_live_mount_is_not_mounted_over(start_mount, emulator, stopped, tmp_path):
     mount = start_mount(emulator.url)
     pids = [mount.process.pid, *mount.children().values()] if stopped else []
@@ -369,6 +370,7 @@ def test_a_live_mount_is_not_mounted_over(start_mount, emulator, stopped, tmp_pa
     assert len(mounts_at(mount.path)) == 1
 
 
+@pytest.mark.full
 def test_an_overmount_is_not_what_is_unmounted(start_mount, emulator):
     """What lies on top of ours is somebody else's: it stays, and so does ours under it."""
     mount = start_mount(emulator.url)

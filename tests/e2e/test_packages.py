@@ -68,6 +68,7 @@ def test_each_completion_knows_every_sub_command():
         assert not missing, name
 
 
+@pytest.mark.full
 @needs("zsh")
 def test_zsh_reads_its_completion():
     sh(f"zsh -n {COMPLETION}/_aapfs")

@@ -139,6 +139,7 @@ def test_this_machine_is_reached_without_it(start_mount, start_emulator, proxy):
     assert mount.key_id() and proxy.asked == []
 
 
+@pytest.mark.full
 def test_a_proxy_that_is_none(start_mount, emulator, certificate):
     """One that does not listen, and one in the environment that cannot be read."""
     mount = start_mount(url(emulator), settings=f"proxy = http://127.0.0.1:1\nca_file = {certificate[0]}\naaps = payments")

@@ -12,6 +12,7 @@ NOBODY = 65534
 CALLERS = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_random_calls_by_root_and_by_others(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="2s", sections="[aap orders]\nmax_keys = 20")

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, BUILD, KILLED, PASSWORD
+from harness import AAPFS, BUILD, KILLED, PASSWORD, until
 from test_upgrade import NEXT, Installed, upgrade, workers
 
 WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
@@ -350,6 +350,7 @@ def test_who_is_killed_in_the_middle_is_followed_by_one_with_the_new_one(mount_w
     assert attributes(path) == (NOBODY, 0, 0o400)
 
 
+@pytest.mark.full
 def test_a_worker_killed_at_any_moment_of_many_reloads(mount):
     """Whatever was answered, in the end the kernel shows what the file says."""
     path = mount / "payments/client_key.json"
@@ -405,6 +406,7 @@ def test_a_write_is_answered_for_the_file_that_it_found(start_mount, start_emula
         assert attributes(path)[0] == uid + 1
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator, tmp_path):
     installed = Installed(tmp_path)
@@ -430,6 +432,7 @@ def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator
         assert time.monotonic() < until
 
 
+@pytest.mark.full
 def test_audit_does_not_change_by_an_upgrade_either(start_mount, emulator, tmp_path):
     installed = Installed(tmp_path)
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=None)
@@ -440,6 +443,7 @@ def test_audit_does_not_change_by_an_upgrade_either(start_mount, emulator, tmp_p
     mount.expected_errors = mount.errors()
 
 
+@pytest.mark.full
 def test_a_reload_during_an_upgrade_waits_or_is_told_so(start_mount, emulator, tmp_path):
     installed = Installed(tmp_path)
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, request_timeout="20s")
@@ -448,12 +452,10 @@ def test_a_reload_during_an_upgrade_waits_or_is_told_so(start_mount, emulator, t
     created = emulator.count("CreateClientKey")
     writer = threading.Thread(target=mount.write, args=["payments", PASSWORD])
     writer.start()
-    while emulator.count("CreateClientKey") == created:
-        pass
+    until(lambda: emulator.count("CreateClientKey") > created)
     installed.install(NEXT)
     upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
-    while not any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)):
-        pass
+    until(lambda: any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)))
     configure(mount, "defaults: owner = daemon")
     mount.process.send_signal(signal.SIGHUP)
     writer.join(30)

@@ -84,6 +84,7 @@ def test_a_name_that_nobody_knows(start_mount):
     assert message.startswith("kms.example.invalid does not resolve: ") or message == "no nameserver answered in time"
 
 
+@pytest.mark.full
 def test_an_address_without_a_way_to_it(start_mount):
     mount = mount_at(start_mount, "https://255.255.255.255")  # TCP has none to a broadcast address
     assert write_fails(mount, "Network.Unreachable") == ("EHOSTUNREACH", "KMS cannot be reached")

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import BUILD, PASSWORD
+from harness import BUILD, PASSWORD, until
 
 NAMES = ["current", "client_key.json", "client_key.p12", "private_key_data", "private_key.pem",
          "certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"]
@@ -18,7 +18,7 @@ NAMES = ["current", "client_key.json", "client_key.p12", "private_key_data", "pr
 
 @pytest.mark.core
 def test_rotation_under_load(start_mount, emulator):
-    rotate_under_load(start_mount, emulator, int(os.environ.get("AAPFS_LOAD_ROTATIONS", "40")))
+    rotate_under_load(start_mount, emulator, int(os.environ.get("AAPFS_LOAD_ROTATIONS", "10")))
 
 
 @pytest.mark.full
@@ -141,8 +141,7 @@ def test_a_held_directory_lock_delays_no_other_aap(start_mount, emulator):
     old = mount.key_id("payments")
     stuck = threading.Thread(target=mount.write, args=["payments", PASSWORD])
     stuck.start()
-    while emulator.count("CreateClientKey") < 3:
-        pass
+    until(lambda: emulator.count("CreateClientKey") >= 3)
     began = time.monotonic()
     for _ in range(5):
         mount.write("orders", PASSWORD)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others, stored
+from harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others, stored, until
 from sealed import Seal
 from test_mounting import NOBODY, kill_all
 from test_store import ACCOUNT, UNSETTLED, intents_of, keys_in_kms, move_clock, result_of, store_of, tmpfs, wait_until
@@ -377,7 +377,7 @@ FOREIGN = "it was made on another machine; its keys are served; if it belongs to
 
 @pytest.mark.skipif(not MACHINE_ID.exists() or len(MACHINE_ID.read_text().strip()) != 32,
                     reason="this machine has no /etc/machine-id")
-@pytest.mark.parametrize("text", [None, "0" * 64 + "\n"])
+@pytest.mark.parametrize("text", [None, pytest.param("0" * 64 + "\n", marks=pytest.mark.full)])
 def test_a_cloned_machine_serves_and_says_so_until_the_state_is_adopted(mount, emulator, remount, text):
     note = mount.state / ".machine"
     mount.write("payments", PASSWORD)
@@ -489,6 +489,7 @@ def test_a_rejected_key_is_deleted_on_request(mount, emulator, remount):
 # -- intents ------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_an_orphan_is_remembered_and_a_trace_of_nothing_goes(mount, emulator, remount):
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
@@ -565,12 +566,12 @@ def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, 
     assert opening > 3 * seconds
 
 
+@pytest.mark.full
 def test_a_key_on_its_way_is_taken_before_the_end(start_mount, emulator, remount):
     mount = start_mount(emulator.url, request_timeout="20s")
     emulator.set_faults("CreateClientKey delay=2500 x1")
     writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"])
-    while emulator.count("CreateClientKey") == 0:
-        pass
+    until(lambda: emulator.count("CreateClientKey"))
     mount.process.terminate()
     assert writer.wait(20) == 0  # its key is safe
     assert mount.process.wait(20) == 0

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import BUILD, KILLED, PASSWORD
+from harness import BUILD, KILLED, PASSWORD, until
 from test_rotation import NAMES, wait_for_watch
 
 WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
@@ -149,8 +149,7 @@ def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
     with pytest.raises(OSError) as raised:
         os.stat(mount / "payments/absent")
     assert raised.value.errno == errno.EIO and not stops.exists()
-    while "was refused" not in mount.errors():
-        pass
+    until(lambda: "was refused" in mount.errors())
     with pytest.raises(FileNotFoundError):
         os.stat(mount / "payments/absent")
 
@@ -190,8 +189,7 @@ def test_workers_that_die_at_once_are_started_again_and_again(mount, stops):
 def test_an_unmount_without_a_worker_is_noticed(mount, stops):
     arm(stops, "worker-begins 0 1000")
     os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
-    while mount.errors().count("after a while") < 2:
-        pass
+    until(lambda: mount.errors().count("after a while") >= 2)
     subprocess.run(["umount", "--no-canonicalize", mount.path], check=True)
     assert mount.process.wait(10) == 0
     stops.unlink()
@@ -200,8 +198,7 @@ def test_an_unmount_without_a_worker_is_noticed(mount, stops):
 def test_sigterm_without_a_worker_unmounts(mount, stops):
     arm(stops, "worker-begins 0 1000")
     os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
-    while mount.errors().count("after a while") < 2:
-        pass
+    until(lambda: mount.errors().count("after a while") >= 2)
     mount.process.terminate()
     assert mount.process.wait(10) == 0
     stops.unlink()
@@ -235,8 +232,7 @@ def test_all_killed_while_the_publisher_waits_for_the_mount(mount, stops):
     mount.process.send_signal(signal.SIGSTOP)  # it starts no other worker
     writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"],
                               stderr=subprocess.DEVNULL)
-    while pathlib.Path(f"/proc/{pids['aapfs-worker']}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
-        pass
+    until(lambda: pathlib.Path(f"/proc/{pids['aapfs-worker']}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z")
     mount.process.kill()
     mount.process.wait()
     for pid in pids.values():

@@ -196,6 +196,7 @@ def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emula
     assert mount.key_id() == key_id
 
 
+@pytest.mark.full
 def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="20s", expected_errors=UNTOLD)
     mount.write("orders", PASSWORD)
@@ -223,6 +224,7 @@ def make_unsaved(mount, emulator):
     return writer
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_no_upgrade_while_a_key_is_only_in_memory(start_mount, emulator):
     upgraded = re.compile(r"aapfs: upgraded: this is version .*\n|" + UNTOLD.pattern)
@@ -275,6 +277,7 @@ def test_a_denied_describe_refuses_creations(start_mount, emulator):
     assert mount.status()["Account"] == ACCOUNT
 
 
+@pytest.mark.full
 def test_a_describe_that_hangs_takes_no_longer_than_the_request_timeout(start_mount, emulator):
     emulator.set_faults("DescribeApplicationAccessPoint silent")
     mount = start_mount(emulator.url, request_timeout="500ms")
@@ -313,6 +316,7 @@ def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, n
     assert result_of(mount, f"delete {orphan}") == errno.ENOENT
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_a_key_that_comes_late_is_taken_all_the_same(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="400ms")
@@ -329,6 +333,7 @@ def test_a_key_that_comes_late_is_taken_all_the_same(start_mount, emulator):
     assert intents_of(mount) == []
 
 
+@pytest.mark.full
 def test_the_same_command_again_waits_for_the_late_key(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="1s")
     emulator.set_faults("CreateClientKey late=1900 x1")
@@ -397,6 +402,7 @@ def test_a_listing_that_fails_settles_nothing(mount, emulator):
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
 
 
+@pytest.mark.full
 def test_an_orphan_stays_when_a_listing_is_short(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="20s")
     mount.write("payments", PASSWORD)

@@ -5,11 +5,10 @@ import random
 import select
 import signal
 import subprocess
-import time
 
 import pytest
 
-from harness import BUILD, PASSWORD, Mount
+from harness import BUILD, PASSWORD
 
 
 class Load:
@@ -61,6 +60,7 @@ def start(start_mount, emulator, **parts):
     return start_mount(emulator.url, request_timeout="20s", expected_errors=None, **parts)
 
 
+@pytest.mark.full
 def test_killed_workers(start_mount, emulator):
     kill_under_load(start(start_mount, emulator), emulator, ["aapfs-worker"],
                     int(os.environ.get("AAPFS_KILLS", "40")))

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from harness import AAPFS, BUILD, KILLED, PASSWORD
+from harness import AAPFS, BUILD, KILLED, PASSWORD, until
 from test_survival import Load
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
@@ -68,6 +68,7 @@ def upgrade_under_load(mount, installed, times):
     assert figures["FailedWrites"] == 0
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_an_upgrade_under_load(mount, installed):
     upgrade_under_load(mount, installed, 3)
@@ -131,14 +132,14 @@ def test_a_changed_region_is_refused(mount, installed):
     assert state_of(mount) == before
 
 
+@pytest.mark.full
 def test_a_creation_under_way_is_waited_for(mount, installed, emulator):
     """Neither it nor one that comes meanwhile fails, and each makes one key."""
     emulator.set_faults("CreateClientKey delay=1500")
     created = emulator.count("CreateClientKey")
     writers = [threading.Thread(target=mount.write, args=[aap, PASSWORD]) for aap in ("payments", "orders")]
     writers[0].start()
-    while emulator.count("CreateClientKey") == created:
-        pass
+    until(lambda: emulator.count("CreateClientKey") > created)
     installed.install(NEXT)
     upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
     writers[1].start()
@@ -217,17 +218,16 @@ def test_binds_made_before_are_read_on(mount, installed, tmp_path):
     assert container.returncode == 0
 
 
+@pytest.mark.full
 def test_a_configuration_that_changes_meanwhile_harms_nobody(mount, installed, emulator):
     emulator.set_faults("CreateClientKey delay=1500 x1")
     created = emulator.count("CreateClientKey")
     writer = threading.Thread(target=mount.write, args=["payments", PASSWORD])
     writer.start()
-    while emulator.count("CreateClientKey") == created:
-        pass
+    until(lambda: emulator.count("CreateClientKey") > created)
     installed.install(NEXT)
     upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
-    while not any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)):
-        pass
+    until(lambda: any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)))
     mount.config.write_text(mount.config.read_text() + "no such line\n")
     writer.join(30)
     assert upgrading.wait(30) == 0

@@ -238,6 +238,7 @@ def test_hostile_requests(plugin):
     assert plugin.file.read_bytes() == before
 
 
+@pytest.mark.full
 def test_a_mount_that_ended_and_came_again(start_mount, emulator, tmp_path):
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
@@ -296,6 +297,7 @@ def volume(**changed):
     return {name: value for name, value in whole.items() if value is not None}
 
 
+@pytest.mark.full
 def test_a_state_that_is_not_its_own(plugin):
     plugin.kill()
     plugin.good_state = {"Version": 1, "BootId": "x", "Volumes": {"keys": volume()}}

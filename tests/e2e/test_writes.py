@@ -125,6 +125,7 @@ def test_an_error_reaches_the_repeated_write(start_mount, emulator):
     assert done.stdout == f"{errno.ENOENT}\n"
 
 
+@pytest.mark.full
 def test_interrupted_for_good_goes_on_in_the_background(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="5s")
     emulator.set_faults("CreateClientKey delay=500 x1")
