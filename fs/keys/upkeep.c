@@ -4,7 +4,14 @@
 
 #include "fs/keys/operation.h"
 
-enum { LOOK_MS = 60 * 1000, CLOCK_ASK_MS = 10 * 1000 };
+enum {
+    LOOK_MS = 60 * 1000,
+#ifdef AAPFS_WITH_STOPS
+    CLOCK_ASK_MS = 1000,
+#else
+    CLOCK_ASK_MS = 10 * 1000,
+#endif
+};
 
 /* What a walk has found: the most urgent rotation, and a deletion. 0: none. */
 struct found {

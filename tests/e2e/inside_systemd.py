@@ -2,6 +2,7 @@
 Runs in a booted system: aapfs.service from its start to its stop. Prints what it did, and at the end that all is well.
 """
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -81,6 +82,13 @@ print(reads)
         os.unlink("/run/reader.end")
         assert self.process.returncode == 0, errors + journal()
         return int(out)
+
+
+def plugin(operation, good=True, **body):
+    """What the volume plugin answers."""
+    words = ["curl", "-s", *(["-f"] if good else []), "--unix-socket", "/run/docker/plugins/aapfs.sock", "-d", json.dumps(body),
+             f"http://plugin/VolumeDriver.{operation}"]
+    return json.loads(run(*words))
 
 
 def began(text):
@@ -164,6 +172,23 @@ def main():
     assert key_id() == second
     print("reads", reader.end())
     held.close()
+
+    began("volumes")
+    assert not os.path.exists("/run/docker/plugins/aapfs.sock")
+    run("systemctl", "start", "aapfs-volume-plugin.socket")
+    assert plugin("Create", Name="payments") == {"Err": ""}  # by the first request it is started
+    place = plugin("Mount", Name="payments", ID="1")["Mountpoint"]
+    assert key_id(pathlib.Path(place).parent) == second
+    with contextlib.suppress(OSError):
+        os.open(place + "/control", os.O_WRONLY)
+        raise AssertionError("a volume's control can be opened for writing")
+    run("systemctl", "restart", "aapfs.service")
+    run("systemctl", "kill", "-s", "KILL", "aapfs-volume-plugin.service")
+    assert key_id(pathlib.Path(place).parent) == second
+    assert "in use" in plugin("Remove", Name="payments", good=False)["Err"]
+    assert plugin("Unmount", Name="payments", ID="1") == plugin("Remove", Name="payments") == {"Err": ""}
+    run("systemctl", "stop", "aapfs-volume-plugin.socket", "aapfs-volume-plugin.service")
+    assert run("systemctl", "show", "-P", "ActiveState", "aapfs-volume-plugin.service") == "inactive\n", journal()
 
     began("a second mount")
     run("systemctl", "start", "aapfs@second.service")

@@ -394,11 +394,12 @@ def unit_for_here(installed, name):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is missing")
-@pytest.mark.parametrize("name", ["aapfs.service", "aapfs@.service"])
+@pytest.mark.parametrize("name", ["aapfs.service", "aapfs@.service", "aapfs-volume-plugin.service"])
 def test_the_units_are_good_ones(installed, tmp_path, name):
     place = tmp_path / name.replace("@", "@payments")
     place.write_text(unit_for_here(installed, name))
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", place], capture_output=True, text=True)
+    sockets = [shutil.copy(path, tmp_path) for path in installed.rglob(name.replace(".service", ".socket"))]
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", place, *sockets], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     done = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=55", place],
                           capture_output=True, text=True)
@@ -418,7 +419,7 @@ def test_a_booted_system(installed, tmp_path, pool_file):
     inside.write_text("[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nTimeoutStartSec=180\n"
                       "ExecStart=/bin/sh -c '/usr/bin/python3 /out/inside_systemd.py > /out/result 2>&1; systemctl poweroff --no-block'\n")
     inside.chmod(0o644)
-    units = [unit for unit in installed.rglob("aapfs*.service")]
+    units = [unit for unit in installed.rglob("aapfs*.s*")]
     words = ["systemd-nspawn", "-q", "-b", "-D", tmp_path / "machine", "--volatile=overlay", "--register=no", "--keep-unit",
              "--console=read-only", "--private-network", "--bind=/dev/fuse", f"--bind={out}:/out",
              f"--bind-ro={installed}/usr/local:/usr/local", f"--bind-ro={inside}:/run/systemd/system/inside.service",
