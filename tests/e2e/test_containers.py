@@ -5,12 +5,11 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import pytest
 
 from containers import Podman, bwrap_shell, podman_shell, runc_shell
-from harness import AAPFS, KILLED, PASSWORD, Mount
+from harness import AAPFS, KILLED, PASSWORD, Mount, until
 from test_upgrade import Installed, NEXT, upgrade
 
 SETTLE = 1
@@ -61,9 +60,7 @@ def key_at(shell, path):
 
 def follows(mount, shell, path):
     """A bind of one file has the current key within the settle time."""
-    until = time.monotonic() + SETTLE + 2
-    while key_at(shell, path) != mount.key_id():
-        assert time.monotonic() < until, path
+    until(lambda: key_at(shell, path) == mount.key_id(), SETTLE + 2)
 
 
 def refuses(shell, *controls):
@@ -154,6 +151,10 @@ def test_a_mount_that_came_later(shared, emulator, installed, podman):
     assert shell.end() == ""
 
 
+def kill(mount, name):
+    """A process that is there: one that was killed just before may not be back yet."""
+    os.kill(until(lambda: mount.children().get(name)), signal.SIGKILL)
+
 
 def survive(mount, installed, shell, rotations, kills, upgrades):
     """Of payments /keys and /key.json, of orders /orders, and the mount's parent at /tmp."""
@@ -164,7 +165,7 @@ def survive(mount, installed, shell, rotations, kills, upgrades):
     for i in range(rotations):
         for event in events[i::rotations]:
             if event == "kill":
-                os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+                kill(mount, ("aapfs-worker", "aapfs-publisher", "aapfs-runner")[i % 3])
             else:
                 installed.install(AAPFS if mount.status()["Version"] != "0.1.0" else NEXT)
                 assert upgrade(mount).returncode == 0
