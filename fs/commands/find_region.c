@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/mount/configured_credentials.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/credentials/region.h"
 #include "kmsapi/wiping_memory.h"
@@ -21,10 +22,7 @@ struct finding {
 
 static void find(const struct config *config, struct finding *found)
 {
-    const struct credentials_source_options options = {
-        .provider = config->credentials,
-        .user_agent = "aapfs/" AAPFS_VERSION,
-    };
+    const struct credentials_source_options options = configured_credentials(config, NULL);
     snprintf(found->reason, sizeof(found->reason), "libcurl cannot be set up");
     found->result = wiping_memory_install();
     if (found->result == 0)
