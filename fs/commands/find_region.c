@@ -55,16 +55,6 @@ static int find_in_child(const struct config *config, struct finding *found)
     return r;
 }
 
-/* Which of them config's providers were asked for it (region_of_providers). */
-static const char *where_found(const struct config *config)
-{
-    if (strncmp(config->credentials, "profile:", 8) == 0)
-        return "the profile";
-    if (strncmp(config->credentials, "ecs-ram-role", 12) == 0)
-        return "ECS metadata";
-    return "the profile, or ECS metadata";
-}
-
 int find_region(struct config *config, char *reason, size_t size)
 {
     struct finding found = {.result = -EIO};
@@ -86,9 +76,9 @@ int find_region(struct config *config, char *reason, size_t size)
     if (r == 0 && found.result == 0) {
         r = config_set_region(config, found.region, why, sizeof(why));
         if (r < 0)
-            snprintf(reason, size, "the region of the profile or of ECS: %s", why);
+            snprintf(reason, size, "the region by %s: %s", found.reason, why);
         else
-            snprintf(reason, size, "%s", where_found(config));
+            snprintf(reason, size, "%s", found.reason);
         return r;
     }
     snprintf(reason, size, "no region%s%s; set one: --region cn-hangzhou, region in [kms] of aapfs.conf, or "
