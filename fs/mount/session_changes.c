@@ -97,30 +97,29 @@ static void on_rename(fuse_req_t request, fuse_ino_t from, const char *from_name
     fuse_reply_err(request, -r);
 }
 
-static void on_unlink(fuse_req_t request, fuse_ino_t parent_id, const char *name)
+/* HIDDEN_REMOVE: hidden_unlink or hidden_rmdir. */
+static void remove_name(fuse_req_t request, fuse_ino_t parent_id, const char *name,
+                        int (*hidden_remove)(struct publications *publications, struct node parent, const char *name))
 {
     struct session *session = session_of(request);
     struct node parent;
     int r = -EPERM;
     if (node_from_id(parent_id, &parent)) {
         registry_lock(session->parts.registry);
-        r = hidden_unlink(session->parts.publications, parent, name);
+        r = hidden_remove(session->parts.publications, parent, name);
         registry_unlock(session->parts.registry);
     }
     fuse_reply_err(request, -r);
 }
 
-static void on_rmdir(fuse_req_t request, fuse_ino_t parent_id, const char *name)
+static void on_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-    struct session *session = session_of(request);
-    struct node parent;
-    int r = -EPERM;
-    if (node_from_id(parent_id, &parent)) {
-        registry_lock(session->parts.registry);
-        r = hidden_rmdir(session->parts.publications, parent, name);
-        registry_unlock(session->parts.registry);
-    }
-    fuse_reply_err(request, -r);
+    remove_name(request, parent, name, hidden_unlink);
+}
+
+static void on_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+    remove_name(request, parent, name, hidden_rmdir);
 }
 
 static void refuse_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
