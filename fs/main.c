@@ -19,8 +19,8 @@ static const struct {
     {"delete", command_delete},
     {"export", command_export},
     {"status", command_status},
-    {"reload", command_reload},
-    {"upgrade", command_upgrade},
+    {"reload", command_tell},
+    {"upgrade", command_tell},
     {"volume-plugin", command_volume_plugin},
     {"with-mount", command_with_mount},
 };

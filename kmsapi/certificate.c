@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include "kmsapi/key_bytes.h"
 #include "kmsapi/openssl_cleanup.h"
 
 enum { PEM_MOST = 16384 };
@@ -33,20 +34,7 @@ int certificate_read(const char *pem, struct client_key_bytes *bytes)
 {
     *bytes = (struct client_key_bytes){0};
     _cleanup_(X509) X509 *certificate = parse(pem);
-    _cleanup_(BIO) BIO *out = BIO_new(BIO_s_mem());
-    char *data;
-    if (!certificate)
-        return -EINVAL;
-    if (!out || !PEM_write_bio_X509(out, certificate))
-        return -ENOMEM;
-    long size = BIO_get_mem_data(out, &data);
-    bytes->data = OPENSSL_malloc((size_t)size + 1);
-    if (!bytes->data)
-        return -ENOMEM;
-    memcpy(bytes->data, data, (size_t)size);
-    bytes->data[size] = '\0';
-    bytes->size = (size_t)size;
-    return 0;
+    return certificate ? key_bytes_of_certificate(certificate, bytes) : -EINVAL;
 }
 
 bool certificate_is_of(const char *pem, const struct client_key *key, const char *password)

@@ -14,6 +14,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "kmsapi/key_bytes.h"
 #include "kmsapi/openssl_cleanup.h"
 
 enum {
@@ -241,22 +242,6 @@ static int check(const struct contents *contents, char *reason, size_t size)
     return 0;
 }
 
-/* What OUT holds, as bytes of our own. */
-static int take_bytes(BIO *out, struct client_key_bytes *bytes)
-{
-    char *data;
-    long size = BIO_get_mem_data(out, &data);
-    if (size <= 0)
-        return -ENOMEM;
-    bytes->data = OPENSSL_malloc((size_t)size + 1);
-    if (!bytes->data)
-        return -ENOMEM;
-    memcpy(bytes->data, data, (size_t)size);
-    bytes->data[size] = '\0';
-    bytes->size = (size_t)size;
-    return 0;
-}
-
 static int write_text(struct client_key_bytes *bytes, const char *const pieces[], size_t count)
 {
     _cleanup_(BIO) BIO *out = BIO_new(BIO_s_mem());
@@ -265,7 +250,7 @@ static int write_text(struct client_key_bytes *bytes, const char *const pieces[]
     for (size_t i = 0; i < count; i++)
         if (pieces[i][0] && BIO_puts(out, pieces[i]) <= 0)
             return -ENOMEM;
-    return take_bytes(out, bytes);
+    return key_bytes_take(out, bytes);
 }
 
 /*
@@ -307,15 +292,7 @@ static int write_private_key(const struct client_key_library *library,
         X509_ALGOR_free(algorithm);
     if (!encrypted || !PEM_write_bio_PKCS8(out, encrypted))
         return -ENOMEM;
-    return take_bytes(out, bytes);
-}
-
-static int write_certificate(X509 *certificate, struct client_key_bytes *bytes)
-{
-    _cleanup_(BIO) BIO *out = BIO_new(BIO_s_mem());
-    if (!out || !PEM_write_bio_X509(out, certificate))
-        return -ENOMEM;
-    return take_bytes(out, bytes);
+    return key_bytes_take(out, bytes);
 }
 
 /* What needs no password. */
@@ -340,7 +317,7 @@ static int write_forms(const struct client_key_library *library, const struct co
         r = write_private_key(library, contents->key_info, password, &key->pkcs12,
                               &key->private_key_pem);
     if (r == 0 && contents->certificate)
-        r = write_certificate(contents->certificate, &key->certificate_pem);
+        r = key_bytes_of_certificate(contents->certificate, &key->certificate_pem);
     return r;
 }
 

@@ -1,10 +1,16 @@
 #include "kmsapi/throttle.h"
 
-enum { FIRST_MS = 50, MOST_MS = 2000 };
+enum { FIRST_MS = 50, MOST_MS = 2000, WAIT_MOST_MS = 10 * 1000 };
+
+bool throttle_is_open(const struct throttle *throttle, int64_t now_ms)
+{
+    return throttle->interval_ms == 0 && throttle->asked_ms <= now_ms;
+}
 
 int64_t throttle_next_ms(const struct throttle *throttle, int64_t now_ms)
 {
-    return throttle->interval_ms && throttle->next_ms > now_ms ? throttle->next_ms : now_ms;
+    int64_t next_ms = throttle->asked_ms > now_ms ? throttle->asked_ms : now_ms;
+    return throttle->interval_ms && throttle->next_ms > next_ms ? throttle->next_ms : next_ms;
 }
 
 void throttle_take(struct throttle *throttle, int64_t now_ms)
@@ -12,8 +18,11 @@ void throttle_take(struct throttle *throttle, int64_t now_ms)
     throttle->next_ms = now_ms + throttle->interval_ms;
 }
 
-void throttle_refused(struct throttle *throttle, int64_t sent_ms, int64_t now_ms)
+void throttle_refused(struct throttle *throttle, int64_t sent_ms, int64_t wait_ms, int64_t now_ms)
 {
+    int64_t asked_ms = now_ms + (wait_ms < WAIT_MOST_MS ? wait_ms : WAIT_MOST_MS);
+    if (wait_ms > 0 && asked_ms > throttle->asked_ms)
+        throttle->asked_ms = asked_ms;
     if (throttle->interval_ms && sent_ms <= throttle->slowed_ms)
         return;
     throttle->interval_ms = throttle->interval_ms ? throttle->interval_ms * 2 : FIRST_MS;

@@ -286,7 +286,18 @@ static void begin_attempt(struct transport *transport, struct transfer *transfer
     transfer->begun_ms = milliseconds(CLOCK_MONOTONIC);
     throttle_take(&transport->throttle, transfer->begun_ms);
     transfer->answer.sent_at_ms = milliseconds(CLOCK_REALTIME);
+    transfer->held = false;
     transfer->state = STATE_RUNNING;
+}
+
+/* What the answer asks to wait for; 0: it does not. */
+static int64_t asked_to_wait_ms(const struct transfer *transfer)
+{
+    const char *asked = attempt_header(&transfer->attempt, "x-acs-retry-after");
+    if (!asked || asked[0] < '0' || asked[0] > '9')
+        return 0;
+    intmax_t asked_ms = strtoimax(asked, NULL, 10);
+    return asked_ms < RETRY_AFTER_MOST_MS ? asked_ms : RETRY_AFTER_MOST_MS;
 }
 
 /* At most BACKOFF * 2^n, a random part of it; at least what the server asked for. */
@@ -296,14 +307,8 @@ static int64_t backoff(const struct transfer *transfer)
     if (RAND_bytes((unsigned char *)&random, sizeof(random)) != 1)
         random = UINT32_MAX;
     int64_t wait_ms = (int64_t)(random % (BACKOFF_MS << (transfer->answer.attempts - 1)));
-    const char *asked = attempt_header(&transfer->attempt, "x-acs-retry-after");
-    if (asked && asked[0] >= '0' && asked[0] <= '9') {
-        intmax_t asked_ms = strtoimax(asked, NULL, 10);
-        if (asked_ms > RETRY_AFTER_MOST_MS)
-            asked_ms = RETRY_AFTER_MOST_MS;
-        wait_ms = asked_ms > wait_ms ? asked_ms : wait_ms;
-    }
-    return wait_ms;
+    int64_t asked_ms = asked_to_wait_ms(transfer);
+    return asked_ms > wait_ms ? asked_ms : wait_ms;
 }
 
 /* Our clock was wrong, nothing was done, and the answer told the right time. */
@@ -357,7 +362,8 @@ static void heed(struct transport *transport, const struct transfer *transfer)
 {
     const struct kms_error *error = &transfer->answer.error;
     if (error->number && kms_error_retry(error->code, error->http_status) == KMS_RETRY_THROTTLED)
-        throttle_refused(&transport->throttle, transfer->begun_ms, milliseconds(CLOCK_MONOTONIC));
+        throttle_refused(&transport->throttle, transfer->begun_ms, asked_to_wait_ms(transfer),
+                         milliseconds(CLOCK_MONOTONIC));
     else
         throttle_answered(&transport->throttle);
 }
@@ -476,7 +482,7 @@ static struct transfer *first_to_go(const struct transport *transport, int64_t n
 static int64_t begin_attempts(struct transport *transport, int64_t now_ms)
 {
     struct throttle *throttle = &transport->throttle;
-    if (!throttle->interval_ms) {
+    if (throttle_is_open(throttle, now_ms)) {
         for (struct transfer *transfer = transport->transfers; transfer; transfer = transfer->next)
             if (wants_to_go(transfer, now_ms))
                 begin_attempt(transport, transfer);

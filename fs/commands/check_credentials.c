@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs/keys/clock.h"
+#include "fs/mount/configured_credentials.h"
 #include "kmsapi/cleanup.h"
 
 enum { WAIT_MS = 60 * 1000, SHOWN = 4, REASON_SIZE = 1280 };
@@ -70,16 +71,7 @@ static void look_at_file(struct check *check, const char *variable, const char *
 
 bool check_credentials(struct check *check, struct credential_runs *runs, struct credentials_source **made)
 {
-    const struct config *config = check->config;
-    const struct credentials_source_options options = {
-        .provider = config->credentials,
-        .user_agent = "aapfs/" AAPFS_VERSION,
-        .ca_file = config->ca_file[0] ? config->ca_file : NULL,
-        .proxy = config->proxy[0] ? config->proxy : NULL,
-        .vpc_region = config->vpc ? config->region : NULL,
-        .run = runs ? credential_runs_run : NULL,
-        .run_user = runs,
-    };
+    const struct credentials_source_options options = configured_credentials(check->config, runs);
     struct credentials credentials = {0};
     char reason[REASON_SIZE], who[128], id[2 * SHOWN + 8];
     struct credentials_source *source = NULL;

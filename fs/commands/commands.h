@@ -31,11 +31,11 @@ int command_export(int count, char **arguments);
 /* aapfs status [--json]: a table of the AAPs; 1 when one needs somebody. */
 int command_status(int count, char **arguments);
 
-/* aapfs reload: has a mount read its configuration again; returns when that holds. */
-int command_reload(int count, char **arguments);
-
-/* aapfs upgrade: has the installed program take over a mount; returns when it serves. */
-int command_upgrade(int count, char **arguments);
+/*
+ * aapfs reload: has a mount read its configuration again; returns when that holds. aapfs upgrade: has the installed
+ * program take over a mount; returns when it serves.
+ */
+int command_tell(int count, char **arguments);
 
 /* aapfs volume-plugin MOUNTPOINT: becomes the program that gives AAPs to containers as volumes. */
 int command_volume_plugin(int count, char **arguments);

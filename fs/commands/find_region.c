@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/mount/configured_credentials.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/credentials/region.h"
 #include "kmsapi/wiping_memory.h"
@@ -21,10 +22,7 @@ struct finding {
 
 static void find(const struct config *config, struct finding *found)
 {
-    const struct credentials_source_options options = {
-        .provider = config->credentials,
-        .user_agent = "aapfs/" AAPFS_VERSION,
-    };
+    const struct credentials_source_options options = configured_credentials(config, NULL);
     snprintf(found->reason, sizeof(found->reason), "libcurl cannot be set up");
     found->result = wiping_memory_install();
     if (found->result == 0)
@@ -57,16 +55,6 @@ static int find_in_child(const struct config *config, struct finding *found)
     return r;
 }
 
-/* Which of them config's providers were asked for it (region_of_providers). */
-static const char *where_found(const struct config *config)
-{
-    if (strncmp(config->credentials, "profile:", 8) == 0)
-        return "the profile";
-    if (strncmp(config->credentials, "ecs-ram-role", 12) == 0)
-        return "ECS metadata";
-    return "the profile, or ECS metadata";
-}
-
 int find_region(struct config *config, char *reason, size_t size)
 {
     struct finding found = {.result = -EIO};
@@ -88,9 +76,9 @@ int find_region(struct config *config, char *reason, size_t size)
     if (r == 0 && found.result == 0) {
         r = config_set_region(config, found.region, why, sizeof(why));
         if (r < 0)
-            snprintf(reason, size, "the region of the profile or of ECS: %s", why);
+            snprintf(reason, size, "the region by %s: %s", found.reason, why);
         else
-            snprintf(reason, size, "%s", where_found(config));
+            snprintf(reason, size, "%s", found.reason);
         return r;
     }
     snprintf(reason, size, "no region%s%s; set one: --region cn-hangzhou, region in [kms] of aapfs.conf, or "

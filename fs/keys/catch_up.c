@@ -109,10 +109,7 @@ static bool is_behind(struct registry *registry, struct registry_aap *aap, uint3
 static void catch_up_aaps(struct engine *engine)
 {
     struct registry *registry = engine->parts.registry;
-    uint32_t count;
-    registry_lock(registry);
-    count = numbers_aap_count(registry_numbers(registry));
-    registry_unlock(registry);
+    uint32_t count = engine_aap_count(engine);
     for (uint32_t number = 1; number <= count; number++) {
         uint32_t generation = 0;
         registry_lock(registry);

@@ -63,6 +63,14 @@ void engine_observe(struct engine *engine, const struct kms_answer *answer)
     registry_unlock(engine->parts.registry);
 }
 
+uint32_t engine_aap_count(const struct engine *engine)
+{
+    registry_lock(engine->parts.registry);
+    uint32_t count = numbers_aap_count(registry_numbers(engine->parts.registry));
+    registry_unlock(engine->parts.registry);
+    return count;
+}
+
 struct engine_aap *engine_aap(struct engine *engine, uint32_t aap)
 {
     if (aap >= engine->aap_room) {

@@ -73,9 +73,7 @@ void follow_expect(struct engine *engine, uint32_t aap)
 
 void follow_expect_all(struct engine *engine)
 {
-    registry_lock(engine->parts.registry);
-    uint32_t count = numbers_aap_count(registry_numbers(engine->parts.registry));
-    registry_unlock(engine->parts.registry);
+    uint32_t count = engine_aap_count(engine);
     for (uint32_t aap = 1; aap <= count; aap++)
         follow_expect(engine, aap);
 }

@@ -120,9 +120,7 @@ void hook_tend(struct engine *engine, uint32_t aap)
 
 void hook_tend_all(struct engine *engine)
 {
-    registry_lock(engine->parts.registry);
-    uint32_t count = numbers_aap_count(registry_numbers(engine->parts.registry));
-    registry_unlock(engine->parts.registry);
+    uint32_t count = engine_aap_count(engine);
     for (uint32_t aap = 1; aap <= count; aap++)
         hook_tend(engine, aap);
 }

@@ -185,6 +185,9 @@ int64_t engine_now(const struct engine *engine);
 /* Learns KMS's time from an answer. */
 void engine_observe(struct engine *engine, const struct kms_answer *answer);
 
+/* AAPs are numbered from 1 to this; not every number is one. Takes the registry's lock. */
+uint32_t engine_aap_count(const struct engine *engine);
+
 /* The engine's notes on an AAP; NULL when memory is short. */
 struct engine_aap *engine_aap(struct engine *engine, uint32_t aap);
 

@@ -55,9 +55,7 @@ static bool is_there(struct engine *engine, uint32_t aap)
 
 static void walk(struct engine *engine, struct found *found)
 {
-    registry_lock(engine->parts.registry);
-    uint32_t count = numbers_aap_count(registry_numbers(engine->parts.registry));
-    registry_unlock(engine->parts.registry);
+    uint32_t count = engine_aap_count(engine);
     *found = (struct found){.wait_ms = LOOK_MS};
     for (uint32_t aap = 1; aap <= count; aap++)
         if (is_there(engine, aap))
@@ -101,7 +99,7 @@ static void fill(struct engine *engine, uint32_t aap)
 
 void upkeep_start(struct engine *engine)
 {
-    uint32_t count = numbers_aap_count(registry_numbers(engine->parts.registry));
+    uint32_t count = engine_aap_count(engine);
     for (uint32_t aap = 1; aap <= count; aap++)
         if (registry_aap(engine->parts.registry, aap) && engine_aap(engine, aap))
             fill(engine, aap);

@@ -16,6 +16,7 @@
 #include "fs/keys/engine.h"
 #include "fs/log.h"
 #include "fs/mount/audit_log.h"
+#include "fs/mount/configured_credentials.h"
 #include "fs/mount/credential_runs.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/pending.h"
@@ -240,17 +241,9 @@ static void engine_failed(void *user)
 static int make_credentials(struct worker *worker)
 {
     char reason[256] = "memory is short";
-    const struct config *config = worker->parts->config;
     worker->credential_runs = credential_runs_new(worker->parts->runner, worker->parts->mount_point->path);
-    const struct credentials_source_options options = {
-        .provider = config->credentials,
-        .user_agent = "aapfs/" AAPFS_VERSION,
-        .ca_file = config->ca_file[0] ? config->ca_file : NULL,
-        .proxy = config->proxy[0] ? config->proxy : NULL,
-        .vpc_region = config->vpc ? config->region : NULL,
-        .run = credential_runs_run,
-        .run_user = worker->credential_runs,
-    };
+    const struct credentials_source_options options =
+        configured_credentials(worker->parts->config, worker->credential_runs);
     int r = worker->credential_runs ? credentials_source_new(&options, &worker->credentials, reason, sizeof(reason))
                                     : -ENOMEM;
     if (r < 0)

@@ -161,8 +161,13 @@ static size_t find_user(const json_t *volume, const char *id)
     return users_of(volume);
 }
 
-static int check_id(const char *id, char *reason, size_t size)
+/* The volume NAME, for a use by ID. */
+static int find_for(const struct volumes *volumes, const char *name, const char *id, const json_t **volume,
+                    char *reason, size_t size)
 {
+    *volume = find(volumes->state, name);
+    if (!*volume)
+        return no_such(name, reason, size);
     if (volumes_id_is_valid(id))
         return 0;
     snprintf(reason, size, "ID: 1 to %d printing characters are right", VOLUMES_ID_SIZE - 1);
@@ -191,10 +196,8 @@ static void undo_bind(const struct volumes *volumes, const char *name)
 int volumes_mount(struct volumes *volumes, const char *name, const char *id, char *reason, size_t size)
 {
     char path[PATH_MAX], bound[BIND_REASON_SIZE];
-    const json_t *volume = find(volumes->state, name);
-    if (!volume)
-        return no_such(name, reason, size);
-    int r = check_id(id, reason, size);
+    const json_t *volume;
+    int r = find_for(volumes, name, id, &volume, reason, size);
     if (r < 0)
         return r;
     if (users_of(volume) >= VOLUMES_USERS_MOST) {
@@ -217,10 +220,8 @@ int volumes_mount(struct volumes *volumes, const char *name, const char *id, cha
 
 int volumes_unmount(struct volumes *volumes, const char *name, const char *id, char *reason, size_t size)
 {
-    const json_t *volume = find(volumes->state, name);
-    if (!volume)
-        return no_such(name, reason, size);
-    int r = check_id(id, reason, size);
+    const json_t *volume;
+    int r = find_for(volumes, name, id, &volume, reason, size);
     if (r < 0)
         return r;
     size_t user = find_user(volume, id);

@@ -32,8 +32,9 @@ static int read_members(const json_t *object, struct session *session, char *rea
         snprintf(reason, size, "sts_token is missing");
         return -EINVAL;
     }
+    const struct session_clocks clocks = {.ours = time(NULL)};
     if (values[4] && values[4][0] &&
-        session_answer_life(values[4], time(NULL), &session->life_s, reason, size) < 0)
+        session_answer_life(values[4], clocks, &session->life_s, reason, size) < 0)
         return -EINVAL;
     return credentials_set(&session->credentials, values[1], values[2], sts ? values[3] : NULL,
                            reason, size);

@@ -11,6 +11,7 @@
 
 #include "kmsapi/cleanup.h"
 #include "kmsapi/credentials/again.h"
+#include "kmsapi/iso_time.h"
 
 enum { BODY_MOST = 64 * 1024, HEADERS_SIZE_MOST = 64 * 1024 };
 
@@ -208,8 +209,10 @@ static void read_date(CURL *easy, struct http_answer *answer)
     struct curl_header *header;
     if (curl_easy_header(easy, "date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
         return;
+    char text[ISO_TIME_SIZE];
     time_t date = curl_getdate(header->value, NULL);
-    answer->server_date = date > 0 ? date : 0;
+    bool good = date > 0 && iso_time_format(date, text) == 0; /* no year that nobody writes */
+    answer->server_date = good ? date : 0;
 }
 
 /* curl_easy_perform, which ends as well when it is given up. */

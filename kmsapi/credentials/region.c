@@ -31,11 +31,15 @@ int region_of_providers(const struct credentials_source_options *options, char *
     int64_t clock_offset_s = 0;
     const struct fetching fetching = {.options = options, .given_up = -1, .clock_offset_s = &clock_offset_s};
     if ((all || profile) &&
-        cli_profile_region(profile ? provider + 8 : NULL, region, room, of_profile, sizeof(of_profile)) == 0)
+        cli_profile_region(profile ? provider + 8 : NULL, region, room, of_profile, sizeof(of_profile)) == 0) {
+        snprintf(reason, size, "the profile");
         return 0;
+    }
     if ((all || strncmp(provider, "ecs-ram-role", 12) == 0) &&
-        ecs_region(&fetching, region, room, of_ecs, sizeof(of_ecs)) == 0)
+        ecs_region(&fetching, region, room, of_ecs, sizeof(of_ecs)) == 0) {
+        snprintf(reason, size, "ECS metadata");
         return 0;
+    }
     snprintf(reason, size, "%s%s%s%s%s", all || profile ? "profile: " : "", of_profile,
              all ? "; " : "", of_ecs[0] ? "ECS metadata: " : "", of_ecs);
     return -ENOENT;

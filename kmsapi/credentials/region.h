@@ -14,7 +14,8 @@ const char *region_of_environment(const char **variable);
 
 /*
  * Into REGION: region_id of the profile in config.json, else what the ECS metadata service says; each only where
- * OPTIONS' provider would ask it for credentials. It is not checked. 0, or negative errno and REASON: why neither did.
+ * OPTIONS' provider would ask it for credentials. It is not checked. 0 and REASON: "the profile" or "ECS metadata"; or
+ * negative errno and REASON: why neither did.
  */
 int region_of_providers(const struct credentials_source_options *options, char *region, size_t room, char *reason,
                         size_t size);

@@ -9,6 +9,8 @@
 #include "kmsapi/error_text.h"
 #include "kmsapi/iso_time.h"
 
+enum { DAY_SECONDS = 86400 };
+
 json_t *session_answer_parse(const char *text, size_t text_size, char *reason, size_t size)
 {
     json_t *object = json_loadb(text, text_size, JSON_REJECT_DUPLICATES, NULL);
@@ -30,18 +32,30 @@ int session_answer_string(const json_t *object, const char *name, const char **v
     return -EINVAL;
 }
 
-int session_answer_life(const char *expiration, int64_t now, int64_t *life_s, char *reason,
+/* Whether the sender's clock counts. One that stood still would let a session live long after its end. */
+static bool is_by_sender(struct session_clocks clocks, int64_t end)
+{
+    bool stands_back = clocks.ours - clocks.sender > DAY_SECONDS;
+    return clocks.sender != 0 && !(stands_back && end > clocks.ours);
+}
+
+int session_answer_life(const char *expiration, struct session_clocks clocks, int64_t *life_s, char *reason,
                         size_t size)
 {
     int64_t end;
+    char now_text[ISO_TIME_SIZE];
     if (iso_time_parse(expiration, strlen(expiration), &end) < 0) {
         snprintf(reason, size, "Expiration is not a time as 2026-01-02T03:04:05Z");
         return -EINVAL;
     }
+    bool by_sender = is_by_sender(clocks, end);
+    int64_t now = by_sender ? clocks.sender : clocks.ours;
     *life_s = end - now;
     if (*life_s > 0)
         return 0;
-    snprintf(reason, size, "the session is over already");
+    (void)iso_time_format(now, now_text);
+    snprintf(reason, size, "the session is over already: it ends at %s, and by %s it is %s", expiration,
+             by_sender ? "the answer's Date" : "this machine's clock", now_text);
     return -EINVAL;
 }
 
@@ -57,7 +71,7 @@ static int check_code(const json_t *object, char *reason, size_t size)
     return -EACCES;
 }
 
-int session_answer_read(const json_t *object, int64_t now, struct session *session, char *reason,
+int session_answer_read(const json_t *object, struct session_clocks clocks, struct session *session, char *reason,
                         size_t size)
 {
     static const char *const names[] = {"AccessKeyId", "AccessKeySecret", "SecurityToken",
@@ -72,22 +86,22 @@ int session_answer_read(const json_t *object, int64_t now, struct session *sessi
         }
     }
     if (r == 0 && values[3])
-        r = session_answer_life(values[3], now, &session->life_s, reason, size);
+        r = session_answer_life(values[3], clocks, &session->life_s, reason, size);
     if (r == 0)
         r = credentials_set(&session->credentials, values[0], values[1], values[2], reason, size);
     return r;
 }
 
-int64_t session_answer_now(const struct http_answer *answer)
+struct session_clocks session_answer_clocks(const struct http_answer *answer)
 {
-    return answer->server_date ? answer->server_date + 1 : time(NULL);
+    return (struct session_clocks){answer->server_date ? answer->server_date + 1 : 0, time(NULL)};
 }
 
 int session_answer_read_http(const struct http_answer *answer, struct session *session,
                              char *reason, size_t size)
 {
     json_t *object = session_answer_parse(answer->body, answer->size, reason, size);
-    int r = object ? session_answer_read(object, session_answer_now(answer), session, reason, size)
+    int r = object ? session_answer_read(object, session_answer_clocks(answer), session, reason, size)
                    : -EINVAL;
     json_decref(object);
     return r;

@@ -166,7 +166,7 @@ static int read_answer(const struct http_answer *answer, const struct call *call
     const json_t *inner = json_object_get(object, "Credentials");
     int r = -EINVAL;
     if (json_is_object(inner))
-        r = session_answer_read(inner, session_answer_now(answer), session, reason, size);
+        r = session_answer_read(inner, session_answer_clocks(answer), session, reason, size);
     else if (object)
         snprintf(reason, size, "the answer of STS has no Credentials");
     if (r == 0 && session->life_s == 0) {

@@ -126,6 +126,12 @@ static int read_lines(struct faults *faults, char *reason, size_t size)
         }
         count += (size_t)r;
     }
+    if (ferror(file)) { /* a directory, most likely: it is opened as a file is */
+        int r = -errno;
+        snprintf(reason, size, "--faults %s: %s; name a file of lines OPERATION FAULT [PROBABILITY|xTIMES]",
+                 faults->path, strerror(-r));
+        return r;
+    }
     memcpy(faults->lines, lines, count * sizeof(lines[0]));
     faults->count = count;
     return 0;

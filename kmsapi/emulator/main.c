@@ -339,5 +339,5 @@ int main(int count, char **words)
         fprintf(stderr, "kms-emulator: %s\n", reason);
     }
     stop(&emulator);
-    return r < 0;
+    return r == -EISDIR ? 2 : r < 0; /* a directory in the place of a file is wrong usage */
 }

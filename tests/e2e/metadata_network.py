@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 
-from harness import Emulator, Mount, PASSWORD
+from harness import AAPFS, Emulator, Mount, PASSWORD, environment
 
 METADATA = "100.100.100.200"
 
@@ -53,15 +53,18 @@ asked = []
 proxy = socket.create_server(("127.0.0.1", 0))
 threading.Thread(target=refuse_proxy, args=[proxy, asked], daemon=True).start()
 url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
-mount = Mount(directory, emulator.url, settings=f"proxy = {url}", env=dict(
-    ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None, ALIBABA_CLOUD_REGION_ID=None,
-    HOME=str(directory), http_proxy=url, all_proxy=url))
+env = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None, ALIBABA_CLOUD_REGION_ID=None,
+           HOME=str(directory), http_proxy=url, all_proxy=url)
+mount = Mount(directory, emulator.url, settings=f"proxy = {url}", env=env)
 mount.write("payments", PASSWORD)
 status = mount.status()
+checked = subprocess.run([AAPFS, "check", "-c", mount.config, "-m", mount.path], env=environment(**env), capture_output=True,
+                         text=True).stdout
 mount.stop()
 assert status["Region"] == "cn-metadata", status
 assert status["Credentials"].startswith("ecs-ram-role, until 20"), status
 assert not asked, "the proxy was asked"
 counts = emulator.counts()
-assert counts["Metadata.Token"] >= 2 and counts["Metadata.Region"] == 1 and counts["Metadata.Session"] >= 1, counts
+assert counts["Metadata.Token"] >= 2 and counts["Metadata.Region"] == 2 and counts["Metadata.Session"] >= 1, counts
+assert "region: cn-metadata, by ECS metadata\n" in checked, checked
 emulator.stop()

@@ -388,8 +388,12 @@ def test_where_the_region_comes_from(place):
     profile.write_text('{"current": "a", "profiles": [{"name": "a", "mode": "AK", "access_key_id": "LTAI5tTestOnly", '
                        f'"access_key_secret": "{ACCESS_KEY_SECRET}", "region_id": "cn-hangzhou"}}]}}')
     profile.chmod(0o600)
-    found = place.check(settings="credentials = profile:a", env={**nowhere, "ALIBABA_CLOUD_CONFIG_FILE": str(profile)})
-    assert found.of("ok", "region") == ["cn-hangzhou, by the profile"]
+    env = {**nowhere, "ALIBABA_CLOUD_CONFIG_FILE": str(profile)}
+    for settings in ("", "credentials = profile:a"):
+        assert place.check(settings=settings, env=env).of("ok", "region") == ["cn-hangzhou, by the profile"]
+    profile.write_text(profile.read_text().replace("cn-hangzhou", "a b"))
+    wrong = place.check(env=env).of("error", "region")
+    assert wrong == ["the region by the profile: not a region id; right is one like cn-hangzhou"]
 
 
 # -- what is permitted ----------------------------------------------------------------------------

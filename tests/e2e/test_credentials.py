@@ -599,6 +599,26 @@ def test_malformed_answers_are_refused(start, odd, home):
     assert program.stop() == ""
 
 
+def test_an_odd_date_of_an_answer_is_named_or_passed_over(start, odd):
+    """What is no time counts as none; one far ahead ends every session, and far back it would make one last for years."""
+    def answer(date, seconds=3600):
+        end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+        return end, answer_bytes(json.dumps({**SESSION, "Expiration": end}), headers=f"Date: {date}\r\n")
+
+    server, program = odd(), start()
+    for date in ("yesterday", "", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 01 Jan 99999 00:00:00 GMT",
+                 "Sat, 01 Jan 2000 00:00:00 GMT"):
+        end, server.answer = answer(date)
+        assert program.use(f"uri:{server.url}/x").get() == (0, "STS.odd"), date
+        until = calendar.timegm(time.strptime(program.ask("describe").split(", until ")[1], "%Y-%m-%dT%H:%M:%SZ"))
+        assert abs(until - (time.time() + 3600)) < 60, date
+    end, server.answer = answer("Thu, 01 Jan 2099 00:00:00 GMT")
+    check_refused(program.use(f"uri:{server.url}/x"),
+                  f"the session is over already: it ends at {end}, and by the answer's Date it is 2099-01-01T00:00:01Z")
+    end, server.answer = answer("yesterday", -3600)
+    check_refused(program.use(f"uri:{server.url}/x"), f"it ends at {end}, and by this machine's clock it is 20")
+
+
 def test_sts_without_an_end_or_with_a_refusal_is_refused(start, odd, home):
     server, program = odd(), start(**oidc(home, None)[1])
     for credentials, words in (({**SESSION, "Expiration": None}, "no Expiration"), ([], "no Credentials"),

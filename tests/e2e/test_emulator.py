@@ -336,6 +336,13 @@ def test_wrong_usage_is_one_clear_word(words, part):
     assert done.returncode in (1, 2) and part in done.stderr and done.stdout == ""
 
 
+def test_a_directory_in_the_place_of_the_faults(tmp_path):
+    done = subprocess.run([EMULATOR, "--listen", "127.0.0.1:0", "--faults", tmp_path], capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (f"kms-emulator: --faults {tmp_path}: Is a directory; name a file of lines OPERATION FAULT "
+                           "[PROBABILITY|xTIMES]\n")
+
+
 def test_wrong_fault_lines_name_file_and_line(tmp_path):
     faults = tmp_path / "faults"
     for line in ("CreateClientKey nonsense", "CreateClientKey", "CreateClientKey delay", "* late",

@@ -45,6 +45,21 @@ def test_a_change_goes_before_the_reads_that_wait(emulator):
     assert emulator.count("GetClientKey") <= 60
 
 
+def test_what_kms_asks_for_holds_for_every_request(emulator):
+    """The read is told to wait: the change, which begins meanwhile, is not sent to be refused as well."""
+    emulator.set_faults("GetClientKey throttle=1200 x1")
+    ended = {operation: (number, milliseconds) for operation, number, _, milliseconds in call_many(emulator, 1, 100, 8000)}
+    assert ended["GetClientKey"][0] == "ENOENT" and emulator.count("GetClientKey") == 2
+    assert ended["CreateClientKey"][0] == "0" and ended["CreateClientKey"][1] >= 1200
+
+
+def test_a_request_that_was_held_and_sent_is_not_told_as_held(emulator):
+    """Whoever reads "not sent" may try again: but a key may be there."""
+    emulator.set_faults("GetClientKey throttle=300 x1", "GetClientKey delay=100", "CreateClientKey silent")
+    ended = {operation: (number, code) for operation, number, code, _ in call_many(emulator, 4, 50, 1000)}
+    assert ended["CreateClientKey"] == ("ETIMEDOUT", "Network.Timeout") and emulator.count("CreateClientKey") == 1
+
+
 def test_the_pace_comes_back(emulator):
     emulator.set_faults("* throttle x10")
     ended = call_many(emulator, 40, 0, 8000)

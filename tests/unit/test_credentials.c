@@ -27,7 +27,7 @@ static int read_session(const char *text, struct session *session)
     *session = (struct session){0};
     reason[0] = '\0';
     json_t *object = session_answer_parse(text, strlen(text), reason, sizeof(reason));
-    int r = object ? session_answer_read(object, NOW, session, reason, sizeof(reason)) : -EINVAL;
+    int r = object ? session_answer_read(object, (struct session_clocks){.ours = NOW}, session, reason, sizeof(reason)) : -EINVAL;
     json_decref(object);
     return r;
 }
@@ -49,6 +49,36 @@ static void a_session_is_read(void **state)
 }
 
 #define PARTS "\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"hidden\",\"SecurityToken\":\"c\""
+
+/* By the sender's clock a session lives as long as that says, and nobody's makes it outlive itself. */
+static void the_life_of_a_session_goes_by_the_right_clock(void **state)
+{
+    enum { DAY = 86400, HOUR = 3600 };
+    static const char end[] = "2026-01-02T04:04:05Z"; /* an hour from NOW */
+    static const struct {
+        int64_t sender, ours, life_s; /* 0: it is over */
+        const char *words;
+    } cases[] = {
+        {0, NOW, HOUR, ""},
+        {NOW + 60, NOW, HOUR - 60, ""},
+        {NOW, NOW + 2 * HOUR, HOUR, ""},
+        {NOW, NOW - 400 * DAY, HOUR, ""}, /* this machine lost its clock */
+        {NOW, NOW + 400 * DAY, HOUR, ""},
+        {NOW - 400 * DAY, NOW, HOUR, ""}, /* the sender did */
+        {NOW - DAY, NOW, HOUR + DAY, ""},
+        {NOW + HOUR, NOW, 0, "by the answer's Date it is 2026-01-02T04:04:05Z"},
+        {NOW + 3650 * (int64_t)DAY, NOW, 0, "ends at 2026-01-02T04:04:05Z, and by the answer's Date it is 2035-12-31T03:04:05Z"},
+        {0, NOW + HOUR, 0, "ends at 2026-01-02T04:04:05Z, and by this machine's clock it is 2026-01-02T04:04:05Z"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct session_clocks clocks = {cases[i].sender, cases[i].ours};
+        int64_t life_s = 0;
+        reason[0] = '\0';
+        int r = session_answer_life(end, clocks, &life_s, reason, sizeof(reason));
+        if ((r == 0) != (cases[i].life_s != 0) || (r == 0 && life_s != cases[i].life_s) || !strstr(reason, cases[i].words))
+            fail_msg("case %zu: %d, %lld s, %s", i, r, (long long)life_s, reason);
+    }
+}
 
 static void what_is_no_session_is_refused(void **state)
 {
@@ -244,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_is_read),
+        cmocka_unit_test(the_life_of_a_session_goes_by_the_right_clock),
         cmocka_unit_test(what_is_no_session_is_refused),
         cmocka_unit_test(what_a_program_prints_is_read),
         cmocka_unit_test(a_section_is_read),

@@ -30,6 +30,11 @@ struct engine_aap *engine_aap(struct engine *of, uint32_t aap)
     return aap < ROOM ? &notes[aap] : NULL;
 }
 
+uint32_t engine_aap_count(const struct engine *of)
+{
+    return numbers_aap_count(registry_numbers(of->parts.registry));
+}
+
 int64_t engine_now(const struct engine *of)
 {
     return 1000;

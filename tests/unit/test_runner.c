@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -70,11 +71,34 @@ static int end_of(pid_t process)
     return status;
 }
 
+/* 0: there is none. */
+static pid_t any_child(void)
+{
+    pid_t child = 0;
+    FILE *file = fopen("/proc/thread-self/children", "r");
+    assert_non_null(file);
+    if (fscanf(file, "%d", &child) != 1)
+        child = 0;
+    fclose(file);
+    return child;
+}
+
+/* A test that failed half-way leaves commands; their runner is gone, so that they are this process's (main). */
+static void kill_what_is_left(void)
+{
+    for (pid_t child; (child = any_child()) > 0;) {
+        kill(child, SIGKILL);
+        (void)end_of(child);
+    }
+}
+
 static int finish(void **state)
 {
     close(sockets[0]);
     close(sockets[1]);
-    return runner > 0 && end_of(runner) == 0 ? 0 : -1; /* it ends well when nobody is there any more */
+    bool ended_well = runner > 0 && end_of(runner) == 0; /* as it does when nobody is there any more */
+    kill_what_is_left();
+    return ended_well ? 0 : -1;
 }
 
 static struct runner_work some_work(const char *aap, const char *command)
@@ -573,6 +597,8 @@ int main(void)
         execl("/proc/self/exe", "test_runner", (char *)NULL);
         return 1;
     }
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        return 1;
     /* a group that nobody's commands may have */
     if ((geteuid() == 0 && setgroups(1, &(gid_t){4242}) < 0) || !mkdtemp(directory) || chmod(directory, 0777) < 0)
         return 1;

@@ -1,7 +1,6 @@
 /*
- * Power loss at every moment: the store's system calls are recorded, and after each of them every state that a
- * disk may be left in is built and opened. What was not synced is there, half there, or not there; each name that
- * was not synced independently of the others.
+ * Power loss at every moment: after each of the store's system calls every state that the disk may be left in
+ * (recorded_disk.h) is built and opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,236 +19,14 @@
 #include <cmocka.h>
 
 #include "fs/keys/store.h"
+#include "tests/unit/recorded_disk.h"
 
-enum { INODES = 64, OPERATIONS = 256, DESCRIPTORS = 1024, TOP = 0, NAME_SIZE = 128, KEYS = 8 };
-
-/* -- a model of the disk --------------------------------------------------------------------- */
-
-struct content {
-    size_t size;
-    unsigned char bytes[RECORD_SIZE_MOST];
-};
-
-struct inode {
-    bool is_directory, is_dirty;
-    struct content *now, *synced;
-};
-
-/* A name that came to a directory or left it. */
-struct name_change {
-    int directory, inode; /* inode -1: the name went */
-    char name[NAME_SIZE];
-    bool is_synced;
-};
-
-static struct inode inodes[INODES];
-static struct name_change changes[OPERATIONS];
-static int inode_count, change_count, inode_of_descriptor[DESCRIPTORS];
-static bool recording;
-static int calls_left = -1; /* then the process is dead: no call of it does anything; -1: it lives */
-static int fsyncs, ignored_fsync; /* its number; -1: none is left out */
+enum { KEYS = 8 };
 
 /* What must be true in every state: set by the scenario. */
 static const char *kept[KEYS], *maybe;
 static bool intended; /* a request may have been sent: its intent and its room must be there */
 static long states;
-
-static int new_inode(bool is_directory)
-{
-    assert_true(inode_count < INODES);
-    inodes[inode_count] = (struct inode){
-        .is_directory = is_directory,
-        .now = calloc(1, sizeof(struct content)),
-        .synced = calloc(1, sizeof(struct content)),
-    };
-    return inode_count++;
-}
-
-/* What NAME in DIRECTORY is, when those of the unsynced changes apply that MASK says. */
-static int find(int directory, const char *name, uint64_t mask)
-{
-    int found = -1;
-    unsigned int pending = 0;
-    for (int i = 0; i < change_count; i++) {
-        bool applies = changes[i].is_synced || mask >> pending++ & 1;
-        if (applies && changes[i].directory == directory && strcmp(changes[i].name, name) == 0)
-            found = changes[i].inode;
-    }
-    return found;
-}
-
-/* The directory that PATH lies in, seen from the directory FROM, and its name there. */
-static int locate(int from, const char *path, char name[NAME_SIZE])
-{
-    for (const char *slash; (slash = strchr(path, '/')); path = slash + 1) {
-        snprintf(name, NAME_SIZE, "%.*s", (int)(slash - path), path);
-        from = find(from, name, UINT64_MAX);
-    }
-    snprintf(name, NAME_SIZE, "%s", path);
-    return from;
-}
-
-static void change_name(int descriptor, const char *path, int inode)
-{
-    assert_true(change_count < OPERATIONS);
-    struct name_change *change = &changes[change_count++];
-    *change = (struct name_change){.inode = inode};
-    change->directory = locate(inode_of_descriptor[descriptor], path, change->name);
-}
-
-static void explore(void);
-
-static bool is_dead(void)
-{
-    if (calls_left > 0)
-        calls_left--;
-    else if (calls_left == 0)
-        errno = EIO;
-    return calls_left == 0;
-}
-
-/* -- the recorder (linked with --wrap) --------------------------------------------------------- */
-
-#define DECLARE(type, name, ...)                                                                   \
-    type __real_##name(__VA_ARGS__);                                                               \
-    type __wrap_##name(__VA_ARGS__)
-
-DECLARE(int, openat64, int directory, const char *path, int flags, ...);
-DECLARE(int, fsync, int file);
-DECLARE(int, mkdirat, int directory, const char *path, mode_t mode);
-DECLARE(int, renameat, int from_directory, const char *from, int to_directory, const char *to);
-DECLARE(int, unlinkat, int directory, const char *path, int flags);
-DECLARE(ssize_t, pwrite64, int file, const void *data, size_t size, off_t offset);
-DECLARE(int, ftruncate64, int file, off_t size);
-DECLARE(int, posix_fallocate64, int file, off_t offset, off_t size);
-
-int __wrap_openat64(int directory, const char *path, int flags, ...)
-{
-    char name[NAME_SIZE];
-    if (recording && is_dead())
-        return -1;
-    int opened = __real_openat64(directory, path, flags, 0600);
-    if (!recording || opened < 0 || strcmp(path, ".") == 0)
-        return opened;
-    assert_true(opened < DESCRIPTORS);
-    int where = locate(inode_of_descriptor[directory], path, name);
-    int inode = find(where, name, UINT64_MAX);
-    if (inode < 0) {
-        inode = new_inode(false);
-        change_name(directory, path, inode);
-    } else if (flags & O_TRUNC) {
-        inodes[inode].now->size = 0;
-        inodes[inode].is_dirty = true;
-    }
-    inode_of_descriptor[opened] = inode;
-    explore();
-    return opened;
-}
-
-int __wrap_fsync(int file)
-{
-    if (recording && is_dead())
-        return -1;
-    if (!recording)
-        return __real_fsync(file);
-    int number = inode_of_descriptor[file];
-    struct inode *inode = &inodes[number];
-    if (fsyncs++ == ignored_fsync)
-        return 0;
-    if (inode->is_directory)
-        for (int i = 0; i < change_count; i++)
-            changes[i].is_synced |= changes[i].directory == number;
-    if (!inode->is_directory) {
-        memcpy(inode->synced, inode->now, sizeof(*inode->now));
-        inode->is_dirty = false;
-    }
-    explore();
-    return 0;
-}
-
-int __wrap_mkdirat(int directory, const char *path, mode_t mode)
-{
-    if (recording && is_dead())
-        return -1;
-    int r = __real_mkdirat(directory, path, mode);
-    if (recording && r == 0) {
-        change_name(directory, path, new_inode(true));
-        explore();
-    }
-    return r;
-}
-
-int __wrap_renameat(int from_directory, const char *from, int to_directory, const char *to)
-{
-    char name[NAME_SIZE];
-    if (recording && is_dead())
-        return -1;
-    int r = __real_renameat(from_directory, from, to_directory, to);
-    if (recording && r == 0) {
-        int where = locate(inode_of_descriptor[from_directory], from, name);
-        change_name(to_directory, to, find(where, name, UINT64_MAX));
-        change_name(from_directory, from, -1);
-        explore();
-    }
-    return r;
-}
-
-int __wrap_unlinkat(int directory, const char *path, int flags)
-{
-    if (recording && is_dead())
-        return -1;
-    int r = __real_unlinkat(directory, path, flags);
-    if (recording && r == 0) {
-        change_name(directory, path, -1);
-        explore();
-    }
-    return r;
-}
-
-ssize_t __wrap_pwrite64(int file, const void *data, size_t size, off_t offset)
-{
-    if (recording && is_dead())
-        return -1;
-    ssize_t r = __real_pwrite64(file, data, size, offset);
-    if (recording && r > 0) {
-        struct inode *inode = &inodes[inode_of_descriptor[file]];
-        assert_true((size_t)offset + (size_t)r <= RECORD_SIZE_MOST);
-        memcpy(inode->now->bytes + offset, data, (size_t)r);
-        if (inode->now->size < (size_t)(offset + r))
-            inode->now->size = (size_t)(offset + r);
-        inode->is_dirty = true;
-        explore();
-    }
-    return r;
-}
-
-int __wrap_ftruncate64(int file, off_t size)
-{
-    if (recording && is_dead())
-        return -1;
-    int r = __real_ftruncate64(file, size);
-    if (recording && r == 0) {
-        struct inode *inode = &inodes[inode_of_descriptor[file]];
-        inode->now->size = (size_t)size;
-        inode->is_dirty = true;
-        explore();
-    }
-    return r;
-}
-
-int __wrap_posix_fallocate64(int file, off_t offset, off_t size)
-{
-    if (recording && is_dead())
-        return EIO;
-    int r = __real_posix_fallocate64(file, offset, size);
-    if (recording && r == 0) {
-        struct inode *inode = &inodes[inode_of_descriptor[file]];
-        inode->now->size = (size_t)(offset + size);
-        inode->is_dirty = true;
-        explore();
-    }
-    return r;
-}
 
 /* -- every state after a call ------------------------------------------------------------------ */
 
@@ -262,32 +39,6 @@ static char broken_why[256];
 static int remove_one(const char *name, const struct stat *attributes, int type, struct FTW *where)
 {
     return remove(name);
-}
-
-static void put_file(const char *path, const struct inode *inode, unsigned int variant)
-{
-    const struct content *content = inode->is_dirty && variant == 0 ? inode->synced : inode->now;
-    size_t size = inode->is_dirty && variant == 1 ? content->size / 2 : content->size;
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    assert_true(file >= 0 && write(file, content->bytes, size) == (ssize_t)size);
-    close(file);
-}
-
-/* VARIANT: what every unsynced file holds: 0 what was synced, 1 half, 2 all of it. */
-static void build(int directory, const char *path, uint64_t mask, unsigned int variant)
-{
-    char below[512];
-    assert_int_equal(mkdir(path, 0700), 0);
-    for (int i = 0; i < change_count; i++) {
-        int inode = changes[i].directory == directory ? find(directory, changes[i].name, mask) : -1;
-        snprintf(below, sizeof(below), "%s/%s", path, changes[i].name);
-        if (inode < 0 || access(below, F_OK) == 0)
-            continue; /* an earlier change of the same name has put it */
-        if (inodes[inode].is_directory)
-            build(inode, below, mask, variant);
-        else
-            put_file(below, &inodes[inode], variant);
-    }
 }
 
 struct seen {
@@ -368,20 +119,17 @@ static void judge(uint64_t mask, unsigned int variant)
 
 static void explore(void)
 {
-    unsigned int pending = 0, dirty = 0;
-    recording = false;
-    for (int i = 0; i < change_count; i++)
-        pending += !changes[i].is_synced;
-    for (int i = 0; i < inode_count; i++)
-        dirty += inodes[i].is_dirty;
+    unsigned int pending = recorded_disk_pending();
+    bool dirty = recorded_disk_is_dirty();
+    recorded_disk.recording = false;
     assert_true(pending < 12 || broken);
     for (uint64_t mask = 0; !broken && mask < UINT64_C(1) << pending; mask++)
         for (unsigned int variant = 0; variant < (dirty ? 3 : 1); variant++) {
-            build(TOP, crash_path, mask, variant);
+            recorded_disk_build(crash_path, mask, variant);
             judge(mask, variant);
             assert_int_equal(nftw(crash_path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
         }
-    recording = true;
+    recorded_disk.recording = true;
 }
 
 /* -- the scenario ------------------------------------------------------------------------------ */
@@ -444,28 +192,20 @@ static struct store *open_store(void)
 
 static void begin_scenario(void)
 {
-    inode_count = change_count = 0;
-    memset(inode_of_descriptor, 0, sizeof(inode_of_descriptor)); /* what is not known is the top */
     memset(kept, 0, sizeof(kept));
     maybe = NULL;
     broken = false;
     states = 0;
-    fsyncs = 0;
     intended = false;
-    assert_int_equal(new_inode(true), TOP);
     where = (struct store_place){open(place, O_RDONLY | O_DIRECTORY), "state", place};
     assert_true(where.above >= 0);
-    recording = true;
+    recorded_disk_begin(explore);
 }
 
 static void end_scenario(void)
 {
-    recording = false;
+    recorded_disk_end();
     close(where.above);
-    for (int i = 0; i < inode_count; i++) {
-        free(inodes[i].now);
-        free(inodes[i].synced);
-    }
 }
 
 static void run_scenario(void)
@@ -485,7 +225,7 @@ static void run_scenario(void)
     assert_int_equal(store_remove(store, "payments", "KAAP.1"), 0);
     maybe = NULL;
     explore();
-    recording = false;
+    recorded_disk.recording = false;
     store_close(store);
     end_scenario();
 }
@@ -519,26 +259,26 @@ static bool run_killed(int calls, int ignored)
     save(store, "KAAP.1", "payments");
     struct store_intent *intent = reserve(store, "payments");
     maybe = "KAAP.2";
-    calls_left = calls;
+    recorded_disk.calls_left = calls;
     int r = store_save(store, intent, &record);
-    bool was_killed = calls_left == 0;
+    bool was_killed = recorded_disk.calls_left == 0;
     if (r < 0)
         store_leave(store, intent); /* dead: frees, and does nothing on the disk */
-    calls_left = -1;
-    recording = false;
+    recorded_disk.calls_left = -1;
+    recorded_disk.recording = false;
     store_close(store);
-    recording = true;
+    recorded_disk.recording = true;
 
     store = open_store();
-    fsyncs = 0; /* those that are counted are the recovery's */
-    ignored_fsync = ignored;
+    recorded_disk.fsyncs = 0; /* those that are counted are the recovery's */
+    recorded_disk.ignored_fsync = ignored;
     assert_int_equal(store_load(store, note_left, &left), 0);
     assert_true(left.intent != 0 || !was_killed || r == 0);
     if (left.key && left.intent)
         assert_int_equal(store_finish(store, "payments", left.intent), 0);
     if (left.key)
         keep("KAAP.2");
-    recording = false;
+    recorded_disk.recording = false;
     store_close(store);
     end_scenario();
     return was_killed;
@@ -550,13 +290,13 @@ static int make_place(void **state)
     snprintf(place, sizeof(place), "%s/aapfs-crash-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(place));
     snprintf(crash_path, sizeof(crash_path), "%s/crash", place);
-    ignored_fsync = -1;
+    recorded_disk.ignored_fsync = -1;
     return 0;
 }
 
 static int remove_place(void **state)
 {
-    recording = false;
+    recorded_disk.recording = false;
     return nftw(place, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -576,7 +316,7 @@ static bool kill_everywhere(void **state, int ignored, int *most_syncs)
         remove_place(state);
         make_place(state);
         bool was_killed = run_killed(calls, ignored);
-        *most_syncs = fsyncs > *most_syncs ? fsyncs : *most_syncs;
+        *most_syncs = recorded_disk.fsyncs > *most_syncs ? recorded_disk.fsyncs : *most_syncs;
         if (broken || !was_killed)
             return broken;
     }
@@ -601,10 +341,10 @@ static void without_any_single_sync_a_state_is_broken(void **state)
     for (int number = 0; number < all; number++) {
         remove_place(state);
         make_place(state);
-        ignored_fsync = number;
+        recorded_disk.ignored_fsync = number;
         run_scenario();
         if (all == INT_MAX)
-            all = fsyncs;
+            all = recorded_disk.fsyncs;
         if (!broken)
             fail_msg("sync %d of %d can be left out", number, all);
     }

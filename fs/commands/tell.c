@@ -1,5 +1,5 @@
 /*
- * aapfs upgrade [-m MOUNTPOINT]
+ * aapfs reload|upgrade [-m MOUNTPOINT]: the word is written to the mount's control as it is.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -7,10 +7,10 @@
 #include "fs/commands/commands.h"
 #include "fs/commands/control_file.h"
 
-int command_upgrade(int count, char **words)
+int command_tell(int count, char **words)
 {
-    static const char command[] = "upgrade\n";
     const char *mountpoint = COMMANDS_DEFAULT_MOUNT;
+    char command[32];
     int option;
     while ((option = getopt(count, words, "m:")) != -1) {
         if (option != 'm')
@@ -18,8 +18,9 @@ int command_upgrade(int count, char **words)
         mountpoint = optarg;
     }
     if (count != optind) {
-        fputs("usage: aapfs upgrade [-m MOUNTPOINT]\n", stderr);
+        fprintf(stderr, "usage: aapfs %s [-m MOUNTPOINT]\n", words[0]);
         return 2;
     }
-    return control_file_write(mountpoint, ".aapfs", command, sizeof(command) - 1) < 0;
+    int size = snprintf(command, sizeof(command), "%s\n", words[0]);
+    return control_file_write(mountpoint, ".aapfs", command, (size_t)size) < 0;
 }
