@@ -45,8 +45,8 @@ def start_mount(tmp_path, request):
     """Mounts; at the end they are stopped, and stderr is what `expected_errors` says."""
     started = []
 
-    def start(url, *options, expected_errors="", **parts):
-        mount = Mount(tmp_path, url, *options, **parts)
+    def start(url, *options, expected_errors="", directory=tmp_path, **parts):
+        mount = Mount(directory, url, *options, **parts)
         mount.expected_errors = expected_errors
         started.append(mount)
         return mount
