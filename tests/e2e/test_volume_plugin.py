@@ -153,7 +153,7 @@ def test_a_volume_in_podman(start_mount, emulator, tmp_path):
         podman.run("volume", "rm", "kms-payments")
         assert plugin.names() == [] == podman.run("volume", "ls", "-q").split()
 
-        assert "no AAP of this name is shown" in podman.run("volume", "create", "--driver", "aapfs", "nothing", status=125)
+        assert "no AAP nothing is shown" in podman.run("volume", "create", "--driver", "aapfs", "nothing", status=125)
         assert "-o size: no such option; right is -o aap=NAME" in podman.run(
             "volume", "create", "--driver", "aapfs", "-o", "aap=orders", "-o", "size=1", "orders", status=125)
         podman.run("volume", "create", "--driver", "aapfs", "orders")  # an AAP's own name
@@ -329,6 +329,8 @@ def test_its_socket(plugin, tmp_path):
     plugin.state = first_state
     plugin.kill()
     plugin.start()  # the socket that it left is replaced
+    plugin.process.send_signal(signal.SIGHUP)  # an administrator's habit
+    assert plugin.names() == []
     plugin.process.send_signal(signal.SIGTERM)
     assert plugin.process.wait(30) == 0 and not plugin.socket.exists()
     plugin.socket.write_text("mine")
@@ -405,7 +407,7 @@ def test_a_volume_in_docker(start_mount, emulator, tmp_path):
     plugin = Plugin(tmp_path, mount.path, at=pathlib.Path(f"/run/docker/plugins/{driver}.sock"))
     try:
         docker.run("volume", "create", "-d", driver, "-o", "aap=payments", "kms-payments")
-        assert "no AAP of this name is shown" in docker.run("volume", "create", "-d", driver, "nothing", status=1)
+        assert "no AAP nothing is shown" in docker.run("volume", "create", "-d", driver, "nothing", status=1)
         assert "right is -o aap=NAME" in docker.run("volume", "create", "-d", driver, "-o", "x=y", "orders", status=1)
         use = ["--network=none", "-v", "kms-payments:/keys"]
         assert docker.run("run", "--rm", "--user=1000:1000", *use, "box:1", "/bin/cat", "/keys/client_key_id") == mount.key_id() + "\n"
