@@ -313,12 +313,49 @@ def test_a_state_that_is_not_its_own(plugin):
         plugin.file.write_bytes(content)
         assert "volumes.json: not written by this program, or damaged" in plugin.refused(), content
         assert plugin.file.read_bytes() == content
+    for make, why in ((os.mkfifo, "not a regular file"), (os.mkdir, "not a regular file"),
+                      (lambda path: os.symlink("/etc/passwd", path), "a symbolic link, not a file"),
+                      (lambda path: subprocess.run(["truncate", "-s", "9M", path], check=True), "larger than this program")):
+        plugin.file.rmdir() if plugin.file.is_dir() else plugin.file.unlink()
+        make(plugin.file)
+        error = plugin.refused()
+        assert f"{plugin.file}: {why}" in error and "; move it away to begin without volumes\n" in error
+    plugin.file.unlink()
     plugin.state.chmod(0o777)
     assert "others can write here" in plugin.refused()
     plugin.state.chmod(0o700)
     plugin.file.write_text(json.dumps(plugin.good_state))
     plugin.start()
     assert plugin.names() == ["keys"]
+
+
+def test_what_others_put_in_its_places(plugin, tmp_path):
+    temporary = plugin.state / "volumes.json.new"
+    for make in (os.mkfifo, lambda path: os.symlink(tmp_path / "not-made", path), lambda path: path.write_text("x" * 9999)):
+        make(temporary)
+        plugin.good("Create", Name="keys", Opts={"aap": "payments"})
+        assert json.loads(plugin.file.read_text())["Volumes"].keys() == {"keys"} and not temporary.exists()
+        plugin.good("Remove", Name="keys")
+    temporary.mkdir()
+    error = plugin.call("Create", Name="keys", Opts={"aap": "payments"})["Err"]
+    assert error == f"{plugin.file} of the volume plugin cannot be written: Is a directory" and plugin.names() == []
+    temporary.rmdir()
+    plugin.good("Create", Name="keys", Opts={"aap": "payments"})
+    place, elsewhere = plugin.binds / "keys", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for make, what in ((lambda: place.symlink_to(elsewhere), "a symbolic link"), (place.touch, "a file")):
+        make()
+        assert plugin.call("Mount", Name="keys", ID="a")["Err"] == (
+            f"keys: {place}: {what} is here that is not of this plugin; remove it")
+        plugin.good("Unmount", Name="keys", ID="a")
+        plugin.good("Remove", Name="keys")
+        plugin.good("Create", Name="keys", Opts={"aap": "payments"})
+        assert elsewhere.is_dir() and os.path.lexists(place) and str(elsewhere) not in pathlib.Path("/proc/self/mountinfo").read_text()
+        place.unlink()
+    place.mkdir()  # a directory may have been left
+    plugin.good("Mount", Name="keys", ID="a")
+    assert len(plugin.binds_of("keys")) == 1
+    plugin.good("Unmount", Name="keys", ID="a")
 
 
 def test_its_socket(plugin, tmp_path):
