@@ -141,9 +141,13 @@ static int run_undo(const struct work *work, struct result *result)
     return r;
 }
 
-static void __attribute__((noreturn)) be_child(const struct work *work, int out)
+static void __attribute__((noreturn)) be_child(const struct work *work, int out, pid_t parent)
 {
     struct result result = {0};
+    /* what it makes after the plugin's end nobody knows of, nor would the next one */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
     /* it may not end for long: not with the sockets in its hands */
     prctl(PR_SET_NAME, "aapfs-bind");
     child_keep_only(&out, 1);
@@ -161,9 +165,9 @@ static int run(const struct work *work, char reason[static BIND_REASON_SIZE])
         snprintf(reason, BIND_REASON_SIZE, "pipe: %s", strerror(errno));
         return -errno;
     }
-    pid_t child = fork();
+    pid_t parent = getpid(), child = fork();
     if (child == 0)
-        be_child(work, ends[1]);
+        be_child(work, ends[1], parent);
     close(ends[1]);
     struct pollfd polled = {.fd = ends[0], .events = POLLIN};
     if (child < 0) {
