@@ -14,7 +14,8 @@ import time
 import pytest
 
 from containers import Podman, make_root, require
-from harness import AAPFS, PASSWORD, environment
+from harness import AAPFS, PASSWORD, environment, until
+from test_sync import GONE, delete_aap, make_aap, sync
 
 IN_USE = "volume is in use"
 
@@ -239,6 +240,34 @@ def test_hostile_requests(plugin):
 
 
 @pytest.mark.full
+def test_an_aap_that_goes(plugin, mount, emulator):
+    make_aap(emulator, "other")  # a listing of none at all would not be believed
+    for name, aap in (("keys", "payments"), ("empty", "orders")):
+        plugin.good("Create", Name=name, Opts={"aap": aap})
+        plugin.good("Mount", Name=name, ID="a")
+        delete_aap(emulator, aap)
+    sync(mount)
+    until(lambda: not (mount / "orders").exists())
+    # a key that is here stays, and so does its volume
+    plugin.good("Mount", Name="keys", ID="b")
+    assert (plugin.binds / "keys/client_key_id").read_text().strip() == mount.key_id()
+    assert plugin.call("Mount", Name="empty", ID="b")["Err"] == (
+        f"empty: no AAP orders is shown at {mount.path}; KMS may no longer have it")
+    assert "no AAP orders is shown" in plugin.call("Create", Name="new", Opts={"aap": "orders"})["Err"]
+    plugin.kill()
+    plugin.start()
+    assert plugin.good("Get", Name="empty")["Volume"]["Status"] == {"Aap": "orders", "Users": 1}
+    plugin.good("Unmount", Name="empty", ID="a")
+    assert plugin.binds_of("empty") == []
+    plugin.good("Remove", Name="empty")
+    for user in ("a", "b"):
+        plugin.good("Unmount", Name="keys", ID=user)
+    plugin.good("Remove", Name="keys")
+    assert plugin.names() == [] == os.listdir(plugin.binds)
+    mount.expected_errors = GONE
+
+
+@pytest.mark.full
 def test_a_mount_that_ended_and_came_again(start_mount, emulator, tmp_path):
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
@@ -358,6 +387,51 @@ def test_what_others_put_in_its_places(plugin, tmp_path):
     plugin.good("Unmount", Name="keys", ID="a")
 
 
+def test_only_root_may_ask(mount, tmp_path):
+    """Whoever asks decides what is mounted where: the socket is its user's, in a directory that is everybody's."""
+    mount.write("payments", PASSWORD)
+    (tmp_path / "open").mkdir(mode=0o755)
+    plugin = Plugin(tmp_path, mount.path, at=tmp_path / "open/plugin.sock")
+
+    def try_it():
+        return subprocess.run(["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "/usr/bin/python3", "-c",
+                               "import socket; socket.socket(socket.AF_UNIX).connect('plugin.sock')"],
+                              cwd=tmp_path / "open", capture_output=True, text=True)
+    assert try_it().stderr.endswith("PermissionError: [Errno 13] Permission denied\n")
+    plugin.socket.chmod(0o666)  # it was the mode that kept it out
+    assert try_it().returncode == 0
+    plugin.end()
+
+
+class DefaultPlugin(Plugin):
+    """Where it is when nobody says where, in a mount namespace in which nothing of the machine is at these places."""
+
+    def words(self):
+        hide = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib"
+        return ["unshare", "--mount", "sh", "-c", f'{hide} && exec "$0" volume-plugin "$1"', AAPFS, self.mountpoint]
+
+    def start(self, wrap=(), pass_fds=()):
+        super().start()
+        root = pathlib.Path(f"/proc/{self.process.pid}/root")
+        self.socket, self.binds = root / "run/docker/plugins/aapfs.sock", root / "run/aapfs-volumes"
+        self.state = root / "var/lib/aapfs-volumes"
+        self.file = self.state / "volumes.json"
+
+
+def test_its_default_places(mount, tmp_path):
+    mount.write("payments", PASSWORD)
+    plugin = DefaultPlugin(tmp_path, mount.path)
+    plugin.good("Create", Name="keys", Opts={"aap": "payments"})
+    assert plugin.good("Mount", Name="keys", ID="a") == {"Mountpoint": "/run/aapfs-volumes/keys"}
+    assert (plugin.binds / "keys/client_key_id").read_text().strip() == mount.key_id()
+    assert json.loads(plugin.file.read_text())["Volumes"]["keys"]["Users"] == ["a"]
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (plugin.socket, plugin.state, plugin.file, plugin.binds)}
+    assert modes == {plugin.socket: 0o600, plugin.state: 0o700, plugin.file: 0o600, plugin.binds: 0o700}
+    plugin.good("Unmount", Name="keys", ID="a")
+    plugin.process.send_signal(signal.SIGTERM)
+    assert plugin.process.wait(30) == 0 and plugin.error_file.read_text() == ""
+
+
 def test_its_socket(plugin, tmp_path):
     assert stat.S_IMODE(plugin.socket.stat().st_mode) == 0o600
     assert "another volume plugin uses this state" in plugin.refused()
@@ -418,9 +492,9 @@ class Docker:
                 ["dockerd", f"--data-root={directory}/data", f"--exec-root={directory}/exec", f"--pidfile={directory}/pid",
                  f"--host=unix://{directory}/docker.sock", "--storage-driver=vfs", "--bridge=none", "--iptables=false",
                  "--ip6tables=false", "--exec-opt=native.cgroupdriver=cgroupfs"], stdout=log, stderr=log, env=environment())
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         while subprocess.run(["docker", "info"], env=self.environment, capture_output=True).returncode != 0:
-            assert self.process.poll() is None and time.monotonic() < until, (directory / "log").read_text()
+            assert self.process.poll() is None and time.monotonic() < deadline, (directory / "log").read_text()
         subprocess.run(["tar", "-C", root, "-cf", directory / "box.tar", "."], check=True)
         self.run("import", directory / "box.tar", "box:1")
 
