@@ -1,8 +1,8 @@
 /*
  * The connections of the plugin's clients, and how long each may take. One thread.
  *
- * A connection is for one request. What has not come CONNECTION_MS after its begin never will, and is not waited for;
- * what is here by then is answered, and as long again its client may take to read that.
+ * A connection is for one request. What has not come CONNECTION_MS after its begin is not waited for; what is here by
+ * then is answered. Whoever does not read its answer is ended as long again after that, if not before.
  */
 #ifndef AAPFS_FS_VOLUMES_CONNECTIONS_H
 #define AAPFS_FS_VOLUMES_CONNECTIONS_H

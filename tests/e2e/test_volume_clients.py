@@ -18,7 +18,6 @@ from test_sync import delete_aap
 from test_volume_plugin import IN_USE, Plugin, plugin  # noqa: F401, a fixture
 
 CONNECTIONS_MOST = 64  # that it takes at a time; the others wait to be accepted
-LIST = b"POST /VolumeDriver.List HTTP/1.1\r\nHost: plugin\r\nContent-Length: 0\r\n\r\n"
 
 
 def connect(plugin, said=b""):
@@ -27,6 +26,18 @@ def connect(plugin, said=b""):
     one.connect(str(plugin.socket))
     one.sendall(said)
     return one
+
+
+def request(operation, **body):
+    text = json.dumps(body)
+    return f"POST /VolumeDriver.{operation} HTTP/1.1\r\nHost: plugin\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+LIST = request("List")
+
+
+def children(process):
+    return pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
 def descriptors(plugin):
@@ -84,6 +95,26 @@ def test_those_who_take_their_time(mount, tmp_path):
     for one in (*silent, *dripping, *unread):
         one.close()
     assert len(plugin.names()) == 4000
+    plugin.end()
+
+
+@pytest.mark.full
+def test_who_is_late_because_of_others_is_answered(mount, tmp_path):
+    plugin = QuickPlugin(tmp_path, mount.path)
+    worker, before = mount.children()["aapfs-worker"], descriptors(plugin)
+    late = connect(plugin, LIST[:20])
+    until(lambda: descriptors(plugin) == before + 1)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        other = connect(plugin, request("Create", Name="keys", Opts={"aap": "payments"}))
+        until(lambda: children(plugin.process.pid))
+        late.sendall(LIST[20:])
+        time.sleep(1.2)  # the time that a connection has
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    for one in (other, late):
+        assert one.recv(15) == b"HTTP/1.1 200 OK"
+        one.close()
     plugin.end()
 
 
@@ -181,10 +212,6 @@ def test_killed_amid_requests(plugin):
     assert done  # some were carried out and not answered
 
 
-def children(process):
-    return pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()
-
-
 @pytest.mark.full
 def test_a_bind_ends_with_the_plugin(plugin, mount):
     """One that waits for aapfs while its plugin is killed does not come to be afterwards, when nobody knows of it."""
@@ -197,9 +224,7 @@ def test_a_bind_ends_with_the_plugin(plugin, mount):
     worker = mount.children()["aapfs-worker"]
     os.kill(worker, signal.SIGSTOP)
     try:
-        request = json.dumps({"Name": "keys", "ID": "a"}).encode()
-        client = connect(plugin, b"POST /VolumeDriver.Mount HTTP/1.1\r\nHost: plugin\r\nContent-Length: %d\r\n\r\n%s" % (
-            len(request), request))
+        client = connect(plugin, request("Mount", Name="keys", ID="a"))
         (bind,) = until(lambda: children(plugin.process.pid))
         until(lambda: re.search("fuse|request", pathlib.Path(f"/proc/{bind}/wchan").read_text()))
         plugin.kill()
