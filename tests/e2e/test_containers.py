@@ -5,10 +5,11 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
-from containers import Podman, bwrap_shell, podman_shell, runc_shell
+from containers import IMAGE, Podman, bwrap_shell, podman_shell, runc_shell
 from harness import AAPFS, KILLED, PASSWORD, Mount, until
 from test_upgrade import Installed, NEXT, upgrade
 
@@ -134,6 +135,46 @@ def test_root_in_a_container(shared_mount, podman, tmp_path):
             assert shell.ask(command)[1] != 0
         shell.end()
     assert shared_mount.key_id() == before
+
+
+LEASE = r'''
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+int main(int count, char **paths)
+{
+    int file = open(paths[1], O_RDONLY);
+    puts(file < 0 ? "not open" : fcntl(file, F_SETLEASE, F_WRLCK) == 0 ? "taken" : strerror(errno));
+    fflush(stdout);
+    return getchar() == EOF ? 0 : 1;
+}
+'''
+
+
+@pytest.mark.full
+def test_who_reads_by_its_group_takes_no_lease(shared_mount, podman, tmp_path):
+    """It would keep all who open the file waiting, for 45 s: by it the kernel trusts an owner, and aapfs is not asked."""
+    subprocess.run(["gcc", "-static", "-Wall", "-Werror", "-x", "c", "-", "-o", tmp_path / "lease"], input=LEASE, text=True, check=True)
+    (tmp_path / "lease").chmod(0o755)
+
+    def tries(*options):
+        words, env = podman.command("run", "--rm", "-i", *options, "-v", f"{tmp_path}/lease:/lease:ro",
+                                    "-v", f"{shared_mount / 'payments'}:/keys:ro", IMAGE, "/lease", "/keys/client_key.json")
+        process = subprocess.Popen(words, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        said = process.stdout.readline().strip()
+        began = time.monotonic()
+        if said != "taken":
+            shared_mount.read("payments", "client_key.json")
+        waited = time.monotonic() - began
+        process.communicate("", timeout=60)
+        assert process.returncode == 0
+        return said, waited
+
+    said, waited = tries(*LOCKED_DOWN)
+    assert said == "Permission denied" and waited < 10
+    assert tries()[0] == "taken"  # the owner's: else this would show nothing
 
 
 @pytest.mark.full
