@@ -28,7 +28,7 @@ def make_root(directory):
     for name in ("bin", "etc", "tmp", "proc", "dev", "sys", "keys", "orders"):
         (directory / name).mkdir(parents=True)
     shutil.copy(find("busybox"), directory / "bin/busybox")
-    for name in ("sh", "cat", "ls", "sleep", "id", "touch", "mount", "umount", "test", "head"):
+    for name in ("sh", "cat", "ls", "sleep", "id", "touch", "mount", "umount", "test", "head", "rm"):
         (directory / "bin" / name).symlink_to("busybox")
     (directory / "tmp").chmod(0o1777)
     (directory / "key.json").touch()
