@@ -1,6 +1,7 @@
 """Keys in containers: each runtime, each way to hand them in, and what may happen meanwhile. See containers.py."""
 import errno
 import json
+import math
 import os
 import re
 import signal
@@ -197,12 +198,58 @@ def kill(mount, name):
     os.kill(until(lambda: mount.children().get(name)), signal.SIGKILL)
 
 
+# what three places show, and between which times: all by the shell itself, but for cat
+READER = r"""(while read -r before _ < /proc/uptime; do
+    said=
+    for file in /keys/client_key.json /tmp/aap/payments/client_key.json /key.json; do
+        text=$(cat $file) || continue 2
+        id=${text#'{"KeyId":"'}
+        [ ${#text} -gt 2000 ] && [ "${text%'"}'}" != "$text" ] || echo "torn: $text" >&3
+        said="$said ${id%%'"'*}"
+    done
+    read -r after _ < /proc/uptime
+    echo "$before $after$said" >&3
+done) 2>&3 &"""
+
+
+class Keys:
+    """Which key of payments was current when, on the clock of /proc/uptime."""
+
+    def __init__(self, mount):
+        self.mount = mount
+        self.begins, self.ends = {mount.key_id(): 0}, {}
+
+    def rotate(self, write):
+        """A write that was killed may have made a key, too: it is current for a part of that time, or was not at all."""
+        began = self.now()
+        write(self.mount)
+        ended = self.now()
+        for key in os.listdir(self.mount / "payments/keys"):
+            if key in self.begins:
+                self.ends.setdefault(key, ended)
+            else:
+                self.begins[key] = began
+        assert self.mount.key_id() not in self.ends
+
+    def now(self):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def judge(self, line):
+        """One of READER's: each key was current between its two times; the single file's, up to the settle time before."""
+        before, after, *keys = line.split()
+        assert len(keys) == 3, line
+        for key, late in zip(keys, (0, 0, SETTLE)):
+            assert self.begins[key] <= float(after) + 0.01, line
+            assert self.ends.get(key, math.inf) + late >= float(before), line
+
+
 def survive(mount, installed, shell, rotations, kills, upgrades):
     """Of payments /keys and /key.json, of orders /orders, and the mount's parent at /tmp."""
     events = ["kill"] * kills + ["upgrade"] * upgrades
     denied = "cat: can't open '/orders/client_key.json': Permission denied\n"
-    shell.ask("(while :; do cat /keys/client_key.json /key.json /tmp/aap/payments/client_key.json > /dev/null && echo -n . >&3; "
-              "done) 2>&3 &")
+    keys = Keys(mount)
+    shell.collect()
+    shell.ask(READER)
     for i in range(rotations):
         for event in events[i::rotations]:
             if event == "kill":
@@ -210,14 +257,15 @@ def survive(mount, installed, shell, rotations, kills, upgrades):
             else:
                 installed.install(AAPFS if mount.status()["Version"] != "0.1.0" else NEXT)
                 assert upgrade(mount).returncode == 0
-        write_until_done(mount)
+        keys.rotate(write_until_done)
         for place in ("/keys", "/tmp/aap/payments"):
             assert key_at(shell, f"{place}/client_key.json") == mount.key_id()
         assert shell.ask("cat /orders/client_key.json") == (denied, 1)
         follows(mount, shell, "/key.json")
-    # a dot for each round of reads; ENOTCONN, and whatever else, would be here
-    said = shell.end()
-    assert said.strip(".") == "" and len(said) > 10 * rotations
+    said = shell.end().splitlines()
+    for line in said:  # ENOTCONN, and whatever else went wrong, would be one
+        keys.judge(line)
+    assert len(said) > 10 * rotations
 
 
 def write_until_done(mount):
