@@ -175,7 +175,8 @@ def test_who_reads_by_its_group_takes_no_lease(shared_mount, podman, tmp_path):
 
     said, waited = tries(*LOCKED_DOWN)
     assert said == "Permission denied" and waited < 10
-    assert tries()[0] == "taken"  # the owner's: else this would show nothing
+    # the owner's: else this would show nothing; a kernel may come that asks filesystems, and has FUSE say no
+    assert tries()[0] in ("taken", "Invalid argument")
 
 
 @pytest.mark.full
