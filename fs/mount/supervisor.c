@@ -269,11 +269,14 @@ static void go_on_leaving(struct supervisor *supervisor)
 static void worker_ended(struct supervisor *supervisor, int status)
 {
     const struct mount_head *head = supervisor->memory.head;
+    bool aborted = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_ABORTED;
     unlink_worker(supervisor);
     reload_worker_ended(supervisor);
     if (!supervisor->leaving && upgrade_worker_ended(supervisor, status))
         return;
-    if (supervisor->leaving || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+    if (aborted)
+        supervisor->status = 1; /* for Restart=on-failure */
+    if (supervisor->leaving || aborted || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
         supervisor->worker.process = 0;
         leave(supervisor);
         return;
