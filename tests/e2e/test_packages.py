@@ -1,9 +1,11 @@
 """What is installed: the Debian packages, from their making to their removal, completion, and --help."""
 import fnmatch
 import os
+import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -212,3 +214,17 @@ def test_installed_upgraded_and_removed(packages, tmp_path):
 @pytest.mark.parametrize("name", ["aapfs.postinst", "aapfs.prerm", "aapfs.postrm", "tests/mount"])
 def test_the_packages_scripts_are_whole(name):
     sh(f"sh -n {ROOT / 'debian' / name}")
+
+
+@pytest.mark.full
+def test_the_packages_scripts_at_work(emulator):
+    """Upgrade, removal and purge as the scripts do it, with all that is in their way."""
+    work = pathlib.Path(tempfile.mkdtemp(prefix="aapfs-test-"))
+    try:
+        done = subprocess.run(["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh",
+                               pathlib.Path(__file__).with_name("inside_scripts.sh"), BUILD, ROOT / "debian", work, emulator.url],
+                              capture_output=True, text=True, timeout=200)
+    finally:
+        shutil.rmtree(work)
+    print(done.stdout)
+    assert done.returncode == 0 and done.stdout.endswith("all is well\n"), done.stdout + done.stderr
