@@ -88,6 +88,10 @@ grep -qF "aapfs: $work/dead has no daemon that answers" "$work/postinst.log"
 grep -qF "aapfs: $work/silent has no daemon that answers" "$work/postinst.log"
 [ "$(wc -l < "$work/postinst.log")" = 3 ]
 
+# which a signal can
+kill -HUP $readonly
+until_true "grep -q reloaded '$work/readonly.log'"
+
 say remove
 # each in the way of it: a working directory, an open file, a bind of a file, a plugin that binds, what stands still
 (cd "$odd/aap/payments"; exec sleep 1000) &
