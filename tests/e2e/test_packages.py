@@ -1,4 +1,4 @@
-"""What is installed: the Debian packages, from their making to their removal, completion, and --help."""
+"""What is installed: the Debian packages, from their making to their removal, and --help."""
 import fnmatch
 import os
 import pathlib
@@ -9,10 +9,8 @@ import tempfile
 
 import pytest
 
-from harness import AAPFS, BUILD, EMULATOR, PASSWORD, ROOT, program_for_others
+from harness import AAPFS, BUILD, EMULATOR, ROOT, program_for_others
 
-COMPLETION = ROOT / "fs" / "completion"
-WORDS = ["adopt", "create", "delete", "export", "reload", "rotate", "status", "upgrade"]
 
 
 def needs(*programs):
@@ -38,52 +36,6 @@ def test_dev_names_the_package_that_it_needs(tmp_path):
     done = subprocess.run([program_for_others(tmp_path), "--dev", tmp_path / "aap"], capture_output=True, text=True,
                           env={"PATH": "/nowhere"})
     assert done.returncode == 1 and "it is in the package aapfs-emulator\n" in done.stderr
-
-
-def complete_in_bash(*words):
-    words = " ".join(f"'{word}'" for word in words)
-    script = (f". {COMPLETION}/aapfs.bash; COMP_WORDS=(aapfs {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _aapfs; "
-              'printf "%s\\n" "${COMPREPLY[@]}"')
-    return sh(script, cwd="/").split()
-
-
-def test_bash_completes(mount):
-    mount.write("payments", PASSWORD)
-    assert set(WORDS) <= set(complete_in_bash(""))
-    assert complete_in_bash("sta") == ["status"]
-    assert complete_in_bash("create", "-m", mount.path, "") == ["orders", "payments"]
-    assert complete_in_bash("create", "-m", mount.path, "p") == ["payments"]
-    assert complete_in_bash("delete", "-m", mount.path, "payments", "K") == [mount.key_id()]
-    assert complete_in_bash("delete", "--f") == ["--foreign"]
-    assert "--state-key" in complete_in_bash("--")
-    assert complete_in_bash("status", "-m", "/etc/aapf-nowhere", "") == []
-    assert complete_in_bash("create", "-m", mount.path, "payments", "") == []
-    assert "/etc/" in [word + "/" for word in complete_in_bash("-m", "/et")]
-
-
-def test_each_completion_knows_every_sub_command():
-    usage = subprocess.run([AAPFS, "--help"], capture_output=True, text=True).stdout
-    commands = {word for words in re.findall(r"^ +aapfs ([a-z|-]+) ", usage, re.M) for word in words.split("|")
-                if not word.startswith("-")}
-    for name in ("aapfs.bash", "_aapfs", "aapfs.fish"):
-        missing = [word for word in commands if not re.search(rf"\b{word}\b", (COMPLETION / name).read_text())]
-        assert not missing, name
-
-
-@pytest.mark.full
-@needs("zsh")
-def test_zsh_reads_its_completion():
-    sh(f"zsh -n {COMPLETION}/_aapfs")
-    sh(f"zsh -fc 'fpath=({COMPLETION} $fpath); autoload -Uz compinit; compinit -D -u; [[ $_comps[aapfs] == _aapfs ]] && "
-       "autoload +X _aapfs'")
-
-
-@needs("fish")
-def test_fish_completes(mount, tmp_path):
-    sh(f"fish -n {COMPLETION}/aapfs.fish")
-    found = sh(f"HOME={tmp_path} fish --no-config -c 'source {COMPLETION}/aapfs.fish; complete -C \"aapfs \"; "
-               f"complete -C \"aapfs create -m {mount.path} \"' 2>/dev/null")
-    assert {"adopt", "status", "payments", "orders"} <= {line.split("\t")[0] for line in found.splitlines()}
 
 
 VERSION = re.search(r"^aapfs \((.*)\)", (ROOT / "debian/changelog").read_text())[1]
