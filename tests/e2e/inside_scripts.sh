@@ -117,10 +117,13 @@ unshare -m sh -c 'mount --bind "$0" "$0"; mount --bind /usr "$0/usr"; cd "$0"; p
                   exec aapfs create --password-file /fifo payments' "$work/root" &
 contained=$!
 until_true "readlink /proc/$contained/exe | grep -q '^/usr/bin/aapfs$'"
-sed 's/wait_for_their_end 45/wait_for_their_end 3/' "$scripts/aapfs.prerm" > "$work/prerm"
-grep -q 'wait_for_their_end 3 ' "$work/prerm"
+sed 's/wait_for_their_end 45/wait_for_their_end 6/' "$scripts/aapfs.prerm" > "$work/prerm"
+grep -q 'wait_for_their_end 6 ' "$work/prerm"
 sh "$work/prerm" upgrade 0.1.1
 [ -d "/proc/$good" ]
+# KMS, told so by the test, takes 3 s to make this key: nobody else will ever have it
+echo Correct-Horse1 > "$odd/aap/payments/control" 2> /dev/null &
+until_true "[ -n \"\$(find '$work/good.state' -name '*intent*')\" ]"
 sh "$work/prerm" remove
 until_true "! [ -e /proc/$good/exe ]"
 grep fuse.aapfs /proc/self/mountinfo || true
@@ -134,6 +137,8 @@ done
 [ -d "/proc/$contained" ] && [ "$(readlink "/proc/$other/exe")" = /usr/libexec/aapfs-other ] && [ -d "/proc/$inside" ]
 if ls "/proc/$inside/cwd/" 2> "$work/ls.log" || ! grep -q "not connected" "$work/ls.log"; then cat "$work/ls.log"; exit 1; fi
 kill $contained $other $inside
+/usr/bin/aapfs export -c "$work/good.conf" --state "$work/good.state" --state-key "$work/good.key" payments "$work/exported"
+find "$work/exported" -name client_key.json | grep -q .
 
 say purge
 mkdir -p /var/lib/aapfs-volumes /var/lib/aapfs

@@ -177,6 +177,7 @@ def test_the_packages_scripts_are_whole(name):
 def test_the_packages_scripts_at_work(emulator):
     """Upgrade, removal and purge as the scripts do it, with all that is in their way."""
     work = pathlib.Path(tempfile.mkdtemp(prefix="aapfs-test-"))
+    emulator.set_faults("CreateClientKey delay=3000")
     try:
         done = subprocess.run(["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh",
                                HERE / "inside_scripts.sh", BUILD, ROOT / "debian", work, emulator.url],
