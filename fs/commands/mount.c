@@ -80,7 +80,7 @@ static int put_in_place(const char **place, const char *value, const char *name)
     return 0;
 }
 
-/* fstab's way: a configuration in the source's place, and all else in -o. */
+/* fstab's way: a configuration in the source's place, and all else in -o. SOURCE NULL: none was given. */
 static int take_options(struct mount_arguments *arguments, const char *source)
 {
     struct configure_words *given = &arguments->words;
@@ -90,8 +90,18 @@ static int take_options(struct mount_arguments *arguments, const char *source)
         fprintf(stderr, "aapfs: %s\n", reason);
         return 2;
     }
+    bool is_name = source && (strcmp(source, "aapfs") == 0 || strcmp(source, "none") == 0);
+    if (source && !is_name && (source[0] != '/' || strncmp(source, "/dev/", 5) == 0)) {
+        fprintf(stderr, "aapfs: %s: no command, and no source of a mount: that is the configuration by its path from the root, "
+                        "or aapfs, which means /etc/aapfs/aapfs.conf\n", source);
+        return 2;
+    }
+    if (source && mount_options_name_source(sorted, source) < 0) {
+        fputs("aapfs: memory is short\n", stderr);
+        return 2;
+    }
     int wrong = put_in_place(&given->file, sorted->config, "config") ||
-                put_in_place(&given->file, source, "config") ||
+                put_in_place(&given->file, is_name ? NULL : source, "config") ||
                 put_in_place(&given->region, sorted->region, "region") ||
                 put_in_place(&given->endpoint, sorted->endpoint, "endpoint") ||
                 put_in_place(&given->state, sorted->state, "state") ||
@@ -159,8 +169,7 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         arguments->source = NULL;
     else
         fcntl(arguments->lent, F_SETFD, FD_CLOEXEC);
-    const char *source = left == 2 && words[optind][0] == '/' && strncmp(words[optind], "/dev/", 5) != 0 ? words[optind] : NULL;
-    if (take_options(arguments, source) != 0)
+    if (take_options(arguments, left == 2 && arguments->lent < 0 ? words[optind] : NULL) != 0)
         return 2;
     const struct configure_words *given = &arguments->words;
     if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||
