@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fs/commands/commands.h"
+#include "fs/usage.h"
 
 static const char usage[] = "usage: mount.aapfs CONFIGURATION|aapfs MOUNTPOINT [-fnsv] [-o OPTIONS]\n";
 
@@ -25,11 +26,12 @@ static int status_for_mount(int status)
 
 int command_mount_helper(int count, char **words)
 {
+    static const struct option options[] = {USAGE_OPTION, {0}};
     static char name[] = "aapfs", option[] = "-o", end[] = "--";
     char *mount[2 * OPTIONS_MOST + 8] = {name};
     int many = 1, given = 0, word;
     bool fake = false;
-    while ((word = getopt(count, words, "fnsvN:t:o:h")) != -1) {
+    while ((word = getopt_long(count, words, "fnsvN:t:o:h", options, NULL)) != -1) {
         switch (word) {
         case 'o':
             if (++given > OPTIONS_MOST) {
@@ -45,7 +47,7 @@ int command_mount_helper(int count, char **words)
         case 'N':
             fputs("mount.aapfs: -N: mount in that namespace: nsenter(1)\n", stderr);
             return WRONG_CALL;
-        case 'h':
+        case USAGE_HELP:
             fputs(usage, stdout);
             return 0;
         case 'n': /* there is no mtab */
