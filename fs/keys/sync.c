@@ -105,14 +105,14 @@ int64_t sync_tend(struct engine *engine)
     }
     int64_t now_ms = clock_boottime_ms();
     /* one that is complete with its walk is not begun anew before that has ended */
-    bool walks = engine->sync_owed && engine->listing.walk_left > 0 && !engine->syncing;
+    bool walks = engine->sync_owed && engine->listing.walk_left > 0 && !engine->syncing && engine->account_is_known;
     if (!engine->draining && now_ms >= engine->next_sync_ms && !walks)
         sync_begin(engine, NULL);
     if (engine->next_sync_ms == INT64_MAX || engine->draining)
         return INT64_MAX;
     /* a machine that slept wakes up to another time */
     int64_t wait_ms = engine->next_sync_ms - now_ms;
-    return clock_monotonic_ms() + (wait_ms < LOOK_MS && !walks ? wait_ms : LOOK_MS);
+    return clock_monotonic_ms() + (wait_ms < LOOK_MS && !(walks && wait_ms <= 0) ? wait_ms : LOOK_MS);
 }
 
 /* -- the end ------------------------------------------------------------------------------- */

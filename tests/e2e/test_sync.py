@@ -381,6 +381,15 @@ def test_an_aap_whose_turn_failed_is_answered_for_later(start_mount, emulator):
     assert mount.last_error(".aapfs") is None
 
 
+@pytest.mark.full
+def test_a_walk_that_takes_longer_than_the_interval_ends_all_the_same(start_mount, start_emulator):
+    emulator = start_emulator(aaps=["a", "b", "c", "d"])
+    mount = start_mount(emulator.url, settings="aaps = a b c d\nsync_interval = 1s\nrequests_per_second = 2")
+    mount.write("a", PASSWORD)
+    first = until(lambda: mount.status()["LastSync"], seconds=15)
+    until(lambda: mount.status()["LastSync"] != first, seconds=15)
+
+
 @pytest.mark.parametrize("faults", [
     ["ListClientKeys denied"], ["DescribeApplicationAccessPoint denied"],
     ["ListClientKeys denied", "DescribeApplicationAccessPoint denied"]])
