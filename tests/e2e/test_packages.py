@@ -31,6 +31,49 @@ def test_help_is_for_a_terminal(program):
     assert done.stdout.startswith("usage: ") and max(map(len, done.stdout.splitlines())) <= 80
 
 
+def usages():
+    """Of each sub-command, from the usage of all."""
+    text = subprocess.run([AAPFS, "--help"], capture_output=True, text=True, check=True).stdout
+    text = re.sub(r"\n {9,}", " ", text)
+    return {name: line for line, name in re.findall(r"^ +aapfs (([a-z][a-z-]+) .*)$", text, re.M)}
+
+
+@pytest.mark.full
+def test_each_sub_command_has_its_own_help():
+    known = usages()
+    assert {*WORDS, "check", "volume-plugin", "with-mount"} == set(known)
+    for name, usage in known.items():
+        for option in ("--help", "-h"):
+            done = subprocess.run([AAPFS, name, option], capture_output=True, text=True)
+            assert (done.returncode, done.stderr) == (0, ""), name
+            assert re.sub(r"\s+", " ", done.stdout) == f"usage: aapfs {usage} ", name
+            assert max(map(len, done.stdout.splitlines())) <= 80
+        done = subprocess.run([AAPFS, name, "--nonsense"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (2, ""), name
+        line, shown = done.stderr.split("\n", 1)
+        assert "--nonsense" in line and re.sub(r"\s+", " ", shown) == f"usage: aapfs {usage} ", name
+        done = subprocess.run([AAPFS, name, *"abcd"], capture_output=True, text=True)  # too many words for any
+        assert done.returncode == (1 if name == "with-mount" else 2), name
+
+
+def test_what_is_no_sub_command_is_told(tmp_path):
+    done = subprocess.run([AAPFS, "creat", "payments"], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("aapfs: creat: no command")
+    for words in (["forget", "--help"], ["mount", "--help"], ["--help"], ["-h"]):
+        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: aapfs [-f]")
+    assert re.fullmatch(r"aapfs \d+\.\d+\.\d+\n", subprocess.run([AAPFS, "--version"], capture_output=True, text=True).stdout)
+
+
+def test_the_mount_helper_has_help(tmp_path):
+    helper = tmp_path / "mount.aapfs"
+    helper.symlink_to(AAPFS)
+    done = subprocess.run([helper, "--help"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: mount.aapfs ")
+    done = subprocess.run([helper, "--nonsense"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "") and "usage: mount.aapfs " in done.stderr  # as mount(8) numbers it
+
+
 def test_dev_names_the_package_that_it_needs(tmp_path):
     (tmp_path / "aap").mkdir()
     done = subprocess.run([program_for_others(tmp_path), "--dev", tmp_path / "aap"], capture_output=True, text=True,
