@@ -543,7 +543,9 @@ int supervisor_run(const struct supervisor_parts *parts)
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
     r = read_init(&supervisor);
     if (r < 0) {
-        log_error("%s: the kernel's first message: %s", parts->mountpoint, strerror(-r));
+        log_error("%s: the kernel's first message: %s%s", parts->mountpoint, strerror(-r),
+                  r == -ETIMEDOUT && parts->lent >= 0 ? "; another daemon has served this mount, and it is lost: start "
+                                                        "with-mount again" : "");
         supervisor.status = 1;
         leave(&supervisor);
     } else {

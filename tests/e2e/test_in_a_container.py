@@ -167,7 +167,9 @@ def test_a_lent_mount_that_was_served_before(tmp_path):
     served = f"dd bs=65536 count=1 status=none of=/dev/null <&3; exec {AAPFS} -f {own} /dev/fd/3 {path}"
     done = subprocess.run([AAPFS, "with-mount", path, "sh", "-c", served], capture_output=True, text=True, timeout=60,
                           env=environment())
-    assert (done.returncode, done.stderr) == (1, f"aapfs: {path}: the kernel's first message: Connection timed out\n")
+    assert (done.returncode, done.stderr) == (
+        1, f"aapfs: {path}: the kernel's first message: Connection timed out; another daemon has served this mount, and it is lost: "
+        "start with-mount again\n")
 
 
 # as the daemon's user: which mounts take a new file, or open for writing; and which are there
