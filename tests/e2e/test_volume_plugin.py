@@ -109,11 +109,22 @@ class Plugin:
 
 
 @pytest.fixture
-def plugin(mount, tmp_path):
+def start_plugin(mount, tmp_path):
+    """On a mount that has a key; it is ended at the end."""
     mount.write("payments", PASSWORD)
-    started = Plugin(tmp_path, mount.path)
-    yield started
-    started.end()
+    started = []
+
+    def start(kind=Plugin, **parts):
+        started.append(kind(tmp_path, mount.path, **parts))
+        return started[-1]
+    yield start
+    for one in started:
+        one.end()
+
+
+@pytest.fixture
+def plugin(start_plugin):
+    return start_plugin()
 
 
 @pytest.mark.full
@@ -387,11 +398,10 @@ def test_what_others_put_in_its_places(plugin, tmp_path):
     plugin.good("Unmount", Name="keys", ID="a")
 
 
-def test_only_root_may_ask(mount, tmp_path):
+def test_only_root_may_ask(start_plugin, tmp_path):
     """Whoever asks decides what is mounted where: the socket is its user's, in a directory that is everybody's."""
-    mount.write("payments", PASSWORD)
     (tmp_path / "open").mkdir(mode=0o755)
-    plugin = Plugin(tmp_path, mount.path, at=tmp_path / "open/plugin.sock")
+    plugin = start_plugin(at=tmp_path / "open/plugin.sock")
 
     def try_it():
         return subprocess.run(["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "/usr/bin/python3", "-c",
@@ -400,7 +410,6 @@ def test_only_root_may_ask(mount, tmp_path):
     assert try_it().stderr.endswith("PermissionError: [Errno 13] Permission denied\n")
     plugin.socket.chmod(0o666)  # it was the mode that kept it out
     assert try_it().returncode == 0
-    plugin.end()
 
 
 class DefaultPlugin(Plugin):
@@ -417,10 +426,14 @@ class DefaultPlugin(Plugin):
         self.state = root / "var/lib/aapfs-volumes"
         self.file = self.state / "volumes.json"
 
+    def end(self):
+        """Its mounts go with it."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0 and self.error_file.read_text() == ""
 
-def test_its_default_places(mount, tmp_path):
-    mount.write("payments", PASSWORD)
-    plugin = DefaultPlugin(tmp_path, mount.path)
+
+def test_its_default_places(start_plugin, mount):
+    plugin = start_plugin(DefaultPlugin)
     plugin.good("Create", Name="keys", Opts={"aap": "payments"})
     assert plugin.good("Mount", Name="keys", ID="a") == {"Mountpoint": "/run/aapfs-volumes/keys"}
     assert (plugin.binds / "keys/client_key_id").read_text().strip() == mount.key_id()
@@ -428,8 +441,7 @@ def test_its_default_places(mount, tmp_path):
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (plugin.socket, plugin.state, plugin.file, plugin.binds)}
     assert modes == {plugin.socket: 0o600, plugin.state: 0o700, plugin.file: 0o600, plugin.binds: 0o700}
     plugin.good("Unmount", Name="keys", ID="a")
-    plugin.process.send_signal(signal.SIGTERM)
-    assert plugin.process.wait(30) == 0 and plugin.error_file.read_text() == ""
+    assert os.listdir(plugin.binds) == []
 
 
 def test_its_socket(plugin, tmp_path):
