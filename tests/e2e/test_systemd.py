@@ -2,6 +2,7 @@
 import array
 import contextlib
 import ctypes
+import fcntl
 import os
 import pathlib
 import re
@@ -122,8 +123,9 @@ class Manager:
             self.process.wait()
         for descriptor in self.store.values():
             os.close(descriptor)
-        while self.mounted():
-            subprocess.run(["umount", "-i", "-l", "-c", self.path], check=True)
+        for path in (self.path, self.path.with_name("moved")):
+            while f" {path} " in pathlib.Path("/proc/self/mountinfo").read_text():
+                subprocess.run(["umount", "-i", "-l", "-c", path], check=True)
         self.socket.close()
 
 
@@ -288,8 +290,32 @@ def drop(name):
     return spoil
 
 
-def cut_memory(manager):
-    os.ftruncate(manager.store["aapfs-memory"], 100)
+def without_seals(manager):
+    """A copy that others can cut."""
+    descriptor = manager.store["aapfs-memory"]
+    copy = os.memfd_create("test")
+    os.ftruncate(copy, os.fstat(descriptor).st_size)
+    os.pwrite(copy, os.pread(descriptor, 4096, 0), 0)
+    os.close(descriptor)
+    manager.store["aapfs-memory"] = copy
+
+
+def short_memory():
+    descriptor = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(descriptor, b"aapfs")
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    return descriptor
+
+
+def spoil_numbers(manager):
+    os.pwrite(manager.store["aapfs-memory"], b"\xff" * 4096, 4096)
+
+
+def move(manager):
+    """As an administrator does, without knowing that nobody answers."""
+    place = manager.path.with_name("moved")
+    place.mkdir()
+    subprocess.run(["mount", "--move", manager.path, place], check=True)
 
 
 def spoil_magic(manager):
@@ -317,15 +343,19 @@ SPOILED = {
                               "it comes without a note that this version knows"),
     "another device": (replace_note(lambda note: note[:16] + b"\1" + note[17:]), "it is not mounted any more"),
     "no memory": (drop("aapfs-memory"), "its memory is missing"),
-    "a file for the memory": (replace("aapfs-memory", lambda: os.open("/etc/passwd", os.O_RDONLY)), "its memory is missing"),
-    "a cut memory": (cut_memory, "another version has served it"),
+    "a file for the memory": (replace("aapfs-memory", lambda: os.open("/etc/passwd", os.O_RDONLY)),
+                          "its memory can be cut by others"),
+    "a memory without seals": (without_seals, "its memory can be cut by others"),
+    "a short memory": (replace("aapfs-memory", short_memory), "another version has served it"),
+    "a memory that makes no sense": (spoil_numbers, "its memory makes no sense"),
+    "moved away": (move, "it is not mounted any more"),
     "another version's memory": (spoil_magic, "another version has served it"),
     "another file": (replace("aapfs-fuse", lambda: os.open("/dev/null", os.O_RDWR)), "its descriptor is not that mount's"),
     "another mount's descriptor": (replace("aapfs-fuse", another_mount), "its descriptor is not that mount's"),
 }
 
 
-@pytest.mark.parametrize("case", [case if case in ("no note", "another file") else pytest.param(case, marks=pytest.mark.full)
+@pytest.mark.parametrize("case", [case if case in ("no note", "a memory that makes no sense", "moved away") else pytest.param(case, marks=pytest.mark.full)
                                   for case in SPOILED])
 def test_what_comes_back_spoiled_is_refused_and_the_mount_made_anew(manager, case):
     spoil, reason = SPOILED[case]
@@ -341,9 +371,18 @@ def test_what_comes_back_spoiled_is_refused_and_the_mount_made_anew(manager, cas
     assert f"is made anew: {reason}\n" in manager.error_file.read_text()
     assert manager.key_id() == before
     assert len(manager.mounted()) == 1
+    assert f"{manager.path.with_name('moved')} " not in pathlib.Path("/proc/self/mountinfo").read_text()
     assert manager.stop() == 0
     manager.start()
     assert manager.key_id() == before
+
+
+def test_the_memory_that_is_kept_cannot_be_cut(manager):
+    manager.start()
+    with pytest.raises(PermissionError):
+        os.ftruncate(manager.store["aapfs-memory"], 100)
+    seals = fcntl.fcntl(manager.store["aapfs-memory"], fcntl.F_GET_SEALS)
+    assert seals == fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 def test_another_region_is_another_mount(manager):
