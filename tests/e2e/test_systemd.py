@@ -12,14 +12,15 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
 
-from harness import AAPFS, BUILD, PASSWORD, ROOT, environment, make_state_key
+from harness import AAPFS, BUILD, PASSWORD, ROOT, environment, make_state_key, until
 from tell import await_value
 
-UNITS = BUILD / "fs" / "systemd"
+WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
 
 
 class Manager:
@@ -38,31 +39,32 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + self.name)
         self.store = {}
+        self.waits = []  # seconds, as it was asked to
         self.process = None
 
     def configure(self, settings="", mount=""):
         self.config.write_text(f"[kms]\nendpoint = {self.url}\n{settings}\n[mount]\ncreation_guard = 0s\n"
                                f"state = {self.state}\nstate_key = {self.state_key}\n{mount}\n")
 
-    def start(self, keep="yes", path=None):
+    def start(self, keep="yes", path=None, ready=True, binary=AAPFS, **variables):
         handed = list(self.store.items())
         words, high = [], []
         for number, (_, descriptor) in enumerate(handed):
             high.append(os.dup(descriptor))
             words.append(f"exec {3 + number}<&{high[-1]};")
         script = " ".join(words) + " exec env LISTEN_PID=$$ \"$@\""
-        env = environment(NOTIFY_SOCKET="@" + self.name, AAPFS_KEEP_MOUNT=keep)
+        env = environment(NOTIFY_SOCKET="@" + self.name, AAPFS_KEEP_MOUNT=keep, **variables)
         if handed:
             env.update(LISTEN_FDS=str(len(handed)), LISTEN_FDNAMES=":".join(name for name, _ in handed))
         else:
             script = "exec \"$@\""
         with open(self.error_file, "ab") as errors:
-            self.process = subprocess.Popen(["bash", "-c", script, "bash", AAPFS, "-f", "-c", self.config, path or self.path],
+            self.process = subprocess.Popen(["bash", "-c", script, "bash", binary, "-f", "-c", self.config, path or self.path],
                                             pass_fds=high, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                             stderr=errors, env=env)
         for descriptor in high:
             os.close(descriptor)
-        assert self.await_ready(), self.error_file.read_text()
+        assert self.await_ready() == ready, self.error_file.read_text()
 
     def await_ready(self):
         ended = os.pidfd_open(self.process.pid)
@@ -80,6 +82,8 @@ class Manager:
         text, control, _, _ = self.socket.recvmsg(4096, 4096)
         words = dict(line.split("=", 1) for line in text.decode().split("\n"))
         name = words.get("FDNAME")
+        if "EXTEND_TIMEOUT_USEC" in words:
+            self.waits.append(int(words["EXTEND_TIMEOUT_USEC"]) / 1e6)
         if words.get("FDSTOREREMOVE") == "1" and name in self.store:
             os.close(self.store.pop(name))
         for level, kind, data in control:
@@ -238,6 +242,62 @@ def test_a_write_under_way_ends_before_a_restart(manager, emulator):
     manager.start()
     assert manager.key_id().startswith("KAAP.")
     assert emulator.count("CreateClientKey") == 1
+
+
+def test_the_manager_waits_for_what_is_under_way(manager, emulator):
+    """However short its own limit is: a creation that is killed is a key that KMS gives to nobody again."""
+    manager.configure("request_timeout = 90s")
+    manager.start()
+    emulator.set_faults("CreateClientKey delay=300")
+    writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {manager.path}/payments/control"])
+    await_value(lambda: emulator.count("CreateClientKey"), 1)
+    assert manager.stop() == 0
+    assert writer.wait(5) == 0
+    assert max(manager.waits) > 90
+
+
+def worker_of(manager):
+    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text() == "aapfs-worker\n"]
+
+
+@pytest.mark.full
+def test_it_is_ready_when_a_worker_of_this_run_answers(manager, tmp_path):
+    manager.start()
+    manager.write()
+    assert manager.stop() == 0
+    stop = tmp_path / "stops"
+    stop.write_text(f"worker-begins 0 1 {int(signal.SIGSTOP)}\n")
+    starting = threading.Thread(target=manager.start, kwargs={"binary": WITH_STOPS, "AAPFS_STOPS": str(stop)})
+    starting.start()
+    until(lambda: not stop.exists())
+    starting.join(1.5)  # longer than it waits for a listing
+    assert starting.is_alive()
+    for pid in worker_of(manager):
+        os.kill(pid, signal.SIGCONT)
+    starting.join(30)
+    assert not starting.is_alive()
+    assert manager.key_id().startswith("KAAP.")
+
+
+def test_a_kept_mount_waits_for_a_configuration_that_a_worker_can_serve(manager):
+    """What only the worker finds wrong does not end the mount of a run before."""
+    manager.start()
+    manager.write()
+    before, mounted = manager.key_id(), manager.mounted()
+    assert manager.stop() == 0
+    url, manager.url = manager.url, "https://kms.cn-hangzhou.aliyuncs.com"
+    manager.configure()
+    manager.start(ready=False, https_proxy="not-a-proxy://")
+    assert manager.process.wait(30) != 0
+    manager.take_messages()
+    assert manager.mounted() == mounted
+    assert set(manager.store) == {"aapfs-fuse", "aapfs-memory", "aapfs-note"}
+    manager.url = url
+    manager.configure()
+    manager.start()
+    assert manager.key_id() == before
+    assert manager.mounted() == mounted
 
 
 def test_without_a_manager_that_keeps_it_term_unmounts(manager):
