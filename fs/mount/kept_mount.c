@@ -59,10 +59,15 @@ void kept_mount_forget(void)
         (void)service_notify_forget(names[part]); /* a manager that does not hear it forgets all when the service ends */
 }
 
-bool kept_mount_give(const struct kept_mount *kept)
+bool kept_mount_is_wanted(void)
 {
     const char *wanted = getenv("AAPFS_KEEP_MOUNT");
-    if (!getenv("NOTIFY_SOCKET") || !wanted || strcmp(wanted, "yes") != 0)
+    return getenv("NOTIFY_SOCKET") && wanted && strcmp(wanted, "yes") == 0;
+}
+
+bool kept_mount_give(const struct kept_mount *kept)
+{
+    if (!kept_mount_is_wanted())
         return false;
     _cleanup_(close) int note = make_note(kept);
     int r = note < 0 ? note : service_notify_forget(names[PART_NOTE]); /* another version's may be there */

@@ -548,6 +548,8 @@ int supervisor_run(const struct supervisor_parts *parts)
     const struct kept_mount kept = kept_mount(&supervisor);
     if (parts->lent < 0 && kept_mount_take(&kept))
         return go_on(&supervisor);
+    if (parts->lent < 0 && kept_mount_is_wanted())
+        mount_point_make(parts->mountpoint); /* after all that a mount without a daemon could be at */
     r = parts->lent < 0 ? mount_point_mount(&supervisor.mount_point, parts->mountpoint, parts->options, reason,
                                             sizeof(reason))
                         : mount_point_take(&supervisor.mount_point, parts->lent, parts->mountpoint, reason,

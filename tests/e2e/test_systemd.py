@@ -46,7 +46,7 @@ class Manager:
         self.config.write_text(f"[kms]\nendpoint = {self.url}\n{settings}\n[mount]\ncreation_guard = 0s\n"
                                f"state = {self.state}\nstate_key = {self.state_key}\n{mount}\n")
 
-    def start(self, keep="yes", path=None, ready=True, binary=AAPFS, **variables):
+    def start(self, keep="yes", path=None, ready=True, binary=AAPFS, first="", **variables):
         handed = list(self.store.items())
         words, high = [], []
         for number, (_, descriptor) in enumerate(handed):
@@ -58,6 +58,7 @@ class Manager:
             env.update(LISTEN_FDS=str(len(handed)), LISTEN_FDNAMES=":".join(name for name, _ in handed))
         else:
             script = "exec \"$@\""
+        script = first + script
         with open(self.error_file, "ab") as errors:
             self.process = subprocess.Popen(["bash", "-c", script, "bash", binary, "-f", "-c", self.config, path or self.path],
                                             pass_fds=high, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -319,6 +320,22 @@ def test_an_interrupt_and_umount_end_it_and_leave_nothing_to_keep(manager):
     assert not manager.store
 
 
+def test_a_missing_mount_point_is_made_for_a_service_alone(manager):
+    manager.path.rmdir()
+    manager.start(keep="no", ready=False)
+    assert manager.process.wait(30) == 1
+    assert "make an empty directory there first" in manager.error_file.read_text()
+    assert not manager.path.exists()
+    mask = os.umask(0o077)  # the unit's
+    try:
+        manager.start()
+    finally:
+        os.umask(mask)
+    manager.write()
+    assert manager.stop(signal.SIGINT) == 0
+    assert manager.path.stat().st_mode & 0o7777 == 0o755
+
+
 def memory_file(content):
     descriptor = os.memfd_create("test")
     os.write(descriptor, content)
@@ -473,6 +490,16 @@ def test_the_supervisor_alone_is_spared_when_memory_is_short(manager):
         assert pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text() == "0\n"
 
 
+def test_a_raised_score_is_everybodys(manager):
+    """The administrator's word, where it spares nobody: it is left alone, and nothing is said."""
+    manager.start(first="echo 500 > /proc/self/oom_score_adj;")
+    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
+    assert len(children) == 3
+    for pid in (manager.process.pid, *children):
+        assert pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text() == "500\n"
+    assert "oom_score_adj" not in manager.error_file.read_text()
+
+
 @pytest.fixture
 def installed(tmp_path):
     """As `meson install` puts it."""
@@ -493,7 +520,8 @@ def unit_for_here(installed, name):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is missing")
-@pytest.mark.parametrize("name", ["aapfs.service", "aapfs@.service", "aapfs-volume-plugin.service"])
+@pytest.mark.parametrize("name", ["aapfs.service", "aapfs@.service", "aapfs-left.service", "aapfs-left@.service",
+                                  "aapfs-volume-plugin.service"])
 def test_the_units_are_good_ones(installed, tmp_path, name):
     place = tmp_path / name.replace("@", "@payments")
     place.write_text(unit_for_here(installed, name))
