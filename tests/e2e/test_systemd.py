@@ -500,6 +500,18 @@ def test_a_raised_score_is_everybodys(manager):
     assert "oom_score_adj" not in manager.error_file.read_text()
 
 
+RUNTIMES = {"docker.service", "containerd.service", "crio.service", "podman.service", "podman-restart.service",
+            "kubelet.service", "k3s.service", "k3s-agent.service"}
+
+
+@pytest.mark.parametrize("name", ["aapfs.service", "aapfs@.service", "aapfs-volume-plugin.service", "run-aap.mount"])
+def test_each_unit_is_up_before_whatever_starts_containers(name):
+    """Their units, and podman-restart.service, which starts what podman is to start at boot: podman.service is its API."""
+    unit = (ROOT / "examples/systemd" if name.endswith(".mount") else BUILD / "fs/systemd") / name
+    before, = re.findall(r"^Before=(.*)$", unit.read_text(), re.M)
+    assert set(before.split()) == RUNTIMES
+
+
 @pytest.fixture
 def installed(tmp_path):
     """As `meson install` puts it."""
