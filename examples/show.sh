@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What a person sees of aapfs: the tree, `aapfs status`, and a rotation, on a KMS of its own. README.md shows its output.
-# AAPFS names the program, unless it is in PATH.
+# AAPFS names the program, unless it is in PATH or was built here.
 set -euo pipefail
-aapfs=${AAPFS:-aapfs}
+aapfs=${AAPFS:-$(command -v aapfs || realpath -e "$(dirname "$0")/../build/fs/aapfs")}
 work=$(mktemp -d)
 mount=$work/aap
 finish() {

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "fs/commands/control_file.h"
 #include "fs/keys/control.h"
 #include "fs/log.h"
+#include "fs/usage.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/wiping_memory.h"
 
@@ -94,17 +96,16 @@ static int adopt(const char *mountpoint, const char *aap, const char *key_path, 
 
 int command_adopt(int count, char **words)
 {
+    static const struct option options[] = {USAGE_OPTION, {0}};
     const char *mountpoint = COMMANDS_DEFAULT_MOUNT;
     int option;
-    while ((option = getopt(count, words, "m:")) != -1) {
+    while ((option = getopt_long(count, words, "m:h", options, NULL)) != -1) {
         if (option != 'm')
-            return 2;
+            return usage_end(words[0], option);
         mountpoint = optarg;
     }
-    if (count - optind != 3) {
-        fputs("usage: aapfs adopt [-m MOUNTPOINT] AAP KEYFILE PASSWORDFILE\n", stderr);
-        return 2;
-    }
+    if (count - optind != 3)
+        return usage_end(words[0], '?');
     if (wiping_memory_install() < 0) {
         log_error("memory is short");
         return 1;

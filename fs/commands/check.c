@@ -14,6 +14,7 @@
 #include "fs/commands/find_region.h"
 #include "fs/log.h"
 #include "fs/mount/privileges.h"
+#include "fs/usage.h"
 #include "kmsapi/wiping_memory.h"
 
 static bool wants_colours(void)
@@ -98,21 +99,19 @@ static int run(const char *file, const char *mountpoint)
 
 int command_check(int count, char **words)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'}, USAGE_OPTION, {0}};
     const char *mountpoint = COMMANDS_DEFAULT_MOUNT, *file = NULL;
     int option;
-    while ((option = getopt_long(count, words, "c:m:", options, NULL)) != -1) {
+    while ((option = getopt_long(count, words, "c:m:h", options, NULL)) != -1) {
         if (option == 'm')
             mountpoint = optarg;
         else if (option == 'c')
             file = optarg;
         else
-            return 2;
+            return usage_end(words[0], option);
     }
-    if (optind < count) {
-        fputs("usage: aapfs check [-c FILE] [-m MOUNTPOINT]\n", stderr);
-        return 2;
-    }
+    if (optind < count)
+        return usage_end(words[0], '?');
     int r = privileges_hide_memory();
     if (r == 0)
         r = wiping_memory_install();

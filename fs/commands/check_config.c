@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -47,10 +48,20 @@ static void check_password_file(struct check *check, const struct place *place)
     OPENSSL_cleanse(password, sizeof(password));
 }
 
+/* FUSE has no way to refuse a lease; the kernel gives one to the owner alone, and to whoever has CAP_LEASE. */
+static void check_owner(struct check *check, const struct place *place)
+{
+    uid_t owner = place->values->owner;
+    if (geteuid() == 0 && owner != 0 && !(place->below && place->below->owner == owner))
+        check_warning(check, "owner", "%s: user %u can hold up whoever else opens its keys, by leases (fcntl, F_SETLEASE); "
+                      "set group, and leave owner to root", place->name, (unsigned int)owner);
+}
+
 static void check_place(struct check *check, const struct place *place)
 {
     check_validity(check, place);
     check_password_file(check, place);
+    check_owner(check, place);
 }
 
 /* The kernel ends the whole mount when one request takes that long. */

@@ -57,7 +57,8 @@ int control_file_write(const char *mountpoint, const char *aap, const char *text
     _cleanup_(close) int file = openat(directory, "control", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     if (file < 0 || fstatfs(file, &status) < 0) {
         int r = -errno;
-        log_error("%s/%s/control: %s", mountpoint, aap, strerror(-r));
+        log_error("%s/%s/control: %s%s", mountpoint, aap, strerror(-r),
+                  r == -EROFS ? "; mount.aapfs(8) says at \"ro\" what such a mount can be told" : "");
         return r;
     }
     if (status.f_type != FUSE_SUPER_MAGIC) {

@@ -16,6 +16,7 @@
 #include "fs/commands/control_file.h"
 #include "fs/log.h"
 #include "fs/keys/control.h"
+#include "fs/usage.h"
 #include "kmsapi/cleanup.h"
 
 enum { LINE_SIZE = 256 };
@@ -111,21 +112,19 @@ static int create(const char *mountpoint, const char *aap, const char *password_
 int command_create(int count, char **words)
 {
     static const struct option options[] = {
-        {"password-file", required_argument, NULL, 'p'}, {0}};
+        {"password-file", required_argument, NULL, 'p'}, USAGE_OPTION, {0}};
     const char *mountpoint = COMMANDS_DEFAULT_MOUNT, *password_file = NULL;
     int option;
-    while ((option = getopt_long(count, words, "m:", options, NULL)) != -1) {
+    while ((option = getopt_long(count, words, "m:h", options, NULL)) != -1) {
         if (option == 'm')
             mountpoint = optarg;
         else if (option == 'p')
             password_file = optarg;
         else
-            return 2;
+            return usage_end(words[0], option);
     }
-    if (count - optind != 1) {
-        fprintf(stderr, "usage: aapfs %s [-m MOUNTPOINT] [--password-file FILE|-] AAP\n", words[0]);
-        return 2;
-    }
+    if (count - optind != 1)
+        return usage_end(words[0], '?');
     const char *aap = words[optind];
     if (strcmp(words[0], "rotate") == 0 && !has_key(mountpoint, aap)) {
         log_error("%s: there is no key to rotate; make one by: aapfs create %s", aap, aap);

@@ -17,12 +17,9 @@
 #include "fs/keys/judge.h"
 #include "fs/log.h"
 #include "fs/mount/privileges.h"
+#include "fs/usage.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/wiping_memory.h"
-
-static const char usage[] =
-    "usage: aapfs export [-c FILE] [--region REGION] [--state DIRECTORY]\n"
-    "             [--state-key FILE] AAP DIRECTORY\n";
 
 struct export {
     const char *aap, *path;
@@ -165,14 +162,15 @@ static int open_and_export(const struct config *config, struct export *export)
     return status;
 }
 
-/* 0, or the exit status. */
+/* -1: go on; or the exit status. */
 static int parse(int count, char **words, struct configure_words *given)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'}, {"region", required_argument, NULL, 'R'},
-        {"state", required_argument, NULL, 'S'},  {"state-key", required_argument, NULL, 'K'}, {0}};
+        {"state", required_argument, NULL, 'S'},  {"state-key", required_argument, NULL, 'K'},
+        USAGE_OPTION, {0}};
     int option;
-    while ((option = getopt_long(count, words, "c:", options, NULL)) != -1) {
+    while ((option = getopt_long(count, words, "c:h", options, NULL)) != -1) {
         if (option == 'c')
             given->file = optarg;
         else if (option == 'R')
@@ -182,12 +180,9 @@ static int parse(int count, char **words, struct configure_words *given)
         else if (option == 'K')
             given->state_key = optarg;
         else
-            return 2;
+            return usage_end(words[0], option);
     }
-    if (count - optind == 2)
-        return 0;
-    fputs(usage, stderr);
-    return 2;
+    return count - optind == 2 ? -1 : usage_end(words[0], '?');
 }
 
 int command_export(int count, char **words)
@@ -195,7 +190,7 @@ int command_export(int count, char **words)
     struct configure_words given = {0};
     struct config config;
     int status = parse(count, words, &given);
-    if (status != 0)
+    if (status >= 0)
         return status;
     int r = privileges_hide_memory();
     if (r == 0)

@@ -22,28 +22,12 @@
 #include "fs/log.h"
 #include "fs/mount/mount_point.h"
 #include "fs/mount/supervisor.h"
+#include "fs/usage.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/wiping_memory.h"
 
 /* A mount is ready at once; this long it may wait for its directories. */
 enum { FIRST_LISTING_TIMEOUT_MS = 800, DEV_LISTING_TIMEOUT_MS = 10000 };
-
-static const char usage[] =
-    "usage: aapfs [-f] [-c FILE] [--region REGION] [--endpoint URL]\n"
-    "             [--state DIRECTORY] [--state-key FILE] [-o OPTIONS] MOUNTPOINT\n"
-    "       aapfs --dev [-f] [-o OPTIONS] MOUNTPOINT\n"
-    "       aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP\n"
-    "       aapfs adopt [-m MOUNTPOINT] AAP KEYFILE PASSWORDFILE\n"
-    "       aapfs delete [-m MOUNTPOINT] [--foreign] AAP CLIENT_KEY_ID\n"
-    "       aapfs export [-c FILE] [--region REGION] [--state DIRECTORY]\n"
-    "             [--state-key FILE] AAP DIRECTORY\n"
-    "       aapfs check [-c FILE] [-m MOUNTPOINT]\n"
-    "       aapfs status [-m MOUNTPOINT] [--json] [AAP]\n"
-    "       aapfs reload [-m MOUNTPOINT]\n"
-    "       aapfs upgrade [-m MOUNTPOINT]\n"
-    "       aapfs volume-plugin [--socket PATH] [--state DIRECTORY]\n"
-    "             [--binds DIRECTORY] MOUNTPOINT\n"
-    "       aapfs with-mount [-o OPTIONS] MOUNTPOINT COMMAND [ARGUMENT]...\n";
 
 struct mount_arguments {
     bool foreground, dev;
@@ -80,7 +64,7 @@ static int put_in_place(const char **place, const char *value, const char *name)
     return 0;
 }
 
-/* fstab's way: a configuration in the source's place, and all else in -o. */
+/* fstab's way: a configuration in the source's place, and all else in -o. SOURCE NULL: none was given. */
 static int take_options(struct mount_arguments *arguments, const char *source)
 {
     struct configure_words *given = &arguments->words;
@@ -90,8 +74,18 @@ static int take_options(struct mount_arguments *arguments, const char *source)
         fprintf(stderr, "aapfs: %s\n", reason);
         return 2;
     }
+    bool is_name = source && (strcmp(source, "aapfs") == 0 || strcmp(source, "none") == 0);
+    if (source && !is_name && (source[0] != '/' || strncmp(source, "/dev/", 5) == 0)) {
+        fprintf(stderr, "aapfs: %s: no command, and no source of a mount: that is the configuration by its path from the root, "
+                        "or aapfs, which means /etc/aapfs/aapfs.conf\n", source);
+        return 2;
+    }
+    if (source && mount_options_name_source(sorted, source) < 0) {
+        fputs("aapfs: memory is short\n", stderr);
+        return 2;
+    }
     int wrong = put_in_place(&given->file, sorted->config, "config") ||
-                put_in_place(&given->file, source, "config") ||
+                put_in_place(&given->file, is_name ? NULL : source, "config") ||
                 put_in_place(&given->region, sorted->region, "region") ||
                 put_in_place(&given->endpoint, sorted->endpoint, "endpoint") ||
                 put_in_place(&given->state, sorted->state, "state") ||
@@ -105,7 +99,7 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
     static const struct option options[] = {
         {"region", required_argument, NULL, 'R'},  {"endpoint", required_argument, NULL, 'E'},
         {"state", required_argument, NULL, 'S'},   {"state-key", required_argument, NULL, 'K'},
-        {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'V'},
+        USAGE_OPTION,                              {"version", no_argument, NULL, 'V'},
         {"config", required_argument, NULL, 'c'},  {"dev", no_argument, NULL, 'D'},
         {0},
     };
@@ -137,20 +131,20 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         case 'K':
             arguments->words.state_key = optarg;
             break;
-        case 'h':
-            fputs(usage, stdout);
+        case USAGE_HELP:
+            usage_print(stdout);
             return 1;
         case 'V':
             puts("aapfs " AAPFS_VERSION);
             return 1;
         default:
-            fputs(usage, stderr);
+            usage_print(stderr);
             return 2;
         }
     }
     int left = count - optind; /* mount(8) puts a source in front */
     if (left != 1 && left != 2) {
-        fputs(usage, stderr);
+        usage_print(stderr);
         return 2;
     }
     arguments->mountpoint = words[count - 1];
@@ -159,8 +153,7 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         arguments->source = NULL;
     else
         fcntl(arguments->lent, F_SETFD, FD_CLOEXEC);
-    const char *source = left == 2 && words[optind][0] == '/' && strncmp(words[optind], "/dev/", 5) != 0 ? words[optind] : NULL;
-    if (take_options(arguments, source) != 0)
+    if (take_options(arguments, left == 2 && arguments->lent < 0 ? words[optind] : NULL) != 0)
         return 2;
     const struct configure_words *given = &arguments->words;
     if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||

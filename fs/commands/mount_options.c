@@ -10,10 +10,15 @@
 /*
  * For mount(8), the boot or systemd, and already done; and what this mount always or never is. mount.fuse3 writes dev
  * and suid by itself: that they have no effect is said in mount.aapfs(8).
+ *
+ * Source: mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS", and libmount's negations of them.
  */
 static const char *const dropped[] = {
-    "auto", "noauto", "nofail", "_netdev", "defaults", "comment=*", "x-*", "X-*", "user", "user=*", "nouser", "users",
-    "owner", "group", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime",
+    "auto", "noauto", "nofail", "_netdev", "defaults", "comment=*", "x-*", "X-*", "user", "user=*", "nouser", "users", "nousers",
+    "owner", "noowner", "group", "nogroup", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime",
+    /* of times that never change by a read or a write, and of locks and versions that FUSE has not */
+    "relatime", "norelatime", "strictatime", "nostrictatime", "diratime", "nodiratime", "lazytime", "nolazytime",
+    "iversion", "noiversion", "mand", "nomand", "silent", "loud",
 };
 
 static const struct {
@@ -24,21 +29,33 @@ static const struct {
     {"fd=*", "a descriptor is not taken this way"},
 };
 
-static char **find_own(struct mount_options *options, const char *text, const char **value)
+static char **find_own(struct mount_options *options, char *text, char **value, bool *is_path)
 {
     const struct {
         const char *name;
         char **place;
+        bool is_path;
     } own[] = {
-        {"config=", &options->config}, {"region=", &options->region}, {"endpoint=", &options->endpoint},
-        {"state=", &options->state}, {"state_key=", &options->state_key},
+        {"config=", &options->config, true}, {"region=", &options->region, false}, {"endpoint=", &options->endpoint, false},
+        {"state=", &options->state, true}, {"state_key=", &options->state_key, true},
     };
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (strncmp(text, own[i].name, strlen(own[i].name)) == 0) {
             *value = text + strlen(own[i].name);
+            *is_path = own[i].is_path;
             return own[i].place;
         }
     return NULL;
+}
+
+/* "a,b": what stands in the quotation marks. */
+static char *unquote(char *value)
+{
+    size_t length = strlen(value);
+    if (length < 2 || value[0] != '"' || value[length - 1] != '"')
+        return value;
+    value[length - 1] = '\0';
+    return value + 1;
 }
 
 /* As libfuse takes it: a comma or backslash within an option has a backslash in front. */
@@ -69,10 +86,11 @@ static bool is_dropped(const char *text)
     return false;
 }
 
-static int sort_one(struct mount_options *options, const char *text, char *reason, size_t size)
+static int sort_one(struct mount_options *options, char *text, char *reason, size_t size)
 {
-    const char *value = NULL;
-    char **place = find_own(options, text, &value);
+    char *value = NULL;
+    bool is_path = false;
+    char **place = find_own(options, text, &value, &is_path);
     if (!*text || is_dropped(text))
         return 0;
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
@@ -82,8 +100,13 @@ static int sort_one(struct mount_options *options, const char *text, char *reaso
         }
     if (!place)
         return pass_on(options, text);
-    if (!*value || *place) {
-        snprintf(reason, size, "-o %.*s: %s", (int)(value - text - 1), text, *place ? "given twice" : "without a value");
+    int name_length = (int)(value - text - 1);
+    value = unquote(value);
+    const char *wrong = *place ? "given twice" : !*value ? "without a value" : NULL;
+    if (!wrong && is_path && value[0] != '/')
+        wrong = "right is a path from the root, as mount(8) may be called anywhere";
+    if (wrong) {
+        snprintf(reason, size, "-o %.*s: %s", name_length, text, wrong);
         return -EINVAL;
     }
     *place = strdup(value);
@@ -111,6 +134,25 @@ int mount_options_sort(const char *given, struct mount_options *options, char *r
         text = next;
     }
     free(copy);
+    return r;
+}
+
+int mount_options_name_source(struct mount_options *options, const char *source)
+{
+    char *name = NULL, *given = options->passed_on;
+    if (asprintf(&name, "fsname=%s", source) < 0)
+        return -ENOMEM;
+    options->passed_on = NULL;
+    int r = pass_on(options, name);
+    char *named = options->passed_on;
+    if (r == 0 && given && asprintf(&options->passed_on, "%s,%s", named, given) < 0) {
+        options->passed_on = NULL;
+        r = -ENOMEM;
+    }
+    if (given)
+        free(named);
+    free(given);
+    free(name);
     return r;
 }
 

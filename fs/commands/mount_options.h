@@ -16,6 +16,12 @@ struct mount_options {
 /* Sorts GIVEN. 0, or negative errno and REASON, one line. */
 int mount_options_sort(const char *given, struct mount_options *options, char *reason, size_t size);
 
+/*
+ * The mount shows SOURCE as its own, by which mount(8) knows that a line of fstab is mounted already; an fsname= that
+ * was given comes after it and holds. 0 or -ENOMEM.
+ */
+int mount_options_name_source(struct mount_options *options, const char *source);
+
 void mount_options_clear(struct mount_options *options);
 
 #endif

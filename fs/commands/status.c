@@ -16,6 +16,7 @@
 #include "fs/commands/status_read.h"
 #include "fs/commands/status_table.h"
 #include "fs/config.h"
+#include "fs/usage.h"
 
 enum { WIDTH = 130 };
 
@@ -65,21 +66,19 @@ static int show(const char *mountpoint, const char *aap_name, bool as_json)
 
 int command_status(int count, char **words)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, USAGE_OPTION, {0}};
     const char *mountpoint = COMMANDS_DEFAULT_MOUNT;
     bool as_json = false;
     int option;
-    while ((option = getopt_long(count, words, "m:", options, NULL)) != -1) {
+    while ((option = getopt_long(count, words, "m:h", options, NULL)) != -1) {
         if (option == 'm')
             mountpoint = optarg;
         else if (option == 'j')
             as_json = true;
         else
-            return 2;
+            return usage_end(words[0], option);
     }
-    if (count - optind > 1 || (optind < count && !config_aap_name_is_shown(words[optind]))) {
-        fputs("usage: aapfs status [-m MOUNTPOINT] [--json] [AAP]\n", stderr);
-        return 2;
-    }
+    if (count - optind > 1 || (optind < count && !config_aap_name_is_shown(words[optind])))
+        return usage_end(words[0], '?');
     return show(mountpoint, words[optind], as_json);
 }

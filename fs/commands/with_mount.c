@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "fs/commands/commands.h"
 #include "fs/log.h"
 #include "fs/mount/mount_point.h"
+#include "fs/usage.h"
 #include "kmsapi/cleanup.h"
 
 enum { LENT = 3, CANNOT_RUN = 127, SIGNALLED = 128 };
@@ -79,16 +81,15 @@ static int run(const char *path, const char *options, char **words)
 
 int command_with_mount(int count, char **words)
 {
+    static const struct option long_options[] = {USAGE_OPTION, {0}};
     const char *options = NULL;
     int option;
-    while ((option = getopt(count, words, "+o:")) != -1) {
+    while ((option = getopt_long(count, words, "+o:h", long_options, NULL)) != -1) {
         if (option != 'o')
-            return 2;
+            return usage_end(words[0], option);
         options = optarg;
     }
-    if (count - optind < 2) {
-        fputs("usage: aapfs with-mount [-o OPTIONS] MOUNTPOINT COMMAND [ARGUMENT]...\n", stderr);
-        return 2;
-    }
+    if (count - optind < 2)
+        return usage_end(words[0], '?');
     return run(words[optind], options, words + optind + 1);
 }

@@ -17,7 +17,7 @@ _aapfs_words_before() {
     local i count=0
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-            -m | -c | -o | --region | --state | --state-key | --password-file | --socket | --binds) ((i++)) ;;
+            -m | -c | --config | -o | --region | --state | --state-key | --password-file | --socket | --binds) ((i++)) ;;
             -*) ;;
             *) ((count++)) ;;
         esac
@@ -41,9 +41,9 @@ _aapfs() {
     case $command in
         adopt) options='-m' ;;
         create | rotate) options='-m --password-file' ;;
-        check) options='-m -c' ;;
+        check) options='-m -c --config' ;;
         delete) options='-m --foreign' ;;
-        export) options='-c --region --state --state-key' ;;
+        export) options='-c --config --region --state --state-key' ;;
         reload | upgrade) options='-m' ;;
         status) options='-m --json' ;;
         volume-plugin) options='--socket --state --binds' ;;

@@ -178,7 +178,7 @@ static void learnt(void *user, const struct kms_answer *answer, const struct kms
         else
             account_require(operation, operation->then);
     }
-    sync_account_learnt(engine);
+    sync_account_learnt(engine, &error);
 }
 
 bool account_learn(struct engine *engine, const char *aap_name)

@@ -83,7 +83,7 @@ void listing_forget(struct engine *engine, uint32_t aap)
     if (!notes)
         return;
     notes->list_ms = 0;
-    notes->missing = false;
+    notes->missing = notes->unanswered = false;
     if (notes->walk) {
         notes->walk = false;
         leave_walk(engine);
@@ -193,8 +193,11 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     clear_work(listing);
     listing->aap = 0;
     listing->waits = false;
-    if (!listing->of_walk)
+    notes->unanswered = error && !kms_error_is_forbidden(error->code, error->http_status);
+    if (!listing->of_walk) {
+        sync_answered(engine);
         return;
+    }
     if (error)
         sync_walk_failed(engine, error);
     leave_walk(engine);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/evp.h>
 
@@ -59,14 +60,20 @@ int machine_note(int directory, const char *id_file)
     return r < 0 ? r : store_file_write(directory, name, text, TEXT_SIZE);
 }
 
+bool machine_is_noted(int directory)
+{
+    return faccessat(directory, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 bool machine_is_other(int directory, const char *id_file)
 {
     char text[TEXT_SIZE + 1];
     struct store_file file;
     if (make_text(id_file, text) < 0)
         return false;
-    if (store_file_read(directory, name, TEXT_SIZE, &file) < 0)
-        return true;
+    int r = store_file_read(directory, name, TEXT_SIZE, &file);
+    if (r < 0)
+        return r != -ENOENT;
     bool same = file.size == TEXT_SIZE && memcmp(file.data, text, TEXT_SIZE) == 0;
     store_file_clear(&file);
     return !same;

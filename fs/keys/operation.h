@@ -61,6 +61,7 @@ struct engine_aap {
     unsigned int list_failures;
     bool walk;         /* the walk through all AAPs has not come to it yet */
     bool missing;      /* whether KMS still has the AAP is to be asked first */
+    bool unanswered;   /* the last listing failed, and not because it is not permitted */
     int64_t list_refused_ms; /* when the last one that KMS forbade was asked for; 0: none was since a good one */
     int64_t unsettled_ms; /* when an intent was left last, CLOCK_MONOTONIC */
     struct upkeep_notes upkeep;
@@ -151,6 +152,8 @@ struct engine {
     bool syncing;    /* the AAPs are being listed */
     bool sync_again; /* once more after that: it was asked for meanwhile */
     bool sync_waits_for_account, sync_walk_failed;
+    bool sync_owed;  /* complete once KMS has answered for each AAP: there is no list of them */
+    struct kms_error sync_error; /* with which the account was asked for; number 0: it was told */
     struct sync_names *sync_names; /* what was listed */
     int64_t next_sync_ms; /* CLOCK_BOOTTIME; INT64_MAX: none */
     unsigned int sync_failures;
@@ -259,11 +262,14 @@ int64_t sync_tend(struct engine *engine);
 bool sync_is_awaited(const struct engine *engine);
 
 /* From account.c: what there is to know about the account is known. */
-void sync_account_learnt(struct engine *engine);
+void sync_account_learnt(struct engine *engine, const struct kms_error *error);
 
 /* From listing.c: one AAP's keys could not be listed; every AAP had its turn. */
 void sync_walk_failed(struct engine *engine, const struct kms_error *error);
 void sync_walked(struct engine *engine);
+
+/* From listing.c: an AAP that had not been answered for, is, in a turn that belongs to no walk. */
+void sync_answered(struct engine *engine);
 
 void sync_end(struct engine *engine);
 

@@ -71,15 +71,26 @@ void store_file_clear(struct store_file *file)
     *file = (struct store_file){0};
 }
 
+/* A file of ours alone, new: what has the name may be a FIFO, which would keep the opener waiting, or open to others. */
+static int create_anew(int directory, const char *name)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int file = openat(directory, name, flags, 0600);
+    if (file < 0 && errno == EEXIST && unlinkat(directory, name, 0) == 0)
+        file = openat(directory, name, flags, 0600);
+    return file < 0 ? -errno : file;
+}
+
 static int write_and_rename(int directory, const char *name, const void *data, size_t size,
                             bool sync)
 {
     char temporary[512];
     if (snprintf(temporary, sizeof(temporary), "%s.new", name) >= (int)sizeof(temporary))
         return -ENAMETOOLONG;
-    _cleanup_(close) int file =
-        openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int r = file < 0 ? -errno : write_all(file, data, size);
+    _cleanup_(close) int file = create_anew(directory, temporary);
+    if (file < 0)
+        return file;
+    int r = write_all(file, data, size);
     if (r == 0 && sync && fsync(file) < 0)
         r = -errno;
     if (r == 0 && renameat(directory, temporary, directory, name) < 0)

@@ -2,6 +2,9 @@
  * Which AAPs there are: from the configuration, or as KMS lists them, now and again every sync_interval. What is new
  * gets a directory. One that a complete listing no longer names goes if nothing of it is here that KMS handed out;
  * of any other KMS itself is asked (listing.c). Then each AAP's keys are listed: the walk.
+ *
+ * Complete is a sync whose list of AAPs came; where they are named in the configuration, one in which KMS answered for
+ * each of them. That something is not permitted is an answer: no later sync would learn more.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -101,18 +104,20 @@ int64_t sync_tend(struct engine *engine)
                          "KMS took too long to list everything; it goes on in the background");
     }
     int64_t now_ms = clock_boottime_ms();
-    if (!engine->draining && now_ms >= engine->next_sync_ms)
+    /* one that is complete with its walk is not begun anew before that has ended */
+    bool walks = engine->sync_owed && engine->listing.walk_left > 0 && !engine->syncing && engine->account_is_known;
+    if (!engine->draining && now_ms >= engine->next_sync_ms && !walks)
         sync_begin(engine, NULL);
     if (engine->next_sync_ms == INT64_MAX || engine->draining)
         return INT64_MAX;
     /* a machine that slept wakes up to another time */
     int64_t wait_ms = engine->next_sync_ms - now_ms;
-    return clock_monotonic_ms() + (wait_ms < LOOK_MS ? wait_ms : LOOK_MS);
+    return clock_monotonic_ms() + (wait_ms < LOOK_MS && !(walks && wait_ms <= 0) ? wait_ms : LOOK_MS);
 }
 
 /* -- the end ------------------------------------------------------------------------------- */
 
-static void note(struct engine *engine, const struct kms_error *error)
+static void note(struct engine *engine, const struct kms_error *error, bool complete)
 {
     registry_lock(engine->parts.registry);
     struct registry_mount *mount = registry_mount(engine->parts.registry);
@@ -120,9 +125,15 @@ static void note(struct engine *engine, const struct kms_error *error)
         mount->failure = (struct registry_failure){*error, engine_now(engine)};
     else if (strcmp(mount->failure.error.operation, name) == 0)
         mount->failure = (struct registry_failure){0};
-    if (!error)
+    if (complete)
         mount->last_sync = engine_now(engine);
     registry_unlock(engine->parts.registry);
+}
+
+static bool is_answer(const struct kms_error *error)
+{
+    return kms_error_is_forbidden(error->code, error->http_status) ||
+           (error->number == ENOENT && error->http_status);
 }
 
 static void end_well(struct engine *engine)
@@ -144,6 +155,7 @@ static void end_badly(struct engine *engine, const struct kms_error *error)
 static void walk(struct engine *engine)
 {
     engine->sync_walk_failed = false;
+    engine->sync_owed = !engine->parts.config->all_aaps;
     listing_walk(engine);
 }
 
@@ -153,7 +165,9 @@ static void finish(struct engine *engine, const struct kms_error *error)
     bool again = engine->sync_again;
     engine->syncing = engine->sync_again = false;
     free_names(engine);
-    note(engine, error);
+    if (!error && engine->sync_error.number)
+        error = &engine->sync_error;
+    note(engine, error, !error && (engine->parts.config->all_aaps || !engine->account_is_known));
     if (!error) {
         engine->sync_failures = 0;
         sections_tell(engine);
@@ -170,22 +184,52 @@ static void finish(struct engine *engine, const struct kms_error *error)
         end_well(engine); /* no keys can be listed: another account's would say nothing about ours */
 }
 
+/* Where no listing of AAPs tells it, the mount's last_error does: a sync that is owed is of named ones. */
+static void tell_unanswered(struct engine *engine, const struct kms_error *error)
+{
+    registry_lock(engine->parts.registry);
+    struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
+    if (failure->error.number == 0) {
+        *failure = (struct registry_failure){*error, engine_now(engine)};
+        if (!failure->error.operation[0])
+            strcpy(failure->error.operation, "ListClientKeys");
+    }
+    registry_unlock(engine->parts.registry);
+}
+
 void sync_walk_failed(struct engine *engine, const struct kms_error *error)
 {
     engine->sync_walk_failed = true;
+    if (engine->sync_owed && !is_answer(error))
+        tell_unanswered(engine, error);
     if (!engine->syncing)
         end_badly(engine, error);
 }
 
-/* Every request of a walk went well: what an earlier one failed with is over. */
-static void clear_walk_failure(struct engine *engine)
+/* What an earlier walk failed with is over; a refusal only where every request of this one went well. */
+static void clear_walk_failure(struct engine *engine, bool refusals)
 {
     static const char *const asked[] = {"ListClientKeys", "GetClientKey", "DescribeApplicationAccessPoint"};
     registry_lock(engine->parts.registry);
     struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
     for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
-        if (strcmp(failure->error.operation, asked[i]) == 0 && (i < 2 || !engine->account_is_assumed))
+        if (strcmp(failure->error.operation, asked[i]) == 0 && (i < 2 || !engine->account_is_assumed) &&
+            (refusals || !is_answer(&failure->error)))
             *failure = (struct registry_failure){0};
+    registry_unlock(engine->parts.registry);
+}
+
+void sync_answered(struct engine *engine)
+{
+    if (!engine->sync_owed || engine->syncing || engine->listing.walk_left > 0)
+        return;
+    for (size_t i = 0; i < engine->aap_room; i++)
+        if (engine->aaps[i].unanswered)
+            return;
+    engine->sync_owed = false;
+    clear_walk_failure(engine, false);
+    registry_lock(engine->parts.registry);
+    registry_mount(engine->parts.registry)->last_sync = engine_now(engine);
     registry_unlock(engine->parts.registry);
 }
 
@@ -193,8 +237,9 @@ void sync_walked(struct engine *engine)
 {
     if (engine->syncing) /* another walk is about to begin */
         return;
+    sync_answered(engine);
     if (!engine->sync_walk_failed)
-        clear_walk_failure(engine);
+        clear_walk_failure(engine, true);
     end_well(engine);
 }
 
@@ -326,11 +371,13 @@ static void take(struct engine *engine)
     show_next(engine, 0);
 }
 
-void sync_account_learnt(struct engine *engine)
+void sync_account_learnt(struct engine *engine, const struct kms_error *error)
 {
     if (!engine->sync_waits_for_account)
         return;
     engine->sync_waits_for_account = false;
+    if (!engine->parts.config->all_aaps && error->number && !is_answer(error))
+        engine->sync_error = *error; /* the names are shown all the same */
     take(engine);
 }
 
@@ -394,6 +441,7 @@ void sync_begin(struct engine *engine, struct operation *operation)
         return;
     }
     engine->syncing = true;
+    engine->sync_error = (struct kms_error){0};
     engine->next_sync_ms = INT64_MAX;
     (void)pace_take(&engine->pace, config->requests_per_second, clock_monotonic_ms()); /* it never waits */
     if (!config->all_aaps)

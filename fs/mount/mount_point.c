@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,24 +23,51 @@
 /* Source: linux/miscdevice.h and the kernel's Documentation/admin-guide/devices.txt */
 enum { MISC_MAJOR = 10, FUSE_MINOR = 229 };
 
+/* What libfuse does not know and the kernel does. */
+struct more_options {
+    int no_symlinks_followed;
+};
+
+static const struct fuse_opt more_options[] = {
+    {"nosymfollow", offsetof(struct more_options, no_symlinks_followed), 1},
+    {"symfollow", offsetof(struct more_options, no_symlinks_followed), 0},
+    FUSE_OPT_END,
+};
+
+static int set_more_options(const struct more_options *more, const char *path)
+{
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSYMFOLLOW};
+    if (!more->no_symlinks_followed || mount_setattr(AT_FDCWD, path, 0, &attributes, sizeof(attributes)) == 0)
+        return 0;
+    int r = -errno;
+    log_error("%s: nosymfollow: %s; it needs Linux 5.14, and root", path, strerror(errno));
+    return r == -EINVAL ? -EOPNOTSUPP : r;
+}
+
 /* libfuse knows the kernel's options from its own, and fusermount3's ways: it mounts. */
 static int mount_with_libfuse(const char *path, const char *options)
 {
     static const struct fuse_lowlevel_ops none = {0};
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    struct more_options more = {0};
     int descriptor = -ENOMEM;
 
     if (fuse_opt_add_arg(&args, "aapfs") == 0 &&
         fuse_opt_add_arg(&args, "-ofsname=aapfs,subtype=aapfs,default_permissions") == 0 &&
         fuse_opt_add_arg(&args, "-onosuid,nodev,noexec,noatime") == 0 &&
         (geteuid() != 0 || fuse_opt_add_arg(&args, "-oallow_other") == 0) &&
-        (!options || (fuse_opt_add_arg(&args, "-o") == 0 && fuse_opt_add_arg(&args, options) == 0))) {
+        (!options || (fuse_opt_add_arg(&args, "-o") == 0 && fuse_opt_add_arg(&args, options) == 0)) &&
+        fuse_opt_parse(&args, &more, more_options, NULL) == 0) {
         descriptor = -EINVAL;
         struct fuse_session *session = fuse_session_new(&args, &none, sizeof(none), NULL);
         if (session) {
             descriptor = -EPERM; /* libfuse said why on stderr */
-            if (fuse_session_mount(session, path) == 0)
-                descriptor = fcntl(fuse_session_fd(session), F_DUPFD_CLOEXEC, 3);
+            if (fuse_session_mount(session, path) == 0) {
+                int r = set_more_options(&more, path);
+                descriptor = r < 0 ? r : fcntl(fuse_session_fd(session), F_DUPFD_CLOEXEC, 3);
+                if (descriptor < 0)
+                    fuse_session_unmount(session);
+            }
             fuse_session_destroy(session);
         }
     }

@@ -283,11 +283,14 @@ static void go_on_leaving(struct supervisor *supervisor)
  */
 static void worker_ended(struct supervisor *supervisor, int status)
 {
+    bool aborted = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_ABORTED;
     unlink_worker(supervisor);
     reload_worker_ended(supervisor);
     if (!supervisor->leaving && upgrade_worker_ended(supervisor, status))
         return;
-    if (supervisor->leaving || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+    if (aborted)
+        supervisor->status = 1; /* for Restart=on-failure */
+    if (supervisor->leaving || aborted || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
         supervisor->worker.process = 0;
         leave(supervisor);
         return;
@@ -562,7 +565,9 @@ int supervisor_run(const struct supervisor_parts *parts)
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
     r = read_init(&supervisor);
     if (r < 0) {
-        log_error("%s: the kernel's first message: %s", parts->mountpoint, strerror(-r));
+        log_error("%s: the kernel's first message: %s%s", parts->mountpoint, strerror(-r),
+                  r == -ETIMEDOUT && parts->lent >= 0 ? "; another daemon has served this mount, and it is lost: start "
+                                                        "with-mount again" : "");
         supervisor.status = 1;
         leave(&supervisor);
     } else {

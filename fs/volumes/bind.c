@@ -46,6 +46,8 @@ static int open_mountpoint(const struct work *work, struct result *result)
 {
     char link[32], path[PATH_MAX];
     _cleanup_(close) int directory = open(work->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0 && errno == ENOENT)
+        return fail(result, -ENOTCONN, "aapfs is not mounted at %.120s; start it", work->mountpoint);
     if (directory < 0)
         return fail(result, -errno, "%.120s: %s", work->mountpoint, strerror(errno));
     snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
@@ -67,8 +69,7 @@ static int open_aap(const struct work *work, struct result *result)
     if (directory >= 0)
         return directory;
     if (errno == ENOENT || errno == ENOTDIR)
-        return fail(result, -ENOENT, "no AAP of this name is shown at %.120s; name one with -o aap=NAME",
-                    work->mountpoint);
+        return fail(result, -ENOENT, "no AAP %.200s is shown at %.120s", work->aap, work->mountpoint);
     if (errno == ENOTCONN)
         return fail(result, -ENOTCONN, "aapfs at %.120s has ended; start it", work->mountpoint);
     return fail(result, -errno, "%.120s: %s", work->mountpoint, strerror(errno));
@@ -97,6 +98,19 @@ static int detach_all(const char *target, struct result *result)
     return 0;
 }
 
+static int make_target(const char *target, struct result *result)
+{
+    struct stat there;
+    if (mkdir(target, 0755) == 0)
+        return 0;
+    if (errno != EEXIST || lstat(target, &there) < 0)
+        return fail(result, -errno, "%.120s: %s", target, strerror(errno));
+    if (S_ISDIR(there.st_mode))
+        return 0;
+    return fail(result, -ENOTDIR, "%.120s: %s is here that is not of this plugin; remove it", target,
+                S_ISLNK(there.st_mode) ? "a symbolic link" : "a file");
+}
+
 static int run_make(const struct work *work, struct result *result)
 {
     const char *step;
@@ -108,8 +122,9 @@ static int run_make(const struct work *work, struct result *result)
     int r = detach_all(work->target, result);
     if (r < 0)
         return r;
-    if (mkdir(work->target, 0755) < 0 && errno != EEXIST)
-        return fail(result, -errno, "%.120s: %s", work->target, strerror(errno));
+    r = make_target(work->target, result);
+    if (r < 0)
+        return r;
     r = locked_mount_make(aap, work->target, &step);
     if (r == -ENOSPC)
         return fail(result, r, "%s: %s; without a user namespace (sysctl user.max_user_namespaces) a volume cannot be "
@@ -120,14 +135,19 @@ static int run_make(const struct work *work, struct result *result)
 static int run_undo(const struct work *work, struct result *result)
 {
     int r = detach_all(work->target, result);
-    if (r == 0 && rmdir(work->target) < 0 && errno != ENOENT)
+    /* what is no directory was never the plugin's, and stays */
+    if (r == 0 && rmdir(work->target) < 0 && errno != ENOENT && errno != ENOTDIR)
         r = fail(result, -errno, "%.120s: %s", work->target, strerror(errno));
     return r;
 }
 
-static void __attribute__((noreturn)) be_child(const struct work *work, int out)
+static void __attribute__((noreturn)) be_child(const struct work *work, int out, pid_t parent)
 {
     struct result result = {0};
+    /* what it makes after the plugin's end nobody knows of, nor would the next one */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
     /* it may not end for long: not with the sockets in its hands */
     prctl(PR_SET_NAME, "aapfs-bind");
     child_keep_only(&out, 1);
@@ -145,9 +165,9 @@ static int run(const struct work *work, char reason[static BIND_REASON_SIZE])
         snprintf(reason, BIND_REASON_SIZE, "pipe: %s", strerror(errno));
         return -errno;
     }
-    pid_t child = fork();
+    pid_t parent = getpid(), child = fork();
     if (child == 0)
-        be_child(work, ends[1]);
+        be_child(work, ends[1], parent);
     close(ends[1]);
     struct pollfd polled = {.fd = ends[0], .events = POLLIN};
     if (child < 0) {

@@ -13,9 +13,9 @@
 
 #include <stddef.h>
 
-enum { BIND_MS = 5000, BIND_REASON_SIZE = 256 };
+enum { BIND_MS = 5000, BIND_REASON_SIZE = 384 };
 
-/* Whether the mount at MOUNTPOINT shows AAP: 0, or negative errno and REASON. */
+/* Whether the mount at MOUNTPOINT shows AAP: 0, or negative errno and REASON; -ENOENT (below, too): it does not. */
 int bind_find_aap(const char *mountpoint, const char *aap, char reason[static BIND_REASON_SIZE]);
 
 /*

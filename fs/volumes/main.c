@@ -20,25 +20,24 @@
 #include "fs/log.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/service_notify.h"
+#include "fs/usage.h"
 #include "fs/volumes/plugin_socket.h"
 #include "fs/volumes/server.h"
 #include "fs/volumes/volumes.h"
 #include "kmsapi/cleanup.h"
 
-static const char usage[] =
-    "usage: aapfs volume-plugin [--socket PATH] [--state DIRECTORY]\n"
-    "             [--binds DIRECTORY] MOUNTPOINT\n";
+static const char name[] = "volume-plugin";
 
 struct arguments {
     const char *socket, *state, *binds, *mountpoint;
 };
 
-/* 0: go on; 1: done; 2: wrong. */
+/* -1: go on; or the exit status. */
 static int parse(int count, char **words, struct arguments *arguments)
 {
     static const struct option options[] = {
         {"socket", required_argument, NULL, 's'}, {"state", required_argument, NULL, 'S'},
-        {"binds", required_argument, NULL, 'b'},  {"help", no_argument, NULL, 'h'},
+        {"binds", required_argument, NULL, 'b'},  USAGE_OPTION,
         {0},
     };
     int option;
@@ -53,18 +52,12 @@ static int parse(int count, char **words, struct arguments *arguments)
         case 'b':
             arguments->binds = optarg;
             break;
-        case 'h':
-            fputs(usage, stdout);
-            return 1;
         default:
-            fputs(usage, stderr);
-            return 2;
+            return usage_end(name, option);
         }
     }
-    if (count - optind != 1) {
-        fputs(usage, stderr);
-        return 2;
-    }
+    if (count - optind != 1)
+        return usage_end(name, '?');
     arguments->mountpoint = words[optind];
     const char *const paths[] = {arguments->state, arguments->binds, arguments->mountpoint};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
@@ -72,7 +65,7 @@ static int parse(int count, char **words, struct arguments *arguments)
             log_error("volume-plugin: %.80s: an absolute path is right", paths[i]);
             return 2;
         }
-    return 0;
+    return -1;
 }
 
 /* Children report through pipes, and whoever is late is not waited for: the kernel takes the dead away. */
@@ -81,6 +74,7 @@ static int catch_signals(void)
     sigset_t wanted;
     signal(SIGCHLD, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* "read the configuration again": there is none */
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
@@ -130,8 +124,8 @@ int main(int count, char **words)
     };
     char reason[VOLUMES_REASON_SIZE] = "";
     int status = parse(count, words, &arguments);
-    if (status != 0)
-        return status == 1 ? 0 : status;
+    if (status >= 0)
+        return status;
     int signals = catch_signals();
     if (signals < 0) {
         log_error("volume-plugin: %s", strerror(-signals));

@@ -14,7 +14,7 @@
 #include "fs/keys/store_file.h"
 #include "kmsapi/cleanup.h"
 
-enum { INHERITED = 3, BACKLOG = 64 };
+enum { INHERITED = 3 };
 
 /* Source: sd_listen_fds(3): $LISTEN_PID is this process, $LISTEN_FDS descriptors begin at 3. */
 static bool is_activated(void)
@@ -84,7 +84,7 @@ static int listen_at(const struct sockaddr_un *address)
     mode_t before = umask(0177); /* from its first moment on */
     int r = bind(listener, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
     umask(before);
-    if (r == 0 && listen(listener, BACKLOG) < 0)
+    if (r == 0 && listen(listener, SOMAXCONN) < 0)
         r = -errno;
     return r < 0 ? r : steal_descriptor(&listener);
 }

@@ -38,7 +38,8 @@ static int take(struct volumes *volumes, json_t *changed, char *reason, size_t s
     int r = changed ? volumes_file_save(volumes->directory, changed) : -ENOMEM;
     if (r < 0) {
         json_decref(changed);
-        snprintf(reason, size, "the state of the volume plugin cannot be saved: %s", strerror(-r));
+        snprintf(reason, size, "%.200s/" VOLUMES_FILE " of the volume plugin cannot be written: %s", volumes->path,
+                 strerror(-r));
         return r;
     }
     json_decref(volumes->state);
@@ -70,10 +71,11 @@ static void undo_unused_binds(struct volumes *volumes)
 int volumes_open(struct volumes *volumes, const char *state, char *reason, size_t size)
 {
     volumes->state = NULL;
+    volumes->path = state;
     volumes->directory = volumes_file_open(state, reason, size);
     if (volumes->directory < 0)
         return volumes->directory;
-    int r = volumes_file_load(volumes->directory, &volumes->state, reason, size);
+    int r = volumes_file_load(volumes->directory, state, &volumes->state, reason, size);
     if (r == 0)
         undo_unused_binds(volumes);
     return r;
@@ -91,7 +93,7 @@ static int create(struct volumes *volumes, const char *name, const char *aap, ch
     char created[ISO_TIME_SIZE], found[BIND_REASON_SIZE];
     int r = bind_find_aap(volumes->mountpoint, aap, found);
     if (r < 0) {
-        snprintf(reason, size, "%s: %s", aap, found);
+        snprintf(reason, size, "%s%s", found, r == -ENOENT ? "; name one with -o aap=NAME" : "");
         return r;
     }
     iso_time_format(time(NULL), created);
@@ -207,7 +209,7 @@ int volumes_mount(struct volumes *volumes, const char *name, const char *id, cha
     target_of(volumes, name, path);
     r = bind_make(volumes->mountpoint, json_string_value(json_object_get(volume, "Aap")), path, bound);
     if (r < 0) {
-        snprintf(reason, size, "%s: %s", name, bound);
+        snprintf(reason, size, "%s: %s%s", name, bound, r == -ENOENT ? "; KMS may no longer have it" : "");
         return r;
     }
     if (find_user(volume, id) < users_of(volume))

@@ -16,18 +16,19 @@
 
 #include <jansson.h>
 
-enum { VOLUMES_REASON_SIZE = 512, VOLUMES_NAME_SIZE = 129, VOLUMES_ID_SIZE = 257, VOLUMES_USERS_MOST = 4096 };
+enum { VOLUMES_REASON_SIZE = 768, VOLUMES_NAME_SIZE = 129, VOLUMES_ID_SIZE = 257, VOLUMES_USERS_MOST = 4096 };
 
 struct volumes {
     const char *mountpoint; /* where aapfs is mounted, or will be */
     const char *binds;      /* the directory below which volumes are bound; an absolute path */
-    int directory;          /* the state's, open and locked */
+    const char *path;       /* the state's directory; volumes_open sets it */
+    int directory;          /* the same, open and locked */
     json_t *state;
 };
 
 /*
  * Reads the state in the directory STATE (made when it is missing, 0700) and locks it; undoes binds that nobody uses.
- * 0, or negative errno and REASON. volumes_close it, also after a failure.
+ * 0, or negative errno and REASON. volumes_close it, also after a failure. STATE must stay.
  */
 int volumes_open(struct volumes *volumes, const char *state, char *reason, size_t size);
 void volumes_close(struct volumes *volumes);

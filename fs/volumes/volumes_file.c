@@ -66,6 +66,8 @@ static void read_boot_id(char boot_id[static BOOT_ID_SIZE])
         boot_id[0] = '\0'; /* unknown, always: users stay */
 }
 
+static const char move_it[] = "move it away to begin without volumes";
+
 /* STRING's value without the length that jansson gives: NUL characters are refused in parsing. */
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -127,7 +129,22 @@ static int forget_users_of_before(json_t *state, const char *boot_id)
     return json_object_set_new(state, "BootId", json_string(boot_id)) < 0 ? -ENOMEM : 0;
 }
 
-int volumes_file_load(int directory, json_t **state, char *reason, size_t size)
+/* ERROR: from store_file_read. */
+static const char *why_unread(int error)
+{
+    switch (error) {
+    case -ELOOP:
+        return "a symbolic link, not a file";
+    case -EINVAL:
+        return "not a regular file";
+    case -EMSGSIZE:
+        return "larger than this program ever writes it";
+    default:
+        return strerror(-error);
+    }
+}
+
+int volumes_file_load(int directory, const char *path, json_t **state, char *reason, size_t size)
 {
     char boot_id[BOOT_ID_SIZE];
     struct store_file file;
@@ -138,15 +155,15 @@ int volumes_file_load(int directory, json_t **state, char *reason, size_t size)
         return *state ? 0 : -ENOMEM;
     }
     if (r < 0) {
-        snprintf(reason, size, VOLUMES_FILE ": %s", strerror(-r));
+        snprintf(reason, size, "%.200s/" VOLUMES_FILE ": %s; %s", path, why_unread(r), move_it);
         return r;
     }
     json_error_t error;
     _cleanup_(json) json_t *read = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &error);
     store_file_clear(&file);
     if (!read || !state_is_valid(read)) {
-        snprintf(reason, size, VOLUMES_FILE ": not written by this program, or damaged (%.80s); move it away to begin "
-                 "without volumes", read ? "a member or value that it never has" : error.text);
+        snprintf(reason, size, "%.200s/" VOLUMES_FILE ": not written by this program, or damaged (%.80s); %s", path,
+                 read ? "a member or value that it never has" : error.text, move_it);
         return -EINVAL;
     }
     r = forget_users_of_before(read, boot_id);

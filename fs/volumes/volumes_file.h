@@ -14,8 +14,8 @@
 /* Opens and locks the directory PATH, made when it is missing. The descriptor; or negative errno and REASON. */
 int volumes_file_open(const char *path, char *reason, size_t size);
 
-/* The state in DIRECTORY; a new one where there is none. 0 and *STATE, or negative errno and REASON. */
-int volumes_file_load(int directory, json_t **state, char *reason, size_t size);
+/* The state in DIRECTORY, at PATH; a new one where there is none. 0 and *STATE, or negative errno and REASON. */
+int volumes_file_load(int directory, const char *path, json_t **state, char *reason, size_t size);
 
 /* STATE in place of what is there, synced, 0600. 0 or negative errno; -EFBIG: more than is ever read again. */
 int volumes_file_save(int directory, const json_t *state);

@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -28,7 +29,7 @@ def make_root(directory):
     for name in ("bin", "etc", "tmp", "proc", "dev", "sys", "keys", "orders"):
         (directory / name).mkdir(parents=True)
     shutil.copy(find("busybox"), directory / "bin/busybox")
-    for name in ("sh", "cat", "ls", "sleep", "id", "touch", "mount", "umount", "test", "head"):
+    for name in ("sh", "cat", "ls", "sleep", "id", "touch", "mount", "umount", "test", "head", "rm"):
         (directory / "bin" / name).symlink_to("busybox")
     (directory / "tmp").chmod(0o1777)
     (directory / "key.json").touch()
@@ -91,6 +92,12 @@ class Shell:
         self.process = subprocess.Popen(list(map(str, words)), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, **how)
         self.process.stdin.write("exec 3>&2\n")  # for what runs in the background
+        self.lines, self.reader = [], None
+
+    def collect(self):
+        """From now on what runs in the background may say more than a pipe holds."""
+        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr))
+        self.reader.start()
 
     def ask(self, command):
         """Output and errors of COMMAND, its status behind them."""
@@ -112,6 +119,14 @@ class Shell:
 
     def end(self):
         """What went wrong in the background."""
+        if self.reader:
+            self.process.stdin.write("exit\n")
+            self.process.stdin.close()
+            self.process.wait(60)
+            self.reader.join(60)
+            self.process.stdout.close()
+            self.process.stderr.close()
+            return "".join(self.lines)
         _, errors = self.process.communicate("exit\n", timeout=60)
         return errors
 

@@ -378,6 +378,8 @@ def main():
     shutil.rmtree("/var/lib/aapfs")
     run("systemctl", "start", "run-aap.mount")
     until(lambda: (MOUNT / "payments" / "control").exists(), "no payments")
+    assert run("systemctl", "is-active", "run-aap.mount") == "active\n"
+    assert run("findmnt", "-n", "-o", "SOURCE", str(MOUNT)) == "/etc/aapfs/aapfs.conf\n"
     run("systemctl", "stop", "run-aap.mount")
     assert not is_mounted()
 

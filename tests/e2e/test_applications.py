@@ -2,14 +2,16 @@
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
+import socket
 import subprocess
 import time
 
 import pytest
 
-from harness import PASSWORD, ROOT
+from harness import AAPFS, EMULATOR, PASSWORD, ROOT, environment
 from instance import ClientKey, Request
 
 EXAMPLES = ROOT / "examples/applications"
@@ -129,3 +131,17 @@ def test_an_application_without_a_key_says_so(mount, emulator, tmp_path, languag
     words = build(language, tmp_path)
     done = subprocess.run([*words, mount / "payments", emulator.url], input="db\n", capture_output=True, text=True)
     assert done.returncode != 0 and done.stdout == "" and "No such file or directory" in done.stderr
+
+
+def test_what_the_readme_runs(tmp_path):
+    """From nothing to a secret: the emulator, a mount, a key, and a program that uses it."""
+    block, = re.findall(r"^```sh example\n(.*?)^```$", (EXAMPLES / "README.md").read_text(), re.S | re.M)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    programs = f"{AAPFS.parent}:{EMULATOR.parent}"
+    done = subprocess.run(["bash", "-euc", block.replace("8080", str(port))], cwd=EXAMPLES, capture_output=True, text=True,
+                          timeout=60, env=environment(PATH=f"{programs}:{os.environ['PATH']}", TMPDIR=str(tmp_path)))
+    assert (done.returncode, done.stderr) == (0, "")
+    key, answer = done.stdout.splitlines()
+    assert answer == f"db = s3cret ({key})"

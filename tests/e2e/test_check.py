@@ -146,8 +146,11 @@ def test_settings_that_are_hardly_meant(place):
     assert [text.split(";")[0] for text in checked.of("warning", "validity")] == ["[defaults]: 30 days", "[aap gone]: 2190 days"]
     assert checked.of("ok", "validity") == ["[aap payments]: 730 days"]
     assert checked.of("warning", "on_rotate")[0].startswith("orders: it is empty")
+    assert checked.of("warning", "owner") == []
     assert checked.of("warning", "AAPs")[0].startswith("[aap gone]: KMS has no such AAP")
     assert checked.status == 0
+    checked = place.check(defaults="owner = 1000", sections="[aap payments]\nowner = 1001\n[aap orders]\nowner = 0\n")
+    assert [line.split(" can ")[0] for line in checked.of("warning", "owner")] == ["[defaults]: user 1000", "[aap payments]: user 1001"]
 
 
 def test_the_password_file(place):

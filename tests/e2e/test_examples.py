@@ -1,6 +1,7 @@
 """What the README tells a newcomer to run."""
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -57,6 +58,18 @@ def test_status_prints_what_the_readme_shows(mount):
     names = shown.splitlines()[1]
     for row in shown.splitlines()[2:]:  # and it is aligned
         assert [row[names.index(name) - 1] for name in re.split("  +", names)[1:]] == [" "] * 6
+
+
+def test_show_finds_what_was_built(tmp_path):
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "build/fs").mkdir(parents=True)
+    shutil.copy(ROOT / "examples/show.sh", tmp_path / "examples")
+    (tmp_path / "build/fs/aapfs").write_text("#!/bin/sh\necho found $1\nexit 3\n")
+    (tmp_path / "build/fs/aapfs").chmod(0o755)
+    for directory in (tmp_path, tmp_path / "examples"):
+        done = subprocess.run([os.path.relpath(tmp_path / "examples/show.sh", directory)], cwd=directory, capture_output=True,
+                              text=True, env={"PATH": "/usr/bin:/bin"}, executable=tmp_path / "examples/show.sh")
+        assert (done.returncode, done.stdout, done.stderr) == (3, "found --dev\n", "")
 
 
 @pytest.mark.full

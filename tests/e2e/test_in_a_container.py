@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from containers import IMAGE, Podman, make_root
+from containers import IMAGE, Podman, make_root, podman_shell
 from debian import make_debian
 from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
 from test_follow import Watch
@@ -83,15 +83,15 @@ class Place:
 def place(tmp_path, emulator):
     podman = Podman(tmp_path, network="host")
     make_image(podman, tmp_path)
-    settings = tmp_path / "etc"
-    settings.mkdir()
-    make_state_key(settings / "state.key")
-    (settings / "aapfs.conf").write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {emulator.url}\n[mount]\ncreation_guard = 0s\n"
-                                         + re.search(r"```ini\n(.*?)```", README.read_text(), re.S)[1])
-    share = tmp_path / "share"
+    share, settings = tmp_path / "share", tmp_path / "etc"
     made = Place(tmp_path, podman, {
-        "/run/aap-share": share, "/etc/aapfs(?=:)": settings, "/var/lib/aapfs(?=[:\n])": tmp_path / "lib"})
-    made.share = share
+        "/run/aap-share": share, "/etc/aapfs-container": settings, "/var/lib/aapfs-container": tmp_path / "lib"})
+    made.share, made.state = share, tmp_path / "lib"
+    for _ in range(2):  # at every boot
+        made.run(commands(README)[0])
+    lines = re.search(r"```ini\n(.*?)```", README.read_text(), re.S)[1]
+    (settings / "aapfs.conf").write_text(f"[mount]\ncreation_guard = 0s\n{lines}"
+                                         .replace("region =", f"endpoint = {emulator.url}\nregion ="))
     yield made
     podman.stop()
     subprocess.run(["umount", "-l", share], check=False)
@@ -138,9 +138,8 @@ def works(place, inotify=True):
 
 @pytest.mark.full
 def test_with_the_privilege_to_mount(place):
-    prepare, start, own, parent, stop, _ = commands(README)
+    _, start, own, parent, stop, _ = commands(README)
     mount = place.share / "aap"
-    place.run(prepare)
     place.run(start)
     works(place)
     write(mount, "orders")
@@ -168,18 +167,73 @@ def test_a_lent_mount_that_was_served_before(tmp_path):
     served = f"dd bs=65536 count=1 status=none of=/dev/null <&3; exec {AAPFS} -f {own} /dev/fd/3 {path}"
     done = subprocess.run([AAPFS, "with-mount", path, "sh", "-c", served], capture_output=True, text=True, timeout=60,
                           env=environment())
-    assert (done.returncode, done.stderr) == (1, f"aapfs: {path}: the kernel's first message: Connection timed out\n")
+    assert (done.returncode, done.stderr) == (
+        1, f"aapfs: {path}: the kernel's first message: Connection timed out; another daemon has served this mount, and it is lost: "
+        "start with-mount again\n")
+
+
+# as the daemon's user: which mounts take a new file, or open for writing; and which are there
+TRIES = r'''
+while read -r _ _ _ _ path rest; do
+    echo "mounted $path"
+    if [ -d "$path" ]; then
+        for directory in "$path" "$path"/*/; do
+            (: > "$directory/tried") 2> /dev/null && rm "$directory/tried" && echo "writable $directory"
+        done
+    fi
+    for file in "$path" "$path"/*; do
+        if [ -f "$file" ] && (: >> "$file") 2> /dev/null; then echo "writable $file"; fi
+    done
+done < /proc/self/mountinfo
+'''
+
+
+def writes_its_state_alone(place):
+    said = [line.split(" ", 1) for line in place.podman.run("exec", "aapfs", "sh", "-c", TRIES).splitlines()]
+    mounted = {path for kind, path in said if kind == "mounted"}
+    assert {"/", "/etc/aapfs", "/var/lib/aapfs", "/etc/machine-id", str(place.share)} <= mounted
+    written = {path.replace("//", "/").rstrip("/") for kind, path in said if kind == "writable"}
+    written = {path for path in written if not path.startswith(("/dev", "/proc"))}  # in memory, and the container's own
+    state, controls = "/var/lib/aapfs", {f"{place.share}/aap/{aap}/control" for aap in (".aapfs", "payments", "orders")}
+    assert state in written
+    assert {path for path in written if path != state and not path.startswith(f"{state}/")} <= controls  # its own mount's
+
+
+@pytest.mark.full
+def test_a_lent_mount_whose_daemon_was_killed(place):
+    """All of it: with the last who has its descriptor the mount ends. The same command serves the next one."""
+    *_, lent = commands(README)
+    mount = place.share / "aap"
+    consumer = podman_shell(place.podman, "--user=1000:1000", "-v", f"{place.share}:/tmp:ro,rslave")
+    keys = set()
+    for end in (signal.SIGKILL, signal.SIGTERM):
+        place.run(lent)
+        until(lambda: is_there(mount / ".aapfs/status") and is_there(mount / "payments"), why=place.say)
+        if not keys:
+            write(mount)
+        keys.add((mount / "payments/client_key_id").read_text())
+        assert consumer.read("/tmp/aap/payments/client_key_id") in keys and len(keys) == 1
+        processes = [line.split() for line in place.podman.run("top", "aapfs", "hpid", "comm").splitlines()]
+        (supervisor,) = [int(pid) for pid, name in processes if name == "aapfs"]
+        os.kill(supervisor, end)
+        assert place.background.wait(30) == (128 + end if end == signal.SIGKILL else 0)
+        place.background.stderr.close()
+        assert os.listdir(mount) == []
+        assert consumer.ask("ls -A /tmp/aap") == ("", 0)
+    consumer.end()
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("seen", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_without_any_privilege(place, seen):
-    prepare, *_, lent = commands(README)
-    place.run(prepare)
+    *_, lent = commands(README)
     if not seen:  # as where it is not bound in
-        lent = lent.replace("    -v /run/aap-share:/run/aap-share:rslave aapfs /dev/fd/3 /run/aap-share/aap", "    aapfs /dev/fd/3")
+        lent = lent.replace("    -v /run/aap-share:/run/aap-share:ro,rslave aapfs /dev/fd/3 /run/aap-share/aap", "    aapfs /dev/fd/3")
+        assert "aap-share:" not in lent
     place.run(lent)
     works(place, inotify=seen)
+    if seen:
+        writes_its_state_alone(place)
     inside = place.podman.run("top", "aapfs", "comm", "capeff", "seccomp").splitlines()
     assert len(inside) == 5 and all("none" in line for line in inside[1:]), inside
     place.background.send_signal(signal.SIGTERM)

@@ -2,6 +2,7 @@
 import errno
 import os
 import random
+import re
 import signal
 import subprocess
 
@@ -182,6 +183,95 @@ def test_aapfs_takes_the_configuration(daemon, tmp_path):
     assert mounts["/etc/aapfs-state/state.key"]["subPath"] == "state.key"
 
 
+def commands():
+    """The README's, as one script for each block."""
+    blocks = re.findall(r"^```\n(\$ .*?)^```$", (EXAMPLES / "README.md").read_text(), re.S | re.M)
+    return ["".join(line[2:] + "\n" for line in block.splitlines()) for block in blocks]
+
+
+def test_the_readmes_commands_name_what_the_manifests_do(daemon, mount, tmp_path):
+    """There is no cluster: kubectl notes its words, and runs on this machine what it would run in a pod."""
+    (tmp_path / "kubectl").write_text(f"""#!/bin/bash
+printf '%s\\n' "$*" >> {tmp_path}/said
+case "$*" in
+    "-n aapfs get pods -o name") echo pod/aapfs-x7k2p; echo pod/aapfs-z9q4d ;;
+    "-n aapfs exec -i pod/aapfs-x7k2p -- "*) exec "${{@:6}}" ;;
+    "-n aapfs exec "*) cat > {tmp_path}/second ;;
+    *) for word; do case $word in --from-file=*) test -s "${{word#*=}}"; esac; done
+esac
+""")
+    (tmp_path / "kubectl").chmod(0o755)
+    for path in FILES:
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "password").write_text(PASSWORD + "\n")
+    first, second = commands()
+    for block in (first, second):
+        subprocess.run(["bash", "-euo", "pipefail", "-c", block.replace("/run/aapfs/aap", str(mount.path))], cwd=tmp_path, check=True,
+                       env=environment(PATH=f"{tmp_path}:{AAPFS.parent}:{os.environ['PATH']}"))
+    assert mount.key_id().startswith("KAAP.")  # made by the command that is run in the pod
+    assert (tmp_path / "second").read_text() == PASSWORD + "\n"
+    said = [line.split() for line in (tmp_path / "said").read_text().splitlines()]
+    applied = {word for line in said if line[0] == "apply" for word in line[1:] if word != "-f"}
+    assert applied <= {path.name for path in FILES} and "aapfs.yaml" in applied
+    namespace = daemon["metadata"]["namespace"]
+    assert {line[1] for line in said if line[0] == "-n"} == {namespace}
+    # its name, its namespace, and its only key, which is the file's name
+    state_key, = [line for line in said if "aapfs-state-key" in line]
+    volume, = [volume for volume in pod(daemon)["volumes"] if volume["name"] == "state-key"]
+    mounted, = [mount for mount in pod(daemon)["containers"][0]["volumeMounts"] if mount["name"] == "state-key"]
+    assert state_key == ["-n", namespace, "create", "secret", "generic", volume["secret"]["secretName"],
+                         f"--from-file={mounted['subPath']}"]
+    consumer = of_kind("consumer.yaml", "Deployment")
+    volume, = [volume for volume in pod(consumer)["volumes"] if volume["name"] == "password"]
+    given = {entry["name"]: entry["value"] for entry in pod(consumer)["containers"][0]["env"]}
+    assert "namespace" not in consumer["metadata"]
+    assert ["create", "secret", "generic", volume["secret"]["secretName"],
+            f"--from-file={os.path.basename(given['CLIENT_KEY_PASSWORD_FILE'])}"] in said
+    made, = [line for line in said if "pod/aapfs-x7k2p" in line]
+    assert made[-1] == os.path.basename(given["CLIENT_KEY_DIRECTORY"])
+    assert "/run/aapfs/aap" == os.path.dirname(given["CLIENT_KEY_DIRECTORY"])
+
+
+def probe(spec, name, there, here):
+    """The exit status of a container's probe; None: it did not answer, and the kubelet counts that as a failure."""
+    command = [word.replace(there, str(here)) for word in spec["containers"][0][name]["exec"]["command"]]
+    assert command != spec["containers"][0][name]["exec"]["command"]
+    try:
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=1).returncode
+    except subprocess.TimeoutExpired:
+        return None
+
+
+@pytest.mark.full
+def test_what_the_probes_say(daemon, start_mount, emulator):
+    mount = start_mount(emulator.url, settings_of_mount="settle = 1s")
+    for aap in ("payments", "orders"):
+        mount.write(aap, PASSWORD)
+
+    def probes():
+        own = {probe(pod(daemon), name, "/run/aapfs/aap", mount.path)
+               for name in ("startupProbe", "readinessProbe", "livenessProbe")}
+        return own, probe(pods("consumer.yaml")[0], "readinessProbe", "/run/aapfs/aap", mount.path), \
+            probe(pods("consumer-subpath.yaml")[0], "livenessProbe", "/run/orders", mount / "orders")
+
+    assert probes() == ({0}, 0, 0)
+    children = mount.children()
+    os.kill(children["aapfs-worker"], signal.SIGSTOP)
+    try:
+        assert probes()[0] == {None}
+    finally:
+        os.kill(children["aapfs-worker"], signal.SIGCONT)
+    until(lambda: probes() == ({0}, 0, 0))
+    try:
+        for pid in (mount.process.pid, *children.values()):
+            os.kill(pid, signal.SIGKILL)
+        mount.process.wait()
+        until(lambda: probes() == ({1}, 1, 2), 20)
+    finally:
+        mount.stop = lambda *_: None
+        subprocess.run(["umount", "-l", mount.path], check=True)
+
+
 class Node:
     """What the DaemonSet's container and a consumer's see, as mount namespaces of their own; the node is this machine."""
 
@@ -203,6 +293,14 @@ class Node:
                                        env=environment(PATH=self.path), start_new_session=True,
                                        stderr=subprocess.DEVNULL)
 
+    def end(self):
+        if self.daemon and self.daemon.poll() is None:
+            os.killpg(self.daemon.pid, signal.SIGKILL)
+            self.daemon.wait()
+        for _ in range(3):
+            subprocess.run(["umount", "-l", f"{self.shared}/aap"], stderr=subprocess.DEVNULL)
+        subprocess.run(["umount", "-l", self.shared], check=True)
+
     def consumer(self):
         """A process in a namespace that gets what is mounted on the node, and gives nothing back."""
         process = subprocess.Popen(["unshare", "--mount", "--propagation", "slave", "sh", "-c", "echo; read -r _"],
@@ -211,12 +309,12 @@ class Node:
         return process
 
 
-def answers(path):
+def answers(path, aap="payments"):
     """Whether a name that nobody has asked for is answered: what is cached is no proof."""
     try:
-        os.stat(f"{path}/payments/{random.getrandbits(64):x}")
+        os.stat(f"{path}/{aap}/{random.getrandbits(64):x}")
     except OSError as error:
-        return error.errno == errno.ENOENT and os.path.exists(f"{path}/payments/status")
+        return error.errno == errno.ENOENT and os.path.exists(f"{path}/{aap}/status")
 
 
 def test_a_consumer_sees_the_mount_that_a_killed_pod_is_replaced_by(daemon, emulator, tmp_path):
@@ -246,10 +344,57 @@ def test_a_consumer_sees_the_mount_that_a_killed_pod_is_replaced_by(daemon, emul
         with pytest.raises(FileNotFoundError):
             os.stat(f"{seen}/payments")
     finally:
-        if node.daemon and node.daemon.poll() is None:
-            os.killpg(node.daemon.pid, signal.SIGKILL)
-            node.daemon.wait()
+        node.end()
         consumer.communicate()
-        for _ in range(3):
-            subprocess.run(["umount", "-l", f"{node.shared}/aap"], stderr=subprocess.DEVNULL)
-        subprocess.run(["umount", "-l", node.shared], check=True)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_subpath_of_a_pod_that_is_replaced(daemon, emulator, tmp_path, end):
+    """It stays with the mount that it was made from: its probe fails, and the container that is then started has the new one."""
+    state_key = make_state_key(tmp_path / "state.key")
+    node = Node(tmp_path, pod(daemon)["containers"][0]["command"],
+                f"[kms]\nendpoint = {emulator.url}\naaps = orders\n[mount]\nstate = {tmp_path}/state\n"
+                f"state_key = {state_key}\nsettle = 1s\n")
+    directory, file = tmp_path / "orders", tmp_path / "clientKey.json"
+    directory.mkdir()
+    file.touch()
+    spec, = pods("consumer-subpath.yaml")
+    subpaths = [mount["subPath"] for mount in spec["containers"][0]["volumeMounts"]]
+
+    def bind():
+        for subpath, place in zip(subpaths, (directory, file)):
+            subprocess.run(["mount", "--bind", node.shared / subpath, place], check=True)
+            subprocess.run(["mount", "--make-private", place], check=True)
+
+    def passes():
+        return probe(spec, "livenessProbe", "/run/orders", directory) == 0
+
+    def replace():
+        if end == signal.SIGKILL:
+            os.killpg(node.daemon.pid, end)
+        else:
+            node.daemon.send_signal(end)
+        node.daemon.wait(30)
+        node.start()
+        until(lambda: answers(node.shared / "aap", "orders"))
+
+    try:
+        node.start()
+        until(lambda: answers(node.shared / "aap", "orders"))
+        with open(f"{node.shared}/aap/orders/control", "w", encoding="ascii") as control:
+            control.write(PASSWORD + "\n")
+        bind()
+        assert passes()
+        key = file.read_text()
+        replace()
+        until(lambda: not passes(), 20)
+        # the kubelet starts the container again
+        for place in (directory, file):
+            subprocess.run(["umount", place], check=True)
+        bind()
+        assert passes() and file.read_text() == key
+    finally:
+        for place in (directory, file):
+            subprocess.run(["umount", "-l", place], stderr=subprocess.DEVNULL)
+        node.end()

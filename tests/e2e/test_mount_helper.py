@@ -1,5 +1,6 @@
 """mount(8), fstab and umount(8), with the helpers where mount(8) looks for them: in a mount namespace of their own."""
 import os
+import re
 import shutil
 import subprocess
 
@@ -91,11 +92,72 @@ def test_the_daemon_outlives_mount_and_takes_an_upgrade(machine):
     ("mount -t aapfs -o nonsense $C $M", "unknown mount option"),
     ("/sbin/mount.aapfs -N /proc/self/ns/mnt $C $M", "mount.aapfs: -N: mount in that namespace"),
     ("/sbin/mount.aapfs $M", "usage: mount.aapfs"),
+    ("mount -t aapfs -o config=aapfs.conf aapfs $M", "aapfs: -o config: right is a path from the root"),
+    ("mount -t aapfs -o state=state $C $M", "aapfs: -o state: right is a path from the root"),
+    ("mount -t aapfs relative.conf $M", "aapfs: relative.conf: no command, and no source of a mount"),
+    ("mount -t fuse.aapfs kms $M", "aapfs: kms: no command, and no source of a mount"),
+    ("mount -t aapfs /dev/sda $M", "aapfs: /dev/sda: no command, and no source of a mount"),
+    ("/sbin/mount.aapfs $C $M -o 'state=\"/tmp/a,b'", "aapfs: -o state=\"/tmp/a,b: a quotation mark is missing"),
 ])
 def test_what_is_refused_leaves_nothing(machine, script, says):
-    done = machine.run(script + "\nstatus=$?\ngrep \" $M \" /proc/self/mountinfo\nexit $status")
-    assert done.returncode not in (0, 99) and done.stdout == "", done
-    assert says in done.stderr and done.stderr.count("\n") <= 2
+    done = machine.run(f"cd {machine.directory}\n{script}\nstatus=$?\ngrep \" $M \" /proc/self/mountinfo\nexit $status")
+    assert done.returncode == (32 if "nonsense" in script else 1) and done.stdout == "", done
+    assert says in done.stderr and done.stderr.count("\n") <= (2 if "nonsense" in script else 1)
+
+
+def test_a_value_in_quotation_marks(machine):
+    state = machine.directory / "st,x"
+    config = machine.directory / "x,y.conf"
+    config.write_text(re.sub("(?m)^state = .*\n", "", machine.config.read_text()))
+    machine.fstab.write_text(f"aapfs {machine.mountpoint} aapfs config=\"{config}\",state=\"{state}\" 0 0\n")
+    machine.show("mount -T $F $M")
+    assert state.is_dir() and not list(machine.directory.glob('*"*'))
+
+
+@pytest.mark.parametrize("source", ["config", "with, comma", "aapfs", "none"])
+def test_mount_all_once_more_does_nothing(machine, source):
+    """mount(8) knows by the source that a line is mounted already; umount(8) by it too, and findmnt."""
+    config = machine.config
+    if "," in source:
+        config = machine.directory / f"{source}.conf"
+        config.write_text(machine.config.read_text())
+    named = source in ("aapfs", "none")
+    source, option = (source, f"config={config}") if named else (str(config), "_netdev,nofail")
+    machine.fstab.write_text(f"{source} {machine.mountpoint} aapfs {option} 0 0\n".replace(", comma", ",\\040comma"))
+    done = machine.run("""set -e
+mount -a -T $F
+mount -a -T $F
+findmnt -n -o SOURCE,FSTYPE,TARGET --raw $M
+df --output=source $M | tail -n 1
+umount "$S"
+! grep " $M " /proc/self/mountinfo
+""".replace("$S", "$M" if named else source))
+    shown = source.replace(" ", "\\x20")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert done.stdout.splitlines() == [f"{shown} fuse.aapfs {machine.mountpoint}", source]
+
+
+# Source: mount(8) of util-linux 2.41, FILESYSTEM-INDEPENDENT MOUNT OPTIONS; not there: remount, which is refused, and what
+# needs a mount point or a user of its own
+GENERIC = """async atime noatime auto noauto context=system_u:object_r:tmp_t:s0 fscontext=system_u:object_r:tmp_t:s0
+defcontext=system_u:object_r:tmp_t:s0 rootcontext=system_u:object_r:tmp_t:s0 defaults dev nodev diratime nodiratime dirsync
+exec noexec group nogroup iversion noiversion mand nomand _netdev nofail relatime norelatime strictatime nostrictatime
+lazytime nolazytime suid nosuid silent loud owner noowner ro rw sync user nouser users nousers nosymfollow symfollow
+comment=x x-systemd.automount x-initrd.mount X-mount.mkdir X-mount.mode=0755 X-mount.owner=0 X-mount.group=0""".split()
+
+
+@pytest.mark.full
+def test_every_generic_option_is_taken(machine):
+    done = machine.run("".join(
+        f"mount -t aapfs -o {option} $C $M || echo {option} is refused\n"
+        f"grep -q ' $M .*aapfs' /proc/self/mountinfo || echo {option} does not mount\n"
+        f"umount $M\n" for option in GENERIC).replace("' $M", '\' \'"$M"\''))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done
+
+
+def test_options_that_fstab_has_are_taken_all_at_once(machine):
+    options = machine.show("mount -t aapfs -o relatime,nodiratime,lazytime,silent,iversion,mand,strictatime,nosymfollow,sync $C $M")
+    assert {"noatime", "nosymfollow", "sync"} <= options and not {"relatime", "lazytime", "nodiratime"} & options
 
 
 def test_a_mount_that_is_only_tried(machine):

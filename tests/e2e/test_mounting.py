@@ -114,6 +114,22 @@ def test_umount_from_outside_ends_it(start_mount, emulator, command):
     assert mount.process.wait(20) == 0
 
 
+@pytest.mark.parametrize("place", ["elsewhere", "here", "lent"])
+def test_a_connection_that_is_aborted(start_mount, emulator, tmp_path, place):
+    """By umount -f. In another mount namespace, a container's with CAP_SYS_ADMIN, it unmounts there, and ends the mount here."""
+    lent = {"wrap": [AAPFS, "with-mount", tmp_path / "aap"]} if place == "lent" else {}
+    mount = start_mount(emulator.url, *["/dev/fd/3"] * len(lent), **lent)
+    other = ["unshare", "--mount"] if place != "here" else []
+    subprocess.run([*other, "umount", "-f", mount.path], check=True)
+    ended = 1 if other else 0
+    assert mount.process.wait(20) == ended
+    assert not mount.is_mounted()
+    assert mount.errors() == ended * (
+        f"aapfs: {mount.path}: it was aborted from outside (umount -f in a container, or /sys/fs/fuse/connections): it is dead, "
+        "and this process ends\n")
+    mount.stop = lambda *_: None
+
+
 @pytest.mark.full
 def test_sigterm_while_the_mount_is_in_use(start_mount, emulator):
     mount = start_mount(emulator.url)

@@ -1,16 +1,16 @@
-"""What is installed: the Debian packages, from their making to their removal, completion, and --help."""
+"""What is installed: the Debian packages, from their making to their removal, and --help."""
 import fnmatch
 import os
+import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
-from harness import AAPFS, BUILD, EMULATOR, PASSWORD, ROOT, program_for_others
+from harness import AAPFS, BUILD, EMULATOR, ROOT, program_for_others
 
-COMPLETION = ROOT / "fs" / "completion"
-WORDS = ["adopt", "create", "delete", "export", "reload", "rotate", "status", "upgrade"]
 
 
 def needs(*programs):
@@ -31,6 +31,49 @@ def test_help_is_for_a_terminal(program):
     assert done.stdout.startswith("usage: ") and max(map(len, done.stdout.splitlines())) <= 80
 
 
+def usages():
+    """Of each sub-command, from the usage of all."""
+    text = subprocess.run([AAPFS, "--help"], capture_output=True, text=True, check=True).stdout
+    text = re.sub(r"\n {9,}", " ", text)
+    return {name: line for line, name in re.findall(r"^ +aapfs (([a-z][a-z-]+) .*)$", text, re.M)}
+
+
+@pytest.mark.full
+def test_each_sub_command_has_its_own_help():
+    known = usages()
+    assert {*WORDS, "check", "volume-plugin", "with-mount"} == set(known)
+    for name, usage in known.items():
+        for option in ("--help", "-h"):
+            done = subprocess.run([AAPFS, name, option], capture_output=True, text=True)
+            assert (done.returncode, done.stderr) == (0, ""), name
+            assert re.sub(r"\s+", " ", done.stdout) == f"usage: aapfs {usage} ", name
+            assert max(map(len, done.stdout.splitlines())) <= 80
+        done = subprocess.run([AAPFS, name, "--nonsense"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (2, ""), name
+        line, shown = done.stderr.split("\n", 1)
+        assert "--nonsense" in line and re.sub(r"\s+", " ", shown) == f"usage: aapfs {usage} ", name
+        done = subprocess.run([AAPFS, name, *"abcd"], capture_output=True, text=True)  # too many words for any
+        assert done.returncode == (1 if name == "with-mount" else 2), name
+
+
+def test_what_is_no_sub_command_is_told(tmp_path):
+    done = subprocess.run([AAPFS, "creat", "payments"], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("aapfs: creat: no command")
+    for words in (["forget", "--help"], ["mount", "--help"], ["--help"], ["-h"]):
+        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: aapfs [-f]")
+    assert re.fullmatch(r"aapfs \d+\.\d+\.\d+\n", subprocess.run([AAPFS, "--version"], capture_output=True, text=True).stdout)
+
+
+def test_the_mount_helper_has_help(tmp_path):
+    helper = tmp_path / "mount.aapfs"
+    helper.symlink_to(AAPFS)
+    done = subprocess.run([helper, "--help"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: mount.aapfs ")
+    done = subprocess.run([helper, "--nonsense"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "") and "usage: mount.aapfs " in done.stderr  # as mount(8) numbers it
+
+
 def test_dev_names_the_package_that_it_needs(tmp_path):
     (tmp_path / "aap").mkdir()
     done = subprocess.run([program_for_others(tmp_path), "--dev", tmp_path / "aap"], capture_output=True, text=True,
@@ -38,60 +81,28 @@ def test_dev_names_the_package_that_it_needs(tmp_path):
     assert done.returncode == 1 and "it is in the package aapfs-emulator\n" in done.stderr
 
 
-def complete_in_bash(*words):
-    words = " ".join(f"'{word}'" for word in words)
-    script = (f". {COMPLETION}/aapfs.bash; COMP_WORDS=(aapfs {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _aapfs; "
-              'printf "%s\\n" "${COMPREPLY[@]}"')
-    return sh(script, cwd="/").split()
+VERSION = re.search(r"^aapfs \((.*)\)", (ROOT / "debian/changelog").read_text())[1]
+NEXT = VERSION + ".1"
 
 
-def test_bash_completes(mount):
-    mount.write("payments", PASSWORD)
-    assert set(WORDS) <= set(complete_in_bash(""))
-    assert complete_in_bash("sta") == ["status"]
-    assert complete_in_bash("create", "-m", mount.path, "") == ["orders", "payments"]
-    assert complete_in_bash("create", "-m", mount.path, "p") == ["payments"]
-    assert complete_in_bash("delete", "-m", mount.path, "payments", "K") == [mount.key_id()]
-    assert complete_in_bash("delete", "--f") == ["--foreign"]
-    assert "--state-key" in complete_in_bash("--")
-    assert complete_in_bash("status", "-m", "/etc/aapf-nowhere", "") == []
-    assert complete_in_bash("create", "-m", mount.path, "payments", "") == []
-    assert "/etc/" in [word + "/" for word in complete_in_bash("-m", "/et")]
-
-
-def test_each_completion_knows_every_sub_command():
-    usage = subprocess.run([AAPFS, "--help"], capture_output=True, text=True).stdout
-    commands = {word for words in re.findall(r"^ +aapfs ([a-z|-]+) ", usage, re.M) for word in words.split("|")
-                if not word.startswith("-")}
-    for name in ("aapfs.bash", "_aapfs", "aapfs.fish"):
-        missing = [word for word in commands if not re.search(rf"\b{word}\b", (COMPLETION / name).read_text())]
-        assert not missing, name
-
-
-@pytest.mark.full
-@needs("zsh")
-def test_zsh_reads_its_completion():
-    sh(f"zsh -n {COMPLETION}/_aapfs")
-    sh(f"zsh -fc 'fpath=({COMPLETION} $fpath); autoload -Uz compinit; compinit -D -u; [[ $_comps[aapfs] == _aapfs ]] && "
-       "autoload +X _aapfs'")
-
-
-@needs("fish")
-def test_fish_completes(mount, tmp_path):
-    sh(f"fish -n {COMPLETION}/aapfs.fish")
-    found = sh(f"HOME={tmp_path} fish --no-config -c 'source {COMPLETION}/aapfs.fish; complete -C \"aapfs \"; "
-               f"complete -C \"aapfs create -m {mount.path} \"' 2>/dev/null")
-    assert {"adopt", "status", "payments", "orders"} <= {line.split("\t")[0] for line in found.splitlines()}
+def build_packages(folder, change=""):
+    """Built from what is committed, without debug symbols, and quickly."""
+    (folder / "aapfs").mkdir(parents=True)
+    sh(f"git -C {ROOT} archive HEAD | tar -x -C {folder}/aapfs; cd {folder}/aapfs; {change}")
+    sh("dpkg-buildpackage -us -uc -b 2>&1", cwd=folder / "aapfs",
+       env={**os.environ, "DEB_BUILD_OPTIONS": "noautodbgsym noopt parallel=2"})
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
-    """Built from what is committed; without debug symbols, and quickly."""
+    """The packages, and in next/ those of the version after, which comes with changed units."""
     folder = tmp_path_factory.mktemp("packages")
-    (folder / "aapfs").mkdir()
-    sh(f"git -C {ROOT} archive HEAD | tar -x -C {folder}/aapfs")
-    sh("dpkg-buildpackage -us -uc -b 2>&1", cwd=folder / "aapfs",
-       env={**os.environ, "DEB_BUILD_OPTIONS": "noautodbgsym noopt parallel=2"})
+    build_packages(folder)
+    build_packages(folder / "next", f"""
+        sed -i "s/  version: '{VERSION}'/  version: '{NEXT}'/" meson.build
+        sed 's/^aapfs ({VERSION})/aapfs ({NEXT})/' debian/changelog | cat - debian/changelog > both; mv both debian/changelog
+        sed -i 's/^TimeoutStopSec=45/TimeoutStopSec=46/' fs/systemd/shared
+        grep -q {NEXT} meson.build; grep -q =46 fs/systemd/shared""")
     return folder
 
 
@@ -137,79 +148,85 @@ def test_the_packages(packages):
     assert "ExecStart=/usr/bin/aapfs -f /run/aap\n" in unit
     changes, = packages.glob("*.changes")
     # this build is not optimized, and not for a distribution
-    found = sh(f"lintian --allow-root --fail-on error --suppress-tags hardening-no-fortify-functions {changes} 2>&1")
-    print(found)
+    sh(f"lintian --allow-root --fail-on error,warning --suppress-tags hardening-no-fortify-functions {changes} 2>&1")
 
 
-# a machine of its own, as far as mounts and processes go
-LIVE = r"""
-set -e
-export DEBIAN_FRONTEND=noninteractive LC_ALL=C
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends /packages/aapfs_*.deb > /dev/null 2>&1
-mkdir /aap /state /second
-if aapfs --dev /aap 2> /errors; then exit 90; fi
-grep -q aapfs-emulator /errors
-apt-get install -y -qq --no-install-recommends /packages/aapfs-emulator_*.deb openssl > /dev/null 2>&1
-aapfs --dev /aap
-printf 'Correct-Horse1\n' > /password
-aapfs create -m /aap --password-file /password payments
-/aapfs-tests/mount
+HERE = pathlib.Path(__file__).parent
 
-# one that an upgrade takes over
-export KMS_EMULATOR_ACCESS_KEY=LTAI5tTestOnly:test-only-secret
-kms-emulator --listen 127.0.0.1:18443 --aap payments > /listening &
-until grep -q listening /listening; do sleep 0.1; done
-export ALIBABA_CLOUD_ACCESS_KEY_ID=LTAI5tTestOnly ALIBABA_CLOUD_ACCESS_KEY_SECRET=test-only-secret
-mount -t aapfs -o region=cn-hangzhou,endpoint=http://127.0.0.1:18443 aapfs /second
-until [ -e /second/payments/control ]; do sleep 0.1; done
-aapfs create -m /second --password-file /password payments > /key_id
-exec 3< /second/payments/client_key.json
-before=$(stat -L -c %i /usr/bin/aapfs)
-dpkg -i --force-confold /packages/aapfs_*.deb > /log 2>&1
-grep '/aap goes on with the version before' /log
-if grep '/second goes on' /log; then exit 91; fi
-for process in $(find /proc -maxdepth 2 -name exe -lname '/usr/bin/aapfs' 2> /dev/null); do echo "same or new: $(readlink $process)"; done
-[ "$(cat /second/payments/client_key_id)" = "$(cat /key_id)" ]
-cat <&3 > /dev/null
-exec 3<&-
 
-mkdir /bind
-mount --bind /second/payments /bind
-dpkg -r aapfs > /log 2>&1
-if grep fuse.aapfs /proc/self/mountinfo; then exit 92; fi
-[ -z "$(find /proc -maxdepth 2 -name exe -lname '*bin/aapfs*' 2> /dev/null)" ]
-ls /var/lib/aapfs/*/ > /dev/null
-[ -s /etc/aapfs/state.key ]
-[ -e /etc/aapfs/aapfs.conf ]
-dpkg -P aapfs > /log 2>&1
-grep 'aapfs: kept /var/lib/aapfs: ' /log
-grep 'aapfs: kept /etc/aapfs/state.key: ' /log
-[ -s /etc/aapfs/state.key ]
-if [ -e /etc/aapfs/aapfs.conf ]; then exit 93; fi
-echo all is well
-"""
+@pytest.fixture(scope="module")
+def root(packages, tmp_path_factory):
+    """A Debian with systemd and with what the packages depend on. It stays as it is: whoever uses it lays something over it."""
+    root = tmp_path_factory.mktemp("debian") / "root"
+    needed = {re.match(r"\s*(\S+)", word)[1] for package in packages.glob("*.deb")
+              for word in sh(f"dpkg-deb -f {package} Depends").split(",")}
+    mirror = sh("apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1").strip()
+    sh(f"debootstrap --variant=minbase --include={','.join(sorted({'ca-certificates', 'systemd-sysv'} | needed))} bookworm "
+       f"{root} {mirror}")
+    sh(f"mkdir {root}/packages {root}/out && cp -r {packages}/*.deb {packages}/next {root}/packages/")
+    sh(f"cp -r {ROOT}/debian/tests {root}/aapfs-tests && rm -f {root}/dev/fuse && mknod -m 600 {root}/dev/fuse c 10 229")
+    for name in ("inside_chroot.sh", "inside_booted.sh"):
+        shutil.copy(HERE / name, root)
+    return root
+
+
+def versions():
+    return {"VERSION": VERSION, "NEXT": NEXT}
 
 
 @pytest.mark.long
 @needs("dpkg-buildpackage", "dh", "debootstrap")
-def test_installed_upgraded_and_removed(packages, tmp_path):
-    root = tmp_path / "root"
-    mirror = sh("apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1").strip()
-    sh(f"debootstrap --variant=minbase --include=ca-certificates bookworm {root} {mirror}")
-    sh(f"rm -f {root}/etc/apt/sources.list && cp -a /etc/apt/sources.list.d /etc/apt/apt.conf.d {root}/etc/apt/ && "
-       f"cp -a /usr/share/keyrings/. {root}/usr/share/keyrings/ && cp -L /etc/resolv.conf /etc/hosts {root}/etc/")
-    sh(f"mkdir {root}/packages && cp {packages}/*.deb {root}/packages/ && cp -r {ROOT}/debian/tests {root}/aapfs-tests")
-    sh(f"mknod -m 600 {root}/dev/fuse c 10 229")
-    (root / "live").write_text(LIVE)
-    done = subprocess.run(["unshare", "-m", "-p", "-f", f"--mount-proc={root}/proc", "--kill-child", "chroot", root,
-                           "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "sh", "/live"],
+def test_installed_upgraded_and_removed(root, tmp_path):
+    """A machine of its own, as far as mounts and processes go; without systemd."""
+    script = """
+        mount -t tmpfs tmpfs "$0" && mkdir "$0/upper" "$0/work" "$0/root"
+        mount -t overlay -o "lowerdir=$1,upperdir=$0/upper,workdir=$0/work" overlay "$0/root"
+        mount -t proc proc "$0/root/proc"
+        exec chroot "$0/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$2" "$3" sh /inside_chroot.sh
+    """
+    done = subprocess.run(["unshare", "-m", "-p", "-f", "--kill-child", "sh", "-ec", script, tmp_path, root,
+                           *(f"{name}={value}" for name, value in versions().items())],
                           capture_output=True, text=True, timeout=300)
-    logs = "".join((root / name).read_text() for name in ("log", "errors") if (root / name).exists())
-    assert done.returncode == 0 and done.stdout.endswith("all is well\n"), done.stdout + done.stderr + logs
     print(done.stdout)
+    assert done.returncode == 0 and done.stdout.endswith("all is well\n"), done.stdout + done.stderr
+
+
+@pytest.mark.long
+@needs("dpkg-buildpackage", "dh", "debootstrap", "systemd-nspawn")
+def test_installed_upgraded_and_removed_in_a_booted_system(root, tmp_path, pool_file):
+    out = tmp_path / "out"
+    out.mkdir()
+    shutil.copy(pool_file, out / "pool.pem")
+    inside = tmp_path / "inside.service"
+    inside.write_text("[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nTimeoutStartSec=200\n"
+                      + "".join(f"Environment={name}={value}\n" for name, value in versions().items())
+                      + "ExecStart=/bin/sh -c 'sh /inside_booted.sh > /out/result 2>&1; systemctl poweroff --no-block'\n")
+    words = ["systemd-nspawn", "-q", "-b", "-D", root, "--volatile=overlay", "--register=no", "--keep-unit",
+             "--console=read-only", "--private-network", "--bind=/dev/fuse", f"--bind={out}:/out",
+             f"--bind-ro={inside}:/run/systemd/system/inside.service",
+             "--", "systemd.wants=inside.service", "systemd.unit=multi-user.target"]
+    done = subprocess.run(["unshare", "-m", "sh", "-ec", 'mount -t tmpfs tmpfs /run; exec "$@"', "sh", *words],
+                          capture_output=True, text=True, errors="replace", timeout=300)
+    result = (out / "result").read_text() if (out / "result").exists() else done.stdout[-3000:] + done.stderr
+    print(result)
+    assert result.endswith("all is well\n"), result
 
 
 @pytest.mark.parametrize("name", ["aapfs.postinst", "aapfs.prerm", "aapfs.postrm", "tests/mount"])
 def test_the_packages_scripts_are_whole(name):
     sh(f"sh -n {ROOT / 'debian' / name}")
+
+
+@pytest.mark.full
+def test_the_packages_scripts_at_work(emulator):
+    """Upgrade, removal and purge as the scripts do it, with all that is in their way."""
+    work = pathlib.Path(tempfile.mkdtemp(prefix="aapfs-test-"))
+    emulator.set_faults("CreateClientKey delay=3000")
+    try:
+        done = subprocess.run(["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh",
+                               HERE / "inside_scripts.sh", BUILD, ROOT / "debian", work, emulator.url],
+                              capture_output=True, text=True, timeout=200)
+    finally:
+        shutil.rmtree(work)
+    print(done.stdout)
+    assert done.returncode == 0 and done.stdout.endswith("all is well\n"), done.stdout + done.stderr

@@ -505,3 +505,13 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
         assert attributes(tmp_path / "aap/payments/client_key.json")[0] == DAEMON
     finally:
         subprocess.run(["umount", tmp_path / "aap"], check=True)
+
+
+@pytest.mark.parametrize("command", ["reload", "upgrade"])
+def test_a_read_only_mount_is_told_by_a_signal_alone(start_mount, emulator, command):
+    mount = start_mount(emulator.url, "-o", "ro", expected_errors=SAID)
+    done = subprocess.run([AAPFS, command, "-m", mount.path], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.endswith('control: Read-only file system; mount.aapfs(8) says at "ro" what such a mount can be told\n')
+    mount.process.send_signal(signal.SIGHUP)
+    until(lambda: "reloaded" in mount.errors())

@@ -12,11 +12,12 @@ import threading
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, until
+from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, until
 from test_start import remount  # noqa: F401, a fixture
 from test_store import ask, keys_in_kms, result_of, store_of, wait_until
 from v3 import Request
 
+ASSUMED = re.compile(r"aapfs: DescribeApplicationAccessPoint is not permitted .*\n")
 GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
 PUBLIC = ["certificate.pem", "client_key_id", "key_algorithm", "not_after", "not_before"]
 
@@ -27,6 +28,11 @@ def sync(mount):
 
 def make_aap(emulator, name):
     ask(emulator, "CreateApplicationAccessPoint", ("Name", name), ("Policies", "[]"))
+
+
+def judged(mount):
+    """The exit status of aapfs status."""
+    return subprocess.run([AAPFS, "status", "-m", mount.path], stdout=subprocess.DEVNULL, timeout=20).returncode
 
 
 def delete_aap(emulator, name):
@@ -339,6 +345,63 @@ def test_named_aaps_are_asked_for_one_by_one(start_mount, emulator):
         assert mount.status("payments")["State"] == "deleted"
     assert sorted(os.listdir(mount.path)) == [".aapfs", "orders", "payments"]
     assert emulator.count("ListApplicationAccessPoints") == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", ["reset-before", "unavailable"])
+def test_a_sync_of_named_aaps_that_nobody_answered_is_none(start_mount, emulator, remount, fault):  # noqa: F811
+    named = {"settings": "aaps = payments orders\nsync_interval = 1s\nrequests_per_second = 100"}
+    mount = start_mount(emulator.url, **named)
+    mount.write("payments", PASSWORD)
+    until(lambda: judged(mount) == 0)
+    emulator.set_faults(f"* {fault}")
+    assert result_of(mount, "sync", ".aapfs") != 0
+    synced = mount.status()["LastSync"]
+    until(lambda: judged(mount) == 1)  # the third interval has passed
+    assert mount.status()["LastSync"] == synced
+    mount = remount(mount, emulator.url, **named)
+    until(lambda: sorted(os.listdir(mount.path)) == [".aapfs", "orders", "payments"])
+    assert result_of(mount, "sync", ".aapfs") != 0
+    assert mount.status()["LastSync"] is None and "aapfs_last_sync_timestamp_seconds 0\n" in mount.read(".aapfs", "metrics.prom")
+    assert mount.last_error(".aapfs")["Operation"] in ("ListClientKeys", "DescribeApplicationAccessPoint")
+    emulator.set_faults()
+    until(lambda: mount.status()["LastSync"])
+    assert judged(mount) == 0 and mount.last_error(".aapfs") is None
+
+
+@pytest.mark.full
+def test_an_aap_whose_turn_failed_is_answered_for_later(start_mount, emulator):
+    """Then the sync is complete, without another one."""
+    mount = start_mount(emulator.url, settings="aaps = payments orders\nrequests_per_second = 100")
+    emulator.set_faults("ListClientKeys garbage x1")
+    assert result_of(mount, "sync", ".aapfs") == errno.EIO
+    mount.write("payments", PASSWORD)
+    before = mount.status()["LastSync"]
+    until(lambda: mount.status()["LastSync"] != before)
+    assert mount.last_error(".aapfs") is None
+
+
+@pytest.mark.full
+def test_a_walk_that_takes_longer_than_the_interval_ends_all_the_same(start_mount, start_emulator):
+    emulator = start_emulator(aaps=["a", "b", "c", "d"])
+    mount = start_mount(emulator.url, settings="aaps = a b c d\nsync_interval = 1s\nrequests_per_second = 2")
+    mount.write("a", PASSWORD)
+    first = until(lambda: mount.status()["LastSync"], seconds=15)
+    until(lambda: mount.status()["LastSync"] != first, seconds=15)
+
+
+@pytest.mark.parametrize("faults", [
+    ["ListClientKeys denied"], ["DescribeApplicationAccessPoint denied"],
+    ["ListClientKeys denied", "DescribeApplicationAccessPoint denied"]])
+@pytest.mark.parametrize("has_key", [False, True])
+def test_what_is_not_permitted_does_not_keep_a_sync_from_being_complete(start_mount, emulator, remount, faults, has_key):  # noqa: F811
+    named = {"settings": "aaps = payments orders\nrequests_per_second = 100", "expected_errors": ASSUMED}
+    mount = start_mount(emulator.url, **named)
+    if has_key:
+        mount.write("payments", PASSWORD)
+    emulator.set_faults(*faults)
+    mount = remount(mount, emulator.url, **named)
+    until(lambda: mount.status()["LastSync"])
 
 
 @pytest.mark.parametrize("option, code", [(("--account-id", "42"), "OtherAccount"), (("--region", "cn-beijing"), "OtherRegion")])

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import PASSWORD, Emulator, Mount, make_state_key
+from harness import PASSWORD, ROOT, Emulator, Mount, make_state_key
 
 NOBODY = 65534
 USERS = {"root": 0, "nobody": NOBODY}
@@ -216,3 +216,23 @@ def test_updatedb(tools):
               "--database-root", tools.mount.path, "--output", database)
     output, _ = tools.run("/usr/bin/plocate", "-d", database, "-l", "1000", "/")
     assert {path for path, _ in tools.walk()} <= set(output.splitlines())
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("variable", ["PRUNEFS", "PRUNEPATHS"])
+def test_updatedb_prunes_as_the_package_says(mounted, tmp_path, variable):
+    if not os.path.exists("/usr/sbin/updatedb.plocate"):
+        pytest.skip("plocate is not installed; see tests/packages/rest")
+    readme = (ROOT / "debian" / "README.Debian").read_text()
+    word = re.search(rf"(\S+) to\s+{variable}\b", readme)[1].replace("/run/aap", str(mounted.path))
+
+    def listed(pruned):
+        conf, database = tmp_path / "updatedb.conf", tmp_path / "plocate.db"
+        conf.write_text('PRUNE_BIND_MOUNTS="no"\n' + "".join(f'{name}="{pruned if name == variable else "proc"}"\n'
+                                                              for name in ("PRUNEFS", "PRUNEPATHS")))
+        script = 'mount --bind "$0" /etc/updatedb.conf; exec updatedb.plocate -l no -U "$1" -o "$2"'
+        subprocess.run(["unshare", "-m", "sh", "-ec", script, conf, mounted.directory, database], check=True, timeout=60)
+        return subprocess.run(["plocate", "-d", database, "-l", "1000", mounted.path], capture_output=True, text=True).stdout
+
+    assert f"{mounted.path}/payments/client_key.json\n" in listed("")
+    assert f"{mounted.path}/" not in listed(word)

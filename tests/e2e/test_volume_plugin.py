@@ -14,7 +14,8 @@ import time
 import pytest
 
 from containers import Podman, make_root, require
-from harness import AAPFS, PASSWORD, environment
+from harness import AAPFS, PASSWORD, environment, until
+from test_sync import GONE, delete_aap, make_aap, sync
 
 IN_USE = "volume is in use"
 
@@ -153,7 +154,7 @@ def test_a_volume_in_podman(start_mount, emulator, tmp_path):
         podman.run("volume", "rm", "kms-payments")
         assert plugin.names() == [] == podman.run("volume", "ls", "-q").split()
 
-        assert "no AAP of this name is shown" in podman.run("volume", "create", "--driver", "aapfs", "nothing", status=125)
+        assert "no AAP nothing is shown" in podman.run("volume", "create", "--driver", "aapfs", "nothing", status=125)
         assert "-o size: no such option; right is -o aap=NAME" in podman.run(
             "volume", "create", "--driver", "aapfs", "-o", "aap=orders", "-o", "size=1", "orders", status=125)
         podman.run("volume", "create", "--driver", "aapfs", "orders")  # an AAP's own name
@@ -239,6 +240,34 @@ def test_hostile_requests(plugin):
 
 
 @pytest.mark.full
+def test_an_aap_that_goes(plugin, mount, emulator):
+    make_aap(emulator, "other")  # a listing of none at all would not be believed
+    for name, aap in (("keys", "payments"), ("empty", "orders")):
+        plugin.good("Create", Name=name, Opts={"aap": aap})
+        plugin.good("Mount", Name=name, ID="a")
+        delete_aap(emulator, aap)
+    sync(mount)
+    until(lambda: not (mount / "orders").exists())
+    # a key that is here stays, and so does its volume
+    plugin.good("Mount", Name="keys", ID="b")
+    assert (plugin.binds / "keys/client_key_id").read_text().strip() == mount.key_id()
+    assert plugin.call("Mount", Name="empty", ID="b")["Err"] == (
+        f"empty: no AAP orders is shown at {mount.path}; KMS may no longer have it")
+    assert "no AAP orders is shown" in plugin.call("Create", Name="new", Opts={"aap": "orders"})["Err"]
+    plugin.kill()
+    plugin.start()
+    assert plugin.good("Get", Name="empty")["Volume"]["Status"] == {"Aap": "orders", "Users": 1}
+    plugin.good("Unmount", Name="empty", ID="a")
+    assert plugin.binds_of("empty") == []
+    plugin.good("Remove", Name="empty")
+    for user in ("a", "b"):
+        plugin.good("Unmount", Name="keys", ID=user)
+    plugin.good("Remove", Name="keys")
+    assert plugin.names() == [] == os.listdir(plugin.binds)
+    mount.expected_errors = GONE
+
+
+@pytest.mark.full
 def test_a_mount_that_ended_and_came_again(start_mount, emulator, tmp_path):
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
@@ -313,12 +342,94 @@ def test_a_state_that_is_not_its_own(plugin):
         plugin.file.write_bytes(content)
         assert "volumes.json: not written by this program, or damaged" in plugin.refused(), content
         assert plugin.file.read_bytes() == content
+    for make, why in ((os.mkfifo, "not a regular file"), (os.mkdir, "not a regular file"),
+                      (lambda path: os.symlink("/etc/passwd", path), "a symbolic link, not a file"),
+                      (lambda path: subprocess.run(["truncate", "-s", "9M", path], check=True), "larger than this program")):
+        plugin.file.rmdir() if plugin.file.is_dir() else plugin.file.unlink()
+        make(plugin.file)
+        error = plugin.refused()
+        assert f"{plugin.file}: {why}" in error and "; move it away to begin without volumes\n" in error
+    plugin.file.unlink()
     plugin.state.chmod(0o777)
     assert "others can write here" in plugin.refused()
     plugin.state.chmod(0o700)
     plugin.file.write_text(json.dumps(plugin.good_state))
     plugin.start()
     assert plugin.names() == ["keys"]
+
+
+def test_what_others_put_in_its_places(plugin, tmp_path):
+    temporary = plugin.state / "volumes.json.new"
+    for make in (os.mkfifo, lambda path: os.symlink(tmp_path / "not-made", path), lambda path: path.write_text("x" * 9999)):
+        make(temporary)
+        plugin.good("Create", Name="keys", Opts={"aap": "payments"})
+        assert json.loads(plugin.file.read_text())["Volumes"].keys() == {"keys"} and not temporary.exists()
+        plugin.good("Remove", Name="keys")
+    temporary.mkdir()
+    error = plugin.call("Create", Name="keys", Opts={"aap": "payments"})["Err"]
+    assert error == f"{plugin.file} of the volume plugin cannot be written: Is a directory" and plugin.names() == []
+    temporary.rmdir()
+    plugin.good("Create", Name="keys", Opts={"aap": "payments"})
+    place, elsewhere = plugin.binds / "keys", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for make, what in ((lambda: place.symlink_to(elsewhere), "a symbolic link"), (place.touch, "a file")):
+        make()
+        assert plugin.call("Mount", Name="keys", ID="a")["Err"] == (
+            f"keys: {place}: {what} is here that is not of this plugin; remove it")
+        plugin.good("Unmount", Name="keys", ID="a")
+        plugin.good("Remove", Name="keys")
+        plugin.good("Create", Name="keys", Opts={"aap": "payments"})
+        assert elsewhere.is_dir() and os.path.lexists(place) and str(elsewhere) not in pathlib.Path("/proc/self/mountinfo").read_text()
+        place.unlink()
+    place.mkdir()  # a directory may have been left
+    plugin.good("Mount", Name="keys", ID="a")
+    assert len(plugin.binds_of("keys")) == 1
+    plugin.good("Unmount", Name="keys", ID="a")
+
+
+def test_only_root_may_ask(mount, tmp_path):
+    """Whoever asks decides what is mounted where: the socket is its user's, in a directory that is everybody's."""
+    mount.write("payments", PASSWORD)
+    (tmp_path / "open").mkdir(mode=0o755)
+    plugin = Plugin(tmp_path, mount.path, at=tmp_path / "open/plugin.sock")
+
+    def try_it():
+        return subprocess.run(["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "/usr/bin/python3", "-c",
+                               "import socket; socket.socket(socket.AF_UNIX).connect('plugin.sock')"],
+                              cwd=tmp_path / "open", capture_output=True, text=True)
+    assert try_it().stderr.endswith("PermissionError: [Errno 13] Permission denied\n")
+    plugin.socket.chmod(0o666)  # it was the mode that kept it out
+    assert try_it().returncode == 0
+    plugin.end()
+
+
+class DefaultPlugin(Plugin):
+    """Where it is when nobody says where, in a mount namespace in which nothing of the machine is at these places."""
+
+    def words(self):
+        hide = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib"
+        return ["unshare", "--mount", "sh", "-c", f'{hide} && exec "$0" volume-plugin "$1"', AAPFS, self.mountpoint]
+
+    def start(self, wrap=(), pass_fds=()):
+        super().start()
+        root = pathlib.Path(f"/proc/{self.process.pid}/root")
+        self.socket, self.binds = root / "run/docker/plugins/aapfs.sock", root / "run/aapfs-volumes"
+        self.state = root / "var/lib/aapfs-volumes"
+        self.file = self.state / "volumes.json"
+
+
+def test_its_default_places(mount, tmp_path):
+    mount.write("payments", PASSWORD)
+    plugin = DefaultPlugin(tmp_path, mount.path)
+    plugin.good("Create", Name="keys", Opts={"aap": "payments"})
+    assert plugin.good("Mount", Name="keys", ID="a") == {"Mountpoint": "/run/aapfs-volumes/keys"}
+    assert (plugin.binds / "keys/client_key_id").read_text().strip() == mount.key_id()
+    assert json.loads(plugin.file.read_text())["Volumes"]["keys"]["Users"] == ["a"]
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (plugin.socket, plugin.state, plugin.file, plugin.binds)}
+    assert modes == {plugin.socket: 0o600, plugin.state: 0o700, plugin.file: 0o600, plugin.binds: 0o700}
+    plugin.good("Unmount", Name="keys", ID="a")
+    plugin.process.send_signal(signal.SIGTERM)
+    assert plugin.process.wait(30) == 0 and plugin.error_file.read_text() == ""
 
 
 def test_its_socket(plugin, tmp_path):
@@ -329,6 +440,8 @@ def test_its_socket(plugin, tmp_path):
     plugin.state = first_state
     plugin.kill()
     plugin.start()  # the socket that it left is replaced
+    plugin.process.send_signal(signal.SIGHUP)  # an administrator's habit
+    assert plugin.names() == []
     plugin.process.send_signal(signal.SIGTERM)
     assert plugin.process.wait(30) == 0 and not plugin.socket.exists()
     plugin.socket.write_text("mine")
@@ -379,9 +492,9 @@ class Docker:
                 ["dockerd", f"--data-root={directory}/data", f"--exec-root={directory}/exec", f"--pidfile={directory}/pid",
                  f"--host=unix://{directory}/docker.sock", "--storage-driver=vfs", "--bridge=none", "--iptables=false",
                  "--ip6tables=false", "--exec-opt=native.cgroupdriver=cgroupfs"], stdout=log, stderr=log, env=environment())
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         while subprocess.run(["docker", "info"], env=self.environment, capture_output=True).returncode != 0:
-            assert self.process.poll() is None and time.monotonic() < until, (directory / "log").read_text()
+            assert self.process.poll() is None and time.monotonic() < deadline, (directory / "log").read_text()
         subprocess.run(["tar", "-C", root, "-cf", directory / "box.tar", "."], check=True)
         self.run("import", directory / "box.tar", "box:1")
 
@@ -405,7 +518,7 @@ def test_a_volume_in_docker(start_mount, emulator, tmp_path):
     plugin = Plugin(tmp_path, mount.path, at=pathlib.Path(f"/run/docker/plugins/{driver}.sock"))
     try:
         docker.run("volume", "create", "-d", driver, "-o", "aap=payments", "kms-payments")
-        assert "no AAP of this name is shown" in docker.run("volume", "create", "-d", driver, "nothing", status=1)
+        assert "no AAP nothing is shown" in docker.run("volume", "create", "-d", driver, "nothing", status=1)
         assert "right is -o aap=NAME" in docker.run("volume", "create", "-d", driver, "-o", "x=y", "orders", status=1)
         use = ["--network=none", "-v", "kms-payments:/keys"]
         assert docker.run("run", "--rm", "--user=1000:1000", *use, "box:1", "/bin/cat", "/keys/client_key_id") == mount.key_id() + "\n"

@@ -49,8 +49,10 @@ static void another_machine_is_told_until_it_is_noted(void **unused)
 {
     struct stat attributes;
     write_file(id_file, first);
-    assert_true(machine_is_other(directory, id_file)); /* nothing is noted: it was brought here */
+    assert_false(machine_is_noted(directory));
+    assert_false(machine_is_other(directory, id_file)); /* nothing is noted: it was made where there was no id */
     assert_int_equal(machine_note(directory, id_file), 0);
+    assert_true(machine_is_noted(directory));
     assert_false(machine_is_other(directory, id_file));
     assert_int_equal(stat(noted, &attributes), 0);
     assert_int_equal(attributes.st_mode & 07777, 0600);

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "fs/keys/store.h"
+#include "fs/keys/store_file.h"
 
 static const unsigned char key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcde";
 static const unsigned char other_key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcdf";
@@ -521,6 +522,36 @@ static void every_failing_call_is_borne(void **state)
     assert_true(tried > 3 * 12);
 }
 
+/* Whatever has the name that a file is written under first: no wait, and nothing of it in the file. */
+static void a_name_that_is_taken_makes_way(void **state)
+{
+    struct stat attributes;
+    char temporary[128], other[128];
+    snprintf(temporary, sizeof(temporary), "%s/note.new", place);
+    snprintf(other, sizeof(other), "%s/other", place);
+    for (int what = 0; what < 3; what++) {
+        int r = -1;
+        if (what == 0)
+            r = mkfifo(temporary, 0666);
+        else if (what == 1)
+            r = symlink(other, temporary);
+        else
+            r = mknod(temporary, S_IFREG, 0) | chmod(temporary, 0666);
+        assert_int_equal(r, 0);
+        alarm(10); /* for an open(2) of the FIFO that waits for its reader */
+        assert_int_equal(store_file_write(where.above, "note", "mine", 4), 0);
+        alarm(0);
+        assert_int_equal(fstatat(where.above, "note", &attributes, AT_SYMLINK_NOFOLLOW), 0);
+        assert_int_equal(attributes.st_mode, S_IFREG | 0600);
+        assert_int_equal(attributes.st_size, 4);
+        assert_int_not_equal(access(temporary, F_OK), 0);
+        assert_int_not_equal(access(other, F_OK), 0);
+    }
+    assert_int_equal(mkdir(temporary, 0700), 0); /* nothing that a crash leaves: it stays */
+    assert_int_equal(store_file_write(where.above, "note", "more", 4), -EISDIR);
+    assert_int_equal(rmdir(temporary), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +567,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_never_renamed_goes_at_the_next_start, make_place, remove_place),
         cmocka_unit_test_setup_teardown(an_intent_under_another_number_is_none, make_place, remove_place),
         cmocka_unit_test_setup_teardown(every_failing_call_is_borne, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(a_name_that_is_taken_makes_way, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
