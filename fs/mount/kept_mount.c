@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/keys/numbers.h"
 #include "fs/keys/state.h"
 #include "fs/log.h"
 #include "fs/mount/mount_table.h"
@@ -58,10 +59,15 @@ void kept_mount_forget(void)
         (void)service_notify_forget(names[part]); /* a manager that does not hear it forgets all when the service ends */
 }
 
-bool kept_mount_give(const struct kept_mount *kept)
+bool kept_mount_is_wanted(void)
 {
     const char *wanted = getenv("AAPFS_KEEP_MOUNT");
-    if (!getenv("NOTIFY_SOCKET") || !wanted || strcmp(wanted, "yes") != 0)
+    return getenv("NOTIFY_SOCKET") && wanted && strcmp(wanted, "yes") == 0;
+}
+
+bool kept_mount_give(const struct kept_mount *kept)
+{
+    if (!kept_mount_is_wanted())
         return false;
     _cleanup_(close) int note = make_note(kept);
     int r = note < 0 ? note : service_notify_forget(names[PART_NOTE]); /* another version's may be there */
@@ -106,18 +112,29 @@ static bool read_note(int file, struct note *note)
            memchr(note->state, '\0', sizeof(note->state)) && memchr(note->region, '\0', sizeof(note->region));
 }
 
-/* Whether this version agrees with the kernel as the one before did. In a child: all of the memory is mapped for it. */
-static bool could_serve(int memory, int fuse)
+enum { FITS, OTHER_VERSION, NONSENSE };
+
+/* What a worker would find: that it could not begin would be told again and again, while readers wait. */
+static int try_to_serve(int memory, int fuse)
+{
+    struct mount_memory mapped;
+    if (mount_memory_map(&mapped, memory) < 0)
+        return OTHER_VERSION;
+    if (!numbers_open(mapped.numbers))
+        return NONSENSE;
+    return session_try(&mapped, fuse) < 0 ? OTHER_VERSION : FITS;
+}
+
+/* In a child: all of the memory is mapped for it, and it may be anything. */
+static int ask_whether_it_fits(int memory, int fuse)
 {
     pid_t child = fork();
-    if (child == 0) {
-        struct mount_memory mapped;
-        _exit(mount_memory_map(&mapped, memory) < 0 || session_try(&mapped, fuse) < 0);
-    }
-    int status = 1;
+    if (child == 0)
+        _exit(try_to_serve(memory, fuse));
+    int status = OTHER_VERSION;
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : NONSENSE;
 }
 
 /* NULL: it can be served on; else why not. */
@@ -136,15 +153,15 @@ static const char *judge(const struct kept_mount *kept, const struct note *note,
     if (strcmp(note->state, kept->state) != 0)
         return "the configuration names another state";
     int copy = fcntl(parts[PART_MEMORY], F_DUPFD_CLOEXEC, FIRST);
-    /* a file that others can cut would be read past its end */
-    if (copy < 0 || fcntl(copy, F_GET_SEALS) < 0)
+    if (copy < 0)
         return "its memory is missing";
-    int r = mount_memory_map_head(&memory, copy);
-    bool whole = r == 0 && memory.head->init_size > 0 && memory.head->served;
+    bool sealed = mount_memory_is_sealed(copy);
+    bool whole = mount_memory_map_head(&memory, copy) == 0 && memory.head->init_size > 0 && memory.head->served;
     mount_memory_drop(&memory);
-    if (!whole || !could_serve(parts[PART_MEMORY], parts[PART_FUSE]))
-        return "another version has served it";
-    return NULL;
+    if (!sealed)
+        return "its memory can be cut by others";
+    int fits = whole ? ask_whether_it_fits(parts[PART_MEMORY], parts[PART_FUSE]) : OTHER_VERSION;
+    return fits == FITS ? NULL : fits == NONSENSE ? "its memory makes no sense" : "another version has served it";
 }
 
 /* The numbers of what came, by part; -1: it did not. What is none of them is closed. */
@@ -184,12 +201,23 @@ static void detach_from(const char *path, int fuse)
     (void)mount_point_unmount(&left); /* one that stays is in the way, and that is told */
 }
 
+/* From where the note says, or wherever it was moved to (mount --move). */
+static void detach_noted(const struct note *note, int fuse)
+{
+    char path[MOUNT_POINT_PATH_SIZE];
+    if (mount_table_at(note->mountpoint).device == (dev_t)note->device)
+        detach_from(note->mountpoint, fuse);
+    else if (mount_table_find((dev_t)note->device, path, sizeof(path)))
+        detach_from(path, fuse);
+}
+
 static void refuse(const struct kept_mount *kept, const struct note *note, const int parts[PARTS], const char *reason)
 {
     char path[MOUNT_POINT_PATH_SIZE];
     log_error("the mount that the service manager has kept is made anew: %s", reason);
     kept_mount_forget();
-    detach_from(note->mountpoint, parts[PART_FUSE]);
+    if (note->device != 0)
+        detach_noted(note, parts[PART_FUSE]);
     if (mount_point_resolve(kept->mountpoint, path) == 0)
         detach_from(path, parts[PART_FUSE]);
     for (enum part part = 0; part < PARTS; part++)

@@ -20,6 +20,9 @@ struct kept_mount {
     struct mount_memory *memory;
 };
 
+/* Whether this is a service whose mount its manager is to keep. */
+bool kept_mount_is_wanted(void);
+
 /* After mounting. Whether the manager has it now; that it could not be given is told. */
 bool kept_mount_give(const struct kept_mount *kept);
 

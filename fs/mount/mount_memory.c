@@ -1,6 +1,7 @@
 #include "fs/mount/mount_memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,6 +18,9 @@
 static const char magic[16] = "aapfs mount 3";
 
 enum { PAGE = 4096 };
+
+/* Whoever else has the descriptor cannot cut it: what is mapped would be read past its end. */
+enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
 /* Where each part begins, and the end. */
 struct layout {
@@ -50,11 +54,12 @@ static int map(struct mount_memory *memory, size_t size)
 
 int mount_memory_make(struct mount_memory *memory)
 {
-    *memory = (struct mount_memory){.descriptor = memfd_create("aapfs-mount", MFD_CLOEXEC)};
+    *memory = (struct mount_memory){.descriptor = memfd_create("aapfs-mount", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (memory->descriptor < 0)
         return -errno;
     /* sparse: only what is used costs memory */
-    int r = ftruncate(memory->descriptor, (off_t)layout().end) < 0 ? -errno : 0;
+    int r = ftruncate(memory->descriptor, (off_t)layout().end) < 0 || fcntl(memory->descriptor, F_ADD_SEALS, SEALS) < 0
+                ? -errno : 0;
     if (r == 0)
         r = map(memory, whole_pages(sizeof(struct mount_head)));
     if (r < 0) {
@@ -66,6 +71,12 @@ int mount_memory_make(struct mount_memory *memory)
     return 0;
 }
 
+bool mount_memory_is_sealed(int descriptor)
+{
+    int seals = fcntl(descriptor, F_GET_SEALS);
+    return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
 /* A memory of another size is another version's as well: to map it would mean to read past its end. */
 static int attach(struct mount_memory *memory, int descriptor, size_t size)
 {
@@ -75,7 +86,7 @@ static int attach(struct mount_memory *memory, int descriptor, size_t size)
             : attributes.st_size != (off_t)layout().end         ? -EPROTO
                                                                 : map(memory, size);
     if (r == 0 && (memcmp(memory->head->magic, magic, sizeof(magic)) != 0 ||
-                   memory->head->init_size > MOUNT_MEMORY_INIT_SIZE)) {
+                   memory->head->init_size > MOUNT_MEMORY_INIT_SIZE || memory->head->audit > MOUNT_AUDIT_YES)) {
         munmap(memory->head, size);
         memory->head = NULL;
         r = -EPROTO;

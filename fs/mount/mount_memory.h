@@ -51,8 +51,11 @@ struct mount_memory {
     void *numbers, *reports, *slots, *counters, *audit;
 };
 
-/* New, with the head mapped. 0 or negative errno. */
+/* New, with the head mapped; its size is sealed. 0 or negative errno. */
 int mount_memory_make(struct mount_memory *memory);
+
+/* Whether the memory behind DESCRIPTOR keeps its size, whoever else has it. False for what is no memory. */
+bool mount_memory_is_sealed(int descriptor);
 
 /*
  * Maps all of what DESCRIPTOR holds. 0; negative errno; -EPROTO when another version of aapfs laid it out, or it

@@ -136,6 +136,16 @@ int mount_point_resolve(const char *path, char resolved[static MOUNT_POINT_PATH_
     return 0;
 }
 
+void mount_point_make(const char *path)
+{
+    char resolved[MOUNT_POINT_PATH_SIZE];
+    if (mount_point_resolve(path, resolved) != -ENOENT)
+        return;
+    mode_t mask = umask(S_IWGRP | S_IWOTH);
+    (void)mkdir(path, 0755);
+    umask(mask);
+}
+
 int mount_point_mount(struct mount_point *mount_point, const char *path, const char *options,
                       char *reason, size_t size)
 {

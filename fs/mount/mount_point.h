@@ -24,6 +24,12 @@ struct mount_point {
 int mount_point_resolve(const char *path, char resolved[static MOUNT_POINT_PATH_SIZE]);
 
 /*
+ * Makes the directory PATH if there is none: below /run nothing is left of the time before a boot. What is wrong with it
+ * mount_point_mount says.
+ */
+void mount_point_make(const char *path);
+
+/*
  * Mounts at PATH as the type fuse.aapfs: as root for everybody (allow_other), as another user through
  * fusermount3 for that user. Always with default_permissions, nosuid, nodev, noexec, noatime;
  * OPTIONS (NULL: none) are mount options as -o takes them. A mount of aapfs there that has

@@ -1,6 +1,7 @@
 #include "fs/mount/service_notify.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,13 @@ static int tell(const char *text, int descriptor)
 int service_notify_ready(void)
 {
     return tell("READY=1", -1);
+}
+
+int service_notify_wait(int64_t ms)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%" PRId64, ms * 1000);
+    return tell(text, -1);
 }
 
 int service_notify_store(const char *name, int descriptor)

@@ -37,6 +37,9 @@
 /* How long a worker may take to end after the mount is gone: then it is told to, and then it is killed. */
 enum { LEAVE_MS = 2000 };
 
+/* How long the rest may take when the worker has ended. */
+enum { END_MS = 5000 };
+
 /* How long a runner that has nothing to do may take to end. */
 enum { RETIRE_MS = 1000 };
 
@@ -210,9 +213,11 @@ static int read_init(struct supervisor *supervisor)
     return flags < 0 || fcntl(supervisor->mount_point.fuse, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/* A memory that says that it was served says nothing about now. The first listing is waited for, for a while. */
 static void tell_ready(struct supervisor *supervisor)
 {
-    if (supervisor->told_ready)
+    if (supervisor->told_ready || !supervisor->serves ||
+        (!supervisor->listed && clock_monotonic_ms() < supervisor->ready_until_ms))
         return;
     supervisor->told_ready = true;
     if (supervisor->parts->ready >= 0 && write(supervisor->parts->ready, "r", 1) < 0)
@@ -220,6 +225,13 @@ static void tell_ready(struct supervisor *supervisor)
     int r = service_notify_ready();
     if (r < 0)
         log_error("NOTIFY_SOCKET: %s", strerror(-r));
+}
+
+/* The worker is waited for, and so does the service manager: killed, it would lose the key that KMS is making. */
+static void wait_to_leave(struct supervisor *supervisor, int64_t ms)
+{
+    supervisor->leave_until_ms = clock_monotonic_ms() + ms;
+    (void)service_notify_wait(ms + END_MS); /* a manager that does not hear it goes by its own limit */
 }
 
 static void leave(struct supervisor *supervisor)
@@ -230,7 +242,7 @@ static void leave(struct supervisor *supervisor)
     upgrade_abandon(supervisor);
     supervisor->leave_signal = SIGTERM;
     /* of a lent mount the worker hears no end */
-    supervisor->leave_until_ms = clock_monotonic_ms() + (supervisor->mount_point.lent ? 0 : LEAVE_MS);
+    wait_to_leave(supervisor, supervisor->mount_point.lent ? 0 : LEAVE_MS);
     /* while somebody answers what it waits for: it could not end otherwise */
     if (supervisor->publisher.process > 0)
         kill(supervisor->publisher.process, SIGKILL);
@@ -251,7 +263,7 @@ static void leave_it_kept(struct supervisor *supervisor)
     supervisor->leaving = supervisor->keeping = true;
     upgrade_abandon(supervisor);
     supervisor->leave_signal = SIGTERM;
-    supervisor->leave_until_ms = clock_monotonic_ms() + supervisor_config(supervisor)->request_timeout_ms + LEAVE_MS;
+    wait_to_leave(supervisor, (int64_t)supervisor_config(supervisor)->request_timeout_ms + LEAVE_MS);
     if (supervisor->link >= 0)
         (void)worker_link_send(supervisor->link, WORKER_DRAIN, 0, "%s", "");
 }
@@ -265,10 +277,12 @@ static void go_on_leaving(struct supervisor *supervisor)
         (void)worker_link_send(supervisor->link, WORKER_LEAVE, 0, "%s", "");
 }
 
-/* A worker ends well only when the mount is gone. One that ends badly before it served can never serve. */
+/*
+ * A worker ends well only when the mount is gone. One that ends badly before any has served can never serve, with this
+ * configuration: another run's mount waits for a better one.
+ */
 static void worker_ended(struct supervisor *supervisor, int status)
 {
-    const struct mount_head *head = supervisor->memory.head;
     bool aborted = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_ABORTED;
     unlink_worker(supervisor);
     reload_worker_ended(supervisor);
@@ -281,15 +295,19 @@ static void worker_ended(struct supervisor *supervisor, int status)
         leave(supervisor);
         return;
     }
-    if (WIFEXITED(status) && !head->served) {
+    bool served = supervisor->went_on ? supervisor->serves : supervisor->memory.head->served;
+    if (WIFEXITED(status) && !served) {
         supervisor->worker.process = 0;
         supervisor->status = WEXITSTATUS(status);
-        leave(supervisor);
+        if (supervisor->went_on && supervisor->kept)
+            leave_it_kept(supervisor);
+        else
+            leave(supervisor);
         return;
     }
     supervisor->memory.head->worker_restarts++;
     supervisor->memory.head->worker_was_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-    child_ended(&supervisor->worker, status, head->answered != supervisor->answered_before);
+    child_ended(&supervisor->worker, status, supervisor->memory.head->answered != supervisor->answered_before);
 }
 
 static void helper_ended(struct supervisor *supervisor, struct child *helper, int status, bool useful)
@@ -332,8 +350,10 @@ static void take_messages(struct supervisor *supervisor)
 {
     struct worker_message message;
     while (supervisor->link >= 0 && worker_link_receive(supervisor->link, &message, NULL) == 0) {
+        if (message.kind == WORKER_SERVES)
+            supervisor->serves = true;
         if (message.kind == WORKER_LISTED)
-            tell_ready(supervisor);
+            supervisor->listed = true;
         else if (message.kind == WORKER_SAYS)
             log_error("%s", message.text);
         else if (message.kind == WORKER_WANTS_RELOAD || message.kind == WORKER_RELOADED)
@@ -353,8 +373,7 @@ static void hurry(struct supervisor *supervisor)
     kill(supervisor->worker.process, supervisor->leave_signal);
     supervisor->leave_signal = SIGKILL;
     /* it may still wait for a key that KMS is making */
-    supervisor->leave_until_ms =
-        clock_monotonic_ms() + supervisor_config(supervisor)->request_timeout_ms + 2 * LEAVE_MS;
+    wait_to_leave(supervisor, (int64_t)supervisor_config(supervisor)->request_timeout_ms + 2 * LEAVE_MS);
 }
 
 static void start_what_is_due(struct supervisor *supervisor)
@@ -386,7 +405,7 @@ static int time_left(const struct supervisor *supervisor)
     if (supervisor->leaving) {
         until_ms = supervisor->leave_until_ms;
     } else {
-        if (!supervisor->told_ready)
+        if (!supervisor->told_ready && supervisor->serves)
             until_ms = supervisor->ready_until_ms;
         until_ms = sooner(until_ms, upgrade_until_ms(supervisor));
         if (supervisor->runner.process == 0)
@@ -424,10 +443,10 @@ static void watch(struct supervisor *supervisor)
         take_signals(supervisor);
         if (alone && polled[2].revents & POLLERR)
             leave(supervisor);
-        if (supervisor->memory.head->served && clock_monotonic_ms() >= supervisor->ready_until_ms)
-            tell_ready(supervisor);
         if (supervisor->leaving)
             hurry(supervisor);
+        else
+            tell_ready(supervisor);
     }
 }
 
@@ -512,6 +531,7 @@ static void give_to_keep(struct supervisor *supervisor)
 static int go_on(struct supervisor *supervisor)
 {
     supervisor->ready_until_ms = clock_monotonic_ms() + supervisor->parts->first_listing_timeout_ms;
+    supervisor->went_on = true;
     give_to_keep(supervisor);
     watch(supervisor);
     return end_all(supervisor);
@@ -531,6 +551,8 @@ int supervisor_run(const struct supervisor_parts *parts)
     const struct kept_mount kept = kept_mount(&supervisor);
     if (parts->lent < 0 && kept_mount_take(&kept))
         return go_on(&supervisor);
+    if (parts->lent < 0 && kept_mount_is_wanted())
+        mount_point_make(parts->mountpoint); /* after all that a mount without a daemon could be at */
     r = parts->lent < 0 ? mount_point_mount(&supervisor.mount_point, parts->mountpoint, parts->options, reason,
                                             sizeof(reason))
                         : mount_point_take(&supervisor.mount_point, parts->lent, parts->mountpoint, reason,
@@ -572,7 +594,7 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
     supervisor.worker.process = handover->worker;
     supervisor.publisher.process = handover->publisher;
     supervisor.runner.process = handover->runner;
-    supervisor.told_ready = true;
+    supervisor.told_ready = supervisor.serves = true;
     if (descriptors[HANDOVER_CONFIG] >= 0)
         close(descriptors[HANDOVER_CONFIG]); /* it has been read */
     int r = mount_memory_map_head(&supervisor.memory, descriptors[HANDOVER_MEMORY]);

@@ -59,7 +59,10 @@ struct supervisor {
     uint64_t answered_before, published_before, ran_before;
     struct upgrade upgrade;
     struct reload reload;
+    bool serves;  /* a worker of this run has taken the mount over */
+    bool listed;  /* and has seen what KMS lists */
     bool told_ready, leaving;
+    bool went_on; /* another run's mount, which the service manager had kept */
     bool kept;    /* the service manager has the mount too (kept_mount.h) */
     bool keeping; /* leaving, and the mount stays for the next supervisor */
     int leave_signal;

@@ -135,7 +135,8 @@ def test_the_packages(packages):
     emulator, = packages.glob("aapfs-emulator_*.deb")
     has = contents(aapfs)
     for name in ("usr/bin/aapfs", "sbin/mount.aapfs", "sbin/mount.fuse.aapfs", "lib/systemd/system/aapfs.service",
-                 "lib/systemd/system/aapfs@.service", "usr/libexec/aapfs/service-helper", "etc/aapfs/aapfs.conf",
+                 "lib/systemd/system/aapfs@.service", "lib/systemd/system/aapfs-left.service",
+                 "lib/systemd/system/aapfs-left@.service", "usr/libexec/aapfs/service-helper", "etc/aapfs/aapfs.conf",
                  "usr/share/man/man1/aapfs.1.gz", "usr/share/man/man5/aapfs.conf.5.gz", "usr/share/man/man7/aapfs.7.gz",
                  "usr/share/man/man8/mount.aapfs.8.gz", "usr/share/bash-completion/completions/aapfs",
                  "usr/share/zsh/vendor-completions/_aapfs", "usr/share/fish/vendor_completions.d/aapfs.fish",

@@ -2,6 +2,7 @@
 import array
 import contextlib
 import ctypes
+import fcntl
 import os
 import pathlib
 import re
@@ -11,14 +12,15 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
 
-from harness import AAPFS, BUILD, PASSWORD, ROOT, environment, make_state_key
+from harness import AAPFS, BUILD, PASSWORD, ROOT, environment, make_state_key, until
 from tell import await_value
 
-UNITS = BUILD / "fs" / "systemd"
+WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
 
 
 class Manager:
@@ -37,31 +39,33 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + self.name)
         self.store = {}
+        self.waits = []  # seconds, as it was asked to
         self.process = None
 
     def configure(self, settings="", mount=""):
         self.config.write_text(f"[kms]\nendpoint = {self.url}\n{settings}\n[mount]\ncreation_guard = 0s\n"
                                f"state = {self.state}\nstate_key = {self.state_key}\n{mount}\n")
 
-    def start(self, keep="yes", path=None):
+    def start(self, keep="yes", path=None, ready=True, binary=AAPFS, first="", **variables):
         handed = list(self.store.items())
         words, high = [], []
         for number, (_, descriptor) in enumerate(handed):
             high.append(os.dup(descriptor))
             words.append(f"exec {3 + number}<&{high[-1]};")
         script = " ".join(words) + " exec env LISTEN_PID=$$ \"$@\""
-        env = environment(NOTIFY_SOCKET="@" + self.name, AAPFS_KEEP_MOUNT=keep)
+        env = environment(NOTIFY_SOCKET="@" + self.name, AAPFS_KEEP_MOUNT=keep, **variables)
         if handed:
             env.update(LISTEN_FDS=str(len(handed)), LISTEN_FDNAMES=":".join(name for name, _ in handed))
         else:
             script = "exec \"$@\""
+        script = first + script
         with open(self.error_file, "ab") as errors:
-            self.process = subprocess.Popen(["bash", "-c", script, "bash", AAPFS, "-f", "-c", self.config, path or self.path],
+            self.process = subprocess.Popen(["bash", "-c", script, "bash", binary, "-f", "-c", self.config, path or self.path],
                                             pass_fds=high, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                             stderr=errors, env=env)
         for descriptor in high:
             os.close(descriptor)
-        assert self.await_ready(), self.error_file.read_text()
+        assert self.await_ready() == ready, self.error_file.read_text()
 
     def await_ready(self):
         ended = os.pidfd_open(self.process.pid)
@@ -79,6 +83,8 @@ class Manager:
         text, control, _, _ = self.socket.recvmsg(4096, 4096)
         words = dict(line.split("=", 1) for line in text.decode().split("\n"))
         name = words.get("FDNAME")
+        if "EXTEND_TIMEOUT_USEC" in words:
+            self.waits.append(int(words["EXTEND_TIMEOUT_USEC"]) / 1e6)
         if words.get("FDSTOREREMOVE") == "1" and name in self.store:
             os.close(self.store.pop(name))
         for level, kind, data in control:
@@ -122,8 +128,9 @@ class Manager:
             self.process.wait()
         for descriptor in self.store.values():
             os.close(descriptor)
-        while self.mounted():
-            subprocess.run(["umount", "-i", "-l", "-c", self.path], check=True)
+        for path in (self.path, self.path.with_name("moved")):
+            while f" {path} " in pathlib.Path("/proc/self/mountinfo").read_text():
+                subprocess.run(["umount", "-i", "-l", "-c", path], check=True)
         self.socket.close()
 
 
@@ -238,6 +245,62 @@ def test_a_write_under_way_ends_before_a_restart(manager, emulator):
     assert emulator.count("CreateClientKey") == 1
 
 
+def test_the_manager_waits_for_what_is_under_way(manager, emulator):
+    """However short its own limit is: a creation that is killed is a key that KMS gives to nobody again."""
+    manager.configure("request_timeout = 90s")
+    manager.start()
+    emulator.set_faults("CreateClientKey delay=300")
+    writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {manager.path}/payments/control"])
+    await_value(lambda: emulator.count("CreateClientKey"), 1)
+    assert manager.stop() == 0
+    assert writer.wait(5) == 0
+    assert max(manager.waits) > 90
+
+
+def worker_of(manager):
+    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text() == "aapfs-worker\n"]
+
+
+@pytest.mark.full
+def test_it_is_ready_when_a_worker_of_this_run_answers(manager, tmp_path):
+    manager.start()
+    manager.write()
+    assert manager.stop() == 0
+    stop = tmp_path / "stops"
+    stop.write_text(f"worker-begins 0 1 {int(signal.SIGSTOP)}\n")
+    starting = threading.Thread(target=manager.start, kwargs={"binary": WITH_STOPS, "AAPFS_STOPS": str(stop)})
+    starting.start()
+    until(lambda: not stop.exists())
+    starting.join(1.5)  # longer than it waits for a listing
+    assert starting.is_alive()
+    for pid in worker_of(manager):
+        os.kill(pid, signal.SIGCONT)
+    starting.join(30)
+    assert not starting.is_alive()
+    assert manager.key_id().startswith("KAAP.")
+
+
+def test_a_kept_mount_waits_for_a_configuration_that_a_worker_can_serve(manager):
+    """What only the worker finds wrong does not end the mount of a run before."""
+    manager.start()
+    manager.write()
+    before, mounted = manager.key_id(), manager.mounted()
+    assert manager.stop() == 0
+    url, manager.url = manager.url, "https://kms.cn-hangzhou.aliyuncs.com"
+    manager.configure()
+    manager.start(ready=False, https_proxy="not-a-proxy://")
+    assert manager.process.wait(30) != 0
+    manager.take_messages()
+    assert manager.mounted() == mounted
+    assert set(manager.store) == {"aapfs-fuse", "aapfs-memory", "aapfs-note"}
+    manager.url = url
+    manager.configure()
+    manager.start()
+    assert manager.key_id() == before
+    assert manager.mounted() == mounted
+
+
 def test_without_a_manager_that_keeps_it_term_unmounts(manager):
     manager.start(keep="no")
     assert not manager.store
@@ -255,6 +318,22 @@ def test_an_interrupt_and_umount_end_it_and_leave_nothing_to_keep(manager):
     assert manager.process.wait(30) == 0
     manager.take_messages()
     assert not manager.store
+
+
+def test_a_missing_mount_point_is_made_for_a_service_alone(manager):
+    manager.path.rmdir()
+    manager.start(keep="no", ready=False)
+    assert manager.process.wait(30) == 1
+    assert "make an empty directory there first" in manager.error_file.read_text()
+    assert not manager.path.exists()
+    mask = os.umask(0o077)  # the unit's
+    try:
+        manager.start()
+    finally:
+        os.umask(mask)
+    manager.write()
+    assert manager.stop(signal.SIGINT) == 0
+    assert manager.path.stat().st_mode & 0o7777 == 0o755
 
 
 def memory_file(content):
@@ -288,8 +367,32 @@ def drop(name):
     return spoil
 
 
-def cut_memory(manager):
-    os.ftruncate(manager.store["aapfs-memory"], 100)
+def without_seals(manager):
+    """A copy that others can cut."""
+    descriptor = manager.store["aapfs-memory"]
+    copy = os.memfd_create("test")
+    os.ftruncate(copy, os.fstat(descriptor).st_size)
+    os.pwrite(copy, os.pread(descriptor, 4096, 0), 0)
+    os.close(descriptor)
+    manager.store["aapfs-memory"] = copy
+
+
+def short_memory():
+    descriptor = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(descriptor, b"aapfs")
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    return descriptor
+
+
+def spoil_numbers(manager):
+    os.pwrite(manager.store["aapfs-memory"], b"\xff" * 4096, 4096)
+
+
+def move(manager):
+    """As an administrator does, without knowing that nobody answers."""
+    place = manager.path.with_name("moved")
+    place.mkdir()
+    subprocess.run(["mount", "--move", manager.path, place], check=True)
 
 
 def spoil_magic(manager):
@@ -317,15 +420,19 @@ SPOILED = {
                               "it comes without a note that this version knows"),
     "another device": (replace_note(lambda note: note[:16] + b"\1" + note[17:]), "it is not mounted any more"),
     "no memory": (drop("aapfs-memory"), "its memory is missing"),
-    "a file for the memory": (replace("aapfs-memory", lambda: os.open("/etc/passwd", os.O_RDONLY)), "its memory is missing"),
-    "a cut memory": (cut_memory, "another version has served it"),
+    "a file for the memory": (replace("aapfs-memory", lambda: os.open("/etc/passwd", os.O_RDONLY)),
+                          "its memory can be cut by others"),
+    "a memory without seals": (without_seals, "its memory can be cut by others"),
+    "a short memory": (replace("aapfs-memory", short_memory), "another version has served it"),
+    "a memory that makes no sense": (spoil_numbers, "its memory makes no sense"),
+    "moved away": (move, "it is not mounted any more"),
     "another version's memory": (spoil_magic, "another version has served it"),
     "another file": (replace("aapfs-fuse", lambda: os.open("/dev/null", os.O_RDWR)), "its descriptor is not that mount's"),
     "another mount's descriptor": (replace("aapfs-fuse", another_mount), "its descriptor is not that mount's"),
 }
 
 
-@pytest.mark.parametrize("case", [case if case in ("no note", "another file") else pytest.param(case, marks=pytest.mark.full)
+@pytest.mark.parametrize("case", [case if case in ("no note", "a memory that makes no sense", "moved away") else pytest.param(case, marks=pytest.mark.full)
                                   for case in SPOILED])
 def test_what_comes_back_spoiled_is_refused_and_the_mount_made_anew(manager, case):
     spoil, reason = SPOILED[case]
@@ -341,9 +448,18 @@ def test_what_comes_back_spoiled_is_refused_and_the_mount_made_anew(manager, cas
     assert f"is made anew: {reason}\n" in manager.error_file.read_text()
     assert manager.key_id() == before
     assert len(manager.mounted()) == 1
+    assert f"{manager.path.with_name('moved')} " not in pathlib.Path("/proc/self/mountinfo").read_text()
     assert manager.stop() == 0
     manager.start()
     assert manager.key_id() == before
+
+
+def test_the_memory_that_is_kept_cannot_be_cut(manager):
+    manager.start()
+    with pytest.raises(PermissionError):
+        os.ftruncate(manager.store["aapfs-memory"], 100)
+    seals = fcntl.fcntl(manager.store["aapfs-memory"], fcntl.F_GET_SEALS)
+    assert seals == fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 def test_another_region_is_another_mount(manager):
@@ -374,6 +490,28 @@ def test_the_supervisor_alone_is_spared_when_memory_is_short(manager):
         assert pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text() == "0\n"
 
 
+def test_a_raised_score_is_everybodys(manager):
+    """The administrator's word, where it spares nobody: it is left alone, and nothing is said."""
+    manager.start(first="echo 500 > /proc/self/oom_score_adj;")
+    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
+    assert len(children) == 3
+    for pid in (manager.process.pid, *children):
+        assert pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text() == "500\n"
+    assert "oom_score_adj" not in manager.error_file.read_text()
+
+
+RUNTIMES = {"docker.service", "containerd.service", "crio.service", "podman.service", "podman-restart.service",
+            "kubelet.service", "k3s.service", "k3s-agent.service"}
+
+
+@pytest.mark.parametrize("name", ["aapfs.service", "aapfs@.service", "aapfs-volume-plugin.service", "run-aap.mount"])
+def test_each_unit_is_up_before_whatever_starts_containers(name):
+    """Their units, and podman-restart.service, which starts what podman is to start at boot: podman.service is its API."""
+    unit = (ROOT / "examples/systemd" if name.endswith(".mount") else BUILD / "fs/systemd") / name
+    before, = re.findall(r"^Before=(.*)$", unit.read_text(), re.M)
+    assert set(before.split()) == RUNTIMES
+
+
 @pytest.fixture
 def installed(tmp_path):
     """As `meson install` puts it."""
@@ -394,7 +532,8 @@ def unit_for_here(installed, name):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is missing")
-@pytest.mark.parametrize("name", ["aapfs.service", "aapfs@.service", "aapfs-volume-plugin.service"])
+@pytest.mark.parametrize("name", ["aapfs.service", "aapfs@.service", "aapfs-left.service", "aapfs-left@.service",
+                                  "aapfs-volume-plugin.service"])
 def test_the_units_are_good_ones(installed, tmp_path, name):
     place = tmp_path / name.replace("@", "@payments")
     place.write_text(unit_for_here(installed, name))
