@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 from harness import AAPFS, BUILD, EMULATOR, ROOT, program_for_others
+from test_completion import WORDS
 
 
 
