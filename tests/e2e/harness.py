@@ -126,7 +126,7 @@ class Mount:
 
     def __init__(self, directory, url, *options, settings="", defaults="", sections="",
                  settings_of_mount="", creation_guard="0s", max_keys=100000, request_timeout="1s", wrap=(), env=None, binary=AAPFS,
-                 ready_timeout=30, state=None, state_key=None):
+                 ready_timeout=30, state=None, state_key=None, listed=True):
         self.directory = pathlib.Path(directory)
         self.path = self.directory / "aap"
         if self.path.name not in os.listdir(self.directory):  # a dead mount cannot be asked
@@ -158,7 +158,8 @@ class Mount:
         self.ready_after = time.monotonic() - began
         notify.close()
         os.close(ended)
-        self.await_first_listing()
+        if listed:
+            self.await_first_listing()
 
     def await_first_listing(self):
         """

@@ -242,7 +242,7 @@ def main():
         os.open(place + "/control", os.O_WRONLY)
         raise AssertionError("a volume's control can be opened for writing")
     run("systemctl", "restart", "aapfs.service")
-    run("systemctl", "kill", "-s", "KILL", "aapfs-volume-plugin.service")
+    os.kill(int(run("systemctl", "show", "-P", "MainPID", "aapfs-volume-plugin.service")), signal.SIGKILL)
     assert key_id(pathlib.Path(place).parent) == second
     assert "in use" in plugin("Remove", Name="payments", good=False)["Err"]
     assert plugin("Unmount", Name="payments", ID="1") == plugin("Remove", Name="payments") == {"Err": ""}

@@ -133,6 +133,7 @@ def test_an_application_without_a_key_says_so(mount, emulator, tmp_path, languag
     assert done.returncode != 0 and done.stdout == "" and "No such file or directory" in done.stderr
 
 
+@pytest.mark.full
 def test_what_the_readme_runs(tmp_path):
     """From nothing to a secret: the emulator, a mount, a key, and a program that uses it."""
     block, = re.findall(r"^```sh example\n(.*?)^```$", (EXAMPLES / "README.md").read_text(), re.S | re.M)

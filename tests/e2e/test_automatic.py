@@ -276,6 +276,7 @@ def test_off_for_a_month(start_mount, emulator, clock):
     until(lambda: set(keys_of(emulator, "payments")) == {second})  # the expired one is deleted
 
 
+@pytest.mark.full
 def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, clock):
     mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env)
     mount.write("payments", PASSWORD)

@@ -235,6 +235,7 @@ def test_another_state_key_and_another_account(start_mount, emulator, start_emul
     assert store_of(mount).exists()
 
 
+@pytest.mark.full
 def test_the_mount_point(place, start_mount):
     assert place.check().of("ok", "mount point") == [f"{place.mountpoint}: nothing is mounted there"]
     place.mountpoint.rmdir()

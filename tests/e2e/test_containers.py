@@ -103,6 +103,7 @@ def test_podman(shared_mount, podman):
     look_around(shared_mount, podman_shell(podman, *LOCKED_DOWN, *volumes(shared_mount)))
 
 
+@pytest.mark.full
 def test_runc(shared_mount, tmp_path):
     look_around(shared_mount, runc_shell(tmp_path, ways_in(shared_mount)))
 

@@ -212,6 +212,7 @@ def test_no_credentials(start_mount, emulator):
     assert emulator.counts() == {}
 
 
+@pytest.mark.full
 def test_refused_connection(start_mount, start_emulator):
     emulator = start_emulator()
     mount = start_mount(emulator.url, settings="aaps = payments")

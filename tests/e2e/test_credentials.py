@@ -321,6 +321,7 @@ def test_without_any_each_is_named_with_what_is_missing(home, start):
         "uri (ALIBABA_CLOUD_CREDENTIALS_URI)")
 
 
+@pytest.mark.full
 def test_a_provider_that_failed_is_asked_again(home, start):
     program = start()
     assert program.get()[0] == "EACCES"
@@ -812,6 +813,7 @@ def test_a_section_says_what_is_wrong_with_it(start, home):
 
 # -- proxies ---------------------------------------------------------------------------------------
 
+@pytest.mark.full
 def test_a_proxy_is_never_asked_for_what_is_near_or_what_it_could_read(start, odd, home):
     proxy, server = odd(answer_bytes("", "502 No")), odd(answer_everything)
     proxies = {name: proxy.url for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")}

@@ -23,6 +23,7 @@ def denied(mount, aap=".aapfs"):
     return failure and failure["Code"] == "Forbidden.NoPermission" and failure["Operation"]
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_names_from_the_configuration_do_without_lists(start_mount, emulator, remount):  # noqa: F811
     emulator.set_faults(*NO_LISTS)
@@ -85,6 +86,7 @@ def test_a_rotation_that_is_due_does_not_wait_for_a_list(start_mount, emulator):
     assert emulator.count("CreateClientKey") >= 3  # the first, the one that was lost, the one after it
 
 
+@pytest.mark.full
 def test_the_state_directory_tells_the_account(start_mount, emulator, start_emulator, remount):  # noqa: F811
     emulator.set_faults(*NO_LISTS)
     mount = start_mount(emulator.url, settings=NAMED)

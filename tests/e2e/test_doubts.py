@@ -33,6 +33,7 @@ def exit_of_status(mount):
     return subprocess.run([AAPFS, "status", "-m", mount.path], capture_output=True, env=environment()).returncode
 
 
+@pytest.mark.full
 def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, altered):
     """Ten years ahead, or behind: no key is replaced, none deleted, and a key that is asked for begins now."""
     mount = start(start_mount, altered, validity="1y", rotate_at="66%")

@@ -124,6 +124,7 @@ def is_throttling(row):
     return "Throttling" in row[0] or row[1] == "429"
 
 
+@pytest.mark.full
 def test_every_code_has_its_errno_its_retries_and_its_last_error(start_mount, server):
     mount = start_mount(server.url, request_timeout="8s", settings="requests_per_second = 1000")
     mount.write(".aapfs", "sync")  # the keys are listed
@@ -132,6 +133,7 @@ def test_every_code_has_its_errno_its_retries_and_its_last_error(start_mount, se
     assert not wrong
 
 
+@pytest.mark.full
 def test_every_code_for_the_rate(server, tmp_path):
     """Each on a mount of its own, which it slows."""
     rows = [row for row in ROWS if is_throttling(row)]

@@ -205,6 +205,7 @@ def test_what_cannot_be_exported_is_one_line(mount, emulator, tmp_path):
     assert "nothing was exported" in refused(mount, "payments", mount / "out")
 
 
+@pytest.mark.full
 def test_a_state_that_does_not_fit_is_exit_2(mount, tmp_path):
     mount.write("payments", PASSWORD)
     out = tmp_path / "out"

@@ -257,6 +257,7 @@ def test_killed_while_holders_are_told(start, tmp_path, place):
         assert not stops.exists()
 
 
+@pytest.mark.full
 def test_a_key_deleted_within_the_settle_time(start):
     """Who holds its file ends as he began; then he follows, and the private key is gone."""
     mount, bind = start(names=["client_key.json"])

@@ -283,6 +283,7 @@ def test_the_containerfile(tmp_path):
     podman.run("rmi", "--all", "--force")
 
 
+@pytest.mark.full
 def test_what_the_readme_says(start_mount, emulator, tmp_path):
     mount = start_mount(emulator.url, sections="[aap payments]\ngroup = 1000\n")
     mount.write("payments", PASSWORD)

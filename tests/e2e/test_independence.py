@@ -119,8 +119,8 @@ def swallow(mount, aap):
 
 def test_the_mount_comes_up_with_kms_silent(start_mount, emulator):
     emulator.set_faults("* silent")
-    mount = start_mount(emulator.url, settings="aaps = payments")
-    assert sorted(os.listdir(mount.path)) == [".aapfs", "payments"]
+    mount = start_mount(emulator.url, settings="aaps = payments", listed=False)
+    until(lambda: sorted(os.listdir(mount.path)) == [".aapfs", "payments"])
     assert mount.status("payments")["State"] == "none"
 
 

@@ -44,6 +44,7 @@ def test_every_operation_over_tls(start_emulator, tmp_path):
     assert "CreateClientKey EPROTO" in call(emulator.url)
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_reads_are_tried_again_whatever_happened_creations_only_if_nothing_was_done(start_emulator):
     emulator = start_emulator(aaps=NAMES)

@@ -118,6 +118,7 @@ def test_a_slow_answer_is_in_the_buckets_of_its_time(start_mount, start_emulator
     assert found["aapfs_kms_request_duration_seconds_sum"] >= 0.12
 
 
+@pytest.mark.full
 def test_counts_outlive_a_worker(start_mount, emulator):
     mount = start_mount(emulator.url, expected_errors=None)
     mount.write("payments", PASSWORD)

@@ -104,6 +104,7 @@ def test_a_configured_proxy_and_certificate(start_mount, emulator, proxy, certif
     assert (mount.last_error()["Code"], mount.last_error()["Message"]) == ("Network.Proxy", "the proxy answered 403")
 
 
+@pytest.mark.full
 def test_what_a_proxy_refuses_is_told_and_only_repeated_where_that_may_help(tmp_path):
     proxy = Proxy(1)
     program = Program(tmp_path, endpoint=f"https://{HOST}", provider="environment", timeout_ms=5000, https_proxy=proxy.url,

@@ -34,6 +34,7 @@ def test_random_calls_by_root_and_by_others(start_mount, emulator):
     assert emulator.count("DeleteClientKey") == 0
 
 
+@pytest.mark.full
 def test_others_alone_change_and_send_nothing(mount, emulator):
     mount.write("payments", PASSWORD)
     before = {path: path.read_bytes() for path in mount.path.glob("*/*/*/client_key.json")}

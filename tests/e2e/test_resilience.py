@@ -25,6 +25,7 @@ def call_many(emulator, count, after_ms, timeout_ms):
     return [(*line.split()[:3], int(line.split()[3])) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.full
 def test_a_refusal_for_its_rate_slows_every_request(emulator):
     """Of 20 reads at once each would be sent 4 times: all of them are slowed by the first refusal."""
     emulator.set_faults("* throttle")
@@ -45,6 +46,7 @@ def test_a_change_goes_before_the_reads_that_wait(emulator):
     assert emulator.count("GetClientKey") <= 60
 
 
+@pytest.mark.full
 def test_what_kms_asks_for_holds_for_every_request(emulator):
     """The read is told to wait: the change, which begins meanwhile, is not sent to be refused as well."""
     emulator.set_faults("GetClientKey throttle=1200 x1")
@@ -53,6 +55,7 @@ def test_what_kms_asks_for_holds_for_every_request(emulator):
     assert ended["CreateClientKey"][0] == "0" and ended["CreateClientKey"][1] >= 1200
 
 
+@pytest.mark.full
 def test_a_request_that_was_held_and_sent_is_not_told_as_held(emulator):
     """Whoever reads "not sent" may try again: but a key may be there."""
     emulator.set_faults("GetClientKey throttle=300 x1", "GetClientKey delay=100", "CreateClientKey silent")
@@ -105,6 +108,7 @@ def test_an_address_without_a_way_to_it(start_mount):
     assert write_fails(mount, "Network.Unreachable") == ("EHOSTUNREACH", "KMS cannot be reached")
 
 
+@pytest.mark.full
 def test_a_port_where_nobody_listens(start_mount, listener):
     port = listener.getsockname()[1]
     listener.close()

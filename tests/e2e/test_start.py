@@ -131,7 +131,8 @@ def seconds_until_served(start, path):
     return seconds
 
 
-@pytest.mark.parametrize("how", ["refused", pytest.param("silent", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("how", ["refused", "silent"])
 def test_kms_unreachable_at_the_start(start_mount, start_emulator, remount, how):
     emulator = start_emulator()
     mount = start_mount(emulator.url)
@@ -535,6 +536,7 @@ def test_an_orphan_is_remembered_and_a_trace_of_nothing_goes(mount, emulator, re
     assert intents_of(mount) == []
 
 
+@pytest.mark.full
 def test_a_creation_that_was_killed_is_settled(mount, emulator, remount):
     """Killed with its request on the way: the key is an Orphan of the next start."""
     mount.write("orders", PASSWORD)

@@ -293,8 +293,8 @@ def test_a_describe_that_hangs_takes_no_longer_than_the_request_timeout(start_mo
 
 @pytest.mark.core
 @pytest.mark.parametrize("fault, number", [
-    ("reset-after", errno.ECONNRESET), ("truncate", errno.ECONNRESET), ("garbage", errno.EIO),
-    ("missing-id", errno.EKEYREJECTED),
+    ("reset-after", errno.ECONNRESET), pytest.param("truncate", errno.ECONNRESET, marks=pytest.mark.full),
+    pytest.param("garbage", errno.EIO, marks=pytest.mark.full), ("missing-id", errno.EKEYREJECTED),
 ])
 def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, number):
     mount = start_mount(emulator.url, request_timeout="400ms")
@@ -360,6 +360,7 @@ def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
     assert len(intents_of(mount)) == 1
 
 
+@pytest.mark.full
 def test_an_old_key_is_no_candidate(mount, emulator):
     move_clock(emulator, -600)
     ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD))

@@ -287,6 +287,7 @@ def test_a_foreign_key_of_a_year_that_no_mtime_reaches(mount, emulator):
     assert (directory / "client_key_id").stat().st_mtime == directory.stat().st_mtime == 9223372036  # in the year 2262
 
 
+@pytest.mark.full
 def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(start_mount, emulator):
     mount = start_mount(emulator.url, expected_errors=GONE, settings_of_mount="settle = 1s")
     mount.write("payments", PASSWORD)

@@ -232,6 +232,7 @@ def test_an_upgrade_is_kept_as_well(manager):
     assert manager.error_file.read_text().count("the mount goes on") == 2
 
 
+@pytest.mark.full
 def test_a_write_under_way_ends_before_a_restart(manager, emulator):
     manager.start()
     emulator.set_faults("CreateClientKey delay=700")
@@ -532,8 +533,8 @@ def unit_for_here(installed, name):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is missing")
-@pytest.mark.parametrize("name", ["aapfs.service", "aapfs@.service", "aapfs-left.service", "aapfs-left@.service",
-                                  "aapfs-volume-plugin.service"])
+@pytest.mark.parametrize("name", ["aapfs.service", *(pytest.param(name, marks=pytest.mark.full) for name in (
+    "aapfs@.service", "aapfs-left.service", "aapfs-left@.service", "aapfs-volume-plugin.service"))])
 def test_the_units_are_good_ones(installed, tmp_path, name):
     place = tmp_path / name.replace("@", "@payments")
     place.write_text(unit_for_here(installed, name))

@@ -207,6 +207,7 @@ def test_git_status(tools):
     assert output == "A  aap/payments/certificate.pem\n"
 
 
+@pytest.mark.full
 def test_updatedb(tools):
     database = tools.directory / "plocate.db"
     updatedb = "/usr/sbin/updatedb.plocate"
