@@ -148,6 +148,8 @@ static const char *judge(const struct kept_mount *kept, const struct note *note,
         return "it is not mounted any more";
     if (!is_fuse(parts[PART_FUSE]) || !is_connection_of(parts[PART_FUSE], (dev_t)note->device))
         return "its descriptor is not that mount's";
+    if (!mount_point_is_connected(parts[PART_FUSE]))
+        return "its connection has ended";
     if (strcmp(note->region, kept->region) != 0)
         return "the configuration names another region";
     if (strcmp(note->state, kept->state) != 0)
@@ -194,7 +196,7 @@ static bool collect(int parts[PARTS])
 static void detach_from(const char *path, int fuse)
 {
     const struct mounted mounted = mount_table_at(path);
-    struct mount_point left = {.device = mounted.device};
+    struct mount_point left = {.device = mounted.device, .fuse = fuse};
     if (!mounted.is_aapfs || !is_fuse(fuse) || !is_connection_of(fuse, mounted.device))
         return;
     snprintf(left.path, sizeof(left.path), "%s", path);

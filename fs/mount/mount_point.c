@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,25 +202,48 @@ int mount_point_take(struct mount_point *mount_point, int number, const char *pa
     return 0;
 }
 
-int mount_point_unmount(const struct mount_point *mount_point)
+bool mount_point_is_connected(int fuse)
 {
-    char moved[MOUNT_POINT_PATH_SIZE];
-    if (mount_point->lent)
-        return 0;
-    if (mount_table_at(mount_point->path).device == mount_point->device)
-        return detach(mount_point->path);
-    /* mount --move; what is mounted over it stays */
-    return mount_table_find(mount_point->device, moved, sizeof(moved)) &&
-                   mount_table_at(moved).device == mount_point->device
-               ? detach(moved)
-               : 0;
+    struct pollfd polled = {.fd = fuse};
+    return poll(&polled, 1, 0) >= 0 && !(polled.revents & (POLLERR | POLLNVAL));
 }
 
-void mount_point_abort(const struct mount_point *mount_point)
+/*
+ * Whether it is what is mounted at PATH. When its connection has ended it may be gone, and its device number another
+ * mount's by now: one that answers is not it. Who has no descriptor of it goes by the path.
+ */
+static bool is_at(const struct mount_point *mount_point, const char *path)
+{
+    const struct mounted mounted = mount_table_at(path);
+    bool lives = mount_point->fuse >= 0 ? mount_point_is_connected(mount_point->fuse)
+                                        : strcmp(path, mount_point->path) == 0;
+    return mounted.is_aapfs && mounted.device == mount_point->device && (lives || mount_table_is_dead(path));
+}
+
+bool mount_point_find(const struct mount_point *mount_point, char path[static MOUNT_POINT_PATH_SIZE])
+{
+    snprintf(path, MOUNT_POINT_PATH_SIZE, "%s", mount_point->path);
+    if (mount_point->device == 0)
+        return false;
+    /* mount --move; what is mounted over it stays */
+    return is_at(mount_point, path) ||
+           (mount_table_find(mount_point->device, path, MOUNT_POINT_PATH_SIZE) && is_at(mount_point, path));
+}
+
+int mount_point_unmount(const struct mount_point *mount_point)
+{
+    char path[MOUNT_POINT_PATH_SIZE];
+    return !mount_point->lent && mount_point_find(mount_point, path) ? detach(path) : 0;
+}
+
+int mount_point_open_abort(const struct mount_point *mount_point)
 {
     char path[64];
     snprintf(path, sizeof(path), "/sys/fs/fuse/connections/%u/abort", minor(mount_point->device));
-    _cleanup_(close) int file = open(path, O_WRONLY | O_CLOEXEC);
-    if (file < 0 || write(file, "1", 1) < 0)
-        log_error("%s: %s; a process may be left waiting for the mount", path, strerror(errno));
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file >= 0 && !mount_point_is_connected(mount_point->fuse)) { /* it may be another one's */
+        close(file);
+        return -1;
+    }
+    return file;
 }

@@ -49,15 +49,24 @@ bool mount_point_is_lent(const char *source, int *number);
 int mount_point_take(struct mount_point *mount_point, int number, const char *path, char *reason, size_t size);
 
 /*
- * Unmounts it, unless it was lent, wherever it was moved to, if it is still ours (by device number); when it is busy it is detached and goes with
- * its last user. 0, also when it is not there any more; negative errno.
+ * Unmounts it, unless it was lent, wherever it was moved to, if it is still there; when it is busy it is detached and
+ * goes with its last user. 0, also when it is not there any more; negative errno.
  */
 int mount_point_unmount(const struct mount_point *mount_point);
 
 /*
- * Ends the connection under whoever still waits for an answer, where the kernel's control filesystem is mounted
- * (/sys/fs/fuse/connections).
+ * Where it is mounted now, into PATH; false: nowhere. Asks it (for a second at the most) if its connection has ended: the
+ * kernel gives a device number anew at once, so that what has it and lives is another mount.
  */
-void mount_point_abort(const struct mount_point *mount_point);
+bool mount_point_find(const struct mount_point *mount_point, char path[static MOUNT_POINT_PATH_SIZE]);
+
+/* Whether the kernel still serves the connection of the descriptor FUSE: an unmount ends it, and an abort. */
+bool mount_point_is_connected(int fuse);
+
+/*
+ * A file; what is written to it ends the connection under whoever still waits for an answer. -1 where the kernel's control
+ * filesystem (/sys/fs/fuse/connections) is not mounted, or the connection has ended.
+ */
+int mount_point_open_abort(const struct mount_point *mount_point);
 
 #endif

@@ -53,6 +53,11 @@ static bool parse_line(char *text, struct line *line)
     return true;
 }
 
+static bool is_aapfs(const struct line *line)
+{
+    return strncmp(line->type, "fuse.aapfs ", strlen("fuse.aapfs ")) == 0;
+}
+
 struct mounted mount_table_at(const char *path)
 {
     _cleanup_(fclose) FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
@@ -62,8 +67,7 @@ struct mounted mount_table_at(const char *path)
     struct line line;
     while (mountinfo && getline(&text, &room, mountinfo) > 0)
         if (parse_line(text, &line) && strcmp(line.path, path) == 0)
-            mounted = (struct mounted){line.device,
-                                       strncmp(line.type, "fuse.aapfs ", strlen("fuse.aapfs ")) == 0};
+            mounted = (struct mounted){line.device, is_aapfs(&line)};
     return mounted;
 }
 
@@ -75,7 +79,7 @@ bool mount_table_find(dev_t device, char *path, size_t size)
     struct line line;
     bool found = false;
     while (mountinfo && getline(&text, &room, mountinfo) > 0)
-        if (parse_line(text, &line) && line.device == device && strcmp(line.root, "/") == 0)
+        if (parse_line(text, &line) && line.device == device && is_aapfs(&line) && strcmp(line.root, "/") == 0)
             found = (size_t)snprintf(path, size, "%s", line.path) < size;
     return found;
 }
@@ -89,7 +93,7 @@ int mount_table_walk(const char *mountinfo, void (*found)(void *user, const char
     if (!file)
         return -errno;
     while (getline(&text, &room, file) > 0)
-        if (parse_line(text, &line) && strncmp(line.type, "fuse.aapfs ", strlen("fuse.aapfs ")) == 0)
+        if (parse_line(text, &line) && is_aapfs(&line))
             found(user, line.root, line.path);
     return 0;
 }

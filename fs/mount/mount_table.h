@@ -21,8 +21,9 @@ struct mounted {
 struct mounted mount_table_at(const char *path);
 
 /*
- * Where the whole filesystem of DEVICE is mounted now (a bind of a part does not count), into PATH of SIZE bytes; the
- * topmost. False: nowhere in this mount namespace.
+ * Where the whole filesystem of DEVICE, one of aapfs, is mounted now (a bind of a part does not count), into PATH of SIZE
+ * bytes; the topmost. False: nowhere in this mount namespace. The kernel gives a DEVICE anew at once: to whom it belongs
+ * is the caller's to know.
  */
 bool mount_table_find(dev_t device, char *path, size_t size);
 

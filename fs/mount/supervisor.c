@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/fuse.h>
@@ -36,6 +37,9 @@
 
 /* How long a worker may take to end after the mount is gone: then it is told to, and then it is killed. */
 enum { LEAVE_MS = 2000 };
+
+/* How long umount -f may take to unmount what it has aborted: half a second. */
+enum { ABORT_LOOKS = 25, ABORT_NS = 20000000 };
 
 /* How long the rest may take when the worker has ended. */
 enum { END_MS = 5000 };
@@ -278,20 +282,37 @@ static void go_on_leaving(struct supervisor *supervisor)
 }
 
 /*
+ * The kernel's ENODEV, which ends a worker well, tells an unmount, and an abort: whoever may mount can do that from any
+ * mount namespace, by umount -f. Where that unmounts, too, it comes a moment after.
+ */
+static bool was_aborted(const struct mount_point *mount_point)
+{
+    static const struct timespec while_it_goes = {.tv_nsec = ABORT_NS};
+    char path[MOUNT_POINT_PATH_SIZE];
+    for (int i = 0; i < ABORT_LOOKS; i++) {
+        if (!mount_point_find(mount_point, path))
+            return false;
+        nanosleep(&while_it_goes, NULL);
+    }
+    log_error("%s: it was aborted from outside (umount -f in a container, or /sys/fs/fuse/connections): it is dead, and "
+              "this process ends", path);
+    return true;
+}
+
+/*
  * A worker ends well only when the mount is gone. One that ends badly before any has served can never serve, with this
  * configuration: another run's mount waits for a better one.
  */
 static void worker_ended(struct supervisor *supervisor, int status)
 {
-    bool aborted = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_ABORTED;
     unlink_worker(supervisor);
     reload_worker_ended(supervisor);
     if (!supervisor->leaving && upgrade_worker_ended(supervisor, status))
         return;
-    if (aborted)
-        supervisor->status = 1; /* for Restart=on-failure */
-    if (supervisor->leaving || aborted || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+    if (supervisor->leaving || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
         supervisor->worker.process = 0;
+        if (!supervisor->leaving && was_aborted(&supervisor->mount_point))
+            supervisor->status = 1; /* for Restart=on-failure */
         leave(supervisor);
         return;
     }
@@ -450,7 +471,8 @@ static void watch(struct supervisor *supervisor)
     }
 }
 
-static void end_publisher(struct supervisor *supervisor)
+/* ABORT: mount_point_open_abort's, or -1. */
+static void end_publisher(struct supervisor *supervisor, int abort)
 {
     pid_t process = supervisor->publisher.process;
     int64_t until_ms = clock_monotonic_ms() + LEAVE_MS;
@@ -464,8 +486,9 @@ static void end_publisher(struct supervisor *supervisor)
         struct pollfd polled = {.fd = supervisor->signals, .events = POLLIN};
         struct signalfd_siginfo info;
         if (left_ms <= 0) {
-            if (!supervisor->keeping) /* else the next supervisor's worker answers it */
-                mount_point_abort(&supervisor->mount_point);
+            /* where the mount is kept, the next supervisor's worker answers it */
+            if (abort >= 0 && !supervisor->keeping && write(abort, "1", 1) < 0)
+                log_error("%s: %s; a process may be left waiting for the mount", supervisor->mount_point.path, strerror(errno));
             break;
         }
         if (poll(&polled, 1, (int)left_ms) > 0 &&
@@ -498,8 +521,9 @@ static void begin(struct supervisor *supervisor, const struct supervisor_parts *
 
 static int end_all(struct supervisor *supervisor)
 {
+    _cleanup_(close) int abort = mount_point_open_abort(&supervisor->mount_point);
     close(supervisor->mount_point.fuse); /* the connection ends here, whoever still uses it */
-    end_publisher(supervisor);
+    end_publisher(supervisor, abort);
     end_runner(supervisor);
     unlink_worker(supervisor);
     reload_end(supervisor);

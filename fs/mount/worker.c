@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
@@ -20,7 +19,6 @@
 #include "fs/mount/configured_credentials.h"
 #include "fs/mount/credential_runs.h"
 #include "fs/mount/mount_memory.h"
-#include "fs/mount/mount_table.h"
 #include "fs/mount/pending.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/publication.h"
@@ -33,9 +31,6 @@
 #include "kmsapi/client_key.h"
 #include "kmsapi/credentials/source.h"
 #include "kmsapi/transport.h"
-
-/* How long umount -f may take to unmount what it has aborted: half a second. */
-enum { ABORT_LOOKS = 25, ABORT_NS = 20000000 };
 
 struct worker {
     const struct worker_parts *parts;
@@ -467,26 +462,6 @@ static int serve(struct worker *worker)
     return r;
 }
 
-/*
- * After ENODEV, which both an unmount and an abort give: whoever may mount can abort from any mount namespace, by
- * umount -f. Where that unmounts, too, it comes a moment after.
- */
-static bool was_aborted(const struct mount_point *mount_point)
-{
-    static const struct timespec while_it_goes = {.tv_nsec = ABORT_NS};
-    char path[MOUNT_POINT_PATH_SIZE];
-    if (mount_point->device == 0)
-        return false;
-    for (int i = 0; i < ABORT_LOOKS; i++) {
-        if (!mount_table_find(mount_point->device, path, sizeof(path)))
-            return false;
-        nanosleep(&while_it_goes, NULL);
-    }
-    log_error("%s: it was aborted from outside (umount -f in a container, or /sys/fs/fuse/connections): it is dead, and "
-              "this process ends", path);
-    return true;
-}
-
 int worker_run(const struct worker_parts *parts)
 {
     struct worker worker = {.parts = parts, .memory = {.descriptor = -1}};
@@ -498,7 +473,6 @@ int worker_run(const struct worker_parts *parts)
     if (r < 0 && r != -ECANCELED)
         log_error("worker: %s", strerror(-r));
     bool left = r == SESSION_STOPPED && atomic_load(&worker.leaving);
-    bool aborted = r == SESSION_UNMOUNTED && was_aborted(parts->mount_point);
     free_parts(&worker);
-    return aborted ? WORKER_ABORTED : r == SESSION_UNMOUNTED ? 0 : left ? WORKER_LEFT : 1;
+    return r == SESSION_UNMOUNTED ? 0 : left ? WORKER_LEFT : 1;
 }

@@ -27,8 +27,7 @@ struct worker_parts {
     bool stand_by; /* another worker serves still: tell whether this one could, and wait for WORKER_GO */
 };
 
-/* Exit statuses. LEFT: it left its mount to another; ABORTED: the kernel answers for a mount that is there still. */
-enum { WORKER_LEFT = 10, WORKER_ABORTED };
+enum { WORKER_LEFT = 10 }; /* exit status of a worker that left its mount to another */
 
 /* Serves until the mount is gone. The exit status: 0 only then; WORKER_LEFT after WORKER_LEAVE. */
 int worker_run(const struct worker_parts *parts);

@@ -150,11 +150,11 @@ class Mount:
                 env=environment(NOTIFY_SOCKET=f"@{name}", **(env or {})))
         ended = os.pidfd_open(self.process.pid)
         ready, _, _ = select.select([notify, ended], [], [], ready_timeout)
-        if notify not in ready:
+        said = notify.recv(100) if notify in ready else b""
+        if said != b"READY=1":
             self.process.kill()
             self.process.wait()
-            raise AssertionError("not ready: " + self.errors())
-        assert notify.recv(100) == b"READY=1"
+            raise AssertionError(f"not ready: {said.decode()}: {self.errors()}")
         self.ready_after = time.monotonic() - began
         notify.close()
         os.close(ended)

@@ -130,6 +130,53 @@ def test_a_connection_that_is_aborted(start_mount, emulator, tmp_path, place):
     mount.stop = lambda *_: None
 
 
+def device_of(path):
+    (line,) = mounts_at(path)
+    return line.split()[2]
+
+
+def mount_with(device, make):
+    """Mounts until one has the number DEVICE: the kernel gives the lowest that is free, perhaps to somebody else first."""
+    for i in range(30):
+        made = make(i)
+        if device_of(made) == device:
+            return made
+    pytest.skip("something else on this machine has got the number")
+
+
+@pytest.mark.parametrize("other", ["tmpfs", "aapfs"])
+def test_the_next_mount_with_its_number_stays(start_mount, emulator, tmp_path, other):
+    """An unmounted mount's device number is given to the next one: it is not what a daemon has to clear away at its end."""
+    mount = start_mount(emulator.url)
+    device = device_of(mount.path)
+    places = []
+
+    def make(number):
+        place = tmp_path / f"other-{number}"
+        place.mkdir()
+        places.append(place / "aap" if other == "aapfs" else place)
+        if other == "tmpfs":
+            subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+        else:
+            start_mount(emulator.url, directory=place)
+        return places[-1]
+
+    try:
+        os.kill(mount.process.pid, signal.SIGSTOP)  # it hears of it later
+        try:
+            subprocess.run(["umount", mount.path], check=True)
+            following = mount_with(device, make)
+        finally:
+            os.kill(mount.process.pid, signal.SIGCONT)
+        assert mount.process.wait(20) == 0
+        assert device_of(following) == device
+        os.listdir(following)
+        assert mount.errors() == ""
+    finally:
+        for place in places if other == "tmpfs" else []:
+            subprocess.run(["umount", "-l", place], check=False)
+
+
 @pytest.mark.full
 def test_sigterm_while_the_mount_is_in_use(start_mount, emulator):
     mount = start_mount(emulator.url)
