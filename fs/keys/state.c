@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -18,6 +19,9 @@
 #include "kmsapi/cleanup.h"
 
 enum { STORE_NAME_SIZE = 128 };
+
+/* A lock that somebody holds is tried for two seconds. */
+enum { LOCK_TRIES = 100, LOCK_NS = 20000000 };
 
 DEFINE_CLEANUP(closedir, DIR *, closedir)
 
@@ -88,10 +92,25 @@ static int open_directory(const char *path, bool make, char *reason, size_t size
     return -EACCES;
 }
 
+/* umount(8) does not wait for the daemon, which ends a moment later: who mounts again at once waits for that here. */
+static bool lock_soon(int file)
+{
+    static const struct timespec while_it_ends = {.tv_nsec = LOCK_NS};
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(file, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK)
+            return false;
+        nanosleep(&while_it_ends, NULL);
+    }
+    errno = EWOULDBLOCK;
+    return false;
+}
+
 static int take_lock(struct state *state, char *reason, size_t size)
 {
     state->lock = openat(state->directory, ".lock", O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (state->lock >= 0 && flock(state->lock, LOCK_EX | LOCK_NB) == 0)
+    if (state->lock >= 0 && lock_soon(state->lock))
         return 0;
     int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
     snprintf(reason, size, "%s: %s", state->path,

@@ -38,7 +38,7 @@ int state_places_find(const char *directory, const char *key, struct state_place
 /*
  * Opens the directory, made (0700) when missing, locks it, and opens the key's file. 0, or REASON and
  *   -EACCES: others could read or write one of them;
- *   -EBUSY: another aapfs uses the directory;
+ *   -EBUSY: another aapfs uses the directory, and did not end within two seconds;
  *   -ENOKEY: there is no key and none may be made;
  *   any other errno.
  */

@@ -149,12 +149,14 @@ class Mount:
                 words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
                 env=environment(NOTIFY_SOCKET=f"@{name}", **(env or {})))
         ended = os.pidfd_open(self.process.pid)
-        ready, _, _ = select.select([notify, ended], [], [], ready_timeout)
-        said = notify.recv(100) if notify in ready else b""
-        if said != b"READY=1":
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"not ready: {said.decode()}: {self.errors()}")
+        said = b""
+        while said != b"READY=1":  # before that, it may ask for more time, for its end for instance
+            ready, _, _ = select.select([notify, ended], [], [], ready_timeout)
+            if notify not in ready:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("not ready: " + self.errors())
+            said = notify.recv(100)
         self.ready_after = time.monotonic() - began
         notify.close()
         os.close(ended)
