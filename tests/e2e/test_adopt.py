@@ -138,6 +138,7 @@ def test_a_key_of_an_old_password_is_adopted_from_its_files(mount, emulator, tmp
     assert result_of(mount, f"delete {mount.key_id()}") == errno.EBUSY
 
 
+@pytest.mark.full
 def test_a_key_of_the_official_client_is_adopted(mount, emulator):
     from test_official_client import HERE, node
     if not (HERE / "node_modules/.package-lock.json").exists():

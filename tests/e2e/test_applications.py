@@ -126,6 +126,7 @@ def test_an_application_knows_the_instance_by_its_ca(start_emulator, start_mount
     application.end()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("language", ["c", "python"])
 def test_an_application_without_a_key_says_so(mount, emulator, tmp_path, language):
     words = build(language, tmp_path)

@@ -44,6 +44,7 @@ def result_of(mount, text, aap="payments"):
     return 0
 
 
+@pytest.mark.full
 @pytest.mark.core
 def test_each_rule_inside_and_outside(start_mount, start_emulator):
     emulator = start_emulator("--clock", NOW)

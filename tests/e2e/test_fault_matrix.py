@@ -207,6 +207,7 @@ class Matrix:
         self.write_table(reader, table)
 
 
+@pytest.mark.full
 def test_a_sample_of_the_faults(start_emulator, start_mount):
     Matrix(start_emulator, start_mount, [one for one in FAULTS if one[1] in SAMPLE]).run_all("fault-matrix-sample.md")
 

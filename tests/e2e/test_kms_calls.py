@@ -67,6 +67,7 @@ def test_a_trusted_certificate_of_another_host_is_refused(start_emulator, tmp_pa
     assert {line.split()[1] for line in results} == {"EPROTO"}
 
 
+@pytest.mark.full
 def test_kmsapi_is_found_by_pkg_config_and_used_alone(start_emulator, tmp_path):
     subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet"], check=True, capture_output=True,
                    env={**os.environ, "DESTDIR": str(tmp_path / "stage")}, timeout=120)

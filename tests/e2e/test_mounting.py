@@ -114,6 +114,7 @@ def test_umount_from_outside_ends_it(start_mount, emulator, command):
     assert mount.process.wait(20) == 0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("place", ["elsewhere", "here", "lent"])
 def test_a_connection_that_is_aborted(start_mount, emulator, tmp_path, place):
     """By umount -f. In another mount namespace, a container's with CAP_SYS_ADMIN, it unmounts there, and ends the mount here."""

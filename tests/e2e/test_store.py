@@ -99,6 +99,7 @@ def run_beside(mount, **more):
     return done.returncode, done.stderr
 
 
+@pytest.mark.full
 def test_a_second_daemon_on_the_same_state_is_refused(mount):
     status, line = run_beside(mount)
     assert status == 1 and f"{mount.state}: another aapfs uses it" in line

@@ -334,6 +334,7 @@ def test_an_aap_made_again_is_no_longer_deleted(start_mount, emulator):
     assert mount.status("payments")["State"] == "active"
 
 
+@pytest.mark.full
 def test_named_aaps_are_asked_for_one_by_one(start_mount, emulator):
     mount = start_mount(emulator.url, settings="aaps = payments orders", expected_errors=GONE)
     emulator.set_faults("ListApplicationAccessPoints denied")
