@@ -53,18 +53,22 @@ def until(condition, seconds=60, why=lambda: ""):
     return value
 
 
+# tests want keys that end soon, and many of them; LIMITS=() are KMS's own
+NO_LIMITS = ("--min-validity", "0", "--max-keys", "100000")
+
+
 class Emulator:
     """kms-emulator on a port of its own; what it was asked is counted."""
 
     def __init__(self, directory, *options, aaps=("payments", "orders"), pool_file=None,
-                 wrap=(), listen="127.0.0.1:0"):
+                 wrap=(), listen="127.0.0.1:0", limits=NO_LIMITS):
         self.directory = pathlib.Path(directory)
         self.fault_file = self.directory / f"faults-{random.getrandbits(40):x}"
         self.fault_file.write_text("")
         self.record_file = self.fault_file.with_suffix(".record")
         self.error_file = self.fault_file.with_suffix(".stderr")
         words = [*wrap, EMULATOR, "--listen", listen, "--faults", self.fault_file,
-                 "--record", self.record_file, *options]
+                 "--record", self.record_file, *limits, *options]
         if pool_file:
             words += ["--key-pool", "8", "--key-pool-file", pool_file]
         for aap in aaps:
