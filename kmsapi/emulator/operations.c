@@ -222,6 +222,7 @@ static const struct {
     {"CreateApplicationAccessPoint", false, aap_create},
     {"DescribeApplicationAccessPoint", false, aap_describe},
     {"ListApplicationAccessPoints", false, aap_list},
+    {"UpdateApplicationAccessPoint", false, aap_update},
     {"DeleteApplicationAccessPoint", false, aap_delete},
 };
 

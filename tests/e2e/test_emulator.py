@@ -213,6 +213,48 @@ def tlv(der, at):
     return der[at], begin, begin + size
 
 
+def test_v4_signatures_hold_for_a_day_and_a_product(ask):
+    def code(*scope, **parts):
+        status, answer = ask("ListClientKeys", [("AapName", "payments")], method="GET", scope=scope, **parts)
+        return answer.get("Code", status)
+
+    day, other = (time.strftime("%Y%m%d", time.gmtime(moment)) for moment in (time.time(), time.time() - 3 * 86400))
+    assert code(day, "cn-hangzhou", "Kms") == code(day, "center", "kms") == 200
+    assert code(other, "cn-hangzhou", "Kms") == code(day, "cn-hangzhou", "Ecs") == "SignatureDoesNotMatch"
+    assert code(day, "cn-hangzhou", "Kms", secret="wrong") == "SignatureDoesNotMatch"
+    assert code(day, "cn-hangzhou", "Kms", key_id="LTAIunknown") == "InvalidAccessKeyId.NotFound"
+    assert code(day, "cn-hangzhou", "Kms", moment=time.time() - 16 * 60) == "InvalidTimeStamp.Expired"
+    assert code(day, "cn-hangzhou") == "IncompleteSignature"
+
+
+def test_v4_signs_every_byte_too(ask, emulator):
+    scope = (time.strftime("%Y%m%d", time.gmtime()), "cn-hangzhou", "Kms")
+    request = ask("CreateClientKey", [("AapName", "payments"), ("Password", PASSWORD)], scope=scope, send=False)
+    assert request.send(emulator.port)[0] == 200
+    assert request.send(emulator.port)[1]["Code"] == "SignatureNonceUsed"
+    for name in ("x-acs-date", "x-acs-signature-nonce", "x-acs-action"):
+        request = ask("ListClientKeys", [("AapName", "payments")], scope=scope, send=False)
+        request.headers[name] = flip(request.headers[name])
+        assert request.send(emulator.port)[1]["Code"] in ("SignatureDoesNotMatch", "InvalidTimeStamp.Format"), name
+    request = ask("CreateClientKey", [("AapName", "payments"), ("Password", PASSWORD)], scope=scope, send=False)
+    request.query[1] = ("Password", PASSWORD + "x")
+    message = request.send(emulator.port)[1]["Message"]
+    assert "server string to sign is:ACS4-HMAC-SHA256\n" in message
+
+
+@pytest.mark.parametrize("version", ["v2", "v3", "v4"])
+@pytest.mark.parametrize("token", [None, ""])
+def test_a_session_without_its_token_is_told_so(ask, emulator, version, token):
+    if version == "v2":
+        words = {"Action": "ListApplicationAccessPoints", "Format": "JSON", **({} if token is None else {"SecurityToken": token})}
+        status, answer = v2.send(emulator.port, "GET", v2.signed("GET", words, "STS.NobodyKnows", "secret"))
+    else:
+        scope = (time.strftime("%Y%m%d", time.gmtime()), "cn-hangzhou", "Kms") if version == "v4" else None
+        status, answer = ask("ListApplicationAccessPoints", key_id="STS.NobodyKnows", token=token, scope=scope)
+    assert (status, answer["Code"]) == (400, "MissingSecurityToken")
+    assert ask("ListApplicationAccessPoints", key_id="STS.NobodyKnows", token="some")[1]["Code"] == "InvalidAccessKeyId.NotFound"
+
+
 def test_the_key_is_of_the_shape_of_kms(ask):
     status, answer = create(ask, NotBefore="2026-01-02T03:04:05Z", NotAfter="2036-01-02T03:04:05Z")
     assert status == 200
@@ -304,6 +346,24 @@ def test_application_access_points(ask):
         f"aap-{number}" for number in range(17, 25)]
     for query in ([("PageSize", "101")], [("PageSize", "0")], [("PageNumber", "x")]):
         assert ask("ListApplicationAccessPoints", query)[1]["Code"] == "InvalidParameter"
+
+
+def test_an_aap_is_changed(ask):
+    def changed(**given):
+        return ask("UpdateApplicationAccessPoint", [("Name", "payments"), *given.items()])
+
+    def described():
+        answer = ask("DescribeApplicationAccessPoint", [("Name", "payments")])[1]
+        return answer["Policies"], answer["Description"]
+
+    assert changed(Policies='["a", "b"]', Description="words")[1].keys() == {"RequestId"}
+    assert described() == ('["a","b"]', "words")
+    assert changed(Description="")[0] == changed(Policies="[]")[0] == changed()[0] == 200
+    assert described() == ("[]", "")
+    assert changed(Policies='["a","b","c","d"]', Description="no")[1]["Code"] == "InvalidParameter"
+    assert described() == ("[]", "")
+    assert ask("UpdateApplicationAccessPoint", [("Name", "nothing")])[1]["Code"] == "Forbidden.ResourceNotFound"
+    assert ask("UpdateApplicationAccessPoint", [("Policies", "[]")])[1]["Code"] == "MissingParameter"
 
 
 def test_parameters_are_checked_as_kms_does(ask):
