@@ -26,8 +26,9 @@ def rows():
         text, accepted = row["text"], row["accepted"]
         yield f"{text}\n", accepted
         yield f"{text} {DATES[0]} {DATES[1]}\n", accepted
-        yield json.dumps({"Password": text}), accepted
-        yield json.dumps({"NotAfter": DATES[1], "Password": text, "NotBefore": DATES[0]}), accepted
+        as_json = row.get("json", accepted)
+        yield json.dumps({"Password": text}), as_json
+        yield json.dumps({"NotAfter": DATES[1], "Password": text, "NotBefore": DATES[0]}), as_json
     for row in control["dates"]:
         before, after = row["before"], row["after"]
         yield f"{PASSWORD} {before} {after}\n", row["accepted"]

@@ -223,20 +223,104 @@ def test_aapfs_create_rotate_and_delete(mount, emulator, tmp_path):
     assert aapfs("create").returncode == 2
 
 
-def test_create_asks_twice_without_echo(mount, emulator):
+def on_a_terminal(mount, *answers, command="create"):
+    """(exit status, what a terminal showed), with the lines that are typed at each prompt."""
     child, terminal = pty.fork()
     if child == 0:
-        os.execv(AAPFS, ["aapfs", "create", "-m", str(mount.path), "payments"])
-    shown = b""
-    for prompt in (b"key: ", b"Again: "):
-        while prompt not in shown:
-            shown += os.read(terminal, 1000)
-        os.write(terminal, PASSWORD.encode() + b"\n")
+        os.execv(AAPFS, ["aapfs", command, "-m", str(mount.path), "payments"])
+    shown, seen = b"", 0
     try:
-        while True:
-            shown += os.read(terminal, 1000)
+        while part := os.read(terminal, 1000):
+            shown += part
+            if shown[seen:].endswith(b": "):
+                seen = len(shown)
+                os.write(terminal, answers[0])
+                answers = answers[1:]
     except OSError:
-        pass
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert PASSWORD.encode() not in shown
-    assert mount.key_id().encode() in shown
+        pass  # the other end is closed
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
+
+
+def without_a_terminal(mount, *words):
+    done = subprocess.run([AAPFS, words[0], "-m", mount.path, *words[1:]], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          start_new_session=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def passwords_sent(emulator):
+    queries = [dict(record["Query"]) for record in emulator.records() if ["x-acs-action", "CreateClientKey"] in record["Headers"]]
+    return [query["Password"] for query in queries]
+
+
+def test_create_asks_twice_without_echo(mount):
+    status, shown = on_a_terminal(mount, PASSWORD.encode() + b"\n", PASSWORD.encode() + b"\n")
+    assert status == 0
+    assert PASSWORD not in shown and "client key: " in shown and "Again: " in shown
+    assert mount.key_id() in shown
+
+
+def test_rotate_asks_and_enter_alone_is_the_kept_password(mount, emulator):
+    mount.write("payments", PASSWORD)
+    other = b"Another-Horse2\n"
+    assert on_a_terminal(mount, other, other, command="rotate")[0] == 0
+    status, shown = on_a_terminal(mount, b"\n", command="rotate")
+    assert status == 0 and shown.endswith(mount.key_id() + "\r\n")
+    assert "(Enter alone: the kept one): " in shown and "Again" not in shown
+    assert passwords_sent(emulator) == [PASSWORD, "Another-Horse2", "Another-Horse2"]
+    assert on_a_terminal(mount, b"\4", command="rotate")[0] == 1  # the end of the file is not Enter
+    assert on_a_terminal(mount, b"\n", b"\n")[0] == 1  # nor is there a kept one for create
+    assert len(passwords_sent(emulator)) == 3
+
+
+def test_rotate_without_a_terminal_takes_the_kept_password(mount, emulator):
+    mount.write("payments", PASSWORD)
+    assert without_a_terminal(mount, "rotate", "payments") == (0, mount.key_id() + "\n", "")
+    assert passwords_sent(emulator) == [PASSWORD, PASSWORD]
+    assert without_a_terminal(mount, "create", "payments") == (
+        1, "", "aapfs: no terminal to ask for the password; give --password-file FILE or -\n")
+    assert without_a_terminal(mount, "rotate", "orders") == (
+        1, "", "aapfs: orders: there is no key to rotate; make one by: aapfs create orders\n")
+
+
+def test_a_password_that_looks_like_a_command(mount, emulator, tmp_path):
+    """A typo costs none of the three keys; who means it says so, and `aapfs create` always does."""
+    for typo in ("retry-chek", "rotate-now", "delete-all", "Rotate-Now 2027-12-01T00:00:00Z 2028-12-01T00:00:00Z"):
+        with pytest.raises(OSError) as raised:
+            mount.write("payments", typo)
+        assert raised.value.errno == errno.EINVAL
+        assert "commands here: rotate, reloaded, retry-check, delete" in mount.last_error()["Message"]
+        assert typo not in mount.last_error()["Message"]
+    assert emulator.count("CreateClientKey") == 0
+    source = tmp_path / "password"
+    source.write_text("retry-chek\n")
+    assert without_a_terminal(mount, "create", "payments", "--password-file", source)[0] == 0
+    mount.write("payments", "rotate")  # with the same one, which is kept
+    mount.write("payments", b'{"Password":"rotate-now"}')
+    assert without_a_terminal(mount, "rotate", "payments")[0] == 0
+    assert passwords_sent(emulator) == ["retry-chek", "retry-chek", "rotate-now", "rotate-now"]
+
+
+def test_an_aap_that_is_not_there_is_explained_before_a_password_is_asked_for(start_mount, emulator, tmp_path):
+    mount = start_mount(emulator.url, env={"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"})
+    for command in ("create", "rotate"):
+        status, shown = on_a_terminal(mount, command=command)
+        assert status == 1 and shown.startswith("aapfs: payments: KMS was never listed: SignatureDoesNotMatch: ")
+        assert shown.endswith("; see aapfs check\r\n") and "Password" not in shown
+    (tmp_path / "key").write_text('{"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}')
+    for words in (["delete", "payments", "KAAP.1"], ["adopt", "payments", tmp_path / "key", tmp_path / "key"]):
+        status, _, errors = without_a_terminal(mount, *words)
+        assert status == 1 and errors.startswith("aapfs: payments: KMS was never listed: SignatureDoesNotMatch: ")
+
+
+def test_an_aap_that_kms_does_not_list_is_explained(mount, tmp_path):
+    listed = mount.status()["LastSync"]
+    for command in ("create", "rotate"):
+        assert without_a_terminal(mount, command, "nothing") == (
+            1, "", f"aapfs: nothing: there is no such AAP here; KMS was listed at {listed}; to list it again: "
+            f"echo sync > {mount.path}/.aapfs/control\n")
+    assert without_a_terminal(mount, "create", "../aap") == (1, "", f"aapfs: {mount.path}/../aap: not a name that an AAP has here\n")
+    done = subprocess.run([AAPFS, "create", "-m", tmp_path, "payments"], capture_output=True, text=True, start_new_session=True)
+    assert (done.returncode, done.stderr) == (1, f"aapfs: {tmp_path}/.aapfs/status: not there: is aapfs mounted?\n")
+    done = subprocess.run([AAPFS, "create", "-m", tmp_path / "no", "payments"], capture_output=True, text=True, start_new_session=True)
+    assert (done.returncode, done.stderr) == (1, f"aapfs: {tmp_path}/no/payments: No such file or directory\n")
