@@ -339,6 +339,14 @@ def test_credentials(place):
     assert f"{profile}: it belongs to another user" in place.check().of("warning", "credentials")[0]
     if os.geteuid() == 0:
         assert "cannot be read as its user, without capabilities" in place.check(env=none).of("error", "credentials")[0]
+    profile.unlink()
+    section = place.directory / ".alibabacloud" / "credentials.ini"
+    section.parent.mkdir()
+    section.write_text(f"[default] # mine\ntype = access_key\naccess_key_id = LTAI5tTestOnly # x\naccess_key_secret = {ACCESS_KEY_SECRET}\n")
+    section.chmod(0o600)
+    assert place.check(env=none).of("ok", "credentials") == ["credentials file; access key LTAI...Only"]
+    section.chmod(0o620)
+    assert f"{section}: others may write it" in place.check().of("warning", "credentials")[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
