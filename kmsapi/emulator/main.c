@@ -16,7 +16,7 @@
 #include "kmsapi/emulator/tls_files.h"
 #include "kmsapi/iso_time.h"
 
-enum { AAPS_MOST = 10000, SECRETS_MOST = 100, DAY_SECONDS = 86400 };
+enum { AAPS_MOST = 10000, SECRETS_MOST = 100, DAY_SECONDS = 86400, USUAL_KEYS = 3, YEARS_MOST = 100 };
 
 static const char usage[] =
     "usage: kms-emulator --listen ADDRESS:PORT [--access-key ID:SECRET]\n"
@@ -25,7 +25,7 @@ static const char usage[] =
     "           [--record FILE]\n"
     "           [--tls-cert FILE --tls-key FILE | --tls-self-signed DIRECTORY]\n"
     "           [--key-pool N] [--key-pool-file FILE] [--pkcs12 rc2|3des]\n"
-    "           [--clock TIME] [--min-validity DAYS] [--max-keys N]\n"
+    "           [--clock TIME] [--min-validity TIME] [--max-keys N]\n"
     "           [--session-seconds N] [--oidc-token-file FILE] [--ram-role NAME]\n"
     "           [--imdsv2-only] [--secret NAME:VALUE]...\n";
 
@@ -33,7 +33,8 @@ struct arguments {
     const char *listen, *access_key, *account, *account_id, *region, *faults, *record;
     const char *certificate, *key, *self_signed, *pool_file, *clock;
     const char *oidc_token_file, *ram_role;
-    unsigned int pool, min_validity_days, max_keys, session_seconds;
+    unsigned int pool, max_keys, session_seconds;
+    struct span min_validity;
     bool triple_des, imdsv2_only;
     const char *aaps[AAPS_MOST];
     size_t aap_count;
@@ -61,6 +62,22 @@ static bool parse_number(const char *text, unsigned int *number)
 {
     int used = 0;
     return *text >= '0' && *text <= '9' && sscanf(text, "%7u%n", number, &used) == 1 && !text[used];
+}
+
+/* A number and s, d or y; days without one of them. */
+static bool parse_span(const char *text, struct span *span)
+{
+    char digits[16], unit;
+    unsigned int number;
+    size_t size = strspn(text, "0123456789");
+    snprintf(digits, sizeof(digits), "%.*s", (int)size, text);
+    if (size >= sizeof(digits) || !parse_number(digits, &number) || (text[size] && text[size + 1]))
+        return false;
+    unit = text[size] ? text[size] : 'd';
+    *span = unit == 'y'   ? (struct span){.years = number}
+            : unit == 'd' ? (struct span){.seconds = (int64_t)number * DAY_SECONDS}
+                          : (struct span){.seconds = number};
+    return strchr("sdy", unit) && span->years <= YEARS_MOST;
 }
 
 static const struct option options[] = {
@@ -124,7 +141,7 @@ static bool set_other(struct arguments *arguments, int option, const char *value
     case 'p':
         return parse_number(value, &arguments->pool);
     case 'v':
-        return parse_number(value, &arguments->min_validity_days);
+        return parse_span(value, &arguments->min_validity);
     case 'm':
         return parse_number(value, &arguments->max_keys);
     case 's':
@@ -227,7 +244,7 @@ static int add_aaps(const struct arguments *arguments, struct emulator *emulator
         .account_id = arguments->account_id ? arguments->account_id : "1192853035110000",
         .region = arguments->region ? arguments->region : "cn-hangzhou",
         .key_maker = emulator->key_maker,
-        .min_validity = (int64_t)arguments->min_validity_days * DAY_SECONDS,
+        .min_validity = arguments->min_validity,
         .max_keys = arguments->max_keys,
     };
     for (size_t i = 0; i < arguments->aap_count; i++) {
@@ -314,7 +331,8 @@ static void stop(struct emulator *emulator)
 
 int main(int count, char **words)
 {
-    static struct arguments arguments;
+    /* what KMS documents */
+    static struct arguments arguments = {.max_keys = USUAL_KEYS, .min_validity = {.years = 1}};
     struct emulator emulator = {0};
     char reason[512] = "memory is short";
     sigset_t ends;

@@ -3,12 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsapi/calendar.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/emulator/aap_operations.h"
 #include "kmsapi/emulator/emulator_clock.h"
 #include "kmsapi/iso_time.h"
 
-#define DEFAULT_VALIDITY_SECONDS (INT64_C(5) * 365 * 86400)
+enum { DEFAULT_YEARS = 5 };
 
 /* KMS's rule: 8 to 64 of these characters, at least two of the three kinds. */
 static bool is_password(const char *text)
@@ -21,6 +22,11 @@ static bool is_password(const char *text)
     int kinds = (strpbrk(text, digits) != NULL) + (strpbrk(text, letters) != NULL) +
                 (strpbrk(text, specials) != NULL);
     return size >= 8 && size <= 64 && strspn(text, all) == size && kinds >= 2;
+}
+
+static int64_t add_span(int64_t seconds, const struct span *span)
+{
+    return calendar_add_years(seconds, span->years, LEAP_DAY_TO_FEBRUARY_28) + span->seconds;
 }
 
 /* 1: given; 0: neither is; -1: REPLY holds the error. */
@@ -56,10 +62,10 @@ static bool read_order(const struct operations *operations, const struct request
         return false;
     if (given == 0) {
         order->not_before = emulator_clock_now();
-        order->not_after = order->not_before + DEFAULT_VALIDITY_SECONDS;
+        order->not_after = add_span(order->not_before, &(struct span){.years = DEFAULT_YEARS});
     }
     if (order->not_after <= emulator_clock_now() ||
-        order->not_after - order->not_before < operations->min_validity) {
+        order->not_after < add_span(order->not_before, &operations->min_validity)) {
         reply_invalid(reply, "NotAfter");
         return false;
     }

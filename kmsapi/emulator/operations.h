@@ -11,13 +11,19 @@
 #include "kmsapi/emulator/reply.h"
 #include "kmsapi/emulator/request.h"
 
+/* A span of time: calendar years and seconds beside them. */
+struct span {
+    unsigned int years;
+    int64_t seconds;
+};
+
 struct operations {
     struct account *account;
     const char *account_id; /* digits */
     const char *region;
     struct key_maker *key_maker;
-    int64_t min_validity; /* seconds; 0: any */
-    unsigned int max_keys; /* of an AAP; 0: any number */
+    struct span min_validity; /* from NotBefore on */
+    unsigned int max_keys;    /* of an AAP, expired ones too; 0: any number */
 };
 
 /* Does what REQUEST asks for and fills REPLY. Of FAULT, only what changes the key made counts. */

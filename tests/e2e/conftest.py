@@ -4,7 +4,14 @@ import tempfile
 
 import pytest
 
+import needs
 from harness import BUILD, Emulator, Mount
+
+
+def pytest_sessionstart():
+    wanting = needs.missing()
+    if wanting:
+        pytest.exit("these tests need " + "; and ".join(wanting), 1)
 
 
 @pytest.fixture(scope="session")

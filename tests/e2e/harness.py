@@ -44,6 +44,35 @@ def program_for_others(directory):
     return shutil.copy(AAPFS, pathlib.Path(directory) / "aapfs-for-others")
 
 
+class OwnFuse:
+    """
+    A mount namespace whose /dev/fuse every user may open, as on most machines. The machine's own is left alone, and a
+    mount made there is seen there alone.
+    """
+
+    def __init__(self, directory):
+        script = (f"mount -t tmpfs -o mode=755 tmpfs {directory}; mknod -m 666 {directory}/fuse c 10 229; "
+                  f"mount --bind {directory}/fuse /dev/fuse; umount -l {directory}; echo; read -r _")
+        self.process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "\n"
+        self.mountinfo = pathlib.Path(f"/proc/{self.process.pid}/mountinfo")
+
+    def words(self, user, *words):
+        """What runs WORDS there as USER, by exec."""
+        return ["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt", f"--setuid={user}", f"--setgid={user}", *map(str, words)]
+
+    def path(self, path):
+        """How PATH there is reached from here."""
+        return pathlib.Path(f"/proc/{self.process.pid}/root{path}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        self.process.communicate("\n")
+
+
 def until(condition, seconds=60, why=lambda: ""):
     """What CONDITION() is once it is true. For what no event tells: it is asked again soon, and leaves others the time."""
     end = time.monotonic() + seconds
@@ -53,18 +82,22 @@ def until(condition, seconds=60, why=lambda: ""):
     return value
 
 
+# tests want keys that end soon, and many of them; LIMITS=() are KMS's own
+NO_LIMITS = ("--min-validity", "0", "--max-keys", "100000")
+
+
 class Emulator:
     """kms-emulator on a port of its own; what it was asked is counted."""
 
     def __init__(self, directory, *options, aaps=("payments", "orders"), pool_file=None,
-                 wrap=(), listen="127.0.0.1:0"):
+                 wrap=(), listen="127.0.0.1:0", limits=NO_LIMITS):
         self.directory = pathlib.Path(directory)
         self.fault_file = self.directory / f"faults-{random.getrandbits(40):x}"
         self.fault_file.write_text("")
         self.record_file = self.fault_file.with_suffix(".record")
         self.error_file = self.fault_file.with_suffix(".stderr")
         words = [*wrap, EMULATOR, "--listen", listen, "--faults", self.fault_file,
-                 "--record", self.record_file, *options]
+                 "--record", self.record_file, *limits, *options]
         if pool_file:
             words += ["--key-pool", "8", "--key-pool-file", pool_file]
         for aap in aaps:

@@ -163,7 +163,8 @@ def prepare():
         pathlib.Path(f"/etc/aapfs/{name}.conf").write_text(KMS)
     pathlib.Path("/run/faults").touch()
     run("systemd-run", "--unit=kms", "-E", "KMS_EMULATOR_ACCESS_KEY=LTAI5tTestOnly:test-only-secret", "/usr/local/bin/kms-emulator",
-        "--listen", "127.0.0.1:8443", "--aap", "payments", "--faults", "/run/faults", "--key-pool", "8", "--key-pool-file", "/out/pool.pem")
+        "--listen", "127.0.0.1:8443", "--aap", "payments", "--faults", "/run/faults", "--key-pool", "8", "--key-pool-file", "/out/pool.pem",
+        "--min-validity", "0", "--max-keys", "0")
 
     def listens():
         try:

@@ -74,7 +74,8 @@ def test_given_dates_reach_kms_as_they_are(start_mount, start_emulator):
     emulator = start_emulator("--clock", NOW)
     mount = start_mount(emulator.url)
     mount.write("payments", f"{PASSWORD} {DATES[0]} {DATES[1]}")
-    query = dict(emulator.records()[-1]["Query"])
+    creation, = [record for record in emulator.records() if ["x-acs-action", "CreateClientKey"] in record["Headers"]]
+    query = dict(creation["Query"])
     assert query == {"AapName": "payments", "Password": PASSWORD, "NotBefore": DATES[0],
                      "NotAfter": DATES[1]}
     assert mount.read("payments", "not_before") == DATES[0] + "\n"

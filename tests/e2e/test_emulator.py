@@ -272,25 +272,72 @@ def test_parameters_are_checked_as_kms_does(ask):
     assert create(ask, NotBefore="2016-01-02T03:04:05Z", NotAfter="2017-01-02T03:04:05Z")[0] == 400
 
 
-def test_quotas_clock_and_minimum_validity(tmp_path, pool_file):
-    emulator = Emulator(tmp_path, "--max-keys", "2", "--min-validity", "365", "--clock",
-                        "2030-01-01T00:00:00Z", pool_file=pool_file)
+def asker(emulator):
+    """Asks EMULATOR by its own clock, which stands where --clock or set_clock put it (add the seconds since, at most a few)."""
+    def ask(operation, query, at, method="POST"):
+        moment = datetime.datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp()
+        return Request(f"127.0.0.1:{emulator.port}", operation, query, key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET,
+                       moment=moment, method=method).send(emulator.port)
+    return ask
 
-    def ask(operation, query, moment=1893456000):
-        return Request(f"127.0.0.1:{emulator.port}", operation, query, key_id=ACCESS_KEY_ID,
-                       secret=ACCESS_KEY_SECRET, moment=moment).send(emulator.port)
 
-    year = [("NotBefore", "2030-01-01T00:00:00Z"), ("NotAfter", "2031-01-01T00:00:00Z")]
-    less = [("NotBefore", "2030-01-01T00:00:00Z"), ("NotAfter", "2030-12-31T23:59:59Z")]
-    key = [("AapName", "payments"), ("Password", PASSWORD)]
-    assert ask("CreateClientKey", key + less)[1]["Code"] == "InvalidParameter"
-    assert ask("CreateClientKey", key + year)[0] == 200
-    assert ask("CreateClientKey", key + year)[0] == 200
-    assert ask("CreateClientKey", key + year)[1]["Code"] == "Rejected.LimitExceeded"
+def key_of(not_before=None, not_after=None):
+    dates = [("NotBefore", not_before), ("NotAfter", not_after)] if not_before else []
+    return [("AapName", "payments"), ("Password", PASSWORD), *dates]
+
+
+def test_an_aap_has_three_client_keys_expired_ones_included(start_emulator):
+    """What KMS documents is what an emulator without options does."""
+    emulator = start_emulator("--clock", "2030-01-01T00:00:00Z", limits=())
+    ask, now = asker(emulator), "2030-01-01T00:00:00Z"
+    made = [ask("CreateClientKey", key_of(now, f"203{n}-01-01T00:00:00Z"), now)[1] for n in (1, 2, 3)]
+    assert all("ClientKeyId" in key for key in made)
+    status, refused = ask("CreateClientKey", key_of(), now)
+    assert (status, refused["Code"]) == (400, "Rejected.LimitExceeded")
+    assert ask("CreateClientKey", [("AapName", "orders"), ("Password", PASSWORD)], now)[0] == 200
+    now = "2035-01-01T00:00:00Z"
+    emulator.set_clock(now)
+    assert ask("CreateClientKey", key_of(), now)[1]["Code"] == "Rejected.LimitExceeded"
+    assert ask("DeleteClientKey", [("ClientKeyId", made[0]["ClientKeyId"])], now)[0] == 200
+    assert ask("CreateClientKey", key_of(), now)[0] == 200
+    assert ask("CreateClientKey", key_of(), now)[1]["Code"] == "Rejected.LimitExceeded"
+
+
+@pytest.mark.parametrize("now, five_years_later", [
+    ("2021-07-01T00:00:00Z", "2026-07-01T00:00:00Z"),
+    ("2024-07-12T10:00:00Z", "2029-07-12T10:00:00Z"),
+    ("2028-02-29T10:00:00Z", "2033-02-28T10:00:00Z"),
+])
+def test_without_dates_a_key_runs_five_calendar_years(start_emulator, now, five_years_later):
+    made = asker(start_emulator("--clock", now))("CreateClientKey", key_of(), now)[1]
+    assert made["NotBefore"][:17] == now[:17]  # to the minute: the clock goes on
+    assert made["NotAfter"] == five_years_later[:17] + made["NotBefore"][17:]
+
+
+@pytest.mark.parametrize("limits, not_before, shortest, too_short", [
+    ((), "2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z", "2030-12-31T23:59:59Z"),
+    ((), "2028-02-28T12:00:00Z", "2029-02-28T12:00:00Z", "2029-02-28T11:59:59Z"),  # 366 days
+    ((), "2028-02-29T12:00:00Z", "2029-02-28T12:00:00Z", "2029-02-28T11:59:59Z"),
+    (("--min-validity", "2y"), "2027-03-01T00:00:00Z", "2029-03-01T00:00:00Z", "2029-02-28T23:59:59Z"),
+    (("--min-validity", "365d"), "2028-02-28T12:00:00Z", "2029-02-27T12:00:00Z", "2029-02-27T11:59:59Z"),
+    (("--min-validity", "365"), "2028-02-28T12:00:00Z", "2029-02-27T12:00:00Z", "2029-02-27T11:59:59Z"),
+    (("--min-validity", "90s"), "2028-02-28T12:00:00Z", "2028-02-28T12:01:30Z", "2028-02-28T12:01:29Z"),
+])
+def test_a_validity_below_the_minimum_is_refused(start_emulator, limits, not_before, shortest, too_short):
+    emulator = start_emulator("--clock", not_before, limits=limits)
+    ask = asker(emulator)
+    assert ask("CreateClientKey", key_of(not_before, shortest), not_before)[0] == 200
+    status, refused = ask("CreateClientKey", key_of(not_before, too_short), not_before)
+    assert (status, refused["Code"]) == (400, "InvalidParameter") and "NotAfter" in refused["Message"]
+
+
+def test_the_clock_can_be_set(start_emulator):
+    emulator = start_emulator("--clock", "2030-01-01T00:00:00Z")
+    ask = asker(emulator)
+    assert ask("ListApplicationAccessPoints", [], "2030-01-01T00:00:00Z")[0] == 200
     emulator.set_clock("2040-01-01T00:00:00Z")
-    assert ask("ListApplicationAccessPoints", [])[1]["Code"] == "InvalidTimeStamp.Expired"
-    assert ask("ListApplicationAccessPoints", [], 2208988800)[0] == 200
-    emulator.stop()
+    assert ask("ListApplicationAccessPoints", [], "2030-01-01T00:00:00Z")[1]["Code"] == "InvalidTimeStamp.Expired"
+    assert ask("ListApplicationAccessPoints", [], "2040-01-01T00:00:00Z")[0] == 200
 
 
 def test_the_account_id_is_in_the_arn(start_emulator):
@@ -325,6 +372,10 @@ def test_the_account_outlives_the_emulator(tmp_path, pool_file):
     (["--listen", "127.0.0.1:70000"], "loopback"),
     (["--listen", "127.0.0.1:0", "--pkcs12", "aes"], "usage"),
     (["--listen", "127.0.0.1:0", "--key-pool", "many"], "usage"),
+    (["--listen", "127.0.0.1:0", "--min-validity", "1w"], "1w: not a value of its option"),
+    (["--listen", "127.0.0.1:0", "--min-validity", "y"], "usage"),
+    (["--listen", "127.0.0.1:0", "--min-validity", "1yd"], "usage"),
+    (["--listen", "127.0.0.1:0", "--min-validity", "101y"], "usage"),
     (["--listen", "127.0.0.1:0", "--access-key", "nocolon"], "ID:SECRET"),
     (["--listen", "127.0.0.1:0", "--clock", "today"], "yyyy-MM-dd"),
     (["--listen", "127.0.0.1:0", "--faults", "/nonexistent/faults"], "No such file"),

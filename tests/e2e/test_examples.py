@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, BUILD, PASSWORD, ROOT
-from test_rotation import wait_for_watch
+from harness import AAPFS, BUILD, PASSWORD, ROOT, until
+from watch import wait_for_watch
 
 
 def test_reload_in_c(mount, tmp_path):
@@ -28,11 +28,9 @@ def test_reload_in_shell(mount, tmp_path):
     process = subprocess.Popen([ROOT / "examples/reload.sh", mount / "payments", "cat",
                                 mount / "payments/client_key_id"], stdout=subprocess.PIPE, text=True,
                                start_new_session=True)
-    watching = None
-    while watching is None:
-        children = subprocess.run(["pgrep", "-g", str(process.pid), "inotifywait"], capture_output=True, text=True)
-        watching = int(children.stdout) if children.stdout else None
-    wait_for_watch(watching)
+    words = ["pgrep", "-g", str(process.pid), "inotifywait"]
+    watching = until(lambda: subprocess.run(words, stdout=subprocess.PIPE, text=True).stdout)
+    wait_for_watch(int(watching))
     for _ in range(3):
         mount.write("payments", PASSWORD)
         assert process.stdout.readline() == mount.key_id() + "\n"

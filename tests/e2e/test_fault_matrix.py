@@ -121,7 +121,8 @@ class Matrix:
         self.emulator.set_faults(*{f"{OPERATIONS[operation]} {fault}" for operation in operations})
         if "sync" in operations:  # first: it asks for single keys as well
             self.results[fault, "sync"] = self.write(fault, "sync")
-            while self.results[fault, "sync"] == "ETIMEDOUT" != self.expected[fault, "sync"]:
+            end = time.monotonic() + 20
+            while self.results[fault, "sync"] == "ETIMEDOUT" != self.expected[fault, "sync"] and time.monotonic() < end:
                 self.results[fault, "sync"] = self.write(fault, "sync")  # that one joined a sync that went on already
         others = [operation for operation in operations if operation != "sync"]
         for operation, result in zip(others, self.pool.map(lambda operation: self.write(fault, operation), others)):

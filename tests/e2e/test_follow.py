@@ -3,7 +3,6 @@ import errno
 import json
 import mmap
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -12,9 +11,9 @@ import time
 
 import pytest
 
-from harness import BUILD, PASSWORD, environment, program_for_others
-from test_rotation import wait_for_watch
+from harness import BUILD, PASSWORD, OwnFuse, environment, program_for_others
 from test_steps import WITH_STOPS, arm
+from watch import Watch
 
 SETTLE = 1
 NOBODY = 65534
@@ -59,37 +58,6 @@ class Bind:
         for watch in self.watches:
             watch.end()
         self.process.communicate("\n")
-
-
-class Watch:
-    def __init__(self, words, **parts):
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, **parts)
-        wait_for_watch(self.process.pid)
-        self.rest = b""
-
-    def next(self, seconds):
-        """The next event, or None."""
-        until = time.monotonic() + seconds
-        while b"\n" not in self.rest:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, until - time.monotonic()))
-            if not ready:
-                return None
-            self.rest += os.read(self.process.stdout.fileno(), 4096)
-        line, self.rest = self.rest.split(b"\n", 1)
-        return line.decode()
-
-    def until_closed(self, seconds):
-        """All that comes until a writer has closed the file."""
-        seen, until = [], time.monotonic() + seconds
-        while not seen or not seen[-1].startswith("CLOSE_WRITE"):
-            seen.append(self.next(max(0, until - time.monotonic())))
-            assert seen[-1], seen
-        return seen
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
 
 
 @pytest.fixture
@@ -335,6 +303,7 @@ def test_a_name_whose_file_the_new_key_lacks_goes(start_emulator, start_mount):
     seen = []
     while not seen or "not_after" not in seen[-1]:
         seen.append(directory.next(10))
+        assert seen[-1], seen
     assert "DELETE certificate.pem" in seen
     directory.end()
     assert os.fstat(held).st_nlink == 0
@@ -357,29 +326,23 @@ def test_watchers_in_a_users_own_mount(emulator, tmp_path):
         os.chown(directory, NOBODY, NOBODY)
     config = tmp_path / "own.conf"
     config.write_text(f"[kms]\nendpoint = {emulator.url}\n[mount]\nsettle = {SETTLE}s\ncreation_guard = 0s\n")
-    before = os.stat("/dev/fuse").st_mode
-    os.chmod("/dev/fuse", 0o666)
-    nobody = {"cwd": "/", "user": NOBODY, "group": NOBODY, "extra_groups": []}
-    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    notify.bind("\0aapfs-own-follow")
-    notify.settimeout(20)
-    try:
-        process = subprocess.Popen([program_for_others(tmp_path), "-f", "-c", config, place], stderr=subprocess.PIPE, text=True,
-                                   env=environment(NOTIFY_SOCKET="@aapfs-own-follow", HOME=str(home)), **nobody)
+    with OwnFuse(tmp_path) as own, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind("\0aapfs-own-follow")
+        notify.settimeout(20)
+        process = subprocess.Popen(own.words(NOBODY, program_for_others(tmp_path), "-f", "-c", config, place), cwd="/",
+                                   stderr=subprocess.PIPE, text=True,
+                                   env=environment(NOTIFY_SOCKET="@aapfs-own-follow", HOME=str(home)))
         assert notify.recv(100) == b"READY=1"
-        create = ["sh", "-c", f"until echo {PASSWORD} > {place}/payments/control; do :; done"]
-        subprocess.run(create, check=True, stderr=subprocess.DEVNULL, **nobody)
-        watch = Watch(["sh", "-c", f"exec 3< {place}/payments/client_key.json; exec inotifywait -q -m "
-                       f"-e modify,close_write,delete_self --format %e {place}/payments/client_key.json"], **nobody)
+        create = own.words(NOBODY, "sh", "-c", f"until echo {PASSWORD} > {place}/payments/control; do :; done")
+        subprocess.run(create, check=True, cwd="/", stderr=subprocess.DEVNULL)
+        watch = Watch(own.words(NOBODY, "sh", "-c", f"exec 3< {place}/payments/client_key.json; exec inotifywait -q -m "
+                                f"-e modify,close_write,delete_self --format %e {place}/payments/client_key.json"), cwd="/")
         for _ in range(2):
-            subprocess.run(create, check=True, **nobody)
+            subprocess.run(create, check=True, cwd="/")
             assert watch.until_closed(LATEST) == ["MODIFY", "CLOSE_WRITE,CLOSE"]
-        held = subprocess.run(["stat", "-Lc", "%a %h", f"/proc/{watch.process.pid}/fd/3"], check=True, stdout=subprocess.PIPE,
-                              text=True, **nobody)
+        held = subprocess.run(own.words(NOBODY, "stat", "-Lc", "%a %h", f"/proc/{watch.process.pid}/fd/3"), check=True, cwd="/",
+                              stdout=subprocess.PIPE, text=True)
         assert held.stdout == "440 0\n"
         watch.end()
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=20)[1] == "" and process.returncode == 0
-    finally:
-        notify.close()
-        os.chmod("/dev/fuse", before & 0o7777)

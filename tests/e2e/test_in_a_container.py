@@ -11,9 +11,9 @@ import pytest
 from containers import IMAGE, Podman, make_root, podman_shell
 from debian import make_debian
 from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
-from test_follow import Watch
 from test_upgrade import Installed, NEXT, upgrade
 from test_volume_plugin import Plugin
+from watch import names_moved_to
 
 APPLICATION = "my-application"
 README = ROOT / "examples/container/README.md"
@@ -121,7 +121,7 @@ def works(place, inotify=True):
     write(mount)
     before = (mount / "payments/client_key_id").read_text()
     assert f'"Inotify": {str(inotify).lower()}' in status(mount)
-    watch = Watch(["inotifywait", "-q", "-m", "-e", "moved_to", "--format", "%f", str(mount / "payments")])
+    watch = names_moved_to(mount / "payments")
     write(mount)
     assert (mount / "payments/client_key_id").read_text() != before
     if inotify:

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness import ENDS, AAPFS, EMULATOR, PASSWORD, environment, make_state_key, program_for_others
+from harness import ENDS, AAPFS, EMULATOR, PASSWORD, OwnFuse, environment, make_state_key, program_for_others
 
 NOBODY = 65534
 
@@ -20,8 +20,8 @@ def own_state(tmp_path):
     return ["--state", tmp_path / "state", "--state-key", make_state_key(tmp_path / "key")]
 
 
-def mounts_at(path):
-    lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+def mounts_at(path, mountinfo=pathlib.Path("/proc/self/mountinfo")):
+    lines = mountinfo.read_text().splitlines()
     return [line for line in lines if line.split()[4] == str(path)]
 
 
@@ -199,25 +199,20 @@ def test_an_ordinary_users_own_mount(emulator, tmp_path):
     home.mkdir()
     for directory in (place, home):
         os.chown(directory, NOBODY, NOBODY)
-    before = os.stat("/dev/fuse").st_mode
-    os.chmod("/dev/fuse", 0o666)
-    try:
-        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with OwnFuse(tmp_path) as own, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind("\0aapfs-own-mount")
         process = subprocess.Popen(
-            [program_for_others(tmp_path), "-f", "--endpoint", emulator.url, place], cwd="/", user=NOBODY, group=NOBODY,
-            extra_groups=[], stderr=subprocess.PIPE, text=True,
-            env=environment(NOTIFY_SOCKET="@aapfs-own-mount", HOME=str(home)))
+            own.words(NOBODY, program_for_others(tmp_path), "-f", "--endpoint", emulator.url, place), cwd="/",
+            stderr=subprocess.PIPE, text=True, env=environment(NOTIFY_SOCKET="@aapfs-own-mount", HOME=str(home)))
         notify.settimeout(20)
         assert notify.recv(100) == b"READY=1"
-        line, = mounts_at(place)
+        line, = mounts_at(place, own.mountinfo)
         assert "allow_other" not in line and f"user_id={NOBODY}" in line
         with pytest.raises(PermissionError):
-            os.listdir(place)
+            os.listdir(own.path(place))
 
         def as_owner(command):
-            return subprocess.run(["sh", "-c", command], cwd="/", user=NOBODY, group=NOBODY,
-                                  extra_groups=[], capture_output=True, text=True, check=True).stdout
+            return subprocess.run(own.words(NOBODY, "sh", "-c", command), cwd="/", capture_output=True, text=True, check=True).stdout
 
         as_owner(f"echo {PASSWORD} > {place}/payments/control")
         assert as_owner(f"cat {place}/payments/client_key.json").startswith('{"KeyId":"KAAP.')
@@ -226,12 +221,10 @@ def test_an_ordinary_users_own_mount(emulator, tmp_path):
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20)
         assert (process.returncode, errors) == (0, "")
-        assert not mounts_at(place)
-        made = [home / ".local/state/aapfs", home / ".config/aapfs", home / ".config/aapfs/state.key"]
-        assert [oct(path.stat().st_mode & 0o7777) for path in made] == ["0o700", "0o700", "0o600"]
-        assert {path.stat().st_uid for path in made} == {NOBODY}
-    finally:
-        os.chmod("/dev/fuse", before & 0o7777)
+        assert not mounts_at(place, own.mountinfo)
+    made = [home / ".local/state/aapfs", home / ".config/aapfs", home / ".config/aapfs/state.key"]
+    assert [oct(path.stat().st_mode & 0o7777) for path in made] == ["0o700", "0o700", "0o600"]
+    assert {path.stat().st_uid for path in made} == {NOBODY}
 
 
 @pytest.mark.parametrize("text, said", [

@@ -2,7 +2,6 @@
 import json
 import mmap
 import os
-import pathlib
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import time
 import pytest
 
 from harness import BUILD, PASSWORD, until
+from watch import Watch, names_moved_to
 
 NAMES = ["current", "client_key.json", "client_key.p12", "private_key_data", "private_key.pem",
          "certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"]
@@ -60,33 +60,16 @@ def test_an_open_after_the_write_reads_the_new_key_one_before_keeps_the_old(moun
 
 
 def test_every_name_moves_and_a_watched_file_notices(mount):
-    directory = subprocess.Popen(["inotifywait", "-q", "-m", "-e", "moved_to", "--format", "%f",
-                                  mount / "payments"], stdout=subprocess.PIPE, text=True)
-    wait_for_watch(directory.pid)
+    directory = names_moved_to(mount / "payments")
     for _ in range(2):  # the first key moves in as well
         mount.write("payments", PASSWORD)
-        seen = [directory.stdout.readline().strip() for _ in NAMES]
+        seen = [directory.next() for _ in NAMES]
         assert sorted(seen) == sorted(NAMES)
         assert seen[0] == "current" and seen[-1] == "not_after"
-    file = subprocess.Popen(["inotifywait", "-q", "-e", "attrib", "--format", "%e",
-                             mount / "payments/client_key.json"], stdout=subprocess.PIPE, text=True)
-    wait_for_watch(file.pid)
-    mount.write("payments", PASSWORD)
-    assert file.communicate(timeout=20)[0] == "ATTRIB\n"
-    directory.kill()
-    directory.wait()
-    directory.stdout.close()
-
-
-def wait_for_watch(pid):
-    """Until a process has an inotify watch."""
-    while True:
-        for entry in pathlib.Path(f"/proc/{pid}/fdinfo").glob("*"):
-            try:
-                if "inotify wd:" in entry.read_text():
-                    return
-            except FileNotFoundError:
-                continue
+    directory.end()
+    with Watch(["inotifywait", "-q", "-m", "-e", "attrib", "--format", "%e", mount / "payments/client_key.json"]) as file:
+        mount.write("payments", PASSWORD)
+        assert file.next() == "ATTRIB"
 
 
 def test_hidden_names_are_never_listed(mount):

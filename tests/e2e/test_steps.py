@@ -12,7 +12,8 @@ import time
 import pytest
 
 from harness import BUILD, KILLED, PASSWORD, until
-from test_rotation import NAMES, wait_for_watch
+from test_rotation import NAMES
+from watch import names_moved_to
 
 WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
 
@@ -44,33 +45,10 @@ PLACES = [
 ]
 
 
-class Watch:
-    """IN_MOVED_TO in a directory."""
-
-    def __init__(self, path):
-        self.process = subprocess.Popen(["inotifywait", "-q", "-m", "-e", "moved_to", "--format", "%f", path],
-                                        stdout=subprocess.PIPE, text=True)
-        wait_for_watch(self.process.pid)
-
-    def until(self, names):
-        """Reads until each of the NAMES has come; what came."""
-        seen = []
-        while not set(names) <= set(seen):
-            seen.append(self.process.stdout.readline().strip())
-            assert seen[-1]
-        return seen
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-
 @pytest.fixture
 def watch(mount):
-    watch = Watch(mount / "payments")
-    yield watch
-    watch.end()
+    with names_moved_to(mount / "payments") as watch:
+        yield watch
 
 
 @pytest.fixture

@@ -5,16 +5,15 @@ import datetime
 import errno
 import os
 import re
-import select
 import subprocess
 import threading
-import time
 
 import pytest
 
 from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, stored
 from test_writes import wait_for_request
 from v3 import Request
+from watch import Watch
 
 ACCOUNT = "1192853035110000"
 UNSETTLED = ("aapfs: payments: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
@@ -39,20 +38,8 @@ def result_of(mount, command, aap="payments"):
 
 def wait_until(directory, condition):
     """Until CONDITION holds, looked at whenever something changes in DIRECTORY."""
-    watch = subprocess.Popen(["inotifywait", "-q", "-m", "-r", "-e", "create,delete,move,modify,close_write", directory],
-                             stdout=subprocess.PIPE)
-    try:
-        until = time.monotonic() + 40
-        while time.monotonic() < until:
-            if condition():
-                return
-            if select.select([watch.stdout], [], [], 0.2)[0]:
-                os.read(watch.stdout.fileno(), 4096)
-        raise AssertionError("it did not come")
-    finally:
-        watch.kill()
-        watch.wait()
-        watch.stdout.close()
+    with Watch(["inotifywait", "-q", "-m", "-r", "-e", "create,delete,move,modify,close_write", directory]) as watch:
+        watch.until_true(condition)
 
 
 def ask(emulator, operation, *query, method="POST"):

@@ -5,7 +5,6 @@ import errno
 import os
 import pathlib
 import re
-import select
 import signal
 import subprocess
 import threading
@@ -16,6 +15,7 @@ from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, RO
 from test_start import remount  # noqa: F401, a fixture
 from test_store import ask, keys_in_kms, result_of, store_of, wait_until
 from v3 import Request
+from watch import Watch
 
 ASSUMED = re.compile(r"aapfs: DescribeApplicationAccessPoint is not permitted .*\n")
 GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
@@ -58,24 +58,15 @@ def listed_keys(mount, aap="payments"):
 @contextlib.contextmanager
 def watcher(path):
     """Lines of inotifywait: EVENTS NAME. What is heard is called with a word to wait for."""
-    watch = subprocess.Popen(["inotifywait", "-m", "--format", "%e %f", "-e", "create,delete,moved_to,moved_from", path],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while b"Watches established" not in watch.stderr.readline():
-        pass
-    heard = bytearray()
+    heard = []
 
     def until(line):
-        while line.encode() + b"\n" not in heard:
-            assert select.select([watch.stdout], [], [], 20)[0], (line, heard)
-            heard.extend(os.read(watch.stdout.fileno(), 4096))
+        while line not in heard:
+            heard.append(watch.next())
+            assert heard[-1], (line, heard)
 
-    try:
+    with Watch(["inotifywait", "-q", "-m", "--format", "%e %f", "-e", "create,delete,moved_to,moved_from", path]) as watch:
         yield until
-    finally:
-        watch.kill()
-        watch.wait()
-        watch.stdout.close()
-        watch.stderr.close()
 
 
 class Readers:

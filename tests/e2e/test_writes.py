@@ -4,7 +4,6 @@ import errno
 import mmap
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
@@ -13,22 +12,15 @@ import threading
 import pytest
 
 from harness import AAPFS, PASSWORD
+from watch import Watch
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 def wait_for_request(emulator, operation="CreateClientKey", more_than=0):
     """Until the emulator has counted one: its record file grows when a request arrives."""
-    watch = subprocess.Popen(["inotifywait", "-q", "-m", "-e", "modify", emulator.record_file],
-                             stdout=subprocess.PIPE, text=True)
-    try:
-        while emulator.count(operation) <= more_than:
-            ready, _, _ = select.select([watch.stdout], [], [], 0.2)
-            if ready:
-                os.read(watch.stdout.fileno(), 4096)
-    finally:
-        watch.kill()
-        watch.wait()
+    with Watch(["inotifywait", "-q", "-m", "-e", "modify", emulator.record_file]) as watch:
+        watch.until_true(lambda: emulator.count(operation) > more_than, why=f"no {operation}")
 
 
 def test_a_write_that_does_not_begin_at_zero(mount, emulator):

@@ -1,0 +1,79 @@
+"""The suite's own parts: what waits ends, what is missing is said, and the machine's own things are left alone."""
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import OwnFuse
+from watch import Watch, names_moved_to, wait_for_watch
+
+HERE = pathlib.Path(__file__).parent
+
+
+def test_a_watch_that_ends_is_an_error_at_once(tmp_path):
+    began = time.monotonic()
+    with pytest.raises(AssertionError, match="ended before it watched"):
+        Watch(["sh", "-c", "exit 3"])
+    with names_moved_to(tmp_path) as watch:
+        watch.process.send_signal(signal.SIGKILL)
+        with pytest.raises(AssertionError, match="has ended with -9"):
+            watch.next()
+    with names_moved_to(tmp_path) as watch:
+        watch.process.send_signal(signal.SIGKILL)
+        with pytest.raises(AssertionError, match="has ended with -9"):
+            watch.until_true(lambda: False)
+    assert time.monotonic() - began < 10
+
+
+def test_a_watch_in_which_nothing_happens_ends_when_it_says(tmp_path):
+    began = time.monotonic()
+    with names_moved_to(tmp_path) as watch:
+        assert watch.next(0.1) is None
+        with pytest.raises(AssertionError):
+            watch.until(["a name"], 0.1)
+        with pytest.raises(AssertionError, match="it did not come"):
+            watch.until_true(lambda: False, 0.1)
+        (tmp_path / "one").touch()
+        os.rename(tmp_path / "one", tmp_path / "two")
+        assert watch.until(["two"]) == ["two"]
+    with subprocess.Popen(["sleep", "60"]) as idle:
+        with pytest.raises(AssertionError, match="watches nothing"):
+            wait_for_watch(idle.pid, 0.1)
+        idle.kill()
+    assert time.monotonic() - began < 10
+
+
+NO_MOUNT_POINT = """
+for name in proc dev usr bin lib lib64 sbin "$1"; do
+    [ -e "/$name" ] || continue
+    mkdir -p "$0/$name"
+    mount --rbind "/$name" "$0/$name"
+done
+[ -z "$2" ] || mount -t tmpfs tmpfs "$0/$2"
+exec chroot "$0" /usr/bin/python3 -Bc 'import sys; sys.path.insert(0, sys.argv[1]); import needs; print(*needs.missing(), sep="\\n")' "/$1"
+"""
+
+
+@pytest.mark.parametrize("hidden, said", [("", ["a root that is a mount point"]),
+                                          ("dev", ["a root that is a mount point", "/dev/fuse: ", "terminals: "]),
+                                          ("proc", ["/proc: "])])
+def test_a_chroot_that_is_not_enough_says_what_is_missing(tmp_path, hidden, said):
+    done = subprocess.run(["unshare", "--mount", "sh", "-ec", NO_MOUNT_POINT, tmp_path, str(HERE).lstrip("/"), hidden],
+                          capture_output=True, text=True, env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"})
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) == len(said), done
+    assert [line[:len(start)] for line, start in zip(lines, said)] == said
+
+
+def test_a_mount_namespaces_own_fuse_leaves_the_machines_alone(tmp_path):
+    before = os.stat("/dev/fuse")
+    with OwnFuse(tmp_path) as own:
+        there = subprocess.run(own.words(65534, "sh", "-c", "test -w /dev/fuse && stat -c %a /dev/fuse"), cwd="/",
+                               capture_output=True, text=True)
+        assert (there.returncode, there.stdout) == (0, "666\n")
+        assert os.stat("/dev/fuse").st_mode == before.st_mode
+        assert os.stat("/dev/fuse").st_ino == before.st_ino
+    assert os.listdir(tmp_path) == []
