@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsapi/iso_time.h"
 #include "kmsapi/kms_answer.h"
 #include "kmsapi/transport_error.h"
 
-enum { PAGE_SIZE = 100, AAPS_MOST = 100000 };
+enum { PAGE_SIZE = 100, AAPS_MOST = 100000, ALGORITHM_MOST = 64 };
 
 /* One request under way, with the callback of its kind. */
 struct call {
@@ -28,17 +29,16 @@ struct reading {
     json_t *object;
 };
 
-static void begin_reading(struct reading *reading, const struct transport_answer *transport)
+/* KNOWN: what stands in an answer of this operation, beside RequestId; NULL ends. KEY: it brings a new client key. */
+static void begin_reading(struct reading *reading, const struct transport_answer *transport, const char *const *known, bool key)
 {
     *reading = (struct reading){.answer = {.error = transport->error, .transport = transport}};
-    reading->answer.request_id = "";
-    if (transport->error.number == 0)
-        kms_answer_parse(transport, &reading->object, &reading->answer.request_id,
-                         &reading->answer.error);
-    else
-        reading->answer.request_id = reading->answer.error.request_id;
-    if (transport->error.number == 0)
-        kms_error_set_request_id(&reading->answer.error, reading->answer.request_id, NULL);
+    struct kms_error *error = &reading->answer.error;
+    if (error->number == 0) {
+        (void)(key ? kms_answer_parse_key : kms_answer_parse)(transport, known, &reading->object, error);
+        kms_error_set_request_id(error, kms_answer_text(reading->object, "RequestId"), NULL);
+    }
+    reading->answer.request_id = error->request_id;
 }
 
 static bool is_good(const struct reading *reading)
@@ -62,26 +62,39 @@ static int start(struct transport *transport, const struct transport_request *re
     return r;
 }
 
+/* The only one that there is: what KMS says instead, or does not say, is none. */
+static const char *algorithm(const char *text)
+{
+    size_t size = strlen(text);
+    bool good = size > 0 && size <= ALGORITHM_MOST &&
+                strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") == size;
+    return good ? text : "RSA_2048";
+}
+
+static const char *date_or_nothing(const char *text)
+{
+    int64_t seconds;
+    return iso_time_parse(text, strlen(text), &seconds) == 0 ? text : "";
+}
+
+/* The id and the private half are all that counts: nothing that came beside them loses a key. */
 static void client_key_created(void *user, const struct transport_answer *transport)
 {
+    static const char *const names[] = {"ClientKeyId", "PrivateKeyData", "KeyAlgorithm", "NotBefore", "NotAfter", "RequestId", NULL};
     struct call *call = user;
-    struct kms_client_key key = {0};
     struct reading reading;
-    begin_reading(&reading, transport);
+    begin_reading(&reading, transport, names, true);
     struct kms_error *error = &reading.answer.error;
-    const struct {
-        const char *name;
-        const char **value;
-    } members[] = {
-        {"ClientKeyId", &key.client_key_id}, {"KeyAlgorithm", &key.key_algorithm},
-        {"NotBefore", &key.not_before},      {"NotAfter", &key.not_after},
-        {"PrivateKeyData", &key.private_key_data},
+    const struct kms_client_key key = {
+        .client_key_id = kms_answer_text(reading.object, "ClientKeyId"),
+        .private_key_data = kms_answer_text(reading.object, "PrivateKeyData"),
+        .key_algorithm = algorithm(kms_answer_text(reading.object, "KeyAlgorithm")),
+        .not_before = date_or_nothing(kms_answer_text(reading.object, "NotBefore")),
+        .not_after = date_or_nothing(kms_answer_text(reading.object, "NotAfter")),
     };
-    if (is_good(&reading) && !json_object_get(reading.object, "ClientKeyId"))
+    if (is_good(&reading) && !key.client_key_id[0])
         transport_error_set(error, EKEYREJECTED, "Answer.NoClientKeyId",
                             "KMS made a key and did not tell its ClientKeyId");
-    for (size_t i = 0; is_good(&reading) && i < sizeof(members) / sizeof(members[0]); i++)
-        kms_answer_string(reading.object, members[i].name, false, members[i].value, error);
     if (transport->error.number == 0 && !is_good(&reading))
         error->maybe_done = true;
     call->done.client_key(call->user, &reading.answer, is_good(&reading) ? &key : NULL);
@@ -123,10 +136,11 @@ int kms_create_client_key(struct transport *transport, const struct kms_create_c
 
 static void client_key_got(void *user, const struct transport_answer *transport)
 {
+    static const char *const known[] = {"ClientKeyId", NULL};
     struct call *call = user;
     struct kms_client_key key = {0};
     struct reading reading;
-    begin_reading(&reading, transport);
+    begin_reading(&reading, transport, known, false);
     if (is_good(&reading))
         kms_answer_client_key(reading.object, &key, &reading.answer.error);
     call->done.client_key(call->user, &reading.answer, is_good(&reading) ? &key : NULL);
@@ -162,13 +176,14 @@ int kms_get_client_key(struct transport *transport, const char *client_key_id,
 
 static void client_keys_listed(void *user, const struct transport_answer *transport)
 {
+    static const char *const known[] = {"ClientKeys", NULL};
     struct call *call = user;
     struct reading reading;
     struct kms_client_key *keys = NULL;
     const json_t *list = NULL;
     size_t count = 0;
 
-    begin_reading(&reading, transport);
+    begin_reading(&reading, transport, known, false);
     struct kms_error *error = &reading.answer.error;
     if (is_good(&reading))
         kms_answer_list(reading.object, "ClientKeys", "ClientKey", &list, error);
@@ -198,9 +213,10 @@ int kms_list_client_keys(struct transport *transport, const char *aap_name,
 
 static void client_key_deleted(void *user, const struct transport_answer *transport)
 {
+    static const char *const known[] = {NULL};
     struct call *call = user;
     struct reading reading;
-    begin_reading(&reading, transport);
+    begin_reading(&reading, transport, known, false);
     call->done.simple(call->user, &reading.answer);
     json_decref(reading.object);
     free(call);
@@ -215,26 +231,20 @@ int kms_delete_client_key(struct transport *transport, const char *client_key_id
                         timeout_ms, client_key_deleted, &call);
 }
 
+/* Only the Arn is of use, and whoever uses it says so where there is none. */
 static void aap_got(void *user, const struct transport_answer *transport)
 {
+    static const char *const known[] = {"Name", "Arn", "AuthenticationMethod", NULL};
     struct call *call = user;
-    struct kms_aap aap = {0};
     struct reading reading;
-    begin_reading(&reading, transport);
-    const struct {
-        const char *name;
-        bool optional;
-        const char **value;
-    } members[] = {
-        {"Name", false, &aap.name},
-        {"AuthenticationMethod", true, &aap.authentication_method},
-        {"Arn", false, &aap.arn},
-        {"Description", true, &aap.description},
-        {"Policies", true, &aap.policies},
+    begin_reading(&reading, transport, known, false);
+    const struct kms_aap aap = {
+        .name = kms_answer_text(reading.object, "Name"),
+        .authentication_method = kms_answer_text(reading.object, "AuthenticationMethod"),
+        .arn = kms_answer_text(reading.object, "Arn"),
+        .description = kms_answer_text(reading.object, "Description"),
+        .policies = kms_answer_text(reading.object, "Policies"),
     };
-    for (size_t i = 0; is_good(&reading) && i < sizeof(members) / sizeof(members[0]); i++)
-        kms_answer_string(reading.object, members[i].name, members[i].optional, members[i].value,
-                          &reading.answer.error);
     call->done.aap(call->user, &reading.answer, is_good(&reading) ? &aap : NULL);
     json_decref(reading.object);
     free(call);
@@ -282,6 +292,7 @@ struct listing {
     json_t *pages; /* the answers: the names stay in them */
     struct kms_aap *aaps;
     size_t count, total;
+    bool uncounted; /* KMS did not tell the total: an empty page is the end */
 };
 
 static void free_listing(void *user)
@@ -294,21 +305,44 @@ static void free_listing(void *user)
 
 static void listing_ended(struct listing *listing, const struct kms_answer *answer)
 {
+    struct kms_answer told = *answer;
     bool good = answer->error.number == 0;
-    listing->done(listing->user, answer, good ? listing->aaps : NULL, good ? listing->count : 0);
+    told.uncounted = listing->uncounted && listing->count > 0;
+    listing->done(listing->user, &told, good ? listing->aaps : NULL, good ? listing->count : 0);
     free_listing(listing);
+}
+
+static int take_names(struct listing *listing, const json_t *list, struct kms_error *error)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        struct kms_aap aap = {.authentication_method = kms_answer_text(item, "AuthenticationMethod")};
+        if (kms_answer_string(item, "Name", &aap.name, error) < 0)
+            return -EIO;
+        listing->aaps[listing->count++] = aap;
+    }
+    return 0;
+}
+
+/* A KMS that tells no total, and no end either. */
+static bool turns_no_pages(const struct listing *listing, const json_t *list)
+{
+    const char *first = kms_answer_text(json_array_get(list, 0), "Name");
+    return listing->uncounted && listing->count > 0 && strcmp(listing->aaps[0].name, first) == 0;
 }
 
 static int take_page(struct listing *listing, json_t *object, struct kms_error *error)
 {
     const json_t *list;
-    if (kms_answer_list(object, "ApplicationAccessPoints", "ApplicationAccessPoint", &list, error) <
-            0 ||
-        kms_answer_number(object, "TotalCount", &listing->total, error) < 0)
+    if (kms_answer_list(object, "ApplicationAccessPoints", "ApplicationAccessPoint", &list, error) < 0)
         return -EIO;
     size_t count = json_array_size(list);
+    if (!kms_answer_number(object, "TotalCount", &listing->total)) {
+        listing->uncounted = true;
+        listing->total = listing->count + count + (count > 0);
+    }
     if (listing->count + count > listing->total || listing->total > AAPS_MOST ||
-        (count == 0 && listing->count < listing->total)) {
+        (count == 0 && listing->count < listing->total) || turns_no_pages(listing, list)) {
         transport_error_set(error, EIO, "Answer.Incomplete",
                             "the pages of the listing do not add up to TotalCount");
         return -EIO;
@@ -321,25 +355,17 @@ static int take_page(struct listing *listing, json_t *object, struct kms_error *
         return -ENOMEM;
     }
     listing->aaps = grown;
-    for (size_t i = 0; i < count; i++) {
-        struct kms_aap aap = {0};
-        const json_t *item = json_array_get(list, i);
-        if (kms_answer_string(item, "Name", false, &aap.name, error) < 0 ||
-            kms_answer_string(item, "AuthenticationMethod", true, &aap.authentication_method,
-                              error) < 0)
-            return -EIO;
-        listing->aaps[listing->count++] = aap;
-    }
-    return 0;
+    return take_names(listing, list, error);
 }
 
 static int ask_for_page(struct listing *listing);
 
 static void page_listed(void *user, const struct transport_answer *transport)
 {
+    static const char *const known[] = {"ApplicationAccessPoints", "TotalCount", "PageNumber", "PageSize", NULL};
     struct listing *listing = user;
     struct reading reading;
-    begin_reading(&reading, transport);
+    begin_reading(&reading, transport, known, false);
     if (is_good(&reading))
         take_page(listing, reading.object, &reading.answer.error);
     bool more = is_good(&reading) && listing->count < listing->total;

@@ -3,9 +3,9 @@
  * function starts the request, its callback gets the answer from inside transport_run. Same
  * thread as the transport.
  *
- * Answers are read strictly: a member that is missing or of the wrong type makes the whole answer
- * an error (EIO, Code "Answer.Malformed"); unknown members are ignored. What an answer points to
- * lives until the callback returns.
+ * An answer is understood or an error (EIO, Code "Answer.Malformed"), whatever the types of its members: what an operation
+ * is about (an id, a name, a list) must be there, every other text is "" where KMS does not tell it as a text, and what KMS
+ * has nothing to list in may be null or left out. What an answer points to lives until the callback returns.
  *
  * Each function returns 0, or -ENOMEM without having started.
  */
@@ -25,6 +25,7 @@ struct kms_answer {
     struct kms_error error;
     const char *request_id;
     const struct transport_answer *transport; /* times and attempts */
+    bool uncounted; /* a listing of AAPs whose total KMS did not tell: it may lack some */
 };
 
 struct kms_client_key {
@@ -56,7 +57,8 @@ typedef void kms_simple_done(void *user, const struct kms_answer *answer);
 
 /*
  * CreateClientKey (POST). Where KMS answered success but the answer cannot be read, the error says
- * maybe_done: a key exists.
+ * maybe_done: a key exists. One whose id is told is an answer, whatever else is: PrivateKeyData, NotBefore and NotAfter may
+ * be "".
  */
 int kms_create_client_key(struct transport *transport, const struct kms_create_client_key *request,
                           unsigned int timeout_ms, kms_client_key_done *done, void *user);
@@ -78,7 +80,7 @@ struct kms_aap {
     const char *authentication_method;
     const char *arn;      /* from here: Create and Describe only, else NULL */
     const char *description;
-    const char *policies; /* JSON text */
+    const char *policies; /* JSON text, if it came as one */
 };
 
 typedef void kms_aap_done(void *user, const struct kms_answer *answer, const struct kms_aap *aap);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsapi/answer_body.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/transport_error.h"
 
@@ -16,37 +17,57 @@ static int malformed(struct kms_error *error, const char *name, const char *what
     return -EIO;
 }
 
-int kms_answer_parse(const struct transport_answer *answer, json_t **object,
-                     const char **request_id, struct kms_error *error)
+static bool has_any(const json_t *object, const char *const *names)
 {
-    *object = answer->body ? json_loadb(answer->body, answer->size, JSON_REJECT_DUPLICATES, NULL)
-                           : NULL;
-    if (!json_is_object(*object))
+    while (*names && !json_object_get(object, *names))
+        names++;
+    return *names || json_object_get(object, "RequestId") || json_object_size(object) == 0;
+}
+
+int kms_answer_parse(const struct transport_answer *answer, const char *const *known, json_t **object,
+                     struct kms_error *error)
+{
+    *object = answer->body ? answer_body_json(answer->body, answer->size, false) : NULL;
+    if (!*object)
         return malformed(error, "the body", "is not one JSON object");
-    int r = kms_answer_string(*object, "RequestId", true, request_id, error);
-    if (r == 0 && !*request_id)
-        *request_id = "";
-    return r;
+    return has_any(*object, known) ? 0 : malformed(error, "the body", "is not of this operation");
 }
 
-int kms_answer_string(const json_t *object, const char *name, bool optional, const char **value,
-                      struct kms_error *error)
+int kms_answer_parse_key(const struct transport_answer *answer, const char *const *names, json_t **object,
+                         struct kms_error *error)
 {
-    const json_t *member = json_object_get(object, name);
-    *value = json_string_value(member);
-    if (!member)
-        return optional ? 0 : malformed(error, name, "is missing");
-    return *value ? 0 : malformed(error, name, "is not a string");
+    *object = answer->body ? answer_body_json(answer->body, answer->size, true) : NULL;
+    if (!*object && answer->body)
+        *object = answer_body_rest(answer->body, answer->size, names);
+    if (!*object && answer->body)
+        *object = answer_body_xml(answer->body, answer->size);
+    return *object ? 0 : malformed(error, "the body", "is not one JSON object");
 }
 
-int kms_answer_number(const json_t *object, const char *name, size_t *value,
-                      struct kms_error *error)
+const char *kms_answer_text(const json_t *object, const char *name)
+{
+    const char *text = answer_body_text(json_object_get(object, name));
+    return text ? text : "";
+}
+
+int kms_answer_string(const json_t *object, const char *name, const char **value, struct kms_error *error)
+{
+    *value = kms_answer_text(object, name);
+    return (*value)[0] ? 0 : malformed(error, name, json_object_get(object, name) ? "is not a text" : "is missing");
+}
+
+bool kms_answer_number(const json_t *object, const char *name, size_t *value)
 {
     const json_t *member = json_object_get(object, name);
     if (!json_is_integer(member) || json_integer_value(member) < 0)
-        return malformed(error, name, "is not a count");
+        return false;
     *value = (size_t)json_integer_value(member);
-    return 0;
+    return true;
+}
+
+static bool is_nothing(const json_t *value)
+{
+    return !value || json_is_null(value);
 }
 
 int kms_answer_list(const json_t *object, const char *name, const char *item, const json_t **list,
@@ -54,8 +75,10 @@ int kms_answer_list(const json_t *object, const char *name, const char *item, co
 {
     *list = json_object_get(object, name);
     if (json_is_object(*list))
-        *list = json_object_get(*list, item);
-    return json_is_array(*list) ? 0 : malformed(error, name, "is not a list");
+        *list = json_object_size(*list) > 0 && !json_object_get(*list, item) ? *list : json_object_get(*list, item);
+    if (is_nothing(*list))
+        *list = NULL;
+    return !*list || json_is_array(*list) ? 0 : malformed(error, name, "is not a list");
 }
 
 /* KMS's own example has a backslash and an n for a line's end: make it one. */
@@ -88,13 +111,11 @@ int kms_answer_client_key(json_t *object, struct kms_client_key *key, struct kms
         const char *name;
         const char **value;
     } members[] = {
-        {"ClientKeyId", &key->client_key_id}, {"KeyAlgorithm", &key->key_algorithm},
-        {"NotBefore", &key->not_before},      {"NotAfter", &key->not_after},
-        {"CreateTime", &key->create_time},    {"PublicKeyData", &key->public_key_data},
-        {"AapName", &key->aap_name},
+        {"KeyAlgorithm", &key->key_algorithm}, {"NotBefore", &key->not_before},
+        {"NotAfter", &key->not_after},         {"CreateTime", &key->create_time},
+        {"PublicKeyData", &key->public_key_data}, {"AapName", &key->aap_name},
     };
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < sizeof(members) / sizeof(members[0]); i++)
-        r = kms_answer_string(object, members[i].name, false, members[i].value, error);
-    return r;
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+        *members[i].value = kms_answer_text(object, members[i].name);
+    return kms_answer_string(object, "ClientKeyId", &key->client_key_id, error);
 }

@@ -152,6 +152,7 @@ struct engine {
     bool syncing;    /* the AAPs are being listed */
     bool sync_again; /* once more after that: it was asked for meanwhile */
     bool sync_waits_for_account, sync_walk_failed;
+    bool sync_uncounted; /* what was listed came without its total */
     bool sync_owed;  /* complete once KMS has answered for each AAP: there is no list of them */
     struct kms_error sync_error; /* with which the account was asked for; number 0: it was told */
     struct sync_names *sync_names; /* what was listed */

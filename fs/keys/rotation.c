@@ -167,6 +167,21 @@ static char *borrow(const char *text)
     return (char *)(uintptr_t)text;
 }
 
+/* What KMS documents for a creation without dates; rather a day too early. */
+enum { UNDATED_DAYS = 5 * 365 };
+
+/*
+ * TEXT, KMS's word, or where that is none what the key was asked to have: nothing beside a key is worth losing it. ASKED "":
+ * DAYS from NOW.
+ */
+static const char *date_or_asked(const char *text, const char *asked, int64_t now, int days, char room[static ISO_TIME_SIZE])
+{
+    if (text[0] || asked[0])
+        return text[0] ? text : asked;
+    (void)iso_time_format(now + (int64_t)days * 86400, room);
+    return room;
+}
+
 static void reserve(struct operation *operation);
 
 /* It was refused for its time: the dates that were chosen by it may be wrong as well. */
@@ -202,17 +217,18 @@ static void created(void *user, const struct kms_answer *answer, const struct km
     notes->created_ms = clock_monotonic_ms();
     notes->creator = operation->pid;
 
-    char aap_name[AAP_NAME_SIZE];
+    char aap_name[AAP_NAME_SIZE], begins[ISO_TIME_SIZE], ends[ISO_TIME_SIZE];
+    int64_t now = engine_now(engine);
     operation_aap_name(operation, aap_name);
     struct record record = {
         .aap_name = aap_name,
         .client_key_id = borrow(key->client_key_id),
         .key_algorithm = borrow(key->key_algorithm),
-        .not_before = borrow(key->not_before),
-        .not_after = borrow(key->not_after),
+        .not_before = borrow(date_or_asked(key->not_before, operation->not_before, now, 0, begins)),
+        .not_after = borrow(date_or_asked(key->not_after, operation->not_after, now, UNDATED_DAYS, ends)),
         .private_key_data = borrow(key->private_key_data),
         .password = operation->command.password,
-        .request_id = borrow(answer->request_id ? answer->request_id : ""),
+        .request_id = borrow(answer->request_id),
         .intent = operation->intent_number,
         .dates_given = operation->command.has_dates,
     };

@@ -284,7 +284,8 @@ static void leave_next(void *user, int result)
         finish(engine, NULL);
 }
 
-/* An empty listing where keys are served is rather a mistake than the truth: it takes nothing away. */
+/* An empty listing where keys are served is rather a mistake than the truth, and one without its total may lack some: they
+   take nothing away. */
 static bool may_take_away(struct engine *engine)
 {
     bool all_empty = engine->sync_names->count == 0 && engine->sync_names->hidden == 0, serves = false;
@@ -293,7 +294,7 @@ static bool may_take_away(struct engine *engine)
     for (; aap; aap = aap->next)
         serves = serves || leave_has_private(engine, aap);
     registry_unlock(engine->parts.registry);
-    return engine->parts.config->all_aaps && engine->account_is_known && !(all_empty && serves);
+    return engine->parts.config->all_aaps && engine->account_is_known && !engine->sync_uncounted && !(all_empty && serves);
 }
 
 /* Shows one AAP after the other, so that a long list does not crowd the root's directory lock. */
@@ -401,6 +402,7 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
         finish(engine, &answer->error);
         return;
     }
+    engine->sync_uncounted = answer->uncounted;
     struct sync_names *names = new_names(engine, count);
     for (size_t i = 0; names && i < count; i++)
         add_name(names, aaps[i].name);
