@@ -217,6 +217,19 @@ static int read_init(struct supervisor *supervisor)
     return flags < 0 || fcntl(supervisor->mount_point.fuse, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/*
+ * The group of whoever started a background mount. Under autofs it is the automounter's, and none but its members pass the
+ * mount point before the starter has returned; after that its members would pass where others wait, and hear its signals.
+ */
+static void leave_group(struct supervisor *supervisor)
+{
+    child_leave_group(&supervisor->runner);
+    child_leave_group(&supervisor->publisher);
+    child_leave_group(&supervisor->worker);
+    if (setsid() < 0)
+        log_error("setsid: %s", strerror(errno));
+}
+
 /* A memory that says that it was served says nothing about now. The first listing is waited for, for a while. */
 static void tell_ready(struct supervisor *supervisor)
 {
@@ -224,6 +237,8 @@ static void tell_ready(struct supervisor *supervisor)
         (!supervisor->listed && clock_monotonic_ms() < supervisor->ready_until_ms))
         return;
     supervisor->told_ready = true;
+    if (supervisor->parts->ready >= 0)
+        leave_group(supervisor);
     if (supervisor->parts->ready >= 0 && write(supervisor->parts->ready, "r", 1) < 0)
         log_error("ready: %s", strerror(errno));
     int r = service_notify_ready();

@@ -70,6 +70,8 @@ def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path)
     pid = daemon_of(path)
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     assert os.getsid(pid) == pid
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert len(children) == 3 and os.getpgrp() not in {os.getpgid(int(child)) for child in children}
     subprocess.run(["umount", path], check=True)
     wait_for_end(pid)
 
