@@ -99,7 +99,11 @@ int control_file_write(const char *mountpoint, const char *aap, const char *text
         log_error("%s/%s/control: no aapfs is mounted there; nothing was written", mountpoint, aap);
         return -ENODEV;
     }
-    if (write(file, text, size) == (ssize_t)size)
+    ssize_t written;
+    do
+        written = write(file, text, size);
+    while (written < 0 && errno == EINTR); /* stopped and continued, for one: the same again joins what goes on */
+    if (written == (ssize_t)size)
         return 0;
     int r = -errno;
     explain(directory, aap, -r);

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from harness import AAPFS, PASSWORD
+from harness import AAPFS, KILLED, PASSWORD, until
 from watch import Watch
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -131,6 +131,70 @@ def test_interrupted_for_good_goes_on_in_the_background(start_mount, emulator):
     watch.communicate(timeout=20)
     assert emulator.count("CreateClientKey") == 1
     assert mount.status("payments")["State"] == "active"
+
+
+def write_and_interrupt(mount, aap, command, when):
+    """A signal interrupts the write after WHEN() has returned; Python does not repeat it. What it ended with."""
+    def stop(*_):
+        raise InterruptedError("by the test")
+    before = signal.signal(signal.SIGUSR1, stop)
+    main = threading.get_ident()
+
+    def interrupt():
+        when()
+        signal.pthread_kill(main, signal.SIGUSR1)
+    thread = threading.Thread(target=interrupt)
+    try:
+        thread.start()
+        with pytest.raises(InterruptedError, match="by the test"):
+            mount.write(aap, command)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_the_end_of_an_interrupted_write_shows_though_its_worker_dies(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="5s", expected_errors=KILLED)
+    emulator.set_faults("CreateClientKey delay=1000 x1")
+    write_and_interrupt(mount, "payments", PASSWORD, lambda: wait_for_request(emulator))
+    assert mount.last_error() is None
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    failure = until(mount.last_error)
+    assert (failure["Code"], failure["Errno"]) == ("Interrupted", "EIO") and "Orphans" in failure["Message"]
+    mount.write("payments", PASSWORD)
+    assert mount.last_error() is None and emulator.count("CreateClientKey") == 2
+    assert mount.status("payments")["ClientKeyId"] == mount.key_id()
+
+
+def test_a_command_that_is_stopped_and_continued_gets_the_result(start_mount, emulator):
+    """The kernel interrupts the write of a process that is stopped, whether it handles signals or not."""
+    mount = start_mount(emulator.url, request_timeout="5s")
+    emulator.set_faults("CreateClientKey delay=700 x1")
+    with subprocess.Popen([AAPFS, "create", "-m", mount.path, "--password-file", "-", "payments"], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        command.stdin.write(PASSWORD + "\n")
+        command.stdin.close()
+        wait_for_request(emulator)
+        command.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, command.pid, os.WSTOPPED)
+        command.send_signal(signal.SIGCONT)
+        printed, said = command.stdout.read(), command.stderr.read()
+    assert (command.returncode, printed, said) == (0, mount.key_id() + "\n", "")
+    assert emulator.count("CreateClientKey") == 1
+
+
+@pytest.mark.full
+def test_a_write_that_is_interrupted_and_repeated_for_ever_leaves_room_for_others(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="20s")
+    emulator.set_faults("CreateClientKey delay=4000 x1")
+    quick = WRITER.replace("0.1, 0.1", "0.1, 0.001")  # more often than there are slots
+    with subprocess.Popen([sys.executable, "-c", quick, mount / "payments/control", PASSWORD + "\n"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
+        wait_for_request(emulator)
+        until(lambda: mount.status()["Requests"]["WRITE"] > 1200)
+        mount.write("orders", PASSWORD)
+        assert writer.communicate() == (f"{len(PASSWORD) + 1}\n", "")
+    assert emulator.count("CreateClientKey") == 2
 
 
 def test_two_writers_at_once_make_two_keys_one_after_the_other(start_mount, emulator):
