@@ -17,18 +17,19 @@ static int64_t end_of(int64_t now, const struct validity_length *length, enum ca
 
 struct validity validity_choose(int64_t now, const struct validity_length *length, const uint32_t random[2])
 {
-    int64_t earliest = 3660, latest = 60, spread = DAY - 1;
+    int64_t earliest = 3660, latest = 60, margin = 60, spread = DAY - 1; /* MARGIN: for the request's way */
     if (length->years == 0 && length->seconds < 30 * DAY) {
         int64_t most = length->seconds / 100;
         earliest = least(earliest, most);
         latest = least(latest, most);
         spread = least(spread, most);
+        margin = 0;
     }
     int64_t back = latest + random[0] % (earliest - latest + 1);
     int64_t end = end_of(now, length, LEAP_DAY_TO_MARCH_1);
     int64_t room = calendar_add_years(now - back, MOST_YEARS, LEAP_DAY_TO_FEBRUARY_28) - end;
     if (room >= LEAST_SPREAD)
-        return (struct validity){now - back, end + random[1] % (least(spread, room) + 1)};
+        return (struct validity){now - back, end + margin + random[1] % (least(spread, room) - margin + 1)};
     int64_t cut = back + random[1] % (spread - back + 1); /* five years count from NotBefore */
     return (struct validity){now - back, end_of(now, length, LEAP_DAY_TO_FEBRUARY_28) - cut};
 }

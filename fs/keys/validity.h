@@ -18,10 +18,10 @@ struct validity {
 };
 
 /*
- * NotBefore: NOW minus 60 to 3,660 s. NotAfter: NOW plus LENGTH plus 0 to 86,399 s: KMS documents one to five years, and
- * less than was asked for might be less than one. From five years on it is as much less instead, and no more than five
- * years after NotBefore where five were asked for. Below 30 days both spans are at most a hundredth of the validity.
- * RANDOM: two random numbers.
+ * NotBefore: NOW minus 60 to 3,660 s. NotAfter: NOW plus LENGTH plus 60 to 86,399 s: KMS documents one to five years, and
+ * less than was asked for, when the request comes there, might be less than one. From five years on it is less by as much,
+ * and where five were asked for no more than five after NotBefore. Below 30 days both spans are at most a hundredth of the
+ * validity, and may be 0. RANDOM: two random numbers.
  */
 struct validity validity_choose(int64_t now, const struct validity_length *length, const uint32_t random[2]);
 

@@ -69,8 +69,8 @@ static void below_five_years_what_was_asked_for_is_the_least(void **state)
         struct bounds seen = try_all(cases[i].now, &cases[i].length);
         assert_int_equal(seen.first_begin, now - 3660);
         assert_int_equal(seen.last_begin, now - 60);
-        assert_int_equal(seen.first_end, end);
-        assert_int_equal(seen.last_end, end + DAY - 1);
+        assert_int_equal(seen.first_end, end + 60);
+        assert_in_range(seen.last_end, end + DAY - 3600, end + DAY - 1); /* not every second is tried */
     }
 }
 
