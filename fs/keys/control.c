@@ -46,7 +46,11 @@ bool control_password_is_valid(const char *password, size_t size, char *reason,
         else if (c && strchr("~!@#$%^&*?_-", c))
             special = true;
         else
-            wrong = "a character that is not allowed";
+            wrong = c == '\r' && i + 1 == size
+                        ? "it ends in a carriage return (CRLF, as on Windows); end the line in a newline alone"
+                    : i == 0 && size > 3 && memcmp(password, "\xef\xbb\xbf", 3) == 0
+                        ? "it begins with a byte-order mark; save the file as UTF-8 without"
+                        : "a character that is not allowed";
     }
     if (!wrong && size < PASSWORD_MIN)
         wrong = "too short";

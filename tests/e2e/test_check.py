@@ -169,6 +169,8 @@ def test_the_password_file(place):
     assert place.check(defaults=settings).of("ok", "password") == [f"[defaults]: {password} has one"]
     password.write_text("short\n")
     assert place.check(defaults=settings).of("error", "password")
+    password.write_text(PASSWORD + "\r\n")
+    assert "carriage return (CRLF, as on Windows)" in place.check(defaults=settings).of("error", "password")[0]
 
 
 def test_the_kernels_limit_of_a_request(place):

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -558,6 +559,49 @@ def test_metadata_that_does_not_take_its_own_token_is_asked_without(start, odd):
     server = odd(refuse_token)
     assert start(provider="ecs-ram-role", metadata=server.url).get() == (0, "of-ecs")
     assert start(provider="ecs-ram-role", metadata=server.url, ALIBABA_CLOUD_IMDSV1_DISABLED="true").get()[0] == "EACCES"
+
+
+class Silent:
+    """Connections are accepted, and nobody ever answers."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def count(self):
+        """How many connections there were; each made one request."""
+        self.listener.setblocking(False)
+        requests = []
+        try:
+            while True:
+                with self.listener.accept()[0] as connection:
+                    requests.append(connection.recv(10000).split(b"\r\n", 1)[0])
+        except BlockingIOError:
+            return requests
+
+
+@pytest.mark.parametrize("token, requests", [
+    (None, [b"PUT /latest/api/token HTTP/1.1", b"GET /latest/meta-data/ram/security-credentials/ HTTP/1.1"]),
+    ("true", [b"PUT /latest/api/token HTTP/1.1"])])
+def test_metadata_that_does_not_answer_is_asked_once_with_a_token_and_once_without(start, token, requests):
+    silent = Silent()
+    program = start(provider="ecs-ram-role", metadata=silent.url, timeout_ms=150, ALIBABA_CLOUD_IMDSV1_DISABLED=token or "")
+    assert program.get() == ("EACCES", "no credentials: ecs-ram-role: 127.0.0.1: no answer in time")
+    assert silent.count() == requests
+
+
+@pytest.mark.full
+def test_metadata_that_does_not_answer_costs_three_seconds(start, odd):
+    """And half of that where it hangs later on, or the next of the chain has its turn."""
+    def hang_after_the_token(handler):
+        (answer_bytes("a-token") if handler.command == "PUT" else lambda _: time.sleep(2))(handler)
+    silent, later = Silent(), odd(hang_after_the_token)
+    for metadata, least, most in ((silent.url, 2.9, 5), (later.url, 1.4, 3)):
+        program = start(provider="ecs-ram-role", metadata=metadata, timeout_ms=0)
+        began = time.monotonic()
+        assert program.get()[0] == "EACCES"
+        assert least < time.monotonic() - began < most
+    assert [asked[0] for asked in later.asked] == ["PUT", "GET"] and len(silent.count()) == 2
 
 
 def test_metadata_that_is_switched_off_is_not_asked(start, odd):

@@ -256,6 +256,28 @@ static void a_piece_of_a_write_is_no_command(void **state)
                                    sizeof(reason)), -EINVAL);
 }
 
+/* Of --password-file and password_source alike. */
+static void a_password_from_windows_is_said_so(void **state)
+{
+    static const struct {
+        const char *password, *words;
+    } wrong[] = {
+        {"abcdefg1\r", "carriage return (CRLF, as on Windows)"},
+        {"\r", "carriage return (CRLF, as on Windows)"},
+        {"\xef\xbb\xbf" "abcdefg1", "begins with a byte-order mark"},
+        {"abc\rdefg1", "a character that is not allowed"},
+        {"\xef\xbb\xbf", "a character that is not allowed"},
+        {"abcdefg1 ", "a character that is not allowed"},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char reason[256];
+        assert_false(control_password_is_valid(wrong[i].password, strlen(wrong[i].password), reason, sizeof(reason)));
+        assert_non_null(strstr(reason, wrong[i].words));
+        assert_non_null(strstr(reason, "a password is 8 to 64"));
+        assert_null(strstr(reason, "abc"));
+    }
+}
+
 static void the_mounts_control_has_words_of_its_own(void **state)
 {
     struct control_command command;
@@ -327,6 +349,7 @@ int main(void)
         cmocka_unit_test(keeps_what_was_given),
         cmocka_unit_test(keeps_what_is_to_be_adopted),
         cmocka_unit_test(a_piece_of_a_write_is_no_command),
+        cmocka_unit_test(a_password_from_windows_is_said_so),
         cmocka_unit_test(the_mounts_control_has_words_of_its_own),
         cmocka_unit_test(rotations_without_a_password),
         cmocka_unit_test(times_stay_what_they_are),
