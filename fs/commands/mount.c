@@ -296,8 +296,11 @@ int command_mount(int count, char **words)
         fputs("aapfs: $AAPFS_HANDOVER is set, and not by a version of aapfs that this one knows\n", stderr);
         return 2;
     }
-    if (handed_over > 0)
+    if (handed_over > 0) {
         arguments.handover = &handover;
+        if (!handover.to_syslog)
+            log_as_daemon();
+    }
     int status = parse(count, words, &arguments);
     if (status == 0 && read_configuration(&arguments, &config) < 0)
         status = 2;

@@ -50,6 +50,13 @@ enum { RETIRE_MS = 1000 };
 /* The kernel sends it when it mounts. */
 enum { FIRST_MESSAGE_MS = 5000 };
 
+/* From now on nobody waits for it at a terminal. */
+static void begin_log(const struct supervisor_parts *parts)
+{
+    if (!parts->to_syslog)
+        log_as_daemon();
+}
+
 /* It has its socket and nothing else of the mount, whether there is one yet or not. */
 static int start_runner(struct supervisor *supervisor)
 {
@@ -60,6 +67,7 @@ static int start_runner(struct supervisor *supervisor)
     const int socket = supervisor->runner_socket[RUNNERS_END];
     mount_memory_drop(&supervisor->memory);
     child_keep_only(&socket, 1);
+    begin_log(supervisor->parts);
     _exit(runner_run(socket));
 }
 
@@ -581,6 +589,8 @@ int supervisor_run(const struct supervisor_parts *parts)
     struct supervisor supervisor;
     char reason[512];
     begin(&supervisor, parts);
+    if (kept_mount_is_wanted()) /* a service */
+        begin_log(parts);
     int r = make_parts(&supervisor);
     if (r < 0) {
         log_error("start: %s", strerror(-r));
@@ -601,6 +611,7 @@ int supervisor_run(const struct supervisor_parts *parts)
         end_runner(&supervisor);
         return 1;
     }
+    begin_log(parts);
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
     r = read_init(&supervisor);
     if (r < 0) {

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import ENDS, AAPFS, PASSWORD, program_for_others
+from harness import ENDS, AAPFS, PASSWORD, program_for_others, until
 from tell import await_value
 
 MEMBERS = ["AapName", "State", "ClientKeyId", "NotBefore", "NotAfter", "RequestId", "InUseUntil", "NextRotation",
@@ -84,8 +84,10 @@ def test_an_error_is_in_the_table_and_in_json_until_it_is_over(start_mount, star
     emulator.set_faults("CreateClientKey denied")
     with pytest.raises(PermissionError):
         mount.write("payments", PASSWORD)
-    line = run(mount).stdout.splitlines()[-1]
+    done = run(mount)
+    line, advice = done.stdout.splitlines()[-2:]
     assert mount.last_error()["Code"] in line and len(line) <= 130
+    assert done.returncode == 1 and advice.startswith("payments: its first key could not be made, see last_error: ")
     aaps = {aap["AapName"]: aap for aap in json.loads(run(mount, "--json").stdout)["Aaps"]}
     assert aaps["payments"]["LastError"] == mount.last_error() and aaps["orders"]["LastError"] is None
     emulator.set_faults()
@@ -160,6 +162,35 @@ def test_1_when_somebody_is_needed(start_mount, emulator):
     assert run(mount).returncode == 1 and run(mount, "--json").returncode == 1
     assert run(mount, "orders").returncode == 1 and run(mount, "payments").returncode == 0
     assert "nothing will rotate this key" in mount.status("orders")["Note"]
+
+
+def test_1_when_kms_refuses_from_the_start(start_mount, emulator):
+    mount = start_mount(emulator.url, env={"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"})
+    done = run(mount)
+    assert done.returncode == 1 and run(mount, "--json").returncode == 1
+    assert "SignatureDoesNotMatch" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(f"{mount.path}: KMS was never listed, see the error: ")
+
+
+def test_1_when_there_is_no_aap(start_mount, start_emulator):
+    mount = start_mount(start_emulator(aaps=()).url)
+    done = run(mount)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[-1].startswith(f"{mount.path}: there is no AAP: ")
+    json.loads(run(mount, "--json").stdout)  # and nothing else
+
+
+def test_1_when_on_rotate_failed(start_mount, emulator):
+    mount = start_mount(emulator.url, defaults="on_rotate = exit 3", expected_errors=re.compile(r"aapfs: payments: on_rotate: status 3\n"))
+    mount.write("payments", PASSWORD)
+    assert run(mount).returncode == 0
+    mount.write("payments", PASSWORD)
+    until(lambda: mount.status("payments")["LastHook"])
+    done = run(mount)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("payments: on_rotate failed: ") and "write reloaded" in done.stdout
+    mount.write("payments", "reloaded")
+    assert run(mount).returncode == 0
 
 
 @pytest.mark.full
