@@ -132,7 +132,7 @@ int ini_read_section(char *text, const char *name,
                      unsigned int *line_number)
 {
     struct reading reading = {.next = text};
-    bool any = false, inside = false;
+    bool any = false, inside = false, elsewhere = false;
     *line_number = 0;
     while (reading.next) {
         const char *section;
@@ -142,10 +142,13 @@ int ini_read_section(char *text, const char *name,
             continue;
         if (is_section(line, &section)) {
             inside = strcmp(section, name) == 0;
+            elsewhere = !inside;
             any = any || inside;
             continue;
         }
         size_t key_size = strcspn(line, "=:");
+        if (elsewhere && line[0] != '[')
+            continue; /* whatever it is: not ours */
         if (key_size == 0 || !line[key_size])
             return -EINVAL;
         line[key_size] = '\0';

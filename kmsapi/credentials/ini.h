@@ -14,7 +14,7 @@
 /*
  * Calls FOUND for each value of the section NAME, in order; it stops where FOUND returns false. The section may be there
  * several times. Lines are cut up inside TEXT. 0; -ENOENT: no such section; -EINVAL: a line that is nothing of the kind,
- * or FOUND said no, and *LINE is its number.
+ * and not in another section, or FOUND said no; *LINE is its number.
  */
 int ini_read_section(char *text, const char *name,
                      bool (*found)(void *user, const char *key, const char *value), void *user,

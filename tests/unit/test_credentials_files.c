@@ -175,6 +175,8 @@ static const struct {
      "! the access key secret: is missing"},
     {"no line of the kind", "[default]\ntype = access_key\nodd-secret\n", NULL, "! credentials: line 3: expected"},
     {"nor behind one that goes on", "[default]\na = b\\\n\\\nc\nodd-secret\n", NULL, "! credentials: line 5: expected"},
+    {"what stands in other sections", "[x]\npolicy = {\n\"Version\": \"1\"\n}\nnonsense\n[default]\n" AK "[y]\nnonsense\n", NULL, GOOD},
+    {"a section that is not closed", "[x]\na = b\n[default\n" AK, NULL, "! credentials: line 3: expected"},
     {"a secret with a blank", "[default]\ntype = access_key\naccess_key_id = LTAI1\naccess_key_secret = odd-secret x\n", NULL,
      "! not printable ASCII"},
 };
