@@ -186,9 +186,8 @@ static void reserve(struct operation *operation);
 /* It was refused for its time: the dates that were chosen by it may be wrong as well. */
 static bool is_dated_wrongly(const struct operation *operation, const struct kms_answer *answer)
 {
-    const struct kms_error *error = &answer->error;
     return operation->not_before[0] && !operation->command.has_dates && !operation->told_time && answer->transport &&
-           answer->transport->time_was_wrong && kms_error_retry(error->code, error->http_status) == KMS_RETRY_CLOCK;
+           answer->transport->time_was_wrong && kms_error_is_about_the_clock(&answer->error);
 }
 
 static void created(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
