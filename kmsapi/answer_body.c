@@ -211,6 +211,22 @@ static void open_element(struct document *document)
     document->at += *document->at == '>';
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Its text, without the blanks around it. */
+static json_t *text_of(const struct document *document)
+{
+    const char *begin = document->text, *end = begin + document->text_size;
+    while (begin < end && is_blank(*begin))
+        begin++;
+    while (begin < end && is_blank(end[-1]))
+        end--;
+    return json_stringn(begin, (size_t)(end - begin));
+}
+
 static void close_element(struct document *document)
 {
     size_t size;
@@ -220,7 +236,7 @@ static void close_element(struct document *document)
         memcpy(name, closed, size);
         name[size] = '\0';
         if (!json_object_get(document->object, name))
-            json_object_set_new(document->object, name, json_stringn(document->text, document->text_size));
+            json_object_set_new(document->object, name, text_of(document));
     }
     document->name = NULL;
     document->at = behind(document->at, ">");

@@ -11,26 +11,38 @@
 
 enum {
     PASSWORD_MOST = 256,                 /* longer ones are not looked for: KMS allows 64 */
-    CHARACTER_MOST = 6,                  /* backslash u 0 0 X X */
+    CHARACTER_MOST = 6,                  /* backslash u 0 0 X X, or an entity of XML */
     SPAN_MOST = PASSWORD_MOST * CHARACTER_MOST,
 };
 
 static const char removed[] = "[password]";
 
-/* The sizes with which TEXT can begin with the character C, in one writing or another. */
-static size_t writings(const char *text, size_t size, char c, size_t sizes[4])
+enum { WRITINGS_MOST = 8 };
+
+/* As XML writes some characters by their names; "" for others. */
+static const char *entity(char c)
 {
-    static const char *const heads[] = {"%", "%25", "\\u00"};
-    size_t count = 0;
-    char hexadecimal[3];
+    return c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&quot;" : c == '\'' ? "&apos;" : "";
+}
+
+/* The sizes with which TEXT can begin with the character C, in one writing or another. */
+static size_t writings(const char *text, size_t size, char c, size_t sizes[WRITINGS_MOST])
+{
+    static const struct {
+        const char *head, *tail;
+        bool decimal;
+    } numbers[] = {{"%", "", false}, {"%25", "", false}, {"\\u00", "", false}, {"&#x", ";", false}, {"&#", ";", true}};
+    size_t count = 0, named = strlen(entity(c));
+    char writing[16];
     if (size > 0 && text[0] == c)
         sizes[count++] = 1;
-    snprintf(hexadecimal, sizeof(hexadecimal), "%02x", (unsigned char)c);
-    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
-        size_t head = strlen(heads[i]);
-        if (size >= head + 2 && strncasecmp(text, heads[i], head) == 0 &&
-            strncasecmp(text + head, hexadecimal, 2) == 0)
-            sizes[count++] = head + 2;
+    if (named > 0 && size >= named && memcmp(text, entity(c), named) == 0)
+        sizes[count++] = named;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        size_t length = (size_t)snprintf(writing, sizeof(writing), numbers[i].decimal ? "%s%u%s" : "%s%02x%s", numbers[i].head,
+                                         (unsigned char)c, numbers[i].tail);
+        if (length <= CHARACTER_MOST && size >= length && strncasecmp(text, writing, length) == 0)
+            sizes[count++] = length;
     }
     return count;
 }
@@ -38,7 +50,7 @@ static size_t writings(const char *text, size_t size, char c, size_t sizes[4])
 /* How much of TEXT's beginning is PASSWORD in any mixture of writings; 0: it is not there. */
 static size_t match(const char *text, size_t size, const char *password)
 {
-    size_t sizes[4], last = 0;
+    size_t sizes[WRITINGS_MOST], last = 0;
     if (writings(text, size, password[0], sizes) == 0)
         return 0; /* nearly always */
     bool reached[SPAN_MOST + 1] = {true};

@@ -10,7 +10,7 @@
  * Writes TEXT (SIZE bytes) to CLEAN as one line of UTF-8, NUL-terminated, cut at a character to
  * CLEAN_SIZE - 1 bytes. It ends before "string to sign" and "canonical" in any case: KMS echoes
  * the request's parameters there. Every PASSWORD in it (NULL or "": none) becomes "[password]":
- * as is, percent-encoded once or twice, as \u00XX, a mixture of these, or base64. What is not
+ * as is, percent-encoded once or twice, as \u00XX, as an entity of XML, a mixture of these, or base64. What is not
  * UTF-8 or printable becomes spaces.
  */
 void error_text_clean(const char *text, size_t size, const char *password, char *clean,

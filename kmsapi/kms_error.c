@@ -1,101 +1,190 @@
 #include "kmsapi/kms_error.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "kmsapi/error_text.h"
 
-/* The last one fits everything. aapfs(7) prints them: a build makes its table from here. */
+/*
+ * The last one fits everything. aapfs(7) prints them: a build makes its table from here. What is known by its name comes first,
+ * then what the status says of it, then whole families.
+ */
 static const struct kms_error_rule rules[] = {
-    {"Throttling*", 0, 0, EAGAIN, KMS_RETRY_THROTTLED},
-    {"*Throttling", 0, 0, EAGAIN, KMS_RETRY_THROTTLED},
-    {"ServiceUnavailable*", 0, 0, EAGAIN, KMS_RETRY_NOT_CREATIONS},
-    {"InternalFailure", 0, 0, EIO, KMS_RETRY_NOT_CREATIONS},
-    {"InternalError", 0, 0, EIO, KMS_RETRY_NOT_CREATIONS},
+    {"Throttling*", NULL, 0, 0, EAGAIN, KMS_RETRY_THROTTLED},
+    {"*.Throttling*", NULL, 0, 0, EAGAIN, KMS_RETRY_THROTTLED},
+    {"ServiceUnavailable*", NULL, 0, 0, EAGAIN, KMS_RETRY_NOT_CREATIONS},
+    {"InternalFailure", NULL, 0, 0, EIO, KMS_RETRY_NOT_CREATIONS},
+    {"InternalError", NULL, 0, 0, EIO, KMS_RETRY_NOT_CREATIONS},
     /* our nonces are fresh: the request came twice, and its first copy may have been carried out */
-    {"SignatureNonceUsed", 0, 0, EIO, KMS_RETRY_READ_ONCE},
-    {"InvalidTimeStamp.Expired", 0, 0, EIO, KMS_RETRY_CLOCK},
-    {"InvalidAccessKeyId.*", 0, 0, EACCES, KMS_RETRY_NEVER},
-    {"InvalidSecurityToken.*", 0, 0, EACCES, KMS_RETRY_NEVER},
-    {"SignatureDoesNotMatch", 0, 0, EACCES, KMS_RETRY_NEVER},
-    {"IncompleteSignature", 0, 0, EACCES, KMS_RETRY_NEVER},
-    {"Forbidden.*NotFound", 0, 0, ENOENT, KMS_RETRY_NEVER},
-    {"Forbidden*", 0, 0, EACCES, KMS_RETRY_NEVER},
-    {"Rejected.ResourceExist", 0, 0, EEXIST, KMS_RETRY_NEVER},
-    {"Rejected.LimitExceeded", 0, 0, EDQUOT, KMS_RETRY_NEVER},
-    {"Rejected.StateModifiedFailed", 0, 0, EBUSY, KMS_RETRY_NEVER},
-    /* not about a parameter, though they begin like those that are */
-    {"InvalidApi.*", 0, 0, EIO, KMS_RETRY_NEVER},
-    {"InvalidProduct.*", 0, 0, EIO, KMS_RETRY_NEVER},
-    {"InvalidProtocol.*", 0, 0, EIO, KMS_RETRY_NEVER},
-    {"InvalidSignatureMethod", 0, 0, EIO, KMS_RETRY_NEVER},
-    {"InvalidTimeStamp.*", 0, 0, EIO, KMS_RETRY_NEVER},
-    {"ParseRequestParameterException", 0, 0, EINVAL, KMS_RETRY_NEVER},
-    {"Missing*", 0, 0, EINVAL, KMS_RETRY_NEVER},
-    {"Invalid*", 0, 0, EINVAL, KMS_RETRY_NEVER},
-    {"*", 429, 429, EAGAIN, KMS_RETRY_THROTTLED},
-    {"*", 503, 503, EAGAIN, KMS_RETRY_NOT_CREATIONS},
-    {"*", 500, 599, EIO, KMS_RETRY_NOT_CREATIONS},
-    {"*", 0, 0, EIO, KMS_RETRY_NEVER},
+    {"SignatureNonceUsed", NULL, 0, 0, EIO, KMS_RETRY_READ_ONCE},
+    /* KMS says IllegalTimestamp, and that it is missing, where it is of another time */
+    {"InvalidTimeStamp.Format", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"*TimeStamp*", NULL, 0, 0, EIO, KMS_RETRY_CLOCK},
+    {"*TimeTooSkewed*", NULL, 0, 0, EIO, KMS_RETRY_CLOCK},
+    {"*Parameter*", "*Timestamp*", 0, 0, EIO, KMS_RETRY_CLOCK},
+    /* the access key or the session itself */
+    {"*AccessKey*", NULL, 0, 0, EACCES, KMS_RETRY_CREDENTIALS},
+    {"*SecurityToken*", NULL, 0, 0, EACCES, KMS_RETRY_CREDENTIALS},
+    {"*Parameter*", "*AccessKey*", 0, 0, EACCES, KMS_RETRY_CREDENTIALS},
+    {"*Parameter*", "*Security*Token*", 0, 0, EACCES, KMS_RETRY_CREDENTIALS},
+    {"*SignatureMethod*", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"*SignatureVersion*", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"*SignatureNonce*", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"*Signature*", NULL, 0, 0, EACCES, KMS_RETRY_CREDENTIALS},
+    {"*Parameter*", "*Signature*", 0, 0, EACCES, KMS_RETRY_CREDENTIALS},
+    {"Forbidden.*NotFound", NULL, 0, 0, ENOENT, KMS_RETRY_NEVER},
+    {"Forbidden*", NULL, 0, 0, EACCES, KMS_RETRY_NEVER},
+    {"*NoPermission*", NULL, 0, 0, EACCES, KMS_RETRY_NEVER},
+    {"*AccessDenied*", NULL, 0, 0, EACCES, KMS_RETRY_NEVER},
+    {"*Unauthorized*", NULL, 0, 0, EACCES, KMS_RETRY_NEVER},
+    {"Rejected.ResourceExist", NULL, 0, 0, EEXIST, KMS_RETRY_NEVER},
+    {"Rejected.LimitExceeded", NULL, 0, 0, EDQUOT, KMS_RETRY_NEVER},
+    {"Rejected.StateModifiedFailed", NULL, 0, 0, EBUSY, KMS_RETRY_NEVER},
+    /* not about a parameter, though they begin like those that are, or of no person: the endpoint is not KMS's */
+    {"InvalidApi*", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"InvalidAction*", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"InvalidVersion*", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"InvalidProduct*", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"InvalidProtocol*", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"*Parameter*", "Action*", 0, 0, EIO, KMS_RETRY_NEVER},
+    {"UnsupportedHTTPMethod", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
+    {"*Resource*", NULL, 404, 404, ENOENT, KMS_RETRY_NEVER},
+    {"*ApplicationAccessPoint*", NULL, 404, 404, ENOENT, KMS_RETRY_NEVER},
+    {"*Aap*", NULL, 404, 404, ENOENT, KMS_RETRY_NEVER},
+    {"*Key*Not*", NULL, 404, 404, ENOENT, KMS_RETRY_NEVER},
+    {"*Not*Key*", NULL, 404, 404, ENOENT, KMS_RETRY_NEVER},
+    {"*", NULL, 401, 401, EACCES, KMS_RETRY_NEVER},
+    {"*", NULL, 403, 403, EACCES, KMS_RETRY_NEVER},
+    {"*", NULL, 408, 408, EAGAIN, KMS_RETRY_NOT_CREATIONS},
+    {"*", NULL, 429, 429, EAGAIN, KMS_RETRY_THROTTLED},
+    {"*", NULL, 503, 503, EAGAIN, KMS_RETRY_NOT_CREATIONS},
+    {"*", NULL, 500, 599, EIO, KMS_RETRY_NOT_CREATIONS},
+    {"ParseRequestParameterException", NULL, 0, 0, EINVAL, KMS_RETRY_NEVER},
+    {"UnsupportedParameter", NULL, 0, 0, EINVAL, KMS_RETRY_NEVER},
+    {"Missing*", NULL, 0, 0, EINVAL, KMS_RETRY_NEVER},
+    {"Invalid*", NULL, 0, 0, EINVAL, KMS_RETRY_NEVER},
+    {"*", NULL, 0, 0, EIO, KMS_RETRY_NEVER},
 };
 enum { RULE_COUNT = sizeof(rules) / sizeof(rules[0]) };
 
-static bool matches(const char *pattern, const char *code)
+static bool matches(const char *pattern, const char *text)
 {
-    const char *star = strchr(pattern, '*');
-    if (!star)
-        return strcmp(pattern, code) == 0;
-    size_t head = (size_t)(star - pattern), tail = strlen(star + 1), size = strlen(code);
-    return size >= head + tail && memcmp(pattern, code, head) == 0 &&
-           memcmp(star + 1, code + size - tail, tail) == 0;
+    return fnmatch(pattern, text, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
 }
 
-static const struct kms_error_rule *find(const char *code, long http_status)
+/*
+ * Whether MESSAGE names a parameter that PATTERN fits: the word behind "parameter" or "Param", with quotation marks or without.
+ */
+static bool is_about(const char *pattern, const char *message)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    char word[64];
+    while ((message = strcasestr(message, "param"))) {
+        message += strspn(message, letters); /* the whole of "parameter" */
+        const char *named = message;
+        while (*named && !isalnum((unsigned char)*named) && named - message < 4)
+            named++;
+        snprintf(word, sizeof(word), "%.*s", (int)strspn(named, letters), named);
+        if (matches(pattern, word))
+            return true;
+    }
+    return false;
+}
+
+static bool fits(const struct kms_error_rule *rule, const char *code, const char *message, long http_status)
+{
+    return matches(rule->pattern, code) && (!rule->about || is_about(rule->about, message)) &&
+           (!rule->status_most || (http_status >= rule->status_least && http_status <= rule->status_most));
+}
+
+static const struct kms_error_rule *find(const char *code, const char *message, long http_status)
 {
     const struct kms_error_rule *rule = rules, *last = &rules[RULE_COUNT - 1];
-    while (rule < last &&
-           (!matches(rule->pattern, code) ||
-            (rule->status_most && (http_status < rule->status_least || http_status > rule->status_most))))
+    while (rule < last && !fits(rule, code, message, http_status))
         rule++;
     return rule;
 }
 
-int kms_error_errno(const char *code, long http_status)
+int kms_error_errno(const struct kms_error *error)
 {
-    return find(code, http_status)->number;
+    return find(error->code, error->message, error->http_status)->number;
 }
 
-enum kms_retry kms_error_retry(const char *code, long http_status)
+enum kms_retry kms_error_retry(const struct kms_error *error)
 {
-    return find(code, http_status)->retry;
+    return find(error->code, error->message, error->http_status)->retry;
 }
 
-bool kms_error_is_ambiguous(const char *code, long http_status)
+bool kms_error_is_ambiguous(const struct kms_error *error)
 {
-    enum kms_retry retry = kms_error_retry(code, http_status);
-    return retry == KMS_RETRY_NOT_CREATIONS || retry == KMS_RETRY_READ_ONCE;
+    enum kms_retry retry = kms_error_retry(error);
+    if (retry == KMS_RETRY_THROTTLED)
+        return false;
+    return retry == KMS_RETRY_NOT_CREATIONS || retry == KMS_RETRY_READ_ONCE || error->http_status >= 500 ||
+           !kms_error_is_of_kms(error);
 }
 
-bool kms_error_is_about_credentials(const char *code, long http_status)
+bool kms_error_is_of_kms(const struct kms_error *error)
 {
-    return http_status >= 400 && http_status < 500 &&
-           (matches("InvalidAccessKeyId*", code) || matches("InvalidSecurityToken*", code) ||
-            matches("SignatureDoesNotMatch", code) || matches("IncompleteSignature", code) ||
-            matches("Forbidden.AccessKey", code));
+    return error->http_status && !matches("Http.*", error->code) && !matches("Answer.*", error->code);
+}
+
+bool kms_error_is_about_credentials(const struct kms_error *error)
+{
+    return error->http_status >= 400 && error->http_status < 500 && kms_error_retry(error) == KMS_RETRY_CREDENTIALS;
+}
+
+bool kms_error_is_about_the_clock(const struct kms_error *error)
+{
+    return error->http_status && kms_error_retry(error) == KMS_RETRY_CLOCK;
+}
+
+bool kms_error_is_about_the_endpoint(const struct kms_error *error)
+{
+    static const char *const patterns[] = {"InvalidApi*", "InvalidProduct*", "InvalidProtocol*", "InvalidAction*",
+                                           "InvalidVersion*", "NoSuchVersion", "UnsupportedOperation"};
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
+        if (matches(patterns[i], error->code))
+            return true;
+    return (matches("*Parameter*", error->code) && is_about("Action*", error->message)) ||
+           (error->http_status && !kms_error_is_of_kms(error));
 }
 
 bool kms_error_is_forbidden(const char *code, long http_status)
 {
-    return http_status >= 400 && http_status < 500 &&
-           (matches("Forbidden", code) || matches("Forbidden.NoPermission", code) || matches("Forbidden.RAM", code));
+    static const char *const patterns[] = {"Forbidden", "Forbidden.NoPermission*", "Forbidden.RAM*", "NoPermission*",
+                                           "AccessDenied*", "Forbidden.AccessDenied*", "Forbedden.NotSupportRAM",
+                                           "ActionUnauthorized", "Unauthorized*"};
+    for (size_t i = 0; http_status >= 400 && http_status < 500 && i < sizeof(patterns) / sizeof(patterns[0]); i++)
+        if (matches(patterns[i], code))
+            return true;
+    return false;
 }
 
 bool kms_error_is_about_the_instance(const char *code)
 {
-    return matches("Forbidden.DKMSInstance*", code);
+    return matches("Forbidden.*Instance*", code);
+}
+
+bool kms_error_is_gone(const struct kms_error *error)
+{
+    static const struct {
+        const char *operation, *code;
+    } sure[] = {
+        {"*", "Forbidden.ResourceNotFound"},
+        {"*ClientKey", "Forbidden.KeyNotFound"},
+        {"*ClientKey", "Forbidden.ClientKeyNotFound"},
+        {"*ApplicationAccessPoint", "Forbidden.ApplicationAccessPointNotFound"},
+        {"*ApplicationAccessPoint", "Forbidden.AapNotFound"},
+    };
+    for (size_t i = 0; error->number == ENOENT && error->http_status >= 400 && i < sizeof(sure) / sizeof(sure[0]); i++)
+        if (matches(sure[i].operation, error->operation) && matches(sure[i].code, error->code))
+            return error->http_status < 500;
+    return false;
 }
 
 const struct kms_error_rule *kms_error_rule(size_t i)

@@ -322,7 +322,7 @@ static bool may_sign_anew(const struct transport *transport, struct transfer *tr
 {
     const struct transport_options *options = &transport->options;
     const struct kms_error *error = &transfer->answer.error;
-    if (transfer->refused || !options->credentials_refused || !kms_error_is_about_credentials(error->code, error->http_status))
+    if (transfer->refused || !options->credentials_refused || !kms_error_is_about_credentials(error))
         return false;
     transfer->refused = true;
     return options->credentials_refused(options->get_credentials_user, transfer->signed_by);
@@ -342,7 +342,9 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
         return false; /* it will not have it */
     if (!answered)
         return !maybe_sent || (harmless && error->number != EIO);
-    switch (kms_error_retry(error->code, error->http_status)) {
+    if (error->http_status < 300)
+        return false; /* it came as a success: who knows what was done */
+    switch (kms_error_retry(error)) {
     case KMS_RETRY_THROTTLED:
         return true;
     case KMS_RETRY_CLOCK:
@@ -351,6 +353,7 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
         return harmless;
     case KMS_RETRY_READ_ONCE:
         return transfer->request.kind == TRANSPORT_READ && transfer->answer.attempts == 1;
+    case KMS_RETRY_CREDENTIALS: /* may_sign_anew */
     case KMS_RETRY_NEVER:
         break;
     }
@@ -361,7 +364,7 @@ static bool may_repeat(const struct transport *transport, const struct transfer 
 static void heed(struct transport *transport, const struct transfer *transfer)
 {
     const struct kms_error *error = &transfer->answer.error;
-    if (error->number && kms_error_retry(error->code, error->http_status) == KMS_RETRY_THROTTLED)
+    if (error->number && kms_error_retry(error) == KMS_RETRY_THROTTLED)
         throttle_refused(&transport->throttle, transfer->begun_ms, asked_to_wait_ms(transfer),
                          milliseconds(CLOCK_MONOTONIC));
     else
@@ -392,7 +395,10 @@ static void attempt_ended(struct transport *transport, struct transfer *transfer
     } else if (status < 200 || status > 299) {
         transport_error_of_answer(&answer->error, status, attempt->body ? attempt->body : "",
                                   attempt->size, transfer->request.password);
-        answer->error.maybe_done = writes && kms_error_is_ambiguous(answer->error.code, status);
+        answer->error.maybe_done = writes && kms_error_is_ambiguous(&answer->error);
+    } else if (attempt->body && transport_error_of_success(&answer->error, status, attempt->body, attempt->size,
+                                                           transfer->request.password)) {
+        answer->error.maybe_done = writes;
     }
     if (answered)
         heed(transport, transfer);

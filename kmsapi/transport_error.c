@@ -2,10 +2,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #include <jansson.h>
 #include <openssl/x509_vfy.h>
+
+#include "kmsapi/answer_body.h"
 
 void transport_error_set(struct kms_error *error, int number, const char *code,
                          const char *message)
@@ -115,28 +119,111 @@ void transport_error_of_curl(struct kms_error *error, CURL *easy, CURLcode code,
     }
 }
 
-static const char *member(const json_t *object, const char *name)
+/* -- what KMS and its gateway say -------------------------------------------------------------- */
+
+enum { DEPTH_MOST = 4 };
+
+static const char *text_of(const json_t *object, const char *const names[static 2])
 {
-    const char *value = json_string_value(json_object_get(object, name));
-    return value ? value : "";
+    const char *text = answer_body_text(answer_body_member(object, names[0]));
+    return text ? text : answer_body_text(answer_body_member(object, names[1]));
+}
+
+static const char *const code_names[] = {"Code", "ErrorCode"}, *const id_names[] = {"RequestId", "Request-Id"};
+
+/* VALUE, or the first object in it that has a Code. */
+static const json_t *find_coded(const json_t *value, unsigned int depth)
+{
+    const char *name, *code = text_of(value, code_names);
+    const json_t *found = code && code[0] ? value : NULL;
+    json_t *inner;
+    if (found || depth == DEPTH_MOST)
+        return found;
+    for (size_t i = 0; !found && i < json_array_size(value); i++)
+        found = find_coded(json_array_get(value, i), depth + 1);
+    if (json_is_object(value))
+        json_object_foreach((json_t *)(uintptr_t)value, name, inner)
+            if (!found)
+                found = find_coded(inner, depth + 1);
+    return found;
+}
+
+/* The Message, which may hold NULs. */
+static void take_message(struct kms_error *error, const json_t *object, const char *password)
+{
+    static const char no_words[] = "KMS says no more";
+    const json_t *message = answer_body_member(object, "Message");
+    if (!json_is_string(message))
+        message = answer_body_member(object, "ErrorMessage");
+    const char *text = json_string_value(message);
+    if (text && text[0])
+        kms_error_set_message(error, text, json_string_length(message), password);
+    else
+        kms_error_set_message(error, no_words, strlen(no_words), NULL);
+}
+
+/* It has a Code, or else an id of a request, which only KMS gives. */
+static void take_words(struct kms_error *error, const json_t *object, const char *password)
+{
+    const json_t *coded = find_coded(object, 0);
+    const char *id = text_of(coded, id_names);
+    if (!id)
+        id = text_of(object, id_names);
+    if (!coded && !(id && id[0]))
+        return;
+    kms_error_set_code(error, coded ? text_of(coded, code_names) : "NoCode", password);
+    take_message(error, coded ? coded : object, password);
+    kms_error_set_request_id(error, id ? id : "", password);
+}
+
+static void take_foreign_answer(struct kms_error *error)
+{
+    char code[32], message[128];
+    snprintf(code, sizeof(code), "Http.%ld", error->http_status);
+    snprintf(message, sizeof(message), "not an answer of KMS; is the endpoint right, and is there a proxy or firewall on the way?");
+    kms_error_set_code(error, code, NULL);
+    kms_error_set_message(error, message, strlen(message), NULL);
 }
 
 void transport_error_of_answer(struct kms_error *error, long status, const char *body, size_t size,
                                const char *password)
 {
+    json_t *answer = answer_body_json(body, size, true);
+    if (!answer)
+        answer = answer_body_xml(body, size);
     error->http_status = status;
-    json_t *answer = json_loadb(body, size, JSON_REJECT_DUPLICATES, NULL);
-    const char *code = member(answer, "Code"), *message = member(answer, "Message");
-    if (code[0]) {
-        error->number = kms_error_errno(code, status);
-        kms_error_set_code(error, code, password);
-        kms_error_set_message(error, message, strlen(message), password);
-        kms_error_set_request_id(error, member(answer, "RequestId"), password);
-    } else {
-        char own[32];
-        snprintf(own, sizeof(own), "Http.%ld", status);
-        transport_error_set(error, kms_error_errno("", status), own,
-                            "not an answer of KMS; is the endpoint right?");
-    }
+    error->code[0] = '\0';
+    take_words(error, answer, password);
     json_decref(answer);
+    if (!error->code[0])
+        take_foreign_answer(error);
+    error->number = kms_error_errno(error);
+}
+
+/* Whether OBJECT holds what an error says, and nothing else. */
+static bool is_refusal(const json_t *object)
+{
+    static const char *const members[] = {"RequestId", "HostId", "Code", "Message", "Recommend", "HttpStatus", "HttpStatusCode",
+                                          "Success", "AccessDeniedDetail", "Data"};
+    const char *name, *code = text_of(object, code_names);
+    json_t *value;
+    bool known = code && code[0] && strcasecmp(code, "Success") != 0 && strcasecmp(code, "OK") != 0 && strcmp(code, "200") != 0;
+    if (json_is_object(object))
+        json_object_foreach((json_t *)(uintptr_t)object, name, value) {
+            size_t i = 0;
+            while (i < sizeof(members) / sizeof(members[0]) && strcasecmp(members[i], name) != 0)
+                i++;
+            known = known && i < sizeof(members) / sizeof(members[0]);
+        }
+    return known;
+}
+
+bool transport_error_of_success(struct kms_error *error, long status, const char *body, size_t size, const char *password)
+{
+    json_t *answer = answer_body_json(body, size, true);
+    bool refusal = is_refusal(answer);
+    json_decref(answer);
+    if (refusal)
+        transport_error_of_answer(error, status, body, size, password);
+    return refusal;
 }

@@ -26,8 +26,14 @@ void transport_error_of_curl(struct kms_error *error, CURL *easy, CURLcode code,
 /* With what the proxy refused to connect EASY, which has ended; 0: it did not, or there is none. */
 long transport_error_proxy_status(CURL *easy);
 
-/* A whole answer with STATUS that is not 2xx, and BODY. */
+/*
+ * A whole answer with STATUS that is not 2xx, and BODY. KMS and its gateway speak JSON and XML, with members in upper and lower
+ * case and at some depth; anything else, a proxy's page for instance, is nobody's word: Code "Http.STATUS".
+ */
 void transport_error_of_answer(struct kms_error *error, long status, const char *body, size_t size,
                                const char *password);
+
+/* A whole answer with STATUS 2xx and BODY. True: it says that the request was refused, and nothing else; ERROR tells it. */
+bool transport_error_of_success(struct kms_error *error, long status, const char *body, size_t size, const char *password);
 
 #endif

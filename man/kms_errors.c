@@ -14,6 +14,8 @@ static const char *retry_text(enum kms_retry retry)
         return "yes, and all requests slow down";
     case KMS_RETRY_CLOCK:
         return "yes, with the time of KMS";
+    case KMS_RETRY_CREDENTIALS:
+        return "once, with other credentials";
     case KMS_RETRY_NOT_CREATIONS:
         return "yes, but for creations";
     case KMS_RETRY_READ_ONCE:
@@ -26,20 +28,19 @@ static const char *retry_text(enum kms_retry retry)
 
 static void print_code(const struct kms_error_rule *rule)
 {
-    if (strcmp(rule->pattern, "*") != 0)
-        printf("%s", rule->pattern);
-    else if (!rule->status_most)
-        printf("any other");
-    else if (rule->status_least == rule->status_most)
-        printf("any other, HTTP %ld", rule->status_least);
-    else
-        printf("any other, HTTP %ld to %ld", rule->status_least, rule->status_most);
+    printf("%s", strcmp(rule->pattern, "*") == 0 ? "any other" : rule->pattern);
+    if (rule->about)
+        printf(" of %s", rule->about);
+    if (rule->status_most && rule->status_least == rule->status_most)
+        printf(", HTTP %ld", rule->status_least);
+    else if (rule->status_most)
+        printf(", HTTP %ld to %ld", rule->status_least, rule->status_most);
 }
 
 static void print_table(void)
 {
     const struct kms_error_rule *rule;
-    printf(".Bl -column \"ParseRequestParameterException\" \"EACCES\" \"yes, and all requests slow down\" -compact\n"
+    printf(".Bl -column \"*ApplicationAccessPoint*, HTTP 404\" \"EACCES\" \"yes, and all requests slow down\" -compact\n"
            ".It Em Code Ta Em errno Ta Em sent again\n");
     for (size_t i = 0; (rule = kms_error_rule(i)); i++) {
         printf(".It ");

@@ -52,17 +52,23 @@ static void tell_failure(struct check *check, const char *operation, const struc
 
 static const char *advice_for(const struct kms_error *error)
 {
+    if (kms_error_is_about_the_clock(error))
+        return "KMS takes no request that is signed 15 minutes before or after its time: set the machine's clock (NTP)";
+    if (kms_error_is_about_the_endpoint(error))
+        return "see that the endpoint is KMS's, and proxy";
     switch (error->number) {
     case EACCES:
-        return "see that the access key is enabled, its secret right, and the machine's clock";
+        return kms_error_is_of_kms(error) && !kms_error_is_about_credentials(error)
+                   ? "KMS refuses this to this account or user: see what it says, and their permissions (RAM)"
+                   : "see that the access key is enabled, its secret right, and the machine's clock";
     case EAGAIN:
         return "KMS is throttling or not available; try again later";
     case EPROTO:
         return "see ca_file and proxy";
-    case EIO:
-        return "see that the endpoint is KMS's";
     default:
-        return "see the network, proxy, and try again";
+        return kms_error_is_of_kms(error) ? "see what KMS says, and its documents of that code; Alibaba Cloud's support finds the "
+                                            "request by its RequestId"
+                                          : "see the network, proxy, and try again";
     }
 }
 
@@ -106,7 +112,7 @@ static bool look_at_aap(struct kms_check *kms, const char *name)
         memcpy(kms->arn, kms->asking.text, sizeof(kms->arn));
         return true;
     }
-    if (error->number == ENOENT)
+    if (kms_error_is_gone(error))
         check_error(check, operation, "%s: KMS has no such AAP (%s); correct aaps, or make it in KMS", name, error->code);
     else if (is_forbidden(error) && check->account[0])
         check_warning(check, operation, "not permitted (%s): the credentials are taken to be of the account %s, which the "
@@ -115,7 +121,7 @@ static bool look_at_aap(struct kms_check *kms, const char *name)
         tell_failure(check, operation, error, "permit it: an AAP's Arn tells the account, before which no key is made");
     else
         tell_failure(check, operation, error, advice_for(error));
-    return error->number == ENOENT;
+    return kms_error_is_gone(error);
 }
 
 /* Of listed ones KMS says that they are there: one is enough. */

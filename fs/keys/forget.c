@@ -73,7 +73,7 @@ static void described(void *user, const struct kms_answer *answer, const struct 
                          "KMS still has this application access point; delete it there first");
         return;
     }
-    if (answer->error.number != ENOENT || kms_error_is_about_the_instance(answer->error.code)) {
+    if (!kms_error_is_gone(&answer->error)) {
         operation_fail(operation, name, &answer->error);
         return;
     }

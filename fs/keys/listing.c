@@ -247,12 +247,6 @@ static void set_gone(struct engine *engine, bool gone)
                   "or write forget %s to .aapfs/control", aap->name, aap->name);
 }
 
-/* KMS says that what it was asked for does not exist. */
-static bool is_gone(const struct kms_error *error)
-{
-    return error->number == ENOENT && !kms_error_is_about_the_instance(error->code);
-}
-
 static void described(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
 {
     struct engine *engine = user;
@@ -267,12 +261,12 @@ static void described(void *user, const struct kms_answer *answer, const struct 
         listing->step = list;
         return;
     }
-    if (answer->error.number && !is_gone(&answer->error)) {
+    if (answer->error.number && !kms_error_is_gone(&answer->error)) {
         end_turn(engine, &answer->error);
         return;
     }
-    set_gone(engine, answer->error.number == ENOENT);
-    if (answer->error.number == ENOENT) {
+    set_gone(engine, answer->error.number != 0);
+    if (answer->error.number) {
         end_turn(engine, NULL);
         return;
     }
@@ -320,7 +314,7 @@ static void got(void *user, const struct kms_answer *answer, const struct kms_cl
     listing->waits = false;
     if (left(engine))
         return;
-    if (is_gone(&answer->error))
+    if (kms_error_is_gone(&answer->error))
         set_key_gone(engine, asked);
     else if (answer->error.number == 0)
         listing->contradicted = true;

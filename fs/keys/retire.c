@@ -53,8 +53,7 @@ static void deleted(void *user, const struct kms_answer *answer)
 
     engine_observe(engine, answer);
     /* what KMS does not know is gone already */
-    if (answer->error.number != 0 &&
-        (answer->error.number != ENOENT || kms_error_is_about_the_instance(answer->error.code))) {
+    if (answer->error.number != 0 && !kms_error_is_gone(&answer->error)) {
         operation_fail(operation, name, &answer->error);
         return;
     }

@@ -17,6 +17,7 @@
 #include "fs/keys/upkeep.h"
 #include "fs/keys/validity.h"
 #include "fs/stops.h"
+#include "kmsapi/calendar.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 
@@ -167,18 +168,16 @@ static char *borrow(const char *text)
     return (char *)(uintptr_t)text;
 }
 
-/* What KMS documents for a creation without dates; rather a day too early. */
-enum { UNDATED_DAYS = 5 * 365 };
+enum { UNDATED_YEARS = 5 }; /* of a key that was asked for without dates, as KMS documents it */
 
 /*
- * TEXT, KMS's word, or where that is none what the key was asked to have: nothing beside a key is worth losing it. ASKED "":
- * DAYS from NOW.
+ * TEXT, KMS's word, or where that is none what the key was asked to have, or UNDATED: nothing beside a key is worth losing it.
  */
-static const char *date_or_asked(const char *text, const char *asked, int64_t now, int days, char room[static ISO_TIME_SIZE])
+static const char *date_or_asked(const char *text, const char *asked, int64_t undated, char room[static ISO_TIME_SIZE])
 {
     if (text[0] || asked[0])
         return text[0] ? text : asked;
-    (void)iso_time_format(now + (int64_t)days * 86400, room);
+    (void)iso_time_format(undated, room);
     return room;
 }
 
@@ -187,9 +186,8 @@ static void reserve(struct operation *operation);
 /* It was refused for its time: the dates that were chosen by it may be wrong as well. */
 static bool is_dated_wrongly(const struct operation *operation, const struct kms_answer *answer)
 {
-    const struct kms_error *error = &answer->error;
     return operation->not_before[0] && !operation->command.has_dates && !operation->told_time && answer->transport &&
-           answer->transport->time_was_wrong && kms_error_retry(error->code, error->http_status) == KMS_RETRY_CLOCK;
+           answer->transport->time_was_wrong && kms_error_is_about_the_clock(&answer->error);
 }
 
 static void created(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
@@ -218,14 +216,14 @@ static void created(void *user, const struct kms_answer *answer, const struct km
     notes->creator = operation->pid;
 
     char aap_name[AAP_NAME_SIZE], begins[ISO_TIME_SIZE], ends[ISO_TIME_SIZE];
-    int64_t now = engine_now(engine);
+    int64_t now = engine_now(engine), last = calendar_add_years(now, UNDATED_YEARS, LEAP_DAY_TO_FEBRUARY_28);
     operation_aap_name(operation, aap_name);
     struct record record = {
         .aap_name = aap_name,
         .client_key_id = borrow(key->client_key_id),
         .key_algorithm = borrow(key->key_algorithm),
-        .not_before = borrow(date_or_asked(key->not_before, operation->not_before, now, 0, begins)),
-        .not_after = borrow(date_or_asked(key->not_after, operation->not_after, now, UNDATED_DAYS, ends)),
+        .not_before = borrow(date_or_asked(key->not_before, operation->not_before, now, begins)),
+        .not_after = borrow(date_or_asked(key->not_after, operation->not_after, last, ends)),
         .private_key_data = borrow(key->private_key_data),
         .password = operation->command.password,
         .request_id = borrow(answer->request_id),

@@ -129,8 +129,8 @@ static char *make_url(const struct endpoint *endpoint, const struct call *call)
 
 static bool is_passing(const struct kms_error *error)
 {
-    enum kms_retry retry = kms_error_retry(error->code, error->http_status);
-    return retry != KMS_RETRY_NEVER && retry != KMS_RETRY_CLOCK;
+    enum kms_retry retry = kms_error_retry(error);
+    return retry == KMS_RETRY_THROTTLED || retry == KMS_RETRY_NOT_CREATIONS || retry == KMS_RETRY_READ_ONCE;
 }
 
 static bool tells_secret(const char *text, const struct call *call)
@@ -293,7 +293,7 @@ static int ask_in_time(const struct fetching *fetching, const struct question *q
     int64_t before = *fetching->clock_offset_s;
     int r = ask_once(fetching, question, session, failure, reason, size);
     /* the answer's Date told the right time */
-    if (r < 0 && strcmp(failure->error.code, "InvalidTimeStamp.Expired") == 0 &&
+    if (r < 0 && kms_error_is_about_the_clock(&failure->error) &&
         llabs(*fetching->clock_offset_s - before) > CLOCK_WRONG_S)
         r = ask_once(fetching, question, session, failure, reason, size);
     return r;

@@ -105,8 +105,8 @@ def check(server, mount, row, operations=("CreateClientKey", "DeleteClientKey", 
             number = error.errno
         expected = errno.errorcode[number] if number else "0"
         sent, most = server.counts[operation, aap], SENT[again][position]
-        # what KMS does not know is deleted
-        gone = operation == "DeleteClientKey" and name == "ENOENT" and code != "Forbidden.DKMSInstanceNotFound"
+        # what KMS, beyond doubt, does not know is deleted
+        gone = operation == "DeleteClientKey" and code in ("Forbidden.ResourceNotFound", "Forbidden.KeyNotFound")
         if expected != ("0" if gone else name):
             wrong.append(f"{row} {operation}: {expected}")
         if sent != most:
