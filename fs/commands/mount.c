@@ -27,8 +27,8 @@
 #include "kmsapi/cleanup.h"
 #include "kmsapi/wiping_memory.h"
 
-/* A mount is ready at once; this long it may wait for its directories. */
-enum { FIRST_LISTING_TIMEOUT_MS = 800, DEV_LISTING_TIMEOUT_MS = 10000 };
+/* A mount is ready at once, whatever KMS does. One by --dev waits for its directories: its KMS is this machine's. */
+enum { DEV_LISTING_TIMEOUT_MS = 10000 };
 
 struct mount_arguments {
     bool foreground, dev;
@@ -198,7 +198,7 @@ static int serve_in(const struct state_places *places, const struct config *conf
         .options = arguments->sorted.passed_on,
         .ready = ready,
         .credentials = kms ? &kms->credentials : NULL,
-        .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : FIRST_LISTING_TIMEOUT_MS,
+        .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : 0,
         .to_syslog = !arguments->foreground,
         .configurer = kms ? NULL : &configurer,
         .arguments = command,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 #include "kmsapi/cleanup.h"
 
@@ -239,9 +240,11 @@ static void set_gone(struct engine *engine, bool gone)
 {
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
-    bool tell = gone && !aap->gone && aap->keys;
+    bool changed = gone != aap->gone, tell = gone && changed && aap->keys;
     aap->gone = gone;
     registry_unlock(engine->parts.registry);
+    if (changed)
+        told_changed(engine, engine->listing.aap);
     if (tell) /* only this thread removes AAPs */
         log_error("%s: KMS no longer has this application access point; its keys stay readable here; make it again, "
                   "or write forget %s to .aapfs/control", aap->name, aap->name);
@@ -298,6 +301,7 @@ static void set_key_gone(struct engine *engine, const char *client_key_id)
     if (key)
         key->gone = true;
     registry_unlock(engine->parts.registry);
+    told_changed(engine, engine->listing.aap);
     if (tell)
         log_error("%s: KMS no longer has the current client key %s; it stays readable here; make a new one", aap->name,
                   client_key_id);
@@ -338,14 +342,17 @@ static void get_next(struct engine *engine)
 }
 
 /* Which keys of the registry were listed; those that were not are noted. With the registry's lock. False: no memory. */
-static bool compare(struct listing *listing, struct registry_aap *aap, const struct listed_ids *listed)
+static bool compare(struct engine *engine, struct registry_aap *aap, const struct listed_ids *listed)
 {
+    struct listing *listing = &engine->listing;
     size_t count = 0;
     for (struct registry_key *key = aap->keys; key; key = key->next) {
-        if (listed_ids_have(listed, key->client_key_id))
-            key->gone = false;
-        else
+        if (!listed_ids_have(listed, key->client_key_id)) {
             count += !key->gone && !key->deleted;
+        } else if (key->gone) {
+            key->gone = false;
+            told_changed(engine, aap->number);
+        }
     }
     if (count == 0)
         return true;
@@ -373,7 +380,7 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
     bool stale = notes->running || notes->operations != listing->operations;
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
-    bool good = stale || compare(listing, aap, listed);
+    bool good = stale || compare(engine, aap, listed);
     /* one that lacks keys that are here says nothing about the others */
     bool believed = good && listing->missing_count == 0;
     listing->again_ms = believed ? settle_take(engine, aap, keys, count) : 0;

@@ -21,6 +21,9 @@ struct mount_agreement {
         time_granularity;
 };
 
+/* So many crashes in a row, and no worker will ever serve with this memory and this program. */
+enum { MOUNT_MEMORY_CRASHES_MOST = 3 };
+
 enum mount_audit { MOUNT_AUDIT_UNKNOWN, MOUNT_AUDIT_NO, MOUNT_AUDIT_YES };
 
 struct mount_head {
@@ -43,6 +46,7 @@ struct mount_head {
     uint32_t audit;         /* whether opens are told, for the life of the mount: enum mount_audit */
     uint32_t unreachable;   /* the last publication went by notification: watchers heard nothing of it */
     uint32_t worker_was_killed; /* the one before, by SIGKILL: not by what it had in hand */
+    uint32_t crashes;       /* of workers in a row that had not begun to serve */
 };
 
 struct mount_memory {

@@ -49,7 +49,7 @@ static void on_init(void *user, struct fuse_conn_info *connection)
 static bool make_parts(struct session *session, const struct session_parts *parts, int fuse)
 {
     struct mount_head *head = parts->memory->head;
-    session->audit = parts->audit_log ? audit_open(parts->memory->audit) : NULL;
+    session->audit = parts->audit;
     const struct report_facts facts = {
         .region = parts->region,
         .endpoint = parts->endpoint,

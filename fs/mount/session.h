@@ -40,7 +40,8 @@ struct session_parts {
     int64_t sync_interval_seconds;
     /* Who gave the credentials, "": nobody has. With USER. */
     void (*describe_credentials)(void *user, char *text, size_t size);
-    struct audit_log *audit_log; /* NULL: opens are not told */
+    struct audit *audit; /* NULL: opens are not told; else with the log's thread */
+    struct audit_log *audit_log;
     /* A line for the log, by somebody who may block. */
     void (*say)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));
     void *user;

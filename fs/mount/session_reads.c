@@ -244,7 +244,8 @@ static void tell_open(struct session *session, const struct fuse_ctx *caller, st
     if (!wanted)
         return;
     audit_find_program(caller->pid, opened.program);
-    audit_add(session->audit, header->unique, &opened, audit_log_add(session->parts.audit_log, &opened));
+    audit_add(session->audit, header->unique, &opened);
+    audit_log_wake(session->parts.audit_log);
 }
 
 /* Pages stay cached, and closing is not told. */

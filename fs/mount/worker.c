@@ -50,6 +50,7 @@ struct worker {
     bool reloading; /* the supervisor is to hear when it holds; the engine's thread */
     uint32_t config; /* its number in the mount memory; the engine's thread */
     struct counters *counters;
+    struct audit *audit; /* NULL: opens are not told */
     struct audit_log *audit_log;
     bool told_listed; /* the engine's thread */
     atomic_bool leaving; /* what waits is another worker's */
@@ -354,6 +355,7 @@ static struct session *make_session(struct worker *worker)
         .mountpoint = parts->mount_point->path,
         .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
         .describe_credentials = describe_credentials,
+        .audit = worker->audit,
         .audit_log = worker->audit_log,
         .say = say,
         .user = worker,
@@ -432,7 +434,8 @@ static int start_audit(struct worker *worker)
         log_error("audit: stays %s as long as this mount lives; umount and mount again", audited ? "yes" : "no");
     if (!audited)
         return 0;
-    worker->audit_log = audit_log_start();
+    worker->audit = audit_open(worker->memory.audit);
+    worker->audit_log = audit_log_start(worker->audit);
     return worker->audit_log ? 0 : -ENOMEM;
 }
 

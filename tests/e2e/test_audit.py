@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import KILLED, PASSWORD, Mount
+from harness import KILLED, PASSWORD, Mount, until
 from tell import await_value
 
 LINE = re.compile(r"aapfs: audit: \S+ \(KAAP\.[0-9a-f-]+\) pid \d+ uid \d+ gid \d+ .*\n")
@@ -183,6 +183,45 @@ def test_a_full_log_blocks_no_reader(emulator, tmp_path):
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
+    os.close(mount.reading)
+
+
+def read_until(mount, count):
+    """What its log says, until COUNT lines tell of opens or are said to be missing."""
+    said = b""
+
+    def is_all():
+        nonlocal said
+        try:
+            said += os.read(mount.reading, 65536)
+        except BlockingIOError:
+            pass
+        missing = sum(int(number) for number in re.findall(rb"audit: (\d+) opens were not logged", said))
+        return len(re.findall(rb"audit: payments/", said)) + missing >= count
+    until(is_all, why=lambda: f"{len(said.splitlines())} lines")
+    return said.decode().splitlines()
+
+
+@pytest.mark.parametrize("opens", [800, pytest.param(2000, marks=pytest.mark.full)])
+def test_lines_that_a_killed_worker_had_no_time_to_log_are_logged_once(emulator, tmp_path, opens):
+    mount = PipedMount(tmp_path, emulator.url, settings_of_mount="audit = yes")
+    mount.write("payments", PASSWORD)
+    names = [PRIVATE[i % 4] for i in range(opens)]
+    for name in names:  # 64 kB of pipe are full after about 550; then they queue
+        os.close(os.open(mount / "payments" / name, os.O_RDONLY))
+    before = audit(mount)[0]
+    os.kill(mount.children()["aapfs-worker"], 9)
+    said = read_until(mount, opens)
+    logged = [re.search(r"audit: payments/(\S+) ", line)[1] for line in said if "audit: payments/" in line]
+    assert logged == names[:len(logged)] and len(logged) + before["NotLogged"] == opens
+    assert (before["NotLogged"] > 0) == (opens == 2000)
+    # and it goes on with what comes now
+    os.close(os.open(mount / "payments/client_key.json", os.O_RDONLY))
+    assert len(read_until(mount, 1)) == 1
+    assert audit(mount)[0] == {**before, "Opens": opens + 1, "NotShown": opens + 1 - 256}
+    mount.process.terminate()
+    read_until(mount, 0)
+    assert mount.process.wait(30) == 0
     os.close(mount.reading)
 
 

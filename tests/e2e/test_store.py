@@ -25,7 +25,7 @@ def store_of(mount):
 
 
 # nor can who was told be noted in a directory that is not there
-UNTOLD = re.compile(r"aapfs: payments: that its applications were told of a key cannot be saved: .*\n")
+UNTOLD = re.compile(r"aapfs: payments: what its applications were told, and what KMS lacks, cannot be saved: .*\n")
 
 
 def result_of(mount, command, aap="payments"):
