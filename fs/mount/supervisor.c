@@ -596,7 +596,6 @@ int supervisor_run(const struct supervisor_parts *parts)
         end_runner(&supervisor);
         return 1;
     }
-    begin_log(parts);
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
     r = read_init(&supervisor);
     if (r < 0) {
@@ -606,6 +605,7 @@ int supervisor_run(const struct supervisor_parts *parts)
         supervisor.status = 1;
         leave(&supervisor);
     } else {
+        begin_log(parts);
         give_to_keep(&supervisor);
     }
     watch(&supervisor);
