@@ -42,17 +42,6 @@ struct mount_arguments {
     const struct handover *handover; /* from the version before; NULL: none */
 };
 
-static int add_options(struct mount_arguments *arguments, const char *more)
-{
-    char *joined;
-    if (asprintf(&joined, "%s%s%s", arguments->options ? arguments->options : "",
-                 arguments->options ? "," : "", more) < 0)
-        return -ENOMEM;
-    free(arguments->options);
-    arguments->options = joined;
-    return 0;
-}
-
 static int put_in_place(const char **place, const char *value, const char *name)
 {
     if (!value)
@@ -117,7 +106,7 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
             arguments->words.file = optarg;
             break;
         case 'o':
-            if (add_options(arguments, optarg) < 0)
+            if (mount_options_join(&arguments->options, optarg) < 0)
                 return 2;
             break;
         case 'R':

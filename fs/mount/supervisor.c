@@ -629,7 +629,6 @@ int supervisor_run(const struct supervisor_parts *parts)
         end_runner(&supervisor);
         return 1;
     }
-    begin_log(parts);
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
     r = read_init(&supervisor);
     if (r < 0) {
@@ -639,6 +638,7 @@ int supervisor_run(const struct supervisor_parts *parts)
         supervisor.status = 1;
         leave(&supervisor);
     } else {
+        begin_log(parts);
         give_to_keep(&supervisor);
     }
     watch(&supervisor);

@@ -177,7 +177,7 @@ def test_a_full_log_blocks_no_reader(emulator, tmp_path):
             time.sleep(0.01)
     logged = said.decode().splitlines()
     missing = int(re.search(r"audit: (\d+) opens were not logged: the log was full", said.decode())[1])
-    assert missing == counts["NotLogged"] and len(logged) - 1 + missing == 2500
+    assert missing == counts["NotLogged"] and len(logged) - 2 + missing == 2500  # beside that, the key's creation
     mount.write("payments", PASSWORD)
     thread = threading.Thread(target=mount.stop)
     thread.start()
