@@ -94,6 +94,14 @@ struct operation {
     int save_error;              /* negative errno: the key is served and not saved yet */
     bool of_no_use;              /* it came, and has not begun or is to be replaced at once, which nobody asked for */
 
+    /* make_place.c */
+    bool lists, listed;       /* waits for a listing of its AAP's keys; has had one */
+    bool waits_for_deletion;  /* one that was under way */
+    bool frees;               /* a key is being deleted for it */
+    char freed_id[CLIENT_KEY_ID_SIZE];
+    const char *freed_whose;
+    struct kms_error quota_error; /* with which KMS has refused one more key; number 0: it has not */
+
     uint32_t leaving; /* forget.c: the AAP that goes */
 
     /* account.c */
@@ -238,6 +246,22 @@ int64_t operations_tend(struct engine *engine);
 
 /* What is left for requests to KMS before those who wait are answered, in milliseconds; at least 1. */
 unsigned int operation_time_left(const struct operation *operation);
+
+/* Goes on with rotation_reserve when the AAP has a place for one more key; else ends the operation. */
+void place_require(struct operation *operation);
+
+/* KMS has refused a creation with ERROR. True: for want of a place, and the operation goes on with finding one. */
+bool place_is_refused(struct operation *operation, const struct kms_error *error);
+
+/* From listing.c: the turn that began when the AAP's operation waited for it has ended; ERROR NULL: well. */
+bool place_waits_for_listing(const struct operation *operation);
+void place_listed(struct engine *engine, uint32_t aap, const struct kms_error *error);
+
+/* From superseded.c: a deletion that nobody asked for has ended. */
+void place_deleted(struct engine *engine, uint32_t aap, int result);
+
+/* A place is free: there must be room for a key, and then it is asked for. */
+void rotation_reserve(struct operation *operation);
 
 /* What the commands do, each ending in one of the three above. */
 void rotation_begin(struct operation *operation);
