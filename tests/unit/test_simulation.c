@@ -85,6 +85,7 @@ static void three_years(void **unused)
     config_defaults(&simulated_config);
     strcpy(simulated_config.region, "cn-hangzhou");
     simulated_config.defaults.validity_seconds = VALIDITY;
+    simulated_config.defaults.validity_years = 0;
     simulated_config.sync_interval_ms = INT64_C(30) * DAY * 1000;
     strcpy(simulated_config.defaults.on_rotate, "none");
     simulate(&simulation);
