@@ -366,12 +366,10 @@ static bool compare(struct listing *listing, struct registry_aap *aap, const str
 
 /* -- the listing --------------------------------------------------------------------------- */
 
-/* Of keys whose private half is not here, or is of no use, KMS is not asked one by one. */
+/* Of keys that are of no use KMS is not asked one by one. */
 static void mark_unlisted(struct registry_aap *aap, const struct listed_ids *listed)
 {
     for (struct registry_id *id = aap->rejected; id; id = id->next)
-        id->unlisted = !listed_ids_have(listed, id->client_key_id);
-    for (struct registry_id *id = aap->orphans; id; id = id->next)
         id->unlisted = !listed_ids_have(listed, id->client_key_id);
 }
 

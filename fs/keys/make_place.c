@@ -28,8 +28,18 @@ static unsigned int look(const struct operation *operation, struct places *place
     places_look(aap, clock_earliest(&engine->clock, engine_now(engine)), operation->automatic, places);
     if (engine->foreign_state) /* another machine may go on with the same keys */
         places->freeable = 0;
-    unsigned int most = aap->config->max_keys;
-    return operation->quota_error.number && places->filled < most ? places->filled : most;
+    return operation->quota_error.number ? operation->most : aap->config->max_keys;
+}
+
+/* KMS has refused one more than what it lists now. */
+static void learn_quota(struct operation *operation)
+{
+    struct places places;
+    registry_lock(operation->engine->parts.registry);
+    unsigned int most = registry_aap(operation->engine->parts.registry, operation->aap)->config->max_keys;
+    (void)look(operation, &places);
+    operation->most = places.filled < most ? places.filled : most;
+    registry_unlock(operation->engine->parts.registry);
 }
 
 /* WHY: what freeing one failed with; NULL: none may be. */
@@ -126,10 +136,13 @@ void place_listed(struct engine *engine, uint32_t aap, const struct kms_error *e
     /* its keys are known all the same, or there is no better knowledge to wait for */
     bool usable = !error || strcmp(error->code, "Publication") == 0 || notes->list_failures >= LISTINGS_FAILED ||
                   kms_error_is_forbidden(error->code, error->http_status);
-    if (usable)
-        place_require(operation);
-    else
+    if (!usable) {
         operation_fail(operation, name, error);
+        return;
+    }
+    if (operation->quota_error.number)
+        learn_quota(operation);
+    place_require(operation);
 }
 
 void place_deleted(struct engine *engine, uint32_t aap, int result)

@@ -101,6 +101,7 @@ struct operation {
     char freed_id[CLIENT_KEY_ID_SIZE];
     const char *freed_whose;
     struct kms_error quota_error; /* with which KMS has refused one more key; number 0: it has not */
+    unsigned int most;            /* places that KMS gives then */
 
     uint32_t leaving; /* forget.c: the AAP that goes */
 
@@ -367,7 +368,10 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
 /* KMS no longer has this Orphan: nor does its intent stay. */
 void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id);
 
-/* How many intents of AAP, left after SINCE (KMS's time), are not known to have come to nothing. */
+/*
+ * How many intents of AAP, left after SINCE (KMS's time), are not known to have come to nothing, or to a key that KMS has
+ * no longer.
+ */
 unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since);
 
 /*

@@ -460,6 +460,14 @@ void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, 
     id->not_after = not_after;
 }
 
+void registry_add_orphan(struct registry_aap *aap, const char *client_key_id, uint64_t intent, bool unlisted)
+{
+    registry_add_id(&aap->orphans, client_key_id, intent);
+    struct registry_id *id = aap->orphans;
+    if (id && strcmp(id->client_key_id, client_key_id) == 0)
+        id->unlisted = unlisted;
+}
+
 bool registry_has_id(const struct registry_id *list, const char *client_key_id)
 {
     while (list && strcmp(list->client_key_id, client_key_id) != 0)

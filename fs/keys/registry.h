@@ -213,6 +213,8 @@ void registry_add_id(struct registry_id **list, const char *client_key_id, uint6
 /* To AAP's rejected ones. ASKED: KMS's time when it was asked for. NOT_AFTER: 0 where it is not known. */
 void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked,
                            int64_t not_after);
+/* To AAP's orphans. */
+void registry_add_orphan(struct registry_aap *aap, const char *client_key_id, uint64_t intent, bool unlisted);
 bool registry_has_id(const struct registry_id *list, const char *client_key_id);
 void registry_remove_id(struct registry_id **list, const char *client_key_id);
 void registry_clear_ids(struct registry_id **list);

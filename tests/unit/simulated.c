@@ -361,6 +361,10 @@ static void end_it(void)
     pthread_mutex_unlock(&lock);
 }
 
+enum { PUBLICATIONS_MOST = 2048 };
+static struct publish_request published[PUBLICATIONS_MOST];
+static unsigned int publish_first, publish_end;
+
 void __wrap_transport_run(struct transport *transport, int timeout_ms)
 {
     if (request_first != request_end) {
@@ -368,7 +372,7 @@ void __wrap_transport_run(struct transport *transport, int timeout_ms)
         answer_one();
         return;
     }
-    if (timeout_ms == 0)
+    if (timeout_ms == 0 || publish_first != publish_end)
         return;
     bool ends = now_ms / 1000 >= simulation->end;
     if (!all_answered() || ends) {
@@ -386,9 +390,6 @@ void __wrap_transport_run(struct transport *transport, int timeout_ms)
 
 /* -- the mount --------------------------------------------------------------------------------- */
 
-enum { PUBLICATIONS_MOST = 2048 };
-static struct publish_request published[PUBLICATIONS_MOST];
-static unsigned int publish_first, publish_end;
 static int wake[2];
 
 static void begin_publication(void *user, const struct publish_request *request)
