@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fs/tree/report_aap.h"
 #include "kmsapi/iso_time.h"
 
 enum { SOON_SECONDS = 7 * 86400, SYNCS_MISSED = 3, LATE_SECONDS = 600 };
@@ -13,6 +14,12 @@ int64_t status_time_of(const json_t *object, const char *name)
     return text && iso_time_parse(text, strlen(text), &time) == 0 ? time : 0;
 }
 
+bool status_aap_has_no_place(const json_t *aap)
+{
+    const char *note = json_string_value(json_object_get(aap, "Note"));
+    return note && strncmp(note, REPORT_NO_PLACE, strlen(REPORT_NO_PLACE)) == 0;
+}
+
 bool status_aap_needs_somebody(const json_t *aap, int64_t now)
 {
     static const char *const states[] = {"failing", "expired", "deleted"};
@@ -20,6 +27,8 @@ bool status_aap_needs_somebody(const json_t *aap, int64_t now)
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
         if (!state || strcmp(state, states[i]) == 0)
             return true;
+    if (status_aap_has_no_place(aap))
+        return true;
     int64_t end = status_time_of(aap, "InUseUntil"), next = status_time_of(aap, "NextRotation");
     if (end == 0 && next + LATE_SECONDS < now) /* nothing will replace it, or nothing has */
         end = status_time_of(aap, "NotAfter");

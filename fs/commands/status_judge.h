@@ -9,6 +9,9 @@
 
 #include <jansson.h>
 
+/* Whether its Note says that the rotation to come would find no place. */
+bool status_aap_has_no_place(const json_t *aap);
+
 /* The status of an AAP: it fails, or what its applications use ends within 7 days. NOW: KMS's time. */
 bool status_aap_needs_somebody(const json_t *aap, int64_t now);
 

@@ -122,6 +122,16 @@ static void print_row(FILE *out, const struct row *row, const unsigned int width
     fputc('\n', out);
 }
 
+/* What stands in the Note and in no column: the last error comes only when the rotation is due. */
+static void print_no_place(FILE *out, const json_t *aap)
+{
+    char cell[CELL_SIZE];
+    if (!status_aap_has_no_place(aap))
+        return;
+    fill(cell, "%s: %s", text_of(aap, "AapName"), text_of(aap, "Note"));
+    fprintf(out, "%s\n", cell);
+}
+
 void status_print_aaps(FILE *out, const json_t *aaps, const struct status_style *style)
 {
     static const struct row heads = {{"AAP", "STATE", "KEY ID", "EXPIRES IN", "IN USE UNTIL", "NEXT ROTATION",
@@ -140,6 +150,8 @@ void status_print_aaps(FILE *out, const json_t *aaps, const struct status_style 
     lay_out(rows, count, style, widths);
     for (i = 0; i < count; i++)
         print_row(out, &rows[i], widths, style->colours && i > 0);
+    json_array_foreach(aaps, i, aap)
+        print_no_place(out, aap);
     free(rows);
 }
 

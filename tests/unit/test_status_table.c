@@ -108,6 +108,18 @@ static void a_clock_that_is_off_is_told(void **state)
     free(text);
 }
 
+static void what_leaves_no_place_is_told_below(void **state)
+{
+    const struct status_style how = style();
+    char *text = print(status_print_aaps,
+                       "[{\"AapName\": \"a\", \"State\": \"active\", \"Note\": \"no place for the next rotation: x\\u001b\"}, "
+                       "{\"AapName\": \"b\", \"State\": \"active\", \"Note\": \"an operation is under way\"}]", &how);
+    const char *last = strstr(text, "\na: ");
+    assert_non_null(last);
+    assert_string_equal(last, "\na: no place for the next rotation: x?\n");
+    free(text);
+}
+
 static void somebody_is_needed_for_what_fails_or_ends(void **state)
 {
     static const struct {
@@ -127,6 +139,10 @@ static void somebody_is_needed_for_what_fails_or_ends(void **state)
         /* but the applications have the one before */
         {"{\"State\": \"expiring\", \"NotAfter\": \"2027-11-26T00:00:00Z\", \"NextRotation\": "
          "\"2027-06-25T12:00:00Z\", \"InUseUntil\": \"2026-11-30T00:00:00Z\"}", true},
+        {"{\"State\": \"active\", \"NotAfter\": \"2027-11-01T00:00:00Z\", \"NextRotation\": \"2027-06-25T12:00:00Z\", "
+         "\"Note\": \"no place for the next rotation: KMS gives this AAP 3 client keys: ...\"}", true},
+        {"{\"State\": \"active\", \"NotAfter\": \"2027-11-01T00:00:00Z\", \"NextRotation\": \"2027-06-25T12:00:00Z\", "
+         "\"Note\": \"no place for another client key: ...\"}", false},
         {"{}", true},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -164,6 +180,7 @@ int main(void)
         cmocka_unit_test(on_a_narrow_terminal_ids_are_cut),
         cmocka_unit_test(nothing_from_outside_reaches_the_terminal),
         cmocka_unit_test(a_clock_that_is_off_is_told),
+        cmocka_unit_test(what_leaves_no_place_is_told_below),
         cmocka_unit_test(somebody_is_needed_for_what_fails_or_ends),
         cmocka_unit_test(somebody_is_needed_when_nothing_is_listed),
     };
