@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 #include "kmsapi/cleanup.h"
 
@@ -184,6 +185,8 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     struct listing *listing = &engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
     note(engine, error ? error : &none);
+    if (may_be_listed(engine, listing->aap)) /* whoever waits for it sees what it says of the places */
+        upkeep_fill(engine, listing->aap);
     if (error)
         listing_want(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->list_failures++));
     else

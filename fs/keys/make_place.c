@@ -24,8 +24,8 @@ static unsigned int look(const struct operation *operation, struct places *place
 {
     const struct engine *engine = operation->engine;
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
-    /* by the earlier time, where two are in question: what has expired has expired */
-    places_look(aap, clock_earliest(&engine->clock, engine_now(engine)), operation->automatic, places);
+    /* while KMS's time is in doubt nothing counts as expired */
+    places_look(aap, clock_is_sure(&engine->clock) ? engine_now(engine) : 0, operation->automatic, places);
     if (engine->foreign_state) /* another machine may go on with the same keys */
         places->freeable = 0;
     return operation->quota_error.number ? operation->most : aap->config->max_keys;
