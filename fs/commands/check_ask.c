@@ -39,6 +39,8 @@ static void take_client_keys(void *user, const struct kms_answer *answer, const 
     if (answer->error.number)
         return;
     asking->count = count;
+    for (size_t i = 0; asking->name && i < count; i++)
+        asking->name(asking->user, keys[i].client_key_id);
     if (count > 0)
         snprintf(asking->text, sizeof(asking->text), "%s", keys[0].client_key_id);
 }
@@ -82,9 +84,11 @@ bool ask_aap(struct asking *asking, const char *aap_name)
                                                                   take_aap, asking));
 }
 
-bool ask_client_keys(struct asking *asking, const char *aap_name)
+bool ask_client_keys(struct asking *asking, const char *aap_name, void (*id)(void *user, const char *client_key_id), void *user)
 {
     begin(asking);
+    asking->name = id;
+    asking->user = user;
     return wait_for(asking, kms_list_client_keys(asking->transport, aap_name, asking->timeout_ms, take_client_keys,
                                                  asking));
 }

@@ -48,7 +48,7 @@ static int add_key(struct engine *engine, struct registry_aap *aap, const struct
     bool new;
     int r = open_key(engine, record, &forms, &new);
     if (r == -EKEYREJECTED) {
-        registry_add_rejected(aap, record->client_key_id, record->intent, judge_asked(record));
+        judge_reject(aap, record);
         return 0;
     }
     const struct registry_key *key =

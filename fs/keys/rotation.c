@@ -73,8 +73,7 @@ static void reject(struct operation *operation, const struct record *record, con
 {
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
-    registry_add_rejected(registry_aap(registry, operation->aap), record->client_key_id, record->intent,
-                          judge_asked(record));
+    judge_reject(registry_aap(registry, operation->aap), record);
     registry_unlock(registry);
     operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
 }
@@ -181,8 +180,6 @@ static const char *date_or_asked(const char *text, const char *asked, int64_t un
     return room;
 }
 
-static void reserve(struct operation *operation);
-
 /* It was refused for its time: the dates that were chosen by it may be wrong as well. */
 static bool is_dated_wrongly(const struct operation *operation, const struct kms_answer *answer)
 {
@@ -201,13 +198,15 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         if (is_dated_wrongly(operation, answer)) {
             store_drop(engine->store, steal_pointer(&operation->intent));
             operation->told_time = answer->transport->server_date;
-            reserve(operation);
+            rotation_reserve(operation);
             return;
         }
         if (answer->error.maybe_done)
             settle_leave(operation);
         else
             store_drop(engine->store, steal_pointer(&operation->intent));
+        if (!answer->error.maybe_done && place_is_refused(operation, &answer->error))
+            return;
         operation_fail(operation, name, &answer->error);
         return;
     }
@@ -235,14 +234,6 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         return;
     stop_here("engine-saved");
     judge(operation, &record);
-}
-
-static unsigned int unexpired_keys(const struct registry_aap *aap, int64_t now)
-{
-    unsigned int count = 0;
-    for (const struct registry_key *key = aap->keys; key; key = key->next)
-        count += !key->deleted && key->not_after_time > now;
-    return count;
 }
 
 static bool guard(struct operation *operation)
@@ -330,14 +321,14 @@ static void send(struct operation *operation, const char *aap_name)
     operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
 }
 
-/* The account is known: from here on a key may come, and there must be room for it. */
-static void reserve(struct operation *operation)
+/* From here on a key may come. */
+void rotation_reserve(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE];
-    if (operation->answered) {
+    if (operation->answered && !operation->automatic) {
         operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
-                         "KMS took too long to tell the account; no key was asked for: write again");
+                         "KMS took too long to tell what has to be known before; no key was asked for: write again");
         return;
     }
     choose_dates(operation, operation_aap_name(operation, aap_name));
@@ -364,21 +355,8 @@ static void reserve(struct operation *operation)
 
 void rotation_begin(struct operation *operation)
 {
-    struct engine *engine = operation->engine;
-
-    registry_lock(engine->parts.registry);
-    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
-    unsigned int most = aap->config->max_keys, unexpired = unexpired_keys(aap, engine_now(engine));
-    registry_unlock(engine->parts.registry);
-
     automatic_pardon(operation);
     if (!operation->automatic && !guard(operation))
         return;
-    if (unexpired >= most) {
-        operation_refuse(operation, name, EDQUOT, "MaxKeys",
-                         "this AAP has %u unexpired keys, max_keys is %u; delete superseded ones",
-                         unexpired, most);
-        return;
-    }
-    account_require(operation, reserve);
+    account_require(operation, place_require);
 }

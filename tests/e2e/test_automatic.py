@@ -68,7 +68,7 @@ def clock(tmp_path):
     return move
 
 
-def start(start_mount, emulator, validity="30s", rotate_at="50%", **parts):
+def start(start_mount, emulator, validity="30s", rotate_at="60%", **parts):
     defaults = f"validity = {validity}\nrotate_at = {rotate_at}\n" + parts.pop("defaults", "")
     parts.setdefault("expected_errors", SAID)
     return start_mount(emulator.url, defaults=defaults, settings="requests_per_second = 100", **parts)

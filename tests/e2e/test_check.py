@@ -475,3 +475,26 @@ def test_another_region_and_another_time(place, emulator, start_emulator):
     assert re.match(r"KMS's is -(299|300|301) s", place.check().of("warning", "clock")[0])
     empty = start_emulator(aaps=())
     assert place.check(url=empty.url).of("warning", "AAPs")[0].startswith("there is none to show")
+
+
+def test_keys_made_elsewhere_that_leave_no_place(start_mount, start_emulator, place):
+    emulator = start_emulator(limits=())
+    mounts = {}
+    for host in ("one", "two", "three"):
+        (place.directory / host).mkdir()
+        mounts[host] = start_mount(emulator.url, defaults=FOLLOWING, max_keys=3, directory=place.directory / host)
+    mounts["one"].write("payments", PASSWORD)
+    mounts["two"].write("payments", PASSWORD)
+    checked = check(mounts["one"].config, mounts["one"].path)
+    assert checked.of("ok", "places") == ["2 AAPs have a place left for the next rotation"]
+    mounts["three"].write("payments", PASSWORD)
+    others = {mounts["two"].key_id(), mounts["three"].key_id()}
+    for config, sections in ((mounts["one"].config, ""), (None, "[aap payments]\nrotate_at = never\n")):
+        if config:
+            [said] = (checked := check(config, mounts["one"].path)).of("warning", "places")
+            assert checked.status == 0 and "payments: KMS gives it 3 client keys and has 2 that" in said
+            assert "none is left for the next rotation" in said and all(other in said for other in others)
+            assert mounts["one"].key_id() not in said and "aapfs delete payments ID --foreign" in said
+        else:
+            place.url = emulator.url
+            assert place.check(sections=sections).of("warning", "places") == []
