@@ -10,6 +10,7 @@
 #ifndef AAPFS_FS_MOUNT_SESSION_H
 #define AAPFS_FS_MOUNT_SESSION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fs/config.h"
@@ -41,6 +42,7 @@ struct session_parts {
     /* Who gave the credentials, "": nobody has. With USER. */
     void (*describe_credentials)(void *user, char *text, size_t size);
     struct audit_log *audit_log; /* NULL: opens are not told */
+    bool allow_idmap; /* where the kernel offers it, and this is the mount's first session */
     /* A line for the log, by somebody who may block. */
     void (*say)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));
     void *user;

@@ -16,6 +16,7 @@
 #include "fs/keys/engine.h"
 #include "fs/log.h"
 #include "fs/mount/audit_log.h"
+#include "fs/mount/caller.h"
 #include "fs/mount/configured_credentials.h"
 #include "fs/mount/credential_runs.h"
 #include "fs/mount/mount_memory.h"
@@ -338,6 +339,17 @@ static struct engine *make_engine(struct worker *worker)
     return engine_start(&parts);
 }
 
+/*
+ * With idmapped binds the kernel names no caller's user any more, and /proc must. The mount's pid numbers are those of where
+ * it was made: a lent one's mean nothing here. A caller outside of this pid namespace has none; that costs a repeated write
+ * its result, and an audited mount its sense.
+ */
+static bool may_allow_idmap(const struct worker *worker)
+{
+    return geteuid() == 0 && !worker->parts->mount_point->lent && caller_can_be_looked_up() &&
+           (!worker->audit_log || !caller_can_be_elsewhere());
+}
+
 static struct session *make_session(struct worker *worker)
 {
     const struct worker_parts *parts = worker->parts;
@@ -355,6 +367,7 @@ static struct session *make_session(struct worker *worker)
         .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
         .describe_credentials = describe_credentials,
         .audit_log = worker->audit_log,
+        .allow_idmap = may_allow_idmap(worker),
         .say = say,
         .user = worker,
     };
