@@ -42,6 +42,7 @@ struct session_parts {
     /* Who gave the credentials, "": nobody has. With USER. */
     void (*describe_credentials)(void *user, char *text, size_t size);
     struct audit_log *audit_log; /* NULL: opens are not told */
+    bool sees_pids;   /* whether a caller's pid means in /proc here what the kernel means */
     bool allow_idmap; /* where the kernel offers it, and this is the mount's first session */
     /* A line for the log, by somebody who may block. */
     void (*say)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));

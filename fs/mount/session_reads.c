@@ -247,7 +247,7 @@ static void tell_open(struct session *session, const struct fuse_ctx *context, s
     const struct caller caller = caller_find(context->pid, context->uid, context->gid);
     opened.uid = caller.uid;
     opened.gid = caller.gid;
-    audit_find_program(caller.pid, opened.program);
+    audit_find_program(session->parts.sees_pids ? caller.pid : 0, opened.program);
     audit_add(session->audit, header->unique, &opened, audit_log_add(session->parts.audit_log, &opened));
 }
 

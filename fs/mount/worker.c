@@ -339,6 +339,12 @@ static struct engine *make_engine(struct worker *worker)
     return engine_start(&parts);
 }
 
+/* A lent mount's pid numbers are those of where it was made, which is the host or here. */
+static bool sees_pids(const struct worker *worker)
+{
+    return !worker->parts->mount_point->lent || !caller_can_be_elsewhere();
+}
+
 /*
  * With idmapped binds the kernel names no caller's user any more, and /proc must. The mount's pid numbers are those of where
  * it was made: a lent one's mean nothing here. A caller outside of this pid namespace has none; that costs a repeated write
@@ -367,6 +373,7 @@ static struct session *make_session(struct worker *worker)
         .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
         .describe_credentials = describe_credentials,
         .audit_log = worker->audit_log,
+        .sees_pids = sees_pids(worker),
         .allow_idmap = may_allow_idmap(worker),
         .say = say,
         .user = worker,
@@ -445,6 +452,9 @@ static int start_audit(struct worker *worker)
         log_error("audit: stays %s as long as this mount lives; umount and mount again", audited ? "yes" : "no");
     if (!audited)
         return 0;
+    if (!head->served && caller_can_be_elsewhere())
+        log_error("audit: this is a pid namespace of its own: who opens a key from outside of it is told without its program%s; run "
+                  "aapfs in the host's", sees_pids(worker) ? ", and with pid 0" : "");
     worker->audit_log = audit_log_start();
     return worker->audit_log ? 0 : -ENOMEM;
 }
