@@ -241,7 +241,8 @@ static bool guard(struct operation *operation)
     struct engine *engine = operation->engine;
     const struct engine_aap *notes = engine_aap(engine, operation->aap);
     int64_t since_ms = clock_monotonic_ms() - notes->created_ms;
-    if (notes->created_ms && notes->creator != operation->pid &&
+    bool same = operation->pid != 0 && notes->creator == operation->pid; /* 0: somebody who is not seen from here */
+    if (notes->created_ms && !same &&
         since_ms < engine->parts.config->creation_guard_ms) {
         operation_refuse(operation, name, EBUSY, "CreationGuard",
                          "another process made a key of this AAP %lld ms ago; look at status, and "

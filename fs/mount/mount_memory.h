@@ -15,6 +15,9 @@
 
 enum { MOUNT_MEMORY_INIT_SIZE = 512, MOUNT_MEMORY_OPCODES = 64 };
 
+/* A bit of WANTED that is none of libfuse's: idmapped binds are allowed (init_reply.h). */
+#define MOUNT_AGREEMENT_IDMAP (UINT32_C(1) << 31)
+
 /* What a worker's answer to INIT settles for the life of the mount. */
 struct mount_agreement {
     uint32_t protocol_minor, wanted, max_write, max_readahead, max_background, congestion_threshold,

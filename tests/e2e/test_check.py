@@ -55,10 +55,10 @@ class Place:
         self.state.mkdir(mode=0o700)
         self.key = make_state_key(directory / "state.key")
 
-    def check(self, settings="", defaults=FOLLOWING, sections="", url=None, env=None, wrap=()):
+    def check(self, settings="", defaults=FOLLOWING, sections="", url=None, env=None, wrap=(), settings_of_mount=""):
         config = self.directory / "check.conf"
         config.write_text(f"[kms]\nendpoint = {url or self.url}\nrequest_timeout = 2s\n{settings}\n[mount]\nstate = {self.state}\n"
-                          f"state_key = {self.key}\n[defaults]\n{defaults}\n{sections}\n")
+                          f"state_key = {self.key}\n{settings_of_mount}\n[defaults]\n{defaults}\n{sections}\n")
         return check(config, self.mountpoint, env=env, wrap=wrap)
 
 
@@ -498,3 +498,14 @@ def test_keys_made_elsewhere_that_leave_no_place(start_mount, start_emulator, pl
         else:
             place.url = emulator.url
             assert place.check(sections=sections).of("warning", "places") == []
+
+
+def test_audit_says_when_callers_cannot_be_seen(place):
+    audited = "audit = yes"
+    assert "audit" not in {subject for _, subject, _ in place.check().lines}
+    assert place.check(settings_of_mount=audited).of("ok", "audit")
+    line, = place.check(settings_of_mount=audited, wrap=["unshare", "--pid", "--fork", "--mount-proc"]).of("warning", "audit")
+    assert "pid 0" in line and "hostPID: true" in line
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2,gid=12345 proc /proc && exec "$@"', "sh"]
+    line, = place.check(settings_of_mount=audited, wrap=hidden).of("warning", "audit")
+    assert "hidepid" in line

@@ -298,6 +298,7 @@ def test_what_the_readme_says(start_mount, emulator, tmp_path):
     plugin.end()
 
 
+@pytest.mark.core
 def test_with_mount(tmp_path):
     path = tmp_path / "aap"
     path.mkdir()
