@@ -37,6 +37,7 @@ struct engine_parts {
     void *publish_user;
     int publish_socket;                   /* readable: call publish_receive */
     bool (*publish_receive)(void *user);  /* false: the publisher is gone */
+    int64_t (*publish_tend)(void *user);  /* when to call it again, CLOCK_MONOTONIC; NULL: never */
 
     run_begin *run;
     void *run_user;

@@ -96,6 +96,12 @@ static void begin_publication(void *user, const struct publish_request *request)
     publication_begin(worker->publications, request);
 }
 
+static int64_t tend_publications(void *user)
+{
+    const struct worker *worker = user;
+    return publication_tend(worker->publications);
+}
+
 static bool receive_publications(void *user)
 {
     const struct worker *worker = user;
@@ -294,8 +300,8 @@ static int make_lower_parts(struct worker *worker)
     worker->slots = receive_slots_new(worker->memory.slots);
     worker->pending = worker->slots ? pending_new(worker->slots) : NULL;
     if (worker->registry)
-        worker->publications = publications_new(worker->registry, worker->parts->publisher,
-                                                worker->memory.head);
+        worker->publications = publications_new(worker->registry, worker->parts->publisher, worker->memory.head,
+                                                worker->parts->mount_point->fuse, worker->parts->config->settle_ms);
     worker->runs = runs_new(worker->parts->runner, worker->parts->mount_point->path, worker->memory.head);
     return worker->publications && worker->runs && worker->pending ? 0 : -ENOMEM;
 }
@@ -316,6 +322,7 @@ static struct engine *make_engine(struct worker *worker)
         .publish_user = worker,
         .publish_socket = worker->parts->publisher,
         .publish_receive = receive_publications,
+        .publish_tend = tend_publications,
         .run = begin_run,
         .run_user = worker,
         .run_socket = worker->parts->runner,

@@ -21,6 +21,7 @@ struct moment {
     int64_t now_ms; /* CLOCK_MONOTONIC */
     int64_t settle_ms;
     bool reading;   /* it is part of a read(2) */
+    int64_t rest_ms; /* how long the kernel may believe what is at rest: lifetime.h */
 };
 
 struct shown {
@@ -34,7 +35,7 @@ void shown_move(struct registry *registry, struct node node, const struct moment
 /* What it shows since. False: the number means nothing (any more). */
 bool shown_now(struct registry *registry, struct node node, struct shown *shown);
 
-/* How long the kernel may use the attributes that NODE has at MOMENT, in milliseconds. */
+/* How long the kernel may use the attributes that NODE, which is not at rest, has at MOMENT, in milliseconds. */
 int64_t shown_timeout_ms(struct registry *registry, struct node node, const struct moment *moment);
 
 #endif
