@@ -53,8 +53,11 @@ struct engine_parts {
     void (*upgrade)(void *user, uint64_t number, bool inherited);
     /* A write asks for the configuration to be read again; engine_reload or engine_refuse_reload ends it. */
     void (*reload)(void *user);
-    /* After engine_reload or with REFRESH: whoever looks at owners and modes sees those of the configuration. */
-    void (*reloaded)(void *user);
+    /*
+     * After engine_reload or with REFRESH: whoever looks at owners and modes sees those of the configuration. Not TOLD:
+     * memory was short, and the kernel may believe others as long as it believes them.
+     */
+    void (*reloaded)(void *user, bool told);
     /* After engine_drain: nothing is under way. */
     void (*drained)(void *user);
     int message_socket;                   /* readable: call receive_messages */

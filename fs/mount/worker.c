@@ -170,10 +170,11 @@ static void ask_for_reload(void *user)
         engine_refuse_reload(worker->engine, -r, "the supervisor does not listen; try again");
 }
 
-static void tell_reloaded(void *user)
+static void tell_reloaded(void *user, bool told)
 {
     struct worker *worker = user;
-    worker->memory.head->config_told = worker->config;
+    if (told)
+        worker->memory.head->config_told = worker->config;
     if (worker->reloading)
         (void)worker_link_send(worker->parts->link, WORKER_RELOADED, 0, "%s", "");
     worker->reloading = false;

@@ -6,6 +6,10 @@
  * somebody asks for its attributes, and its bytes are then of the same generation until it is told the next. Who reads
  * in pieces is asked after before each piece; he may end as he began, for FOLLOW_GRACE_MS after the switch, unless
  * somebody else opens the file or looks at it meanwhile.
+ *
+ * Then his rest is the newer key's. That cannot be helped: the kernel keeps one size and one set of pages for a file, for
+ * all who have it open. Who comes after the switch would read the old key for as long as one is in the middle of it, and
+ * of readers who overlap there is no last one; and nothing that the kernel asks tells that somebody has ended.
  */
 #ifndef AAPFS_FS_TREE_SHOWN_H
 #define AAPFS_FS_TREE_SHOWN_H

@@ -235,3 +235,24 @@ def test_a_directory_that_goes(mount, emulator):
     path.read_bytes()
     mount.write("payments", f"delete {first}")
     assert not path.exists() and first not in os.listdir(mount / "payments/keys")
+
+
+@pytest.mark.full
+def test_a_directory_that_goes_when_worker_and_publisher_are_gone(mount):
+    """The worker has taken it away, and the kernel was not told so."""
+    first = mount.key_id()
+    mount.write("payments", PASSWORD)
+    path = mount / "payments/keys" / first / "client_key.json"
+    time.sleep(SETTLE / 2 + 0.1)
+    path.read_bytes()
+    second = pathlib.Path(f"{mount.stops}.2")
+    second.write_text("publisher-taken 1 100000\n")
+    arm(mount.stops, "session-removed")
+    writer = subprocess.Popen(["sh", "-c", f"echo delete {first} > {mount.path}/payments/control"], stderr=subprocess.DEVNULL)
+    until(lambda: "aapfs-worker was killed" in mount.errors())
+    died = time.monotonic()
+    until(lambda: not path.exists(), 30)
+    assert time.monotonic() - died < SETTLE
+    assert not mount.stops.exists()
+    second.unlink()
+    writer.wait(40)
