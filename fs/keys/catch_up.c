@@ -81,7 +81,10 @@ static void leave(struct engine *engine, uint32_t aap)
     leave_begin(engine, aap, left, one);
 }
 
-/* Whoever asks from here on sees the newest; who has asked before, when the rename comes or its time is over. */
+/*
+ * Whoever asks from here on sees the newest; who has asked before, when the rename comes or its time is over. Which would
+ * be long where the worker before did not get as far as to loosen the names: they stay as they are until they move.
+ */
 static void show_newest(struct numbers *numbers, const struct registry_aap *aap)
 {
     int64_t now_ms = clock_monotonic_ms();
@@ -99,7 +102,7 @@ static bool is_behind(struct registry *registry, struct registry_aap *aap, uint3
     if (aap->current && numbered->settled_generation != aap->generation) {
         /* names come after the directory of their key: of one that is not there nobody has seen anything */
         bool begun = numbers_key(registry_numbers(registry), aap->current->number)->shown;
-        if (begun)
+        if (begun && numbered->loose)
             show_newest(registry_numbers(registry), aap);
         *generation = begun ? registry_make_again(registry, aap) : aap->generation;
     }

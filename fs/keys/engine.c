@@ -384,6 +384,9 @@ static void *run(void *argument)
         upkeep_tend(engine);
         int64_t password_ms = password_file_tend(engine);
         int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
+        int64_t publish_ms = parts->publish_tend ? parts->publish_tend(parts->publish_user) : INT64_MAX;
+        if (publish_ms < next_ms)
+            next_ms = publish_ms;
         if (engine->upkeep_ms < next_ms) /* what ended just now may have let something begin */
             next_ms = engine->upkeep_ms;
         if (password_ms < next_ms)

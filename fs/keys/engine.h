@@ -37,6 +37,7 @@ struct engine_parts {
     void *publish_user;
     int publish_socket;                   /* readable: call publish_receive */
     bool (*publish_receive)(void *user);  /* false: the publisher is gone */
+    int64_t (*publish_tend)(void *user);  /* when to call it again, CLOCK_MONOTONIC; NULL: never */
 
     run_begin *run;
     void *run_user;
@@ -52,8 +53,11 @@ struct engine_parts {
     void (*upgrade)(void *user, uint64_t number, bool inherited);
     /* A write asks for the configuration to be read again; engine_reload or engine_refuse_reload ends it. */
     void (*reload)(void *user);
-    /* After engine_reload or with REFRESH: whoever looks at owners and modes sees those of the configuration. */
-    void (*reloaded)(void *user);
+    /*
+     * After engine_reload or with REFRESH: whoever looks at owners and modes sees those of the configuration. Not TOLD:
+     * memory was short, and the kernel may believe others as long as it believes them.
+     */
+    void (*reloaded)(void *user, bool told);
     /* After engine_drain: nothing is under way. */
     void (*drained)(void *user);
     int message_socket;                   /* readable: call receive_messages */

@@ -146,6 +146,8 @@ uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t m
         (struct numbered_generation){
             .aap = of->aap, .key = key, .made_ns = made_ns, .previous = aap->newest};
     uint32_t number = one_more(&numbers->generation_count);
+    if (aap->settled_generation == aap->newest)
+        aap->loose = false; /* what was at rest the kernel may believe for long */
     aap->newest = number;
     return number;
 }

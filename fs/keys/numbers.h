@@ -54,6 +54,7 @@ struct numbered_aap {
     uint32_t removals;        /* of the directory: one that comes again is another directory to the kernel */
     uint32_t newest;          /* generation */
     uint32_t settled_generation; /* every name shows it, and every watcher was told */
+    bool loose;               /* while that is not the newest: the kernel asks for every name soon, see tree/lifetime.h */
     int64_t changed_ns;       /* mtime of its directory */
     uint32_t published[PUBLISHED_COUNT]; /* the generation that each name shows */
     bool hook_owed;           /* the first one's on_rotate did not end well before this mount began */

@@ -131,18 +131,19 @@ static void tell_next(void *user, int result)
     struct engine *engine = user;
     struct publish_request request = {.done = tell_next, .user = engine};
     registry_lock(engine->parts.registry);
-    bool more = result == 0 && next_to_tell(engine, &request);
+    bool told = result == 0 && engine->refresh;
+    bool more = told && next_to_tell(engine, &request);
     registry_unlock(engine->parts.registry);
     if (more) {
         engine->parts.publish(engine->parts.publish_user, &request);
         return;
     }
     engine->refreshing = false;
-    reload_free(engine); /* what the kernel was not told it asks again within the settle time */
+    reload_free(engine);
     struct operation *operation = asking(engine);
     if (operation && operation->config_is_here)
         operation_succeed(operation, name);
-    engine->parts.reloaded(engine->parts.answer_user);
+    engine->parts.reloaded(engine->parts.answer_user, told);
 }
 
 /* One chain of publications: a second one would end before the first has told everything. */

@@ -47,6 +47,7 @@ struct mount_head {
     uint64_t requests[MOUNT_MEMORY_OPCODES]; /* received, by opcode; see session.c */
     uint64_t worker_restarts;
     uint32_t audit;         /* whether opens are told, for the life of the mount: enum mount_audit */
+    uint32_t publisher_lives; /* there is one, or has just been */
     uint32_t unreachable;   /* the last publication went by notification: watchers heard nothing of it */
     uint32_t worker_was_killed; /* the one before, by SIGKILL: not by what it had in hand */
     uint32_t crashes;       /* of workers in a row that had not begun to serve */

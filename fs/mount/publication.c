@@ -6,51 +6,26 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
-#include <openssl/rand.h>
+#include <linux/fuse.h>
 
 #include "fs/keys/clock.h"
-#include "fs/mount/publisher.h"
+#include "fs/mount/publication_state.h"
 #include "fs/stops.h"
-#include "fs/tree/content.h"
+#include "fs/tree/lifetime.h"
 #include "fs/tree/tree.h"
 
-/* One name of a publication. */
-struct hidden {
-    char from[HIDDEN_NAME_SIZE]; /* "": TO is not to be there any more */
-    const char *to;
-    struct node parent, node;
-    bool looked_up; /* PUBLISHER_FOLLOW: good for one write */
-    bool spent;
-};
-
-struct publication {
-    uint64_t id;
-    struct publish_request request;
-    enum publisher_action action;
-    struct hidden names[PUBLISHER_STEPS];
-    uint32_t count;
-    bool notifying;   /* the kernel is being notified: nothing else is wanted, or */
-    bool unreachable; /* the mount could not be reached */
-    bool sent;      /* to the publisher; the engine's */
-    struct publication *next;
-};
-
-struct publications {
-    struct registry *registry;
-    int socket;
-    struct mount_head *head;
-    struct publication *first; /* under the registry's lock: the session looks names up */
-};
-
-struct publications *publications_new(struct registry *registry, int socket,
-                                      struct mount_head *head)
+struct publications *publications_new(struct registry *registry, int socket, struct mount_head *head, int fuse,
+                                      int64_t settle_ms)
 {
     struct publications *publications = calloc(1, sizeof(*publications));
     if (publications) {
         publications->registry = registry;
         publications->socket = socket;
         publications->head = head;
+        publications->fuse = fuse;
+        publications->settle_ms = settle_ms;
     }
     return publications;
 }
@@ -65,139 +40,13 @@ void publications_free(struct publications *publications)
     free(publications);
 }
 
-static bool make_hidden_name(char name[static HIDDEN_NAME_SIZE])
+static enum publisher_action action_by_notification(const struct publication *publication)
 {
-    unsigned char random[16];
-    if (RAND_bytes(random, sizeof(random)) != 1)
-        return false;
-    name[0] = '.';
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(name + 1 + 2 * i, 3, "%02x", random[i]);
-    return true;
-}
-
-static bool add_name(struct publication *publication, struct node parent, const char *to,
-                     struct node node)
-{
-    struct hidden *hidden = &publication->names[publication->count];
-    *hidden = (struct hidden){.to = to, .parent = parent, .node = node};
-    if (!make_hidden_name(hidden->from))
-        return false;
-    publication->count++;
-    return true;
-}
-
-static bool add_generation(struct registry *registry, struct publication *publication,
-                           uint32_t number)
-{
-    const struct numbered_generation *generation =
-        numbers_generation(registry_numbers(registry), number);
-    const struct registry_key *key = registry_key(registry, generation->key);
-    const struct node parent = {.kind = NODE_KIND_AAP, .number = generation->aap};
-    const uint32_t *published = numbers_aap(registry_numbers(registry), generation->aap)->published;
-    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++) {
-        enum key_file file = content_published_file((enum published_name)i);
-        bool absent = file != KEY_FILE_COUNT && !key->files[file].data;
-        if (absent && published[i] == 0)
-            continue;
-        const struct node node = {.kind = NODE_KIND_PUBLISHED, .file = i, .number = number};
-        if (!add_name(publication, parent, tree_published_text((enum published_name)i), node))
-            return false;
-        if (absent)
-            publication->names[publication->count - 1].from[0] = '\0';
-    }
-    return true;
-}
-
-/* The key may be gone: which files there were the kernel knows. */
-static bool add_superseded(struct registry *registry, struct publication *publication, uint32_t number)
-{
-    const struct node parent = {.kind = NODE_KIND_AAP,
-                                .number = numbers_generation(registry_numbers(registry), number)->aap};
-    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++) {
-        const struct node node = {.kind = NODE_KIND_PUBLISHED, .file = i, .number = number};
-        if (!add_name(publication, parent, "", node))
-            return false;
-    }
-    /* a link cannot be written to */
-    publication->names[PUBLISHED_CURRENT].from[0] = '\0';
-    return true;
-}
-
-/* The files whose attributes have changed; nobody knows them by a hidden name. */
-static void add_attributes(struct publication *publication, struct node node, unsigned int files)
-{
-    publication->action = PUBLISHER_ATTRIBUTES;
-    publication->notifying = true;
-    for (unsigned int i = 0; i < files; i++) {
-        node.file = i;
-        publication->names[publication->count++] =
-            (struct hidden){.to = "", .parent = {.kind = NODE_KIND_ROOT}, .node = node};
-    }
-}
-
-/* The directory stays what it is: the kernel only has to look into it anew. */
-static bool add_files(struct publication *publication, uint32_t key)
-{
-    const struct node node = {.kind = NODE_KIND_KEY, .number = key};
-    publication->notifying = true;
-    return add_name(publication, node, tree_published_text(PUBLISHED_CERTIFICATE_PEM), node);
-}
-
-/* Fills the names of a publication. With the registry's lock. */
-static bool fill(struct registry *registry, struct publication *publication)
-{
-    uint32_t number = publication->request.number;
-    struct numbers *numbers = registry_numbers(registry);
-    const struct numbered_key *key;
-
-    publication->action = PUBLISHER_RENAME;
-    switch (publication->request.kind) {
-    case PUBLISH_AAP:
-        return add_name(publication, (struct node){.kind = NODE_KIND_ROOT},
-                        numbers_aap(numbers, number)->name,
-                        (struct node){.kind = NODE_KIND_AAP, .number = number});
-    case PUBLISH_REMOVE_AAP:
-        publication->action = PUBLISHER_RMDIR;
-        return add_name(publication, (struct node){.kind = NODE_KIND_ROOT},
-                        numbers_aap(numbers, number)->name,
-                        (struct node){.kind = NODE_KIND_AAP, .number = number});
-    case PUBLISH_REMOVE_KEY:
-        publication->action = PUBLISHER_RMDIR;
-        __attribute__((fallthrough));
-    case PUBLISH_KEY:
-        key = numbers_key(numbers, number);
-        if (key->shown && publication->request.kind == PUBLISH_KEY)
-            return add_files(publication, number);
-        return add_name(publication, (struct node){.kind = NODE_KIND_KEYS, .number = key->aap},
-                        key->client_key_id,
-                        (struct node){.kind = NODE_KIND_KEY, .number = number});
-    case PUBLISH_GENERATION:
-        return add_generation(registry, publication, number);
-    case PUBLISH_FOLLOW:
-        publication->action = PUBLISHER_FOLLOW;
-        return add_superseded(registry, publication, number);
-    case PUBLISH_CONTROL_ATTRIBUTES:
-        add_attributes(publication, (struct node){.kind = number ? NODE_KIND_AAP_CONTROL : NODE_KIND_MOUNT_CONTROL,
-                                                  .number = number}, 1);
-        return true;
-    case PUBLISH_GENERATION_ATTRIBUTES:
-        add_attributes(publication, (struct node){.kind = NODE_KIND_PUBLISHED, .number = number}, PUBLISHED_COUNT);
-        return true;
-    case PUBLISH_KEY_ATTRIBUTES:
-        add_attributes(publication, (struct node){.kind = NODE_KIND_KEY_FILE, .number = number}, KEY_FILE_COUNT);
-        return true;
-    }
-    return false;
-}
-
-static void directory_path(struct registry *registry, const struct node *parent, char *path,
-                           size_t size)
-{
-    const char *aap = parent->kind == NODE_KIND_ROOT || parent->kind == NODE_KIND_KEY
-                          ? "." /* of a key's directory nothing is renamed */
-                          : numbers_aap(registry_numbers(registry), parent->number)->name;
-    snprintf(path, size, "%s%s", aap, parent->kind == NODE_KIND_KEYS ? "/keys" : "");
+    if (publication->action == PUBLISHER_ATTRIBUTES)
+        return PUBLISHER_ATTRIBUTES;
+    if (publication->action == PUBLISHER_FOLLOW)
+        return PUBLISHER_FORGET_FILES;
+    return publication->loosening ? PUBLISHER_LOOSEN : PUBLISHER_FORGET;
 }
 
 /* What is left to do of PUBLICATION. With the registry's lock: the session spends the names. */
@@ -206,12 +55,10 @@ static void make_work(struct publications *publications, const struct publicatio
 {
     *work = (struct publisher_work){
         .id = publication->id,
-        .action = !publication->notifying || publication->action == PUBLISHER_ATTRIBUTES ? publication->action
-                  : publication->action == PUBLISHER_FOLLOW                              ? PUBLISHER_FORGET_FILES
-                                                                                         : PUBLISHER_FORGET,
+        .action = publication->notifying ? action_by_notification(publication) : publication->action,
     };
-    directory_path(publications->registry, &publication->names[0].parent, work->directory,
-                   sizeof(work->directory));
+    publication_directory(publications->registry, &publication->names[0].parent, work->directory,
+                          sizeof(work->directory));
     for (uint32_t i = 0; i < publication->count; i++) {
         const struct hidden *hidden = &publication->names[i];
         if (hidden->spent && work->action != PUBLISHER_FORGET)
@@ -221,6 +68,7 @@ static void make_work(struct publications *publications, const struct publicatio
         snprintf(step->to, sizeof(step->to), "%s", hidden->to);
         step->parent = node_id_of(hidden->parent);
         step->node = node_id_of(hidden->node);
+        step->before = hidden->before;
     }
 }
 
@@ -250,9 +98,10 @@ void publication_begin(struct publications *publications, const struct publish_r
     }
     publication->request = *request;
     publication->id = ++publications->head->publications;
+    publication->look_ms = clock_monotonic_ms() + lifetime_patience_ms(publications->settle_ms);
 
     registry_lock(publications->registry);
-    int r = fill(publications->registry, publication) ? 0 : -EIO;
+    int r = publication_fill(publications->registry, publication) ? 0 : -EIO;
     if (r == 0) {
         publication->next = publications->first;
         publications->first = publication;
@@ -348,19 +197,88 @@ static struct publication *find(struct publications *publications, uint64_t id,
     return NULL;
 }
 
+/* With the registry's lock. */
+static void show_all(struct publications *publications, struct publication *publication)
+{
+    for (uint32_t i = 0; i < publication->count; i++)
+        show(publications, publication->request.kind, &publication->names[i]);
+}
+
 /*
- * The publisher could not do it through the mount (read-only, moved away, another namespace): show
- * the names all the same and have the kernel notified. Watchers hear nothing then.
+ * The publisher could not do it through the mount (read-only, moved away, another namespace): the kernel is notified,
+ * before the names move, so that it believes none of them for long, and after it. Watchers hear nothing then.
  */
 static void go_by_notification(struct publications *publications, struct publication *publication)
 {
     registry_lock(publications->registry);
-    for (uint32_t i = 0; i < publication->count; i++)
-        show(publications, publication->request.kind, &publication->names[i]);
+    publication->loosening = !publication->unreachable && publication->action != PUBLISHER_FOLLOW;
+    if (!publication->loosening)
+        show_all(publications, publication);
     publication->notifying = publication->unreachable = true;
     registry_unlock(publications->registry);
     publication->sent = false;
     send_unsent(publications);
+}
+
+/*
+ * The names were moved without the kernel, which by now may know them as they are to be: a rename would be none. So they
+ * are published as a new generation of the same key, and who watches hears of it.
+ */
+static void publish_again(struct publications *publications, struct publication *publication)
+{
+    registry_lock(publications->registry);
+    const struct numbered_generation *shown =
+        numbers_generation(registry_numbers(publications->registry), publication->request.number);
+    struct registry_aap *aap = registry_aap(publications->registry, shown->aap);
+    publication->early = false;
+    if (aap && aap->current && aap->generation == publication->request.number) {
+        publication->request.number = registry_make_again(publications->registry, aap);
+        publication->id = ++publications->head->publications;
+        (void)publication_fill(publications->registry, publication);
+    }
+    publication->sent = false;
+    registry_unlock(publications->registry);
+}
+
+/* FUSE_NOTIFY_INC_EPOCH (Linux 6.16): the kernel looks every name up anew. It takes no lock, so nobody waits here. */
+static bool loosen_everything(const struct publications *publications)
+{
+    const struct fuse_out_header header = {.len = sizeof(header), .error = 8};
+    return write(publications->fuse, &header, sizeof(header)) == sizeof(header);
+}
+
+/*
+ * No publisher lives to move the names. Those that the kernel does not believe for long move without it; else all of
+ * them stay as they are.
+ */
+static void go_without(struct publications *publications, struct publication *publication)
+{
+    registry_lock(publications->registry);
+    struct numbers *numbers = registry_numbers(publications->registry);
+    struct numbered_aap *aap = numbers_aap(numbers, numbers_generation(numbers, publication->request.number)->aap);
+    aap->loose = aap->loose || loosen_everything(publications);
+    if (aap->loose) {
+        show_all(publications, publication);
+        publication->early = true;
+    }
+    registry_unlock(publications->registry);
+}
+
+int64_t publication_tend(struct publications *publications)
+{
+    int64_t next_ms = INT64_MAX, now_ms = clock_monotonic_ms();
+    for (struct publication *publication = publications->first; publication; publication = publication->next) {
+        if (publication->request.kind != PUBLISH_GENERATION || publication->notifying || publication->early)
+            continue;
+        if (now_ms >= publication->look_ms) {
+            if (!publications->head->publisher_lives)
+                go_without(publications, publication);
+            publication->look_ms = now_ms + lifetime_patience_ms(publications->settle_ms) / 4 + 1;
+        }
+        if (!publication->early && publication->look_ms < next_ms)
+            next_ms = publication->look_ms;
+    }
+    return next_ms;
 }
 
 static void finish(struct publications *publications, const struct publisher_result *result)
@@ -371,7 +289,12 @@ static void finish(struct publications *publications, const struct publisher_res
     registry_unlock(publications->registry);
     if (!publication)
         return;
-    if (result->error != 0 && !publication->notifying) {
+    if (publication->early) {
+        publish_again(publications, publication);
+        send_unsent(publications);
+        return;
+    }
+    if (publication->loosening || (result->error != 0 && !publication->notifying)) {
         go_by_notification(publications, publication);
         return;
     }
@@ -394,6 +317,9 @@ static void finish(struct publications *publications, const struct publisher_res
  */
 static void send_again(struct publications *publications)
 {
+    for (struct publication *publication = publications->first; publication; publication = publication->next)
+        if (publication->early)
+            publish_again(publications, publication);
     registry_lock(publications->registry);
     for (struct publication *publication = publications->first; publication;
          publication = publication->next) {
@@ -456,6 +382,9 @@ bool hidden_lookup(struct publications *publications, struct node parent, const 
     struct publication *publication;
     struct hidden *hidden = find_hidden(publications, PUBLISHER_RENAME, parent, name, &publication);
     if (hidden) {
+        /* it comes when the publisher has loosened all of them */
+        if (publication->request.kind == PUBLISH_GENERATION)
+            numbers_aap(registry_numbers(publications->registry), parent.number)->loose = true;
         stop_here("session-hidden-lookup");
     } else {
         hidden = find_hidden(publications, PUBLISHER_FOLLOW, parent, name, &publication);

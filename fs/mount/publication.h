@@ -22,15 +22,18 @@
 struct publications;
 
 /*
- * SOCKET: to the publisher, stays the caller's. HEAD: publications are numbered there, so that a result for an
- * earlier worker's is known. NULL when memory is short.
+ * SOCKET: to the publisher, and FUSE, the mount's descriptor, stay the caller's. HEAD: publications are numbered there, so
+ * that a result for an earlier worker's is known. NULL when memory is short.
  */
-struct publications *publications_new(struct registry *registry, int socket,
-                                      struct mount_head *head);
+struct publications *publications_new(struct registry *registry, int socket, struct mount_head *head, int fuse,
+                                      int64_t settle_ms);
 void publications_free(struct publications *publications);
 
 /* As keys/publish.h says. */
 void publication_begin(struct publications *publications, const struct publish_request *request);
+
+/* Moves names that wait for a publisher when none lives (tree/lifetime.h). When to look again, CLOCK_MONOTONIC. */
+int64_t publication_tend(struct publications *publications);
 
 /* Reads what the publisher has sent and calls back. False when the publisher is gone. */
 bool publication_receive(struct publications *publications);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
@@ -50,6 +51,24 @@ static int open_directory(const struct publisher *publisher, const char *directo
     return found < 0 ? -errno : found;
 }
 
+/* That it is there is what is expected; where it is not, nobody has a name to believe. */
+static void loosen(int directory, const struct publisher_work *work)
+{
+    for (uint32_t i = 0; i < work->count; i++)
+        if (work->steps[i].before != 0)
+            (void)mkdirat(directory, work->steps[i].to, 0);
+}
+
+/*
+ * The directory's own times, when all is done: what somebody asked for before, and the kernel gets only now, counts for
+ * nothing then.
+ */
+static void look_again(int directory)
+{
+    struct statx attributes;
+    (void)statx(directory, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &attributes);
+}
+
 static int carry_out(int directory, enum publisher_action action, const struct publisher_step *step)
 {
     if (action == PUBLISHER_RENAME && !step->from[0])
@@ -57,6 +76,21 @@ static int carry_out(int directory, enum publisher_action action, const struct p
     int r = action == PUBLISHER_RMDIR ? unlinkat(directory, step->to, AT_REMOVEDIR)
                                       : renameat(directory, step->from, directory, step->to);
     return r < 0 ? -errno : 0;
+}
+
+static void wait_a_little(void)
+{
+    const struct timespec little = {.tv_nsec = 20 * 1000 * 1000};
+    nanosleep(&little, NULL);
+}
+
+/* A notification. 0 or negative errno; for want of memory it is tried until it comes through. */
+static int notify(const struct publisher *publisher, const struct iovec *message, int parts)
+{
+    ssize_t written;
+    while ((written = writev(publisher->fuse, message, parts)) < 0 && errno == ENOMEM)
+        wait_a_little();
+    return written < 0 ? -errno : 0;
 }
 
 /* FUSE_NOTIFY_INVAL_ENTRY (linux/fuse.h): the kernel looks PARENT's NAME up anew. */
@@ -71,7 +105,8 @@ static int forget_entry(const struct publisher *publisher, const struct publishe
     char name[256];
     memcpy(name, step->to, length + 1);
     struct iovec message[] = {{&header, sizeof(header)}, {&entry, sizeof(entry)}, {name, length + 1}};
-    return writev(publisher->fuse, message, 3) < 0 && errno != ENOENT ? -errno : 0;
+    int r = notify(publisher, message, 3);
+    return r == -ENOENT ? 0 : r;
 }
 
 enum { ATTRIBUTES_ONLY = -1, ALL_OF_IT = 0 };
@@ -89,7 +124,7 @@ static int forget_inode(const struct publisher *publisher, uint64_t node, int64_
         .error = FUSE_NOTIFY_INVAL_INODE,
     };
     struct iovec message[] = {{&header, sizeof(header)}, {&inode, sizeof(inode)}};
-    return writev(publisher->fuse, message, 2) < 0 ? -errno : 0;
+    return notify(publisher, message, 2);
 }
 
 /* KNOWN gets a bit for each node that the kernel knows. A link's page is not dropped for its attributes. */
@@ -140,23 +175,36 @@ static void work_through_mount(const struct task *task, struct publisher_result 
     const struct publisher_work *work = &task->work;
     _cleanup_(close) int directory = open_directory(task->publisher, work->directory);
     int r = directory < 0 ? directory : 0;
+    if (r == 0)
+        loosen(directory, work);
     for (; r == 0 && result->done < work->count; result->done += r == 0) {
         stop_here(result->done == 0 ? "publisher-first" : "publisher-between");
         r = carry_out(directory, work->action, &work->steps[result->done]);
     }
+    if (r == 0)
+        look_again(directory);
     stop_here("publisher-last");
     result->error = -r;
+}
+
+/* The kernel looks STEP's name up anew, and who lists its directory, or knows what the name showed before, asks again. */
+static int forget_name(const struct publisher *publisher, const struct publisher_step *step)
+{
+    int r = forget_entry(publisher, step);
+    if (r == 0)
+        r = forget_inode(publisher, step->parent, ALL_OF_IT);
+    if ((r == 0 || r == -ENOENT) && step->before != 0)
+        r = forget_inode(publisher, step->before, ATTRIBUTES_ONLY);
+    return r;
 }
 
 static void work_by_notification(const struct task *task, struct publisher_result *result)
 {
     for (; result->done < task->work.count; result->done++) {
         const struct publisher_step *step = &task->work.steps[result->done];
-        bool attributes = task->work.action == PUBLISHER_ATTRIBUTES;
-        int r = attributes ? forget_inode(task->publisher, step->node, ATTRIBUTES_ONLY)
-                           : forget_entry(task->publisher, step);
-        if (r == 0 && !attributes)
-            r = forget_inode(task->publisher, step->parent, ALL_OF_IT);
+        int r = task->work.action == PUBLISHER_ATTRIBUTES
+                    ? forget_inode(task->publisher, step->node, ATTRIBUTES_ONLY)
+                    : forget_name(task->publisher, step);
         if (r < 0 && r != -ENOENT) {
             result->error = -r;
             return;
@@ -176,12 +224,12 @@ static void *work_thread(void *argument)
      * Whoever waits for the mount must not hold the connection open: when all other processes are gone, that ends
      * the wait. So this thread has descriptors of its own, without /dev/fuse (close_range(2), Linux 5.9).
      */
-    bool notifies =
-        action == PUBLISHER_FORGET || action == PUBLISHER_FORGET_FILES || action == PUBLISHER_ATTRIBUTES;
+    bool by_notification = action == PUBLISHER_LOOSEN || action == PUBLISHER_FORGET || action == PUBLISHER_ATTRIBUTES;
+    bool notifies = by_notification || action == PUBLISHER_FORGET_FILES;
     if (!notifies)
         (void)close_range((unsigned int)task->publisher->fuse, (unsigned int)task->publisher->fuse, CLOSE_RANGE_UNSHARE);
     struct publisher_result result = {.id = task->work.id, .known = (uint32_t)__builtin_popcount(known)};
-    if (action == PUBLISHER_FORGET || action == PUBLISHER_ATTRIBUTES)
+    if (by_notification)
         work_by_notification(task, &result);
     else if (action == PUBLISHER_FOLLOW)
         touch_files(task, known, &result);
@@ -249,12 +297,11 @@ static int take_work(const struct publisher *publisher, const pthread_attr_t *de
     if (!is_well_formed(&task->work, size) || is_taken(taken, &task->work))
         return 0;
     stop_here("publisher-taken");
-    if (pthread_create(&thread, detached, work_thread, task) == 0) {
-        (void)steal_pointer(&task);
-        return 0;
-    }
-    const struct publisher_result refused = {.id = task->work.id, .error = EAGAIN};
-    return send(publisher->socket, &refused, sizeof(refused), MSG_NOSIGNAL) < 0 ? -errno : 0;
+    /* what was not done is never said to be: the kernel would believe for long what has changed */
+    while (pthread_create(&thread, detached, work_thread, task) != 0)
+        wait_a_little();
+    (void)steal_pointer(&task);
+    return 0;
 }
 
 int publisher_run(int socket, const char *mountpoint, dev_t device, int fuse)

@@ -7,6 +7,10 @@
  * Work comes and results go as single messages of a SOCK_SEQPACKET socket, whose ends outlive publisher and
  * worker. Each piece of work gets a thread: any local user can hold a directory's lock, and nobody else's
  * publication may wait for it. Work that is sent again (to a new publisher) is carried out once.
+ *
+ * What a name showed before, and its attributes, the kernel may believe for a day (tree/lifetime.h). So all names of a
+ * piece of work are loosened before the first of them is replaced: a mkdir(2) of a name that is there fails, but first
+ * the kernel looks it up anew, however long it had to live (FUSE's revalidation with LOOKUP_EXCL, Linux 5.15).
  */
 #ifndef AAPFS_FS_MOUNT_PUBLISHER_H
 #define AAPFS_FS_MOUNT_PUBLISHER_H
@@ -20,7 +24,8 @@ enum publisher_action {
     PUBLISHER_RENAME, /* DIRECTORY/FROM to DIRECTORY/TO; FROM "": removes the file DIRECTORY/TO */
     PUBLISHER_RMDIR,  /* DIRECTORY/TO */
     PUBLISHER_ATTRIBUTES, /* the kernel forgets the attributes of each step's NODE */
-    PUBLISHER_FORGET, /* the mount cannot be reached: notify the kernel of DIRECTORY's change */
+    PUBLISHER_LOOSEN, /* the mount cannot be reached: notify the kernel that names in DIRECTORY are about to change, */
+    PUBLISHER_FORGET, /* and that they have */
     PUBLISHER_FOLLOW, /* NODE shows something else: the kernel is to ask, and through DIRECTORY/FROM its watchers hear */
     PUBLISHER_FORGET_FILES, /* the same where the mount cannot be reached: watchers hear nothing */
 };
@@ -28,7 +33,8 @@ enum publisher_action {
 struct publisher_step {
     char from[HIDDEN_NAME_SIZE];
     char to[256];
-    uint64_t parent; /* node id, for PUBLISHER_FORGET */
+    uint64_t parent; /* node id, for PUBLISHER_LOOSEN and PUBLISHER_FORGET */
+    uint64_t before; /* node id of what TO has shown so far, which the kernel may believe for long; 0: nothing */
     uint64_t node;   /* for PUBLISHER_ATTRIBUTES, and for PUBLISHER_FOLLOW; there FROM "": nobody can watch it */
 };
 

@@ -32,10 +32,7 @@ struct session_parts {
     struct receive_slots *slots;
     struct mount_memory *memory;
     struct content_owner owner;
-    /*
-     * How long the kernel may use a name without asking. Every change goes through the kernel as a rename, so this
-     * bounds nothing but what a lost publication would cost. Attributes end before what they tell of does (tree/shown.h).
-     */
+    /* How long the kernel may use what is about to change without asking; the rest is tree/lifetime.h's. */
     int64_t settle_ms;
     const char *region, *endpoint, *mountpoint;
     int64_t sync_interval_seconds;

@@ -13,6 +13,10 @@
 #include "fs/keys/clock.h"
 #include "fs/mount/caller.h"
 #include "fs/stops.h"
+#include "fs/tree/lifetime.h"
+
+/* Linux 5.16, where it tells of itself: with an older one the publisher cannot loosen a name (publisher.h). */
+enum { PROTOCOL_LOOSENS = 35 };
 
 static struct tree_time time_of(const struct session *session)
 {
@@ -25,23 +29,21 @@ static struct tree_time time_of(const struct session *session)
 static struct moment moment_of(const struct session *session, struct node node, bool reading)
 {
     reading = reading || (node.kind == NODE_KIND_PUBLISHED && hidden_has_name(session->parts.publications, node));
-    return (struct moment){clock_monotonic_ms(), session->parts.settle_ms, reading};
+    int64_t settle_ms = session->parts.settle_ms;
+    bool long_lived = session->agreement.protocol_minor >= PROTOCOL_LOOSENS && settle_ms < LIFETIME_AT_REST_MS;
+    return (struct moment){clock_monotonic_ms(), settle_ms, reading, long_lived ? LIFETIME_AT_REST_MS : settle_ms};
 }
 
-/* In seconds: of the attributes that NODE has at MOMENT. */
+/* In seconds: of the attributes that NODE has at MOMENT. Of owners and modes the kernel may not have been told yet. */
 static double attributes_timeout(const struct session *session, struct node node, const struct moment *moment)
 {
-    if (node.kind != NODE_KIND_PUBLISHED)
-        return (double)moment->settle_ms / 1000.0;
-    if (hidden_has_name(session->parts.publications, node))
+    const struct mount_head *head = session->parts.memory->head;
+    struct moment until = *moment;
+    if (node.kind == NODE_KIND_PUBLISHED && hidden_has_name(session->parts.publications, node))
         return 0;
-    return (double)shown_timeout_ms(session->parts.registry, node, moment) / 1000.0;
-}
-
-/* A report's name always asks again; every other one keeps. */
-static double name_timeout(const struct session *session, struct node node)
-{
-    return node.kind == NODE_KIND_REPORT ? 0 : (double)session->parts.settle_ms / 1000.0;
+    if (head->config != head->config_told)
+        until.rest_ms = until.settle_ms;
+    return (double)lifetime_of_attributes_ms(session->parts.registry, node, &until) / 1000.0;
 }
 
 /* As fs/tree/content.h says. Registry's lock held. */
@@ -75,7 +77,7 @@ static int fill_entry(struct session *session, struct node node, struct fuse_ent
     *entry = (struct fuse_entry_param){.ino = node_id_of(node), .generation = generation_of(session, node)};
     int r = attributes_of(session, node, &moment, &entry->attr);
     entry->attr_timeout = attributes_timeout(session, node, &moment);
-    entry->entry_timeout = name_timeout(session, node);
+    entry->entry_timeout = (double)lifetime_of_name_ms(session->parts.registry, node, &moment) / 1000.0;
     return r;
 }
 

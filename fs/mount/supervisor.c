@@ -109,6 +109,7 @@ static int start_publisher(struct supervisor *supervisor)
 {
     supervisor->published_before = supervisor->memory.head->published;
     pid_t process = child_start(&supervisor->publisher);
+    supervisor->memory.head->publisher_lives = process >= 0;
     if (process != 0)
         return process < 0 ? (int)process : 0;
     const int socket = supervisor->publisher_socket[PUBLISHERS_END];
@@ -374,6 +375,8 @@ static void helper_ended(struct supervisor *supervisor, struct child *helper, in
 {
     if (supervisor->leaving)
         helper->process = 0;
+    if (helper == &supervisor->publisher)
+        supervisor->memory.head->publisher_lives = false;
     if (supervisor->keeping && helper == &supervisor->publisher)
         go_on_leaving(supervisor);
     if (!supervisor->leaving)

@@ -98,6 +98,12 @@ static void begin_publication(void *user, const struct publish_request *request)
     publication_begin(worker->publications, request);
 }
 
+static int64_t tend_publications(void *user)
+{
+    const struct worker *worker = user;
+    return publication_tend(worker->publications);
+}
+
 static bool receive_publications(void *user)
 {
     const struct worker *worker = user;
@@ -166,10 +172,11 @@ static void ask_for_reload(void *user)
         engine_refuse_reload(worker->engine, -r, "the supervisor does not listen; try again");
 }
 
-static void tell_reloaded(void *user)
+static void tell_reloaded(void *user, bool told)
 {
     struct worker *worker = user;
-    worker->memory.head->config_told = worker->config;
+    if (told)
+        worker->memory.head->config_told = worker->config;
     if (worker->reloading)
         (void)worker_link_send(worker->parts->link, WORKER_RELOADED, 0, "%s", "");
     worker->reloading = false;
@@ -296,8 +303,8 @@ static int make_lower_parts(struct worker *worker)
     worker->slots = receive_slots_new(worker->memory.slots);
     worker->pending = worker->slots ? pending_new(worker->slots) : NULL;
     if (worker->registry)
-        worker->publications = publications_new(worker->registry, worker->parts->publisher,
-                                                worker->memory.head);
+        worker->publications = publications_new(worker->registry, worker->parts->publisher, worker->memory.head,
+                                                worker->parts->mount_point->fuse, worker->parts->config->settle_ms);
     worker->runs = runs_new(worker->parts->runner, worker->parts->mount_point->path, worker->memory.head);
     return worker->publications && worker->runs && worker->pending ? 0 : -ENOMEM;
 }
@@ -318,6 +325,7 @@ static struct engine *make_engine(struct worker *worker)
         .publish_user = worker,
         .publish_socket = worker->parts->publisher,
         .publish_receive = receive_publications,
+        .publish_tend = tend_publications,
         .run = begin_run,
         .run_user = worker,
         .run_socket = worker->parts->runner,
