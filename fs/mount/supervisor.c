@@ -374,6 +374,8 @@ static void take_signals(struct supervisor *supervisor)
             worker_ended(supervisor, status);
         else if (process == supervisor->upgrade.standby.process)
             upgrade_standby_ended(supervisor, status);
+        else if (process == supervisor->reload.reader.process)
+            supervisor->reload.reader.process = 0;
         else if (process == supervisor->publisher.process)
             helper_ended(supervisor, &supervisor->publisher, status,
                          supervisor->memory.head->published != supervisor->published_before);
@@ -447,6 +449,7 @@ static int time_left(const struct supervisor *supervisor)
         if (!supervisor->told_ready && supervisor->serves)
             until_ms = supervisor->ready_until_ms;
         until_ms = sooner(until_ms, upgrade_until_ms(supervisor));
+        until_ms = sooner(until_ms, reload_until_ms(supervisor));
         if (supervisor->runner.process == 0)
             until_ms = sooner(until_ms, supervisor->runner.start_ms);
         if (supervisor->publisher.process == 0)
@@ -475,8 +478,9 @@ static void watch(struct supervisor *supervisor)
             /* without a worker nobody else hears that the mount is gone */
             {.fd = alone ? supervisor->mount_point.fuse : -1},
             {.fd = supervisor->upgrade.link, .events = POLLIN},
+            {.fd = supervisor->reload.answer, .events = POLLIN},
         };
-        if (poll(polled, 4, time_left(supervisor)) < 0 && errno != EINTR)
+        if (poll(polled, 5, time_left(supervisor)) < 0 && errno != EINTR)
             break;
         take_messages(supervisor);
         take_signals(supervisor);
@@ -528,6 +532,7 @@ static void begin(struct supervisor *supervisor, const struct supervisor_parts *
         .publisher = {.name = "aapfs-publisher"},
         .runner = {.name = "aapfs-runner"},
         .worker = {.name = "aapfs-worker"},
+        .reload = {.reader = {.name = "aapfs-reader"}, .copy = -1, .answer = -1},
         .upgrade = {.link = -1,
                     .config = -1,
                     .standby = {.name = "aapfs-worker"},

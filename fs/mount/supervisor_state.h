@@ -41,6 +41,10 @@ struct upgrade {
 };
 
 struct reload {
+    struct child reader; /* reads it first: users and groups may be looked up for long */
+    int copy, answer;    /* the copy that it fills, and where it says what came of it; -1: it does not run */
+    bool asked;          /* by a write; else by a signal */
+    int64_t until_ms;    /* when the reader is given up */
     struct config *current; /* as it was read last; NULL: as at the start */
     struct config *before;  /* until the worker has the current one */
     bool under_way;         /* the worker has it, and has not said what came of it */

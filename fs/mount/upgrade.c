@@ -15,6 +15,7 @@
 #include "fs/keys/clock.h"
 #include "fs/log.h"
 #include "fs/mount/handover.h"
+#include "fs/mount/reload.h"
 #include "fs/mount/supervisor_state.h"
 #include "fs/mount/worker.h"
 #include "fs/stops.h"
@@ -117,7 +118,7 @@ static void start(struct supervisor *supervisor)
         give_up(supervisor, EOPNOTSUPP, "a mount by --dev keeps nothing; start it anew");
         return;
     }
-    if (supervisor->reload.under_way) {
+    if (reload_is_under_way(supervisor)) {
         give_up(supervisor, EBUSY, "a reload is under way; everything is as before, try again");
         return;
     }
@@ -302,6 +303,7 @@ static void take_standbys_messages(struct supervisor *supervisor)
         if (message.kind != WORKER_STANDS_BY || supervisor->upgrade.stage != UPGRADE_STARTING)
             continue;
         note_program(supervisor);
+        (void)config_copy_seal(supervisor->upgrade.config); /* it was read, and who is named in it looked up */
         enter(supervisor, UPGRADE_DRAINING,
               (int64_t)supervisor_config(supervisor)->request_timeout_ms + DRAIN_MS);
         (void)worker_link_send(supervisor->link, WORKER_DRAIN, 0, "%s", "");

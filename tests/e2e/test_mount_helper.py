@@ -39,6 +39,7 @@ class Machine:
         """Mounts by SCRIPT: its line in mountinfo, and the tree; unmounted afterwards by umount(8), and the daemon ends."""
         done = self.run("set -e\n" + script + """
 grep " $M " /proc/self/mountinfo
+until [ -d $M/payments ]; do sleep 0.02; done
 ls -a $M
 pid=$(pgrep -f -x "$(printf '.*aapfs.* %s( .*)?' "$M")" | head -n 1)
 umount $M

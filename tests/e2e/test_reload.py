@@ -508,6 +508,111 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
         subprocess.run(["umount", tmp_path / "aap"], check=True)
 
 
+class SlowNames:
+    """A user database that hangs as long as it is told to, and knows who asked it."""
+
+    def __init__(self, directory):
+        self.file = directory / "slow-names"
+        self.note = self.file.with_suffix(".asked")
+        self.env = {"LD_PRELOAD": str(BUILD / "tests/programs/slow_names.so"), "SLOW_NAMES": str(self.file)}
+
+    def asked(self):
+        return {int(line) for line in self.note.read_text().split()} if self.note.exists() else set()
+
+    def hang(self):
+        self.note.unlink(missing_ok=True)
+        self.file.touch()
+
+    def answer(self):
+        self.file.unlink()
+
+
+@pytest.fixture
+def names(tmp_path):
+    names = SlowNames(tmp_path)
+    yield names
+    names.file.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("how", ["control", "signal"])
+def test_a_user_database_that_hangs_keeps_nobody_waiting(start_mount, emulator, names, how):
+    mount = start_mount(emulator.url, expected_errors=SAID, defaults="owner = nobody", env=names.env)
+    configure(mount, "defaults: owner = daemon", "defaults: group = mail", "defaults: on_rotate_user = daemon")
+    names.hang()
+    if how == "control":
+        reloading = subprocess.Popen([AAPFS, "reload", "-m", mount.path], stderr=subprocess.PIPE, text=True)
+    else:
+        mount.process.send_signal(signal.SIGHUP)
+    until(names.asked)
+    # every part of it works: what is written, another reload, a worker that dies
+    mount.write("payments", PASSWORD)
+    if how == "signal":  # else it waits in the kernel for the other writer
+        done = reload(mount)
+        assert done.returncode == 1 and "a reload is under way" in done.stderr
+    os.kill(before := mount.children()["aapfs-worker"], signal.SIGKILL)
+    until(lambda: mount.children().get("aapfs-worker", before) != before)
+    mount.write("payments", PASSWORD)
+    assert attributes(mount / "payments/client_key.json")[0] == NOBODY
+    if how == "control":
+        assert reloading.wait(10) == 1 and "was interrupted before the command was done" in reloading.stderr.read()
+        reloading.stderr.close()
+        reloading = subprocess.Popen([AAPFS, "reload", "-m", mount.path])
+        until(lambda: "aapfs-reader" in mount.children())
+    worker = mount.children()["aapfs-worker"]
+    names.answer()
+    assert how == "signal" or reloading.wait(10) == 0
+    until(lambda: "aapfs: reloaded\n" in mount.errors())
+    until(lambda: attributes(mount / "payments/client_key.json")[:2] == (DAEMON, MAIL))
+    assert not names.asked() & {mount.process.pid, before, worker}
+
+
+@pytest.mark.full
+def test_a_reload_does_not_wait_for_a_user_database_for_ever(start_mount, emulator, names):
+    said = re.compile(SAID.pattern + r"|aapfs: reload: \S+ was not read within 10 s, .*; everything is as before, .*\n")
+    mount = start_mount(emulator.url, expected_errors=said, defaults="owner = nobody", env=names.env)
+    mount.write("payments", PASSWORD)
+    configure(mount, "defaults: owner = daemon")
+    before = state_of(mount)
+    names.hang()
+    done = reload(mount)
+    assert done.returncode == 1 and "Connection timed out" in done.stderr and "was not read within 10 s" in done.stderr
+    until(lambda: state_of(mount)[2] == before[2])  # its reader is gone
+    mount.process.send_signal(signal.SIGHUP)
+    until(lambda: "reload: " in mount.errors())
+    assert attributes(mount / "payments/client_key.json")[0] == NOBODY
+    names.answer()
+    reloads(mount)
+    assert attributes(mount / "payments/client_key.json")[0] == DAEMON
+
+
+def test_after_an_upgrade_nobody_is_looked_up_again(start_mount, emulator, tmp_path, names):
+    """The supervisor that has become the new program would hang, with nobody to look after the worker."""
+    installed = Installed(tmp_path)
+    mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, defaults="owner = nobody", env=names.env)
+    mount.write("payments", PASSWORD)
+    installed.install(NEXT)
+    names.note.unlink()
+    assert upgrade(mount).returncode == 0
+    assert len(names.asked()) == 1 and mount.process.pid not in names.asked()  # who stood by, and is the worker now
+    assert names.asked() == {mount.children()["aapfs-worker"]}
+    assert attributes(mount / "payments/client_key.json")[0] == NOBODY
+
+
+def test_a_command_s_user_who_cannot_be_looked_up_ends_with_the_command_s_time(start_mount, emulator, names):
+    said = re.compile(SAID.pattern + r"|aapfs: payments: on_rotate: .*\n")
+    mount = start_mount(emulator.url, expected_errors=said, env=names.env,
+                        defaults="on_rotate = true\non_rotate_user = daemon\non_rotate_timeout = 1s")
+    mount.write("payments", PASSWORD)
+    names.hang()
+    mount.write("payments", PASSWORD)
+    mount.write("orders", PASSWORD)
+    until(lambda: (mount.status("payments")["LastHook"] or {}).get("Result", "") == "timed out", 20,
+          lambda: str(mount.status("payments")["LastHook"]))
+    names.answer()
+    mount.write("payments", "rotate")
+    until(lambda: mount.status("payments")["LastHook"]["Result"] == "ok")
+
+
 @pytest.mark.parametrize("command", ["reload", "upgrade"])
 def test_a_read_only_mount_is_told_by_a_signal_alone(start_mount, emulator, command):
     mount = start_mount(emulator.url, "-o", "ro", expected_errors=SAID)
