@@ -112,6 +112,14 @@ static struct config *read_copy(const struct supervisor *supervisor, int *result
     return config;
 }
 
+static void end_well(struct supervisor *supervisor)
+{
+    supervisor->reload.under_way = false;
+    free_config(&supervisor->reload.before);
+    log_notice("reloaded");
+    request_socket_answer(&supervisor->requests, WORKER_WANTS_RELOAD, 0, "");
+}
+
 /* 0: the new one holds, or will when the worker has said so. Negative errno and REASON: nothing has changed. */
 static int go_on(struct supervisor *supervisor, char reason[static REASON_SIZE])
 {
@@ -135,19 +143,19 @@ static int go_on(struct supervisor *supervisor, char reason[static REASON_SIZE])
     reload->under_way = given;
     supervisor->memory.head->config++;
     stop_here("supervisor-reloading");
-    if (!reload->under_way) {
-        free_config(&reload->before);
-        log_notice("reloaded");
-    }
+    if (!reload->under_way)
+        end_well(supervisor);
     return 0;
 }
 
 static void refuse(struct supervisor *supervisor, bool asked, int r, const char *reason)
 {
-    if (!asked)
-        log_error("reload: %s", reason);
-    else if (supervisor->link >= 0)
+    if (asked && supervisor->link >= 0)
         (void)worker_link_send(supervisor->link, WORKER_RELOAD_REFUSED, -r, "%s", reason);
+    if (asked)
+        return;
+    log_error("reload: %s", reason);
+    request_socket_answer(&supervisor->requests, WORKER_WANTS_RELOAD, -r, reason);
 }
 
 /* -EAGAIN: the reader has not said anything yet. */
@@ -223,7 +231,8 @@ void reload_tend(struct supervisor *supervisor)
         refuse(supervisor, false, r, reason);
 }
 
-static void take_wish(struct supervisor *supervisor)
+/* ASKED: by a write. */
+static void take_wish(struct supervisor *supervisor, bool asked)
 {
     char reason[REASON_SIZE];
     int r = -EBUSY;
@@ -232,9 +241,14 @@ static void take_wish(struct supervisor *supervisor)
     else if (reload_is_under_way(supervisor))
         snprintf(reason, sizeof(reason), "a reload is under way; reload again when it has ended");
     else
-        r = begin(supervisor, true, reason);
+        r = begin(supervisor, asked, reason);
     if (r < 0)
-        refuse(supervisor, true, r, reason);
+        refuse(supervisor, asked, r, reason);
+}
+
+void reload_take_request(struct supervisor *supervisor)
+{
+    take_wish(supervisor, false);
 }
 
 /* The worker has it, or could not read what was read here a moment before. */
@@ -243,13 +257,14 @@ static void take_result(struct supervisor *supervisor, const struct worker_messa
     struct reload *reload = &supervisor->reload;
     if (!reload->under_way)
         return;
-    reload->under_way = false;
     if (message->number == 0) {
-        free_config(&reload->before);
-        log_notice("reloaded");
+        end_well(supervisor);
         return;
     }
-    log_error("reload: %s; everything is as before", message->text);
+    char reason[REASON_SIZE];
+    snprintf(reason, sizeof(reason), "%.460s; everything is as before", message->text);
+    reload->under_way = false;
+    refuse(supervisor, false, -message->number, reason);
     free_config(&reload->current);
     reload->current = reload->before;
     reload->before = NULL;
@@ -258,7 +273,7 @@ static void take_result(struct supervisor *supervisor, const struct worker_messa
 void reload_take_message(struct supervisor *supervisor, const struct worker_message *message)
 {
     if (message->kind == WORKER_WANTS_RELOAD)
-        take_wish(supervisor);
+        take_wish(supervisor, true);
     else if (message->kind == WORKER_RELOADED)
         take_result(supervisor, message);
 }
@@ -269,9 +284,7 @@ void reload_worker_ended(struct supervisor *supervisor)
         end_reader(supervisor); /* the next worker tells who has asked that nothing was done */
     if (!supervisor->reload.under_way)
         return;
-    supervisor->reload.under_way = false;
-    free_config(&supervisor->reload.before);
-    log_notice("reloaded");
+    end_well(supervisor);
 }
 
 void reload_end(struct supervisor *supervisor)

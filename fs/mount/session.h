@@ -36,7 +36,7 @@ struct session_parts {
      * bounds nothing but what a lost publication would cost. Attributes end before what they tell of does (tree/shown.h).
      */
     int64_t settle_ms;
-    const char *region, *endpoint, *mountpoint;
+    const char *region, *endpoint, *mountpoint, *state;
     int64_t sync_interval_seconds;
     /* Who gave the credentials, "": nobody has. With USER. */
     void (*describe_credentials)(void *user, char *text, size_t size);

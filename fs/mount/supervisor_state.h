@@ -10,6 +10,7 @@
 #include "fs/mount/child.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/mount_point.h"
+#include "fs/mount/request_socket.h"
 #include "fs/mount/supervisor.h"
 
 /*
@@ -63,6 +64,7 @@ struct supervisor {
     uint64_t answered_before, published_before, ran_before;
     struct upgrade upgrade;
     struct reload reload;
+    struct request_socket requests;
     bool serves;  /* a worker of this run has taken the mount over */
     bool listed;  /* and has seen what KMS lists */
     bool told_ready, leaving;

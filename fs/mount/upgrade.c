@@ -40,9 +40,11 @@ static void end_standby(struct supervisor *supervisor)
     upgrade->config = -1;
 }
 
+/* To everybody who waits for it. */
 static void send_verdict(struct supervisor *supervisor)
 {
     const struct upgrade *upgrade = &supervisor->upgrade;
+    request_socket_answer(&supervisor->requests, WORKER_WANTS_UPGRADE, upgrade->verdict, upgrade->reason);
     if (supervisor->link >= 0)
         (void)worker_link_send(supervisor->link, WORKER_VERDICT, upgrade->verdict, "%s",
                                upgrade->reason);
@@ -89,6 +91,8 @@ static void fill(const struct supervisor *supervisor, enum handover_role role, i
         handover->descriptors[HANDOVER_PUBLISHER_PUBLISHERS_END] =
             supervisor->publisher_socket[PUBLISHERS_END];
         handover->descriptors[HANDOVER_RUNNER_RUNNERS_END] = supervisor->runner_socket[RUNNERS_END];
+        handover->descriptors[HANDOVER_REQUESTS] = supervisor->requests.listening;
+        handover->descriptors[HANDOVER_CLIENT] = supervisor->requests.client;
         handover->worker = supervisor->worker.process;
         handover->publisher = supervisor->publisher.process;
         handover->runner = supervisor->runner.process;

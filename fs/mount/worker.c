@@ -355,6 +355,7 @@ static struct session *make_session(struct worker *worker)
         .region = parts->config->region,
         .endpoint = parts->config->endpoint,
         .mountpoint = parts->mount_point->path,
+        .state = parts->state->path,
         .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
         .describe_credentials = describe_credentials,
         .audit = worker->audit,

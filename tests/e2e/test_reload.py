@@ -613,11 +613,71 @@ def test_a_command_s_user_who_cannot_be_looked_up_ends_with_the_command_s_time(s
     until(lambda: mount.status("payments")["LastHook"]["Result"] == "ok")
 
 
-@pytest.mark.parametrize("command", ["reload", "upgrade"])
-def test_a_read_only_mount_is_told_by_a_signal_alone(start_mount, emulator, command):
-    mount = start_mount(emulator.url, "-o", "ro", expected_errors=SAID)
-    done = subprocess.run([AAPFS, command, "-m", mount.path], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 1
-    assert done.stderr.endswith('control: Read-only file system; mount.aapfs(8) says at "ro" what such a mount can be told\n')
+def test_a_read_only_mount_reloads(start_mount, emulator):
+    said = re.compile(SAID.pattern + r"|aapfs: reload: .*\n")
+    first = start_mount(emulator.url)
+    first.write("payments", PASSWORD)
+    first.stop()
+    first.stop = lambda *_: None
+    mount = start_mount(emulator.url, "-o", "ro", expected_errors=said, defaults="owner = nobody", state=first.state,
+                        state_key=first.state_key)
+    path = mount / "payments/client_key.json"
+    assert attributes(path)[0] == NOBODY
+    configure(mount, "defaults: owner = daemon")
+    reloads(mount)
+    assert attributes(path)[0] == DAEMON
+    configure(mount, "defaults: owner = no-such-user")
+    done = reload(mount)
+    assert done.returncode == 1 and done.stderr.startswith("aapfs: reload: Invalid argument: ")
+    assert "owner: no such user; right is a user's name or number" in done.stderr
     mount.process.send_signal(signal.SIGHUP)
-    until(lambda: "reloaded" in mount.errors())
+    until(lambda: "aapfs: reload: " in mount.errors())
+    refused = subprocess.run([AAPFS, "reload", "-m", mount.path], capture_output=True, text=True, user=12345, group=12345,
+                             extra_groups=[])
+    assert refused.returncode == 1 and "Permission denied" in refused.stderr
+    assert attributes(path)[0] == DAEMON
+    assert attributes(mount.state / ".requests") == (0, 0, 0o600)
+
+
+def test_a_read_only_view_of_a_mount_says_where_its_control_is(mount, tmp_path):
+    view = tmp_path / "view"
+    view.mkdir()
+    subprocess.run(["mount", "--bind", mount.path, view], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", view], check=True)
+    try:
+        done = subprocess.run([AAPFS, "reload", "-m", view], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and "where only this view of the mount is read-only, use another one" in done.stderr
+        assert not (mount.state / ".requests").exists()
+    finally:
+        subprocess.run(["umount", view], check=True)
+
+
+def test_a_read_only_mount_is_upgraded(start_mount, emulator, tmp_path):
+    installed = Installed(tmp_path)
+    said = re.compile(SAID.pattern + r"|aapfs: upgrade: .*; everything is as before\n")
+    mount = start_mount(emulator.url, "-o", "ro", binary=installed.path, expected_errors=said)
+    installed.install(b"#!/bin/sh\nexit 1\n")
+    done = upgrade(mount)
+    assert done.returncode == 1 and "the installed program ended (status 1) before it stood by" in done.stderr
+    assert mount.status()["Version"] == "0.1.0"
+    for version, program in (("0.1.1", NEXT), ("0.1.0", AAPFS)):
+        installed.install(program)
+        done = upgrade(mount)
+        assert (done.returncode, done.stderr) == (0, ""), mount.errors()
+        assert mount.status()["Version"] == version
+        assert os.stat(f"/proc/{mount.process.pid}/exe").st_ino == os.stat(installed.path).st_ino
+        reloads(mount)
+    mount.stop(said)
+    mount.stop = lambda *_: None
+    assert not (mount.state / ".requests").exists()
+
+
+def test_a_read_only_mount_that_ends_meanwhile_lets_nobody_wait(start_mount, emulator, names):
+    mount = start_mount(emulator.url, "-o", "ro", expected_errors=SAID, env=names.env)
+    configure(mount, "defaults: owner = daemon")
+    names.hang()
+    asking = [subprocess.Popen([AAPFS, "reload", "-m", mount.path], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    until(names.asked)
+    mount.process.terminate()
+    said = "".join(process.communicate(timeout=10)[1] for process in asking)
+    assert "the supervisor ended before it had answered" in said and all(process.returncode == 1 for process in asking)
