@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, BUILD, KILLED, PASSWORD, until
+from harness import AAPFS, BUILD, KILLED, PASSWORD, environment, until
 from test_upgrade import NEXT, Installed, upgrade, workers
 
 WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
@@ -490,7 +490,6 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
     (tmp_path / "aapfs.conf").symlink_to("one.conf")
     (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text("5a" * 32 + "\n")
-    from harness import environment
     started = subprocess.run([AAPFS, "-c", "aapfs.conf", "--state", "state", "--state-key", "key", "aap"], cwd=tmp_path,
                              env=environment(), capture_output=True, text=True, timeout=60)
     assert (started.returncode, started.stderr) == (0, "")
@@ -596,6 +595,18 @@ def test_after_an_upgrade_nobody_is_looked_up_again(start_mount, emulator, tmp_p
     assert len(names.asked()) == 1 and mount.process.pid not in names.asked()  # who stood by, and is the worker now
     assert names.asked() == {mount.children()["aapfs-worker"]}
     assert attributes(mount / "payments/client_key.json")[0] == NOBODY
+
+
+@pytest.mark.full
+def test_a_start_does_not_wait_for_a_user_database_for_ever(start_mount, emulator, names):
+    mount = start_mount(emulator.url, defaults="owner = nobody", env=names.env)
+    mount.stop()
+    mount.stop = lambda *_: None
+    names.hang()
+    done = subprocess.run([AAPFS, "-f", "-c", mount.config, mount.path], capture_output=True, text=True, timeout=30,
+                          env=environment(**names.env))
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("aapfs: configuration: it was not read within 10 s, perhaps since users and groups")
 
 
 def test_a_command_s_user_who_cannot_be_looked_up_ends_with_the_command_s_time(start_mount, emulator, names):
