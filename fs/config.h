@@ -3,7 +3,7 @@
  * a reload; read-only afterwards, any thread. DESIGN: "Configuration".
  *
  * config.c: what it is; config_file.c: reads it; config_parse.c: lines, sections and keys; config_settings.c: the
- * keys; config_value.c: one value each; config_fixed.c: what a reload cannot change.
+ * keys; config_value.c: one value each; config_names.c: users and groups; config_fixed.c: what a reload cannot change.
  */
 #ifndef AAPFS_FS_CONFIG_H
 #define AAPFS_FS_CONFIG_H
@@ -92,11 +92,24 @@ void config_defaults(struct config *config);
  */
 int config_read(const char *file, struct config *config, char *reason, size_t reason_size);
 
-/* The text of FILE (as config_read takes it) in a memfd that nobody can change; negative errno and REASON. */
+/*
+ * A memfd for a copy of the configuration; config_copy_fill puts the text of FILE (as config_read takes it) into it, by
+ * whichever process. Negative errno and REASON.
+ */
+int config_copy_new(char *reason, size_t reason_size);
+int config_copy_fill(int copy, const char *file, char *reason, size_t reason_size);
+
+/* Both. */
 int config_copy(const char *file, char *reason, size_t reason_size);
 
-/* As config_read, from such a COPY. */
+/*
+ * As config_read, from such a COPY. Who reads it first looks users and groups up, and notes in it what they are; everybody
+ * later takes them from there, and waits for nobody (config_names.h).
+ */
 int config_read_copy(const char *file, int copy, struct config *config, char *reason, size_t reason_size);
+
+/* From now on nobody can change COPY. 0 or negative errno. */
+int config_copy_seal(int copy);
 
 /*
  * Whether a mount that has lived with OLD can go on with NEW. 0; or -EINVAL and REASON: the first key that cannot

@@ -1,8 +1,6 @@
 #include "fs/config_value.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +8,7 @@
 #include <unistd.h>
 
 #include "fs/config.h"
+#include "fs/config_names.h"
 #include "kmsapi/credentials/source.h"
 #include "kmsapi/proxy.h"
 
@@ -126,27 +125,15 @@ static bool take_id(const char *text, uint32_t *id)
 
 int config_value_user(const char *text, void *value, char *reason, size_t size)
 {
-    char buffer[4096];
-    struct passwd entry, *found = NULL;
-    if (take_id(text, value))
+    if (take_id(text, value) || (text[0] && config_names_user(text, value) == 0))
         return 0;
-    if (text[0] && getpwnam_r(text, &entry, buffer, sizeof(buffer), &found) == 0 && found) {
-        *(uid_t *)value = found->pw_uid;
-        return 0;
-    }
     return refuse(reason, size, "no such user; right is a user's name or number");
 }
 
 int config_value_group(const char *text, void *value, char *reason, size_t size)
 {
-    char buffer[16384];
-    struct group entry, *found = NULL;
-    if (take_id(text, value))
+    if (take_id(text, value) || (text[0] && config_names_group(text, value) == 0))
         return 0;
-    if (text[0] && getgrnam_r(text, &entry, buffer, sizeof(buffer), &found) == 0 && found) {
-        *(gid_t *)value = found->gr_gid;
-        return 0;
-    }
     return refuse(reason, size, "no such group; right is a group's name or number");
 }
 
@@ -173,8 +160,6 @@ int config_value_command(const char *text, void *value, char *reason, size_t siz
 
 int config_value_command_user(const char *text, void *value, char *reason, size_t size)
 {
-    char buffer[4096];
-    struct passwd entry, *found = NULL;
     uid_t *uid = value;
     *uid = (uid_t)-1;
     if (!text[0])
@@ -182,7 +167,7 @@ int config_value_command_user(const char *text, void *value, char *reason, size_
     int r = config_value_user(text, uid, reason, size);
     if (r < 0)
         return r;
-    if (getpwuid_r(*uid, &entry, buffer, sizeof(buffer), &found) != 0 || !found)
+    if (!config_names_has_entry(*uid))
         return refuse(reason, size, "no such user; right is a user's name");
     if (*uid == geteuid() && *uid != 0)
         *uid = (uid_t)-1;

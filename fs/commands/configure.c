@@ -1,13 +1,20 @@
 #include "fs/commands/configure.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/commands/find_region.h"
 #include "fs/log.h"
 #include "kmsapi/cleanup.h"
+
+enum { READ_MS = 10000 };
 
 static int override(const struct configure_words *words, struct config *config, char *reason, size_t size)
 {
@@ -46,6 +53,34 @@ static int read_all(const struct configure_words *words, int copy, struct config
     return r;
 }
 
+/*
+ * Users and groups are looked up as long as their database likes: a child tries that first. What it can read within a
+ * while, this process reads as well.
+ */
+static int try_to_read(const struct configure_words *words, char *reason, size_t size)
+{
+    struct config config;
+    pid_t child = fork();
+    if (child < 0)
+        return 0; /* then it takes what it takes */
+    if (child == 0) {
+        (void)read_all(words, -1, &config, reason, size);
+        _exit(0);
+    }
+    _cleanup_(close) int ended = pidfd_open(child, 0);
+    struct pollfd polled = {.fd = ended, .events = POLLIN};
+    int ready = ended < 0 ? 1 : poll(&polled, 1, READ_MS);
+    if (ready == 0)
+        kill(child, SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (ready != 0)
+        return 0;
+    snprintf(reason, size, "it was not read within %d s, perhaps since users and groups are looked up slowly "
+                           "(nsswitch.conf(5)); give numbers instead of names", READ_MS / 1000);
+    return -ETIMEDOUT;
+}
+
 int configure(struct configure_words *words, struct config *config)
 {
     return configure_from_copy(words, -1, config);
@@ -54,7 +89,9 @@ int configure(struct configure_words *words, struct config *config)
 int configure_from_copy(struct configure_words *words, int copy, struct config *config)
 {
     char reason[640];
-    int r = read_all(words, copy, config, reason, sizeof(reason));
+    int r = copy < 0 ? try_to_read(words, reason, sizeof(reason)) : 0;
+    if (r == 0)
+        r = read_all(words, copy, config, reason, sizeof(reason));
     if (r < 0) {
         log_error("configuration: %s", reason);
         return r;

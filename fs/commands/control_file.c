@@ -16,8 +16,8 @@
 #include "fs/log.h"
 #include "kmsapi/cleanup.h"
 
-/* A minute: the first listing ends with request_timeout at the latest. */
-enum { LISTING_LOOKS = 3000 };
+/* A minute, as the first listing ends with request_timeout at the latest; and a second. */
+enum { LISTING_LOOKS = 3000, SHOWING_LOOKS = 50 };
 
 static int open_aap(const char *mountpoint, const char *aap)
 {
@@ -59,25 +59,32 @@ static json_t *read_json(int directory, const char *name)
     return got > 0 ? json_loadb(text, (size_t)got, 0, NULL) : NULL;
 }
 
-/* A mount is ready before KMS has told its AAPs for the first time, and before that has failed. */
-static bool is_being_listed(const char *mountpoint)
+/*
+ * How many looks the first listing may still take: a mount is ready before KMS has told its AAPs. 0: it has ended, well or
+ * not. Whose they are may be told, or denied, while they are being shown.
+ */
+static int looks_worth(const char *mountpoint)
 {
     _cleanup_(close) int directory = open_aap(mountpoint, ".aapfs");
     json_t *status = directory < 0 ? NULL : read_json(directory, "status");
     json_t *last_error = status ? read_json(directory, "last_error") : NULL;
-    bool is = json_is_null(json_object_get(status, "LastSync")) && !last_error;
+    const char *failed = json_string_value(json_object_get(last_error, "Operation"));
+    int looks = !last_error ? LISTING_LOOKS
+                : failed && strcmp(failed, "DescribeApplicationAccessPoint") == 0 ? SHOWING_LOOKS : 0;
+    if (!json_is_null(json_object_get(status, "LastSync")))
+        looks = 0;
     json_decref(status);
     json_decref(last_error);
-    return is;
+    return looks;
 }
 
 static int await_aap(const char *mountpoint, const char *aap)
 {
     static const struct timespec moment = {.tv_nsec = 20000000};
     for (int looks = 0;; looks++) {
-        bool listing = looks < LISTING_LOOKS && is_being_listed(mountpoint);
+        bool last = looks >= looks_worth(mountpoint);
         int directory = open_aap(mountpoint, aap);
-        if (directory != -ENOENT || !listing)
+        if (directory != -ENOENT || last)
             return directory;
         nanosleep(&moment, NULL);
     }

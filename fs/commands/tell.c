@@ -1,10 +1,12 @@
 /*
- * aapfs reload|upgrade [-m MOUNTPOINT]: the word is written to the mount's control as it is.
+ * aapfs reload|upgrade [-m MOUNTPOINT]: the word is written to the mount's control as it is; where that is
+ * read-only its supervisor is asked.
  */
 #include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "fs/commands/ask_supervisor.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/control_file.h"
 #include "fs/usage.h"
@@ -22,6 +24,8 @@ int command_tell(int count, char **words)
     }
     if (count != optind)
         return usage_end(words[0], '?');
+    if (ask_supervisor_is_needed(mountpoint))
+        return ask_supervisor(mountpoint, words[0]) < 0;
     int size = snprintf(command, sizeof(command), "%s\n", words[0]);
     return control_file_write(mountpoint, ".aapfs", command, (size_t)size) < 0;
 }

@@ -11,6 +11,9 @@
 
 static const char name[] = "reload";
 
+/* The supervisor gives the reading up before that. */
+enum { READ_MS = 15000 };
+
 /* Superseded files that somebody may still hold: only the newest are worth a word to the kernel. */
 enum { GENERATIONS_TOLD = 4096 };
 
@@ -167,7 +170,10 @@ void reload_refresh_all(struct engine *engine)
 
 void reload_begin(struct operation *operation)
 {
+    int64_t until_ms = clock_monotonic_ms() + READ_MS;
     operation->reloads = true;
+    if (operation->deadline_ms < until_ms) /* it has nothing to do with KMS */
+        operation->deadline_ms = until_ms;
     operation->engine->parts.reload(operation->engine->parts.answer_user);
 }
 

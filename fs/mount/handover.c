@@ -11,7 +11,7 @@
 
 #include "kmsapi/cleanup.h"
 
-static const char magic[16] = "aapfs handover3";
+static const char magic[16] = "aapfs handover4";
 static const char variable[] = "AAPFS_HANDOVER";
 
 void handover_begin(struct handover *handover, enum handover_role role)

@@ -32,6 +32,8 @@ enum handover_descriptor {
     HANDOVER_STATE_DIRECTORY,
     HANDOVER_STATE_KEY,
     HANDOVER_STATE_LOCK, /* the supervisor's alone */
+    HANDOVER_REQUESTS, /* request_socket.h's, the supervisor's alone */
+    HANDOVER_CLIENT,   /* who waits there for the upgrade */
     HANDOVER_CONFIG, /* the configuration's text, as the standby found it good: it may change meanwhile */
     HANDOVER_DESCRIPTORS = 16
 };

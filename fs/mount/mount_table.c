@@ -35,6 +35,7 @@ static void unescape(char *text)
 struct line {
     dev_t device;
     const char *root, *path, *type; /* in TEXT, unescaped; TYPE up to the line's end */
+    bool read_only;
 };
 
 /* Source: proc(5), /proc/pid/mountinfo: the type is the first field after " - ". */
@@ -46,7 +47,8 @@ static bool parse_line(char *text, struct line *line)
     if (!type || sscanf(text, "%*d %*d %u:%u %n%*s%n %n%*s%n", &major_number, &minor_number, &root,
                         &root_end, &path, &path_end) != 2)
         return false;
-    *line = (struct line){makedev(major_number, minor_number), text + root, text + path, type + 3};
+    bool read_only = strncmp(text + path_end, " ro", 3) == 0 && strchr(", ", text[path_end + 3]);
+    *line = (struct line){makedev(major_number, minor_number), text + root, text + path, type + 3, read_only};
     text[root_end] = text[path_end] = '\0';
     unescape(text + root);
     unescape(text + path);
@@ -67,7 +69,7 @@ struct mounted mount_table_at(const char *path)
     struct line line;
     while (mountinfo && getline(&text, &room, mountinfo) > 0)
         if (parse_line(text, &line) && strcmp(line.path, path) == 0)
-            mounted = (struct mounted){line.device, is_aapfs(&line)};
+            mounted = (struct mounted){line.device, is_aapfs(&line), line.read_only};
     return mounted;
 }
 

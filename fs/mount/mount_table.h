@@ -12,6 +12,7 @@
 struct mounted {
     dev_t device;  /* 0: nothing is mounted there */
     bool is_aapfs; /* type fuse.aapfs */
+    bool read_only;
 };
 
 /*

@@ -73,6 +73,7 @@ static bool make_parts(struct session *session, const struct session_parts *part
         .region = parts->region,
         .endpoint = parts->endpoint,
         .mountpoint = parts->mountpoint,
+        .state = parts->state,
         .requests = head->requests,
         .request_name = request_name,
         .request_kinds = MOUNT_MEMORY_OPCODES,

@@ -34,7 +34,7 @@ struct session_parts {
     struct content_owner owner;
     /* How long the kernel may use what is about to change without asking; the rest is tree/lifetime.h's. */
     int64_t settle_ms;
-    const char *region, *endpoint, *mountpoint;
+    const char *region, *endpoint, *mountpoint, *state;
     int64_t sync_interval_seconds;
     /* Who gave the credentials, "": nobody has. With USER. */
     void (*describe_credentials)(void *user, char *text, size_t size);

@@ -23,6 +23,7 @@
 #include "fs/log.h"
 #include "fs/mount/handover.h"
 #include "fs/mount/kept_mount.h"
+#include "fs/mount/mount_table.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/publisher.h"
 #include "fs/mount/reload.h"
@@ -400,6 +401,8 @@ static void take_signals(struct supervisor *supervisor)
             worker_ended(supervisor, status);
         else if (process == supervisor->upgrade.standby.process)
             upgrade_standby_ended(supervisor, status);
+        else if (process == supervisor->reload.reader.process)
+            supervisor->reload.reader.process = 0;
         else if (process == supervisor->publisher.process)
             helper_ended(supervisor, &supervisor->publisher, status,
                          supervisor->memory.head->published != supervisor->published_before);
@@ -473,6 +476,7 @@ static int time_left(const struct supervisor *supervisor)
         if (!supervisor->told_ready && supervisor->serves)
             until_ms = supervisor->ready_until_ms;
         until_ms = sooner(until_ms, upgrade_until_ms(supervisor));
+        until_ms = sooner(until_ms, reload_until_ms(supervisor));
         if (supervisor->runner.process == 0)
             until_ms = sooner(until_ms, supervisor->runner.start_ms);
         if (supervisor->publisher.process == 0)
@@ -484,6 +488,27 @@ static int time_left(const struct supervisor *supervisor)
         return -1;
     int64_t left_ms = until_ms - clock_monotonic_ms();
     return left_ms < 0 ? 0 : (int)left_ms;
+}
+
+/* A read-only mount's: nobody can write its control. */
+static void hear_requests(struct supervisor *supervisor)
+{
+    if (!mount_table_at(supervisor->mount_point.path).read_only)
+        return;
+    int r = request_socket_open(&supervisor->requests, supervisor->parts->state->directory);
+    if (r < 0)
+        log_error("%s: aapfs reload and upgrade will not reach this mount: %s", supervisor->parts->state->path,
+                  strerror(-r));
+}
+
+static void take_requests(struct supervisor *supervisor)
+{
+    enum worker_message_kind wanted = request_socket_take(&supervisor->requests);
+    const struct worker_message message = {.kind = wanted};
+    if (wanted == WORKER_WANTS_UPGRADE)
+        upgrade_take_message(supervisor, &message);
+    else if (wanted == WORKER_WANTS_RELOAD)
+        reload_take_request(supervisor);
 }
 
 static void watch(struct supervisor *supervisor)
@@ -501,11 +526,15 @@ static void watch(struct supervisor *supervisor)
             /* without a worker nobody else hears that the mount is gone */
             {.fd = alone ? supervisor->mount_point.fuse : -1},
             {.fd = supervisor->upgrade.link, .events = POLLIN},
+            {.fd = supervisor->reload.answer, .events = POLLIN},
+            {.fd = request_socket_polled(&supervisor->requests), .events = POLLIN},
         };
-        if (poll(polled, 4, time_left(supervisor)) < 0 && errno != EINTR)
+        if (poll(polled, 6, time_left(supervisor)) < 0 && errno != EINTR)
             break;
         take_messages(supervisor);
         take_signals(supervisor);
+        if (!supervisor->leaving)
+            take_requests(supervisor);
         if (alone && polled[2].revents & POLLERR)
             leave(supervisor);
         if (supervisor->leaving)
@@ -554,6 +583,8 @@ static void begin(struct supervisor *supervisor, const struct supervisor_parts *
         .publisher = {.name = "aapfs-publisher"},
         .runner = {.name = "aapfs-runner"},
         .worker = {.name = "aapfs-worker"},
+        .requests = {.listening = -1, .client = -1},
+        .reload = {.reader = {.name = "aapfs-reader"}, .copy = -1, .answer = -1},
         .upgrade = {.link = -1,
                     .config = -1,
                     .standby = {.name = "aapfs-worker"},
@@ -571,6 +602,7 @@ static int end_all(struct supervisor *supervisor)
     end_runner(supervisor);
     unlink_worker(supervisor);
     reload_end(supervisor);
+    request_socket_close(&supervisor->requests, supervisor->parts->state->directory);
     close(supervisor->signals);
     mount_memory_drop(&supervisor->memory);
     return supervisor->status;
@@ -601,6 +633,7 @@ static int go_on(struct supervisor *supervisor)
     supervisor->ready_until_ms = clock_monotonic_ms() + supervisor->parts->first_listing_timeout_ms;
     supervisor->went_on = true;
     give_to_keep(supervisor);
+    hear_requests(supervisor);
     watch(supervisor);
     return end_all(supervisor);
 }
@@ -643,6 +676,7 @@ int supervisor_run(const struct supervisor_parts *parts)
     } else {
         begin_log(parts);
         give_to_keep(&supervisor);
+        hear_requests(&supervisor);
     }
     watch(&supervisor);
     return end_all(&supervisor);
@@ -662,6 +696,8 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
     supervisor.runner_socket[WORKERS_END] = descriptors[HANDOVER_RUNNER_WORKERS_END];
     supervisor.runner_socket[RUNNERS_END] = descriptors[HANDOVER_RUNNER_RUNNERS_END];
     supervisor.link = descriptors[HANDOVER_LINK];
+    supervisor.requests = (struct request_socket){descriptors[HANDOVER_REQUESTS], descriptors[HANDOVER_CLIENT],
+                                                  WORKER_WANTS_UPGRADE};
     supervisor.worker.process = handover->worker;
     supervisor.publisher.process = handover->publisher;
     supervisor.runner.process = handover->runner;

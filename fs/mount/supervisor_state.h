@@ -10,6 +10,7 @@
 #include "fs/mount/child.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/mount_point.h"
+#include "fs/mount/request_socket.h"
 #include "fs/mount/supervisor.h"
 
 /*
@@ -41,6 +42,10 @@ struct upgrade {
 };
 
 struct reload {
+    struct child reader; /* reads it first: users and groups may be looked up for long */
+    int copy, answer;    /* the copy that it fills, and where it says what came of it; -1: it does not run */
+    bool asked;          /* by a write; else by a signal */
+    int64_t until_ms;    /* when the reader is given up */
     struct config *current; /* as it was read last; NULL: as at the start */
     struct config *before;  /* until the worker has the current one */
     bool under_way;         /* the worker has it, and has not said what came of it */
@@ -59,6 +64,7 @@ struct supervisor {
     uint64_t answered_before, published_before, ran_before;
     struct upgrade upgrade;
     struct reload reload;
+    struct request_socket requests;
     bool serves;  /* a worker of this run has taken the mount over */
     bool listed;  /* and has seen what KMS lists */
     bool told_ready, leaving;

@@ -15,6 +15,7 @@
 #include "fs/keys/clock.h"
 #include "fs/log.h"
 #include "fs/mount/handover.h"
+#include "fs/mount/reload.h"
 #include "fs/mount/supervisor_state.h"
 #include "fs/mount/worker.h"
 #include "fs/stops.h"
@@ -39,9 +40,11 @@ static void end_standby(struct supervisor *supervisor)
     upgrade->config = -1;
 }
 
+/* To everybody who waits for it. */
 static void send_verdict(struct supervisor *supervisor)
 {
     const struct upgrade *upgrade = &supervisor->upgrade;
+    request_socket_answer(&supervisor->requests, WORKER_WANTS_UPGRADE, upgrade->verdict, upgrade->reason);
     if (supervisor->link >= 0)
         (void)worker_link_send(supervisor->link, WORKER_VERDICT, upgrade->verdict, "%s",
                                upgrade->reason);
@@ -88,6 +91,8 @@ static void fill(const struct supervisor *supervisor, enum handover_role role, i
         handover->descriptors[HANDOVER_PUBLISHER_PUBLISHERS_END] =
             supervisor->publisher_socket[PUBLISHERS_END];
         handover->descriptors[HANDOVER_RUNNER_RUNNERS_END] = supervisor->runner_socket[RUNNERS_END];
+        handover->descriptors[HANDOVER_REQUESTS] = supervisor->requests.listening;
+        handover->descriptors[HANDOVER_CLIENT] = supervisor->requests.client;
         handover->worker = supervisor->worker.process;
         handover->publisher = supervisor->publisher.process;
         handover->runner = supervisor->runner.process;
@@ -117,7 +122,7 @@ static void start(struct supervisor *supervisor)
         give_up(supervisor, EOPNOTSUPP, "a mount by --dev keeps nothing; start it anew");
         return;
     }
-    if (supervisor->reload.under_way) {
+    if (reload_is_under_way(supervisor)) {
         give_up(supervisor, EBUSY, "a reload is under way; everything is as before, try again");
         return;
     }
@@ -302,6 +307,7 @@ static void take_standbys_messages(struct supervisor *supervisor)
         if (message.kind != WORKER_STANDS_BY || supervisor->upgrade.stage != UPGRADE_STARTING)
             continue;
         note_program(supervisor);
+        (void)config_copy_seal(supervisor->upgrade.config); /* it was read, and who is named in it looked up */
         enter(supervisor, UPGRADE_DRAINING,
               (int64_t)supervisor_config(supervisor)->request_timeout_ms + DRAIN_MS);
         (void)worker_link_send(supervisor->link, WORKER_DRAIN, 0, "%s", "");

@@ -45,7 +45,7 @@ struct worker {
     struct publications *publications;
     struct runs *runs;
     struct pending *pending;
-    struct engine *engine;
+    struct engine *_Atomic engine; /* its own thread may look before it is noted here */
     struct session *session;
     struct config *reloaded; /* NULL: that of the parts holds; the engine's thread */
     bool reloading; /* the supervisor is to hear when it holds; the engine's thread */
@@ -211,6 +211,8 @@ static void receive_messages(void *user)
     struct worker *worker = user;
     struct worker_message message;
     int descriptor = -1;
+    if (!worker->engine)
+        return; /* they stay: it is asked again at once */
     while (worker_link_receive(worker->parts->link, &message, &descriptor) == 0) {
         if (message.kind == WORKER_DRAIN || message.kind == WORKER_RESUME) {
             engine_drain(worker->engine, message.kind == WORKER_DRAIN);
@@ -379,6 +381,7 @@ static struct session *make_session(struct worker *worker)
         .region = parts->config->region,
         .endpoint = parts->config->endpoint,
         .mountpoint = parts->mount_point->path,
+        .state = parts->state->path,
         .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
         .describe_credentials = describe_credentials,
         .audit = worker->audit,

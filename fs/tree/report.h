@@ -24,6 +24,7 @@ struct report_facts {
     const char *region;
     const char *endpoint;
     const char *mountpoint;
+    const char *state;                 /* its directory */
     const uint64_t *requests;          /* FUSE requests received, by opcode */
     const char *(*request_name)(size_t opcode); /* NULL: no such opcode */
     size_t request_kinds;

@@ -48,6 +48,7 @@ json_t *report_mount_status(struct registry *registry, const struct report_facts
     report_set(&status, "Credentials", credentials(facts));
     report_set(&status, "Account", report_text(mount->account));
     report_set(&status, "MountPoint", json_string(facts->mountpoint));
+    report_set(&status, "StateDirectory", report_text(facts->state));
     report_set(&status, "Mounted", report_time(facts->mounted_ns / 1000000000));
     report_set(&status, "ClockOffsetMilliseconds", json_integer(mount->clock_offset_ms));
     report_set(&status, "LastSync", report_time(mount->last_sync));

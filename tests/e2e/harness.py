@@ -227,7 +227,9 @@ class Mount:
             while self.status()["LastSync"] is None and time.monotonic() < end:
                 failure = self.last_error(".aapfs")
                 if failure and failure["Errno"] != "ETIMEDOUT":
-                    break
+                    # whose the AAPs are may be denied while they are being shown
+                    if failure["Operation"] != "DescribeApplicationAccessPoint" or len(os.listdir(self.path)) > 1:
+                        break
                 time.sleep(0.002)
         except OSError:
             pass  # a mount that is not ours to look into

@@ -40,9 +40,8 @@ before=$(supervisor /second)
 [ -n "$before" ] && [ "$(version /second)" = "$VERSION" ]
 dpkg -i /packages/next/aapfs_*.deb > /log 2>&1
 grep '/aap goes on with the version before' /log
-grep '/readonly is read-only and cannot be told' /log
-if grep '/second' /log; then exit 91; fi
-[ "$(version /second)" = "$NEXT" ] && [ "$(version /readonly)" = "$VERSION" ]
+if grep -e '/second' -e '/readonly' /log; then exit 91; fi
+[ "$(version /second)" = "$NEXT" ] && [ "$(version /readonly)" = "$NEXT" ]
 [ "$(supervisor /second)" = "$before" ] && [ "/proc/$before/exe" -ef /usr/bin/aapfs ]
 [ "$(cat /bind/client_key_id)" = "$(cat /key_id)" ]
 cat <&3 | cmp - /second/payments/client_key.json

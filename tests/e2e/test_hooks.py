@@ -216,6 +216,7 @@ def test_a_command_may_speak_in_the_background(emulator, tmp_path, said):
     done = subprocess.run([AAPFS, "-c", config, path], capture_output=True, env=environment(), timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     try:
+        until((path / "payments").exists)
         for _ in range(2):
             (path / "payments/control").write_text(PASSWORD + "\n")
         assert said.line() == "went on"

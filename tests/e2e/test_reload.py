@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, BUILD, KILLED, PASSWORD, until
+from harness import AAPFS, BUILD, KILLED, PASSWORD, environment, until
 from test_upgrade import NEXT, Installed, upgrade, workers
 
 WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
@@ -490,7 +490,6 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
     (tmp_path / "aapfs.conf").symlink_to("one.conf")
     (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text("5a" * 32 + "\n")
-    from harness import environment
     started = subprocess.run([AAPFS, "-c", "aapfs.conf", "--state", "state", "--state-key", "key", "aap"], cwd=tmp_path,
                              env=environment(), capture_output=True, text=True, timeout=60)
     assert (started.returncode, started.stderr) == (0, "")
@@ -508,11 +507,188 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
         subprocess.run(["umount", tmp_path / "aap"], check=True)
 
 
-@pytest.mark.parametrize("command", ["reload", "upgrade"])
-def test_a_read_only_mount_is_told_by_a_signal_alone(start_mount, emulator, command):
-    mount = start_mount(emulator.url, "-o", "ro", expected_errors=SAID)
-    done = subprocess.run([AAPFS, command, "-m", mount.path], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 1
-    assert done.stderr.endswith('control: Read-only file system; mount.aapfs(8) says at "ro" what such a mount can be told\n')
+class SlowNames:
+    """A user database that hangs as long as it is told to, and knows who asked it."""
+
+    def __init__(self, directory):
+        self.file = directory / "slow-names"
+        self.note = self.file.with_suffix(".asked")
+        self.env = {"LD_PRELOAD": str(BUILD / "tests/programs/slow_names.so"), "SLOW_NAMES": str(self.file)}
+
+    def asked(self):
+        return {int(line) for line in self.note.read_text().split()} if self.note.exists() else set()
+
+    def hang(self):
+        self.note.unlink(missing_ok=True)
+        self.file.touch()
+
+    def answer(self):
+        self.file.unlink()
+
+
+@pytest.fixture
+def names(tmp_path):
+    names = SlowNames(tmp_path)
+    yield names
+    names.file.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("how", ["control", "signal"])
+def test_a_user_database_that_hangs_keeps_nobody_waiting(start_mount, emulator, names, how):
+    mount = start_mount(emulator.url, expected_errors=SAID, defaults="owner = nobody", env=names.env)
+    configure(mount, "defaults: owner = daemon", "defaults: group = mail", "defaults: on_rotate_user = daemon")
+    names.hang()
+    if how == "control":
+        reloading = subprocess.Popen([AAPFS, "reload", "-m", mount.path], stderr=subprocess.PIPE, text=True)
+    else:
+        mount.process.send_signal(signal.SIGHUP)
+    until(names.asked)
+    # every part of it works: what is written, another reload, a worker that dies
+    mount.write("payments", PASSWORD)
+    if how == "signal":  # else it waits in the kernel for the other writer
+        done = reload(mount)
+        assert done.returncode == 1 and "a reload is under way" in done.stderr
+    os.kill(before := mount.children()["aapfs-worker"], signal.SIGKILL)
+    until(lambda: mount.children().get("aapfs-worker", before) != before)
+    mount.write("payments", PASSWORD)
+    assert attributes(mount / "payments/client_key.json")[0] == NOBODY
+    if how == "control":
+        assert reloading.wait(10) == 1 and "was interrupted before the command was done" in reloading.stderr.read()
+        reloading.stderr.close()
+        reloading = subprocess.Popen([AAPFS, "reload", "-m", mount.path])
+        until(lambda: "aapfs-reader" in mount.children())
+    worker = mount.children()["aapfs-worker"]
+    names.answer()
+    assert how == "signal" or reloading.wait(10) == 0
+    until(lambda: "aapfs: reloaded\n" in mount.errors())
+    until(lambda: attributes(mount / "payments/client_key.json")[:2] == (DAEMON, MAIL))
+    assert not names.asked() & {mount.process.pid, before, worker}
+
+
+@pytest.mark.full
+def test_a_reload_does_not_wait_for_a_user_database_for_ever(start_mount, emulator, names):
+    said = re.compile(SAID.pattern + r"|aapfs: reload: \S+ was not read within 10 s, .*; everything is as before, .*\n")
+    mount = start_mount(emulator.url, expected_errors=said, defaults="owner = nobody", env=names.env)
+    mount.write("payments", PASSWORD)
+    configure(mount, "defaults: owner = daemon")
+    before = state_of(mount)
+    names.hang()
+    done = reload(mount)
+    assert done.returncode == 1 and "Connection timed out" in done.stderr and "was not read within 10 s" in done.stderr
+    until(lambda: state_of(mount)[2] == before[2])  # its reader is gone
     mount.process.send_signal(signal.SIGHUP)
-    until(lambda: "reloaded" in mount.errors())
+    until(lambda: "reload: " in mount.errors())
+    assert attributes(mount / "payments/client_key.json")[0] == NOBODY
+    names.answer()
+    reloads(mount)
+    assert attributes(mount / "payments/client_key.json")[0] == DAEMON
+
+
+def test_after_an_upgrade_nobody_is_looked_up_again(start_mount, emulator, tmp_path, names):
+    """The supervisor that has become the new program would hang, with nobody to look after the worker."""
+    installed = Installed(tmp_path)
+    mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, defaults="owner = nobody", env=names.env)
+    mount.write("payments", PASSWORD)
+    installed.install(NEXT)
+    names.note.unlink()
+    assert upgrade(mount).returncode == 0
+    assert len(names.asked()) == 1 and mount.process.pid not in names.asked()  # who stood by, and is the worker now
+    assert names.asked() == {mount.children()["aapfs-worker"]}
+    assert attributes(mount / "payments/client_key.json")[0] == NOBODY
+
+
+@pytest.mark.full
+def test_a_start_does_not_wait_for_a_user_database_for_ever(start_mount, emulator, names):
+    mount = start_mount(emulator.url, defaults="owner = nobody", env=names.env)
+    mount.stop()
+    mount.stop = lambda *_: None
+    names.hang()
+    done = subprocess.run([AAPFS, "-f", "-c", mount.config, mount.path], capture_output=True, text=True, timeout=30,
+                          env=environment(**names.env))
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("aapfs: configuration: it was not read within 10 s, perhaps since users and groups")
+
+
+def test_a_command_s_user_who_cannot_be_looked_up_ends_with_the_command_s_time(start_mount, emulator, names):
+    said = re.compile(SAID.pattern + r"|aapfs: payments: on_rotate: .*\n")
+    mount = start_mount(emulator.url, expected_errors=said, env=names.env,
+                        defaults="on_rotate = true\non_rotate_user = daemon\non_rotate_timeout = 1s")
+    mount.write("payments", PASSWORD)
+    names.hang()
+    mount.write("payments", PASSWORD)
+    mount.write("orders", PASSWORD)
+    until(lambda: (mount.status("payments")["LastHook"] or {}).get("Result", "") == "timed out", 20,
+          lambda: str(mount.status("payments")["LastHook"]))
+    names.answer()
+    mount.write("payments", "rotate")
+    until(lambda: mount.status("payments")["LastHook"]["Result"] == "ok")
+
+
+def test_a_read_only_mount_reloads(start_mount, emulator):
+    said = re.compile(SAID.pattern + r"|aapfs: reload: .*\n")
+    first = start_mount(emulator.url)
+    first.write("payments", PASSWORD)
+    first.stop()
+    first.stop = lambda *_: None
+    mount = start_mount(emulator.url, "-o", "ro", expected_errors=said, defaults="owner = nobody", state=first.state,
+                        state_key=first.state_key)
+    path = mount / "payments/client_key.json"
+    assert attributes(path)[0] == NOBODY
+    configure(mount, "defaults: owner = daemon")
+    reloads(mount)
+    assert attributes(path)[0] == DAEMON
+    configure(mount, "defaults: owner = no-such-user")
+    done = reload(mount)
+    assert done.returncode == 1 and done.stderr.startswith("aapfs: reload: Invalid argument: ")
+    assert "owner: no such user; right is a user's name or number" in done.stderr
+    mount.process.send_signal(signal.SIGHUP)
+    until(lambda: "aapfs: reload: " in mount.errors())
+    refused = subprocess.run([AAPFS, "reload", "-m", mount.path], capture_output=True, text=True, user=12345, group=12345,
+                             extra_groups=[])
+    assert refused.returncode == 1 and "Permission denied" in refused.stderr
+    assert attributes(path)[0] == DAEMON
+    assert attributes(mount.state / ".requests") == (0, 0, 0o600)
+
+
+def test_a_read_only_view_of_a_mount_says_where_its_control_is(mount, tmp_path):
+    view = tmp_path / "view"
+    view.mkdir()
+    subprocess.run(["mount", "--bind", mount.path, view], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", view], check=True)
+    try:
+        done = subprocess.run([AAPFS, "reload", "-m", view], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and "where only this view of the mount is read-only, use another one" in done.stderr
+        assert not (mount.state / ".requests").exists()
+    finally:
+        subprocess.run(["umount", view], check=True)
+
+
+def test_a_read_only_mount_is_upgraded(start_mount, emulator, tmp_path):
+    installed = Installed(tmp_path)
+    said = re.compile(SAID.pattern + r"|aapfs: upgrade: .*; everything is as before\n")
+    mount = start_mount(emulator.url, "-o", "ro", binary=installed.path, expected_errors=said)
+    installed.install(b"#!/bin/sh\nexit 1\n")
+    done = upgrade(mount)
+    assert done.returncode == 1 and "the installed program ended (status 1) before it stood by" in done.stderr
+    assert mount.status()["Version"] == "0.1.0"
+    for version, program in (("0.1.1", NEXT), ("0.1.0", AAPFS)):
+        installed.install(program)
+        done = upgrade(mount)
+        assert (done.returncode, done.stderr) == (0, ""), mount.errors()
+        assert mount.status()["Version"] == version
+        assert os.stat(f"/proc/{mount.process.pid}/exe").st_ino == os.stat(installed.path).st_ino
+        reloads(mount)
+    mount.stop(said)
+    mount.stop = lambda *_: None
+    assert not (mount.state / ".requests").exists()
+
+
+def test_a_read_only_mount_that_ends_meanwhile_lets_nobody_wait(start_mount, emulator, names):
+    mount = start_mount(emulator.url, "-o", "ro", expected_errors=SAID, env=names.env)
+    configure(mount, "defaults: owner = daemon")
+    names.hang()
+    asking = [subprocess.Popen([AAPFS, "reload", "-m", mount.path], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    until(names.asked)
+    mount.process.terminate()
+    said = "".join(process.communicate(timeout=10)[1] for process in asking)
+    assert "the supervisor ended before it had answered" in said and all(process.returncode == 1 for process in asking)

@@ -112,8 +112,11 @@ class Manager:
         """The device numbers of what is mounted there."""
         return [line.split()[2] for line in open("/proc/self/mountinfo") if line.split()[4] == str(self.path)]
 
-    def write(self, command=PASSWORD):
+    def await_directory(self):
         until((self.path / "payments").exists)  # it is ready before KMS was listed
+
+    def write(self, command=PASSWORD):
+        self.await_directory()
         control = os.open(self.path / "payments" / "control", os.O_WRONLY)
         try:
             os.write(control, command.encode() + b"\n")
@@ -236,6 +239,7 @@ def test_an_upgrade_is_kept_as_well(manager):
 @pytest.mark.full
 def test_a_write_under_way_ends_before_a_restart(manager, emulator):
     manager.start()
+    manager.await_directory()
     emulator.set_faults("CreateClientKey delay=700")
     writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {manager.path}/payments/control"])
     await_value(lambda: emulator.count("CreateClientKey"), 1)
@@ -251,6 +255,7 @@ def test_the_manager_waits_for_what_is_under_way(manager, emulator):
     """However short its own limit is: a creation that is killed is a key that KMS gives to nobody again."""
     manager.configure("request_timeout = 90s")
     manager.start()
+    manager.await_directory()
     emulator.set_faults("CreateClientKey delay=300")
     writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {manager.path}/payments/control"])
     await_value(lambda: emulator.count("CreateClientKey"), 1)

@@ -429,7 +429,10 @@ static void a_copy_keeps_what_was_read(void **state)
     assert_string_equal(config.region, "cn-beijing");
     assert_string_equal(config.file, path);
     config_clear(&config);
+    assert_int_equal(config_copy_seal(copy), 0);
     assert_int_equal(pwrite(copy, "x", 1, 0), -1);
+    assert_int_equal(config_read_copy(path, copy, &config, reason, sizeof(reason)), 0);
+    config_clear(&config);
     close(copy);
     copy = config_copy(path, reason, sizeof(reason));
     assert_int_equal(config_read_copy(path, copy, &config, reason, sizeof(reason)), -EINVAL);
@@ -438,6 +441,62 @@ static void a_copy_keeps_what_was_read(void **state)
     close(copy);
     assert_int_equal(config_copy("/nonexistent/x", reason, sizeof(reason)), -ENOENT);
     assert_string_equal(reason, "/nonexistent/x: No such file or directory");
+}
+
+/* Whoever reads a copy after the first asks no database: what is in its note holds. */
+static void a_copy_remembers_users_and_groups(void **state)
+{
+    static const char text[] = "[defaults]\nowner = daemon\ngroup = daemon\non_rotate_user = daemon\n[aap a]\nowner = 7\n";
+    struct config config;
+    char reason[512] = "", note[4096] = "";
+    assert_int_equal(read_text(text, strlen(text), &config, reason), 0);
+    const uid_t uid = config.defaults.owner;
+    config_clear(&config);
+    int copy = config_copy(path, reason, sizeof(reason));
+    off_t without = lseek(copy, 0, SEEK_END);
+    assert_int_equal(config_read_copy(path, copy, &config, reason, sizeof(reason)), 0);
+    assert_int_equal(config.defaults.owner, uid);
+    assert_int_equal(config.defaults.on_rotate_user, uid);
+    config_clear(&config);
+    ssize_t size = pread(copy, note, sizeof(note) - 1, without);
+    assert_true(size > 0);
+    assert_non_null(strstr(note, " daemon\n"));
+    static const char other[] = "u 4711 daemon\ng 4712 daemon\ne 4711 4711\n.\n";
+    assert_int_equal(ftruncate(copy, without), 0);
+    assert_int_equal(pwrite(copy, other, sizeof(other) - 1, without), sizeof(other) - 1);
+    assert_int_equal(config_copy_seal(copy), 0);
+    assert_int_equal(config_read_copy(path, copy, &config, reason, sizeof(reason)), 0);
+    assert_int_equal(config.defaults.owner, 4711);
+    assert_int_equal(config.defaults.group, 4712);
+    assert_int_equal(config.defaults.on_rotate_user, 4711);
+    assert_int_equal(config_for_aap(&config, "a")->owner, 7);
+    config_clear(&config);
+    close(copy);
+    /* and it is over with that: the next one asks again */
+    assert_int_equal(read_text(text, strlen(text), &config, reason), 0);
+    assert_int_equal(config.defaults.owner, uid);
+    config_clear(&config);
+}
+
+static void a_copy_that_is_spoiled_is_refused(void **state)
+{
+    static const char *const notes[] = {"u", "u 1", "u 4711 daemo\n.\n", "g 1 daemon\n", "\n\n", ".\n"};
+    static const char text[] = "[defaults]\nowner = daemon\n";
+    struct config config;
+    char reason[512] = "";
+    assert_int_equal(read_text(text, strlen(text), &config, reason), 0);
+    config_clear(&config);
+    for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
+        int copy = config_copy(path, reason, sizeof(reason));
+        assert_int_equal(pwrite(copy, notes[i], strlen(notes[i]), lseek(copy, 0, SEEK_END)), strlen(notes[i]));
+        assert_int_equal(config_read_copy(path, copy, &config, reason, sizeof(reason)), -EINVAL);
+        assert_non_null(strstr(reason, ":2: owner: no such user"));
+        close(copy);
+    }
+    int copy = config_copy(path, reason, sizeof(reason));
+    assert_int_equal(ftruncate(copy, 20), 0);
+    assert_int_equal(config_read_copy(path, copy, &config, reason, sizeof(reason)), -EIO);
+    close(copy);
 }
 
 static const struct {
@@ -574,6 +633,8 @@ int main(void)
         cmocka_unit_test(reads_the_settings_of_kms_and_mount),
         cmocka_unit_test(finds_each_of_many_sections),
         cmocka_unit_test(a_copy_keeps_what_was_read),
+        cmocka_unit_test(a_copy_remembers_users_and_groups),
+        cmocka_unit_test(a_copy_that_is_spoiled_is_refused),
         cmocka_unit_test(a_live_mount_keeps_what_cannot_change),
         cmocka_unit_test(counts_lines_longer_than_any_buffer),
         cmocka_unit_test(a_command_has_a_most_size),

@@ -1,0 +1,55 @@
+#include "fs/commands/ask_supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "fs/keys/state.h"
+#include "fs/log.h"
+#include "fs/mount/request_socket.h"
+#include "kmsapi/cleanup.h"
+
+bool ask_supervisor_is_needed(const char *mountpoint)
+{
+    struct statvfs status;
+    return statvfs(mountpoint, &status) == 0 && status.f_flag & ST_RDONLY;
+}
+
+/* Where the mount's state is, as its status tells. */
+static bool find_state(const char *mountpoint, char path[static STATE_PATH_SIZE])
+{
+    char name[4096], text[8192];
+    snprintf(name, sizeof(name), "%s/.aapfs/status", mountpoint);
+    _cleanup_(close) int file = open(name, O_RDONLY | O_CLOEXEC);
+    ssize_t got = file < 0 ? -1 : read(file, text, sizeof(text));
+    json_t *status = got > 0 ? json_loadb(text, (size_t)got, 0, NULL) : NULL;
+    const char *state = json_string_value(json_object_get(status, "StateDirectory"));
+    bool found = state && strlen(state) < STATE_PATH_SIZE;
+    if (found)
+        strcpy(path, state);
+    json_decref(status);
+    return found;
+}
+
+int ask_supervisor(const char *mountpoint, const char *command)
+{
+    char state[STATE_PATH_SIZE], reason[640];
+    bool upgrade = strcmp(command, "upgrade") == 0;
+    if (!find_state(mountpoint, state)) {
+        log_error("%s/.aapfs/status: it does not tell a StateDirectory; no aapfs is mounted there, or one that cannot be "
+                  "asked while it is read-only", mountpoint);
+        return -ENODEV;
+    }
+    int r = request_socket_ask(state, upgrade ? WORKER_WANTS_UPGRADE : WORKER_WANTS_RELOAD, reason, sizeof(reason));
+    if (r == -ENOENT)
+        log_error("%s/.aapfs/control: %s, and %s; where only this view of the mount is read-only, use another one", mountpoint,
+                  strerror(EROFS), reason);
+    else if (r < 0)
+        log_error("%s: %s: %s", command, strerror(-r), reason);
+    return r;
+}

@@ -1,0 +1,16 @@
+/*
+ * A read-only mount is told to reload or upgrade by its supervisor's socket (fs/mount/request_socket.h), since nobody can
+ * write its control. The main thread.
+ */
+#ifndef AAPFS_FS_COMMANDS_ASK_SUPERVISOR_H
+#define AAPFS_FS_COMMANDS_ASK_SUPERVISOR_H
+
+#include <stdbool.h>
+
+/* Whether nobody can write to MOUNTPOINT, as it is seen from here. */
+bool ask_supervisor_is_needed(const char *mountpoint);
+
+/* COMMAND: reload or upgrade. 0; or negative errno after a line on stderr. */
+int ask_supervisor(const char *mountpoint, const char *command);
+
+#endif
