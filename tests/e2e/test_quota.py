@@ -27,7 +27,8 @@ def emulator(start_emulator):
 def start(start_mount, emulator):
     def start_one(defaults="", **parts):
         parts.setdefault("expected_errors", SAID)
-        return start_mount(emulator.url, defaults=defaults, max_keys=3, settings="requests_per_second = 100", **parts)
+        parts.setdefault("max_keys", 3)
+        return start_mount(emulator.url, defaults=defaults, settings="requests_per_second = 100", **parts)
 
     return start_one
 
@@ -63,8 +64,9 @@ def run_status(mount, *words):
     return subprocess.run([AAPFS, "status", "-m", mount.path, *words], capture_output=True, text=True, env=environment())
 
 
-def test_two_lost_answers_are_made_room_of(start, emulator):
-    mount = start()
+@pytest.mark.parametrize("max_keys", [3, 8])  # more than KMS gives: its refusal tells
+def test_two_lost_answers_are_made_room_of(start, emulator, max_keys):
+    mount = start(max_keys=max_keys)
     mount.write("payments", PASSWORD)
     first, orphans = mount.key_id(), [lose_a_key(mount, emulator) for _ in range(2)]
     mount.write("payments", PASSWORD)
