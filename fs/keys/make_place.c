@@ -31,8 +31,11 @@ static unsigned int look(const struct operation *operation, struct places *place
     return operation->quota_error.number ? operation->most : aap->config->max_keys;
 }
 
-/* KMS has refused one more than what it lists now. */
-static void learn_quota(struct operation *operation)
+/*
+ * KMS has refused one more than what it lists now. False: that is not for want of a place, for it lists fewer than it
+ * gives: there are other limits.
+ */
+static bool learn_quota(struct operation *operation)
 {
     struct places places;
     registry_lock(operation->engine->parts.registry);
@@ -40,6 +43,7 @@ static void learn_quota(struct operation *operation)
     (void)look(operation, &places);
     operation->most = places.filled < most ? places.filled : most;
     registry_unlock(operation->engine->parts.registry);
+    return places.filled >= most || places.filled == CONFIG_QUOTA_KEYS;
 }
 
 /* WHY: what freeing one failed with; NULL: none may be. */
@@ -140,9 +144,10 @@ void place_listed(struct engine *engine, uint32_t aap, const struct kms_error *e
         operation_fail(operation, name, error);
         return;
     }
-    if (operation->quota_error.number)
-        learn_quota(operation);
-    place_require(operation);
+    if (operation->quota_error.number && !learn_quota(operation))
+        operation_fail(operation, name, &operation->quota_error);
+    else
+        place_require(operation);
 }
 
 void place_deleted(struct engine *engine, uint32_t aap, int result)

@@ -81,7 +81,7 @@ def rotated(mount, aap, before, seconds=60):
 
 def test_a_key_is_replaced_when_it_is_due(start_mount, emulator):
     """With the password that it had; what superseded keys are expired is deleted."""
-    mount = start(start_mount, emulator, validity="3s")
+    mount = start(start_mount, emulator, validity="3s", rotate_at="67%")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     second = rotated(mount, "payments", first)
