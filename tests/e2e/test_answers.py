@@ -1,10 +1,14 @@
 """Answers of KMS whose members are not what its documents show, on a mount: no worker ends of them, and no key is lost."""
+import email.utils
 import errno
+import json
+import subprocess
+import time
 
 import pytest
 
 from altered import Altered
-from harness import PASSWORD
+from harness import AAPFS, PASSWORD, environment
 from test_store import result_of
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
@@ -151,6 +155,7 @@ def alter(operation, answer, odd):
         put(place, name, odd[2])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("change", [{"ApplicationAccessPoints": None}, {"ApplicationAccessPoints": ..., "TotalCount": ...},
                                     {"ApplicationAccessPoints": {}, "RequestId": None, "TotalCount": None}])
 def test_an_account_without_aaps_is_no_error(start_mount, start_emulator, change):
@@ -161,6 +166,7 @@ def test_an_account_without_aaps_is_no_error(start_mount, start_emulator, change
     proxy.close()
 
 
+@pytest.mark.full
 def test_aaps_without_their_total_are_shown_and_none_goes(start_mount, emulator, altered):
     mount = start_mount(altered.url)
     assert (mount / "orders").is_dir()
@@ -174,3 +180,109 @@ def test_aaps_without_their_total_are_shown_and_none_goes(start_mount, emulator,
     altered.change = change
     mount.write(".aapfs", "sync")
     assert (mount / "orders").is_dir() and mount.last_error(".aapfs") is None
+
+
+# -- errors -----------------------------------------------------------------------------------------
+
+MISSING = 'The input parameter "Timestamp" that is required for processing this request is not supplied.'
+CLOCKS = {
+    "IllegalTimestamp": json.dumps({"RequestId": "r", "HostId": "kms", "Code": "IllegalTimestamp", "Message": MISSING}),
+    "lower case": json.dumps({"requestId": "r", "code": "IllegalTimestamp", "message": MISSING}),
+    "XML": f"<Error><RequestId>r</RequestId><HostId>kms</HostId><Code>IllegalTimestamp</Code><Message>{MISSING}</Message></Error>",
+    "InvalidParameter": json.dumps({"Code": "InvalidParameter", "Message": 'The specified parameter "Timestamp" is not valid.'}),
+    "RequestTimeTooSkewed": json.dumps({"Code": "RequestTimeTooSkewed", "Message": "more than 15 minutes."}),
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", CLOCKS)
+def test_a_clock_that_is_off_is_learned_whatever_kms_calls_it(start_mount, emulator, altered, kind):
+    moment = time.time() + 7200
+    emulator.set_clock(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment)))
+    altered.date = email.utils.formatdate(moment, usegmt=True)
+    altered.refused = lambda operation, status, content: (status, CLOCKS[kind].encode())
+    mount = start_mount(altered.url)
+    mount.write("payments", PASSWORD)
+    assert mount.last_error() is None and mount.status()["ClockOffsetMilliseconds"] > 7000 * 1000
+
+
+REFUSALS = {
+    "InvalidAccessKeyId": (404, {"Code": "InvalidAccessKeyId", "Message": "Specified access key is not found."}),
+    "InvalidParameter": (400, {"Code": "InvalidParameter", "Message": 'The specified parameter "AccessKeyId" is not valid.'}),
+    "MissingSecurityToken": (400, {"Code": "MissingSecurityToken", "Message": "SecurityToken is mandatory for this action."}),
+    "SecurityTokenExpired": (400, {"code": "SecurityTokenExpired", "message": "expired"}),
+    "NoPermission": (403, {"requestId": "r", "code": "NoPermission", "message": "You are not authorized"}),
+    "Unheard": (403, {"Code": "Unheard.Of", "Message": "no"}),
+    "401": (401, {"Code": "Unheard.Of", "Message": "no"}),
+    "XML": (403, "<Error><Code>NoPermission</Code><Message>no &amp; no</Message></Error>"),
+    "page": (403, "<html><body><Code>NoPermission</Code></body></html>"),
+    "empty": (403, ""),
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_is_refused_is_eacces_and_no_bad_password(start_mount, altered, kind):
+    status, body = REFUSALS[kind]
+    content = (body if isinstance(body, str) else json.dumps(body)).encode()
+    mount = start_mount(altered.url)
+    altered.instead = lambda operation: (status, content)
+    assert result_of(mount, "sync", ".aapfs") == errno.EACCES
+    failure = mount.last_error(".aapfs")
+    assert failure["HttpStatus"] == status
+    assert failure["Code"] == ("Http.403" if kind in ("page", "empty") else
+                               "NoPermission" if kind == "XML" else body.get("Code") or body.get("code"))
+    altered.instead = lambda operation: None
+
+
+@pytest.mark.full
+def test_an_unknown_404_says_of_no_key_that_it_is_gone(start_mount, emulator, altered):
+    mount = start_mount(altered.url)
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    old, = mount.status("payments")["Superseded"]
+
+    def hide(operation, answer):
+        if operation == "ListClientKeys":
+            answer["ClientKeys"] = []
+
+    altered.change = hide
+    for code in ("Unheard.Of", "EntityNotExist.ClientKey", "Forbidden.AliasNotFound", "InvalidApi.NotFound"):
+        content = json.dumps({"RequestId": "r", "Code": code, "Message": "not there"}).encode()
+        altered.instead = lambda operation: (404, content) if operation in ("GetClientKey", "DeleteClientKey") else None
+        assert result_of(mount, "sync", ".aapfs") != 0
+        assert mount.status("payments")["State"] == "active", code
+        assert result_of(mount, f"delete {old}") in (errno.ENOENT, errno.EIO)
+        assert (mount / "payments/keys" / old / "client_key.json").exists(), code
+    altered.instead = lambda operation: (404, json.dumps({"Code": "Unheard.Of"}).encode())
+    assert result_of(mount, "forget payments", ".aapfs") == errno.EIO
+    assert (mount / "payments/client_key.json").exists()
+    altered.instead, altered.change = lambda operation: None, lambda operation, answer: None
+    mount.write("payments", f"delete {old}")
+    mount.write(".aapfs", "sync")
+
+
+@pytest.mark.full
+def test_a_page_instead_of_the_answer_leaves_open_whether_there_is_a_key(start_mount, emulator, altered):
+    """As of a proxy that does not let a private key pass: KMS has made it."""
+    mount = start_mount(altered.url)
+    altered.instead = lambda operation: (403, b"<html>blocked</html>") if operation == "CreateClientKey" else None
+    assert result_of(mount, PASSWORD) == errno.EACCES
+    assert "not an answer of KMS" in mount.last_error()["Message"]
+    mount.write(".aapfs", "sync")
+    assert len(mount.status("payments")["Orphans"]) == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("status, body, advised", [
+    (400, '{"RequestId": "r", "Code": "Unheard.Of", "Message": "m"}', False),
+    (404, '{"RequestId": "r", "Code": "Unheard.Of", "Message": "m"}', False),
+    (404, '{"RequestId": "r", "Code": "InvalidProduct.NotFound", "Message": "m"}', True),
+    (404, "<html></html>", True), (200, "<html></html>", True), (500, '{"Code": "InternalError", "Message": "m"}', False)])
+def test_check_names_the_endpoint_only_where_it_is_at_fault(altered, tmp_path, status, body, advised):
+    altered.instead = lambda operation: (status, body.encode())
+    config = tmp_path / "aapfs.conf"
+    config.write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {altered.url}\nrequest_timeout = 1s\n[mount]\nstate = {tmp_path}/state\n")
+    done = subprocess.run([AAPFS, "check", "-c", config], env=environment(), capture_output=True, text=True)
+    line, = (line for line in (done.stdout + done.stderr).splitlines() if "ListApplicationAccessPoints" in line)
+    assert ("see that the endpoint" in line) == advised, line
