@@ -31,8 +31,8 @@ show ls -F -C -w 100 -T 0 /run/aap/payments
 show cat /run/aap/payments/client_key_id
 show aapfs status
 sleep 5 # creation_guard: not two keys of one AAP at a time
-printf '$ aapfs rotate payments\nPassword for payments'"'"'s new client key:\nAgain:\n'
-"$aapfs" rotate -m "$mount" --password-file "$work/password" payments
+printf '$ aapfs rotate payments\nPassword for payments'"'"'s new client key (Enter alone: the kept one):\n'
+setsid -w "$aapfs" rotate -m "$mount" payments # without a terminal, which is as Enter
 show cat /run/aap/payments/client_key_id
 show ls /run/aap/payments/keys
 show aapfs status

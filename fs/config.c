@@ -31,6 +31,7 @@ void config_defaults(struct config *config)
                      .group = getegid(),
                      .mode = 0440,
                      .validity_seconds = 365 * CONFIG_DAY_SECONDS,
+                     .validity_years = 1,
                      .max_keys = 8,
                      .control_group = (gid_t)-1,
                      .rotate_at = ROTATE_AT_PERCENT,

@@ -28,7 +28,8 @@ struct config_aap {
     gid_t group;
     mode_t mode;                 /* of the files with the private half */
     gid_t control_group;         /* may write `control`; (gid_t)-1: root alone (default) */
-    int64_t validity_seconds;    /* 0: "kms", send no dates */
+    int64_t validity_seconds;    /* 0: "kms", send no dates; a year is at least this many */
+    unsigned int validity_years; /* as many calendar years; 0: it was not given in years */
     unsigned int max_keys;
     enum config_rotate_at rotate_at; /* default 66 % */
     unsigned int rotate_at_percent;  /* of the validity */

@@ -107,7 +107,7 @@ const struct config_setting config_settings[CONFIG_SETTINGS] = {
     {SECTION_AAP, "group", config_value_group, AAP_MEMBER(group)},
     {SECTION_AAP, "mode", config_value_mode, AAP_MEMBER(mode)},
     {SECTION_AAP, "control_group", config_value_control_group, AAP_MEMBER(control_group)},
-    {SECTION_AAP, "validity", config_value_validity, AAP_MEMBER(validity_seconds)},
+    {SECTION_AAP, "validity", config_value_validity, AAP_MEMBERS(validity_seconds, validity_years)},
     {SECTION_AAP, "rotate_at", config_value_rotate_at, AAP_MEMBERS(rotate_at, rotate_before_seconds)},
     {SECTION_AAP, "password_source", config_value_password_source, AAP_MEMBERS(password_source, password_file)},
     {SECTION_AAP, "expose_password", config_value_switch, AAP_MEMBER(expose_password)},

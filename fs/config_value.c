@@ -83,14 +83,16 @@ int config_value_guard(const char *text, void *value, char *reason, size_t size)
 
 int config_value_validity(const char *text, void *value, char *reason, size_t size)
 {
-    const int64_t least = 1000, most = 10 * 365 * CONFIG_DAY_SECONDS * 1000;
+    const int64_t least = 1000, most = 10 * 365 * CONFIG_DAY_SECONDS * 1000, year = 365 * CONFIG_DAY_SECONDS;
     int64_t milliseconds = 0;
+    struct config_aap *aap = value;
     bool none = strcmp(text, "kms") == 0;
     if (!none && (config_value_duration(text, &milliseconds) < 0 || milliseconds < least ||
                   milliseconds > most))
         return refuse(reason, size, "not a time from 1s to 10y, nor kms; right is one like 1y or "
                                     "365d");
-    *(int64_t *)value = milliseconds / 1000;
+    aap->validity_seconds = milliseconds / 1000;
+    aap->validity_years = text[strlen(text) - 1] == 'y' ? (unsigned int)(aap->validity_seconds / year) : 0;
     return 0;
 }
 

@@ -21,7 +21,6 @@ int config_value_duration(const char *text, int64_t *milliseconds);
 int config_value_timeout(const char *text, void *unsigned_int, char *reason, size_t size);
 int config_value_guard(const char *text, void *unsigned_int, char *reason, size_t size);
 int config_value_settle(const char *text, void *unsigned_int, char *reason, size_t size);
-int config_value_validity(const char *text, void *int64, char *reason, size_t size);
 int config_value_max_keys(const char *text, void *unsigned_int, char *reason, size_t size);
 int config_value_user(const char *text, void *uid, char *reason, size_t size);
 int config_value_group(const char *text, void *gid, char *reason, size_t size);
@@ -43,6 +42,7 @@ int config_value_credentials(const char *text, void *credentials, char *reason, 
 /* http://HOST:PORT, or "", into a char[CONFIG_TEXT_SIZE]. */
 int config_value_proxy(const char *text, void *url, char *reason, size_t size);
 /* Those that fill more than one member take the whole struct config_aap. */
+int config_value_validity(const char *text, void *config_aap, char *reason, size_t size);
 int config_value_rotate_at(const char *text, void *config_aap, char *reason, size_t size);
 int config_value_password_source(const char *text, void *config_aap, char *reason, size_t size);
 int config_value_delete_superseded(const char *text, void *config_aap, char *reason, size_t size);

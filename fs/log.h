@@ -1,5 +1,5 @@
 /*
- * Lines for the person who runs aapfs: to stderr, and in the background to syslog. Any thread but
+ * Lines for the person who runs aapfs: to stderr, in the background to syslog. Any thread but
  * the session's, which must not block on a log. Nothing secret goes in.
  */
 #ifndef AAPFS_FS_LOG_H
@@ -12,6 +12,12 @@
  * waits for it; nobody reads it later.
  */
 void log_to_syslog_too(void);
+
+/*
+ * From the next line on it is a daemon's log on stderr: with the time and the level, or, where stderr is the journal,
+ * with the level as the journal takes it. What was started before it serves speaks to whoever started it.
+ */
+void log_as_daemon(void);
 
 /* In a child, before it closes descriptors: syslog's is not its own. */
 void log_after_fork(void);

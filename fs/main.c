@@ -1,5 +1,5 @@
 /*
- * aapfs: dispatch. A first word that names a sub-command is one; everything else mounts.
+ * aapfs: dispatch. A first word that names a sub-command is one; everything else mounts, but for what is meant as one.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "fs/commands/commands.h"
+#include "fs/commands/unknown_word.h"
+#include "fs/usage.h"
 
 static const struct {
     const char *name;
@@ -18,9 +20,11 @@ static const struct {
     {"rotate", command_create},
     {"delete", command_delete},
     {"export", command_export},
+    {"help", command_help},
     {"status", command_status},
     {"reload", command_tell},
     {"upgrade", command_tell},
+    {"version", command_version},
     {"volume-plugin", command_volume_plugin},
     {"with-mount", command_with_mount},
 };
@@ -34,5 +38,9 @@ int main(int count, char **arguments)
     for (size_t i = 0; count > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(arguments[1], commands[i].name) == 0)
             return commands[i].run(count - 1, arguments + 1);
+    /* with more words it may be mount(8)'s source, of which mounting says what it should be */
+    if (count > 1 && arguments[1][0] != '-' && (count == 2 || usage_nearest(arguments[1])) &&
+        unknown_word_is_no_place(arguments[1]))
+        return unknown_word_tell(arguments[1]);
     return command_mount(count, arguments);
 }

@@ -1,8 +1,9 @@
 #include "fs/usage.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+
+#include "fs/edit_distance.h"
 
 /* In 80 columns. */
 static const struct {
@@ -29,7 +30,7 @@ static const struct {
     {"", "--version"},
 };
 
-enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+enum { ROWS = sizeof(rows) / sizeof(rows[0]), SLIPS_MOST = 2, SHORT = 4 };
 
 static void print_row(FILE *stream, size_t i, const char *before)
 {
@@ -49,6 +50,29 @@ static void print(FILE *stream, const char *command)
 void usage_print(FILE *stream)
 {
     print(stream, NULL);
+}
+
+bool usage_has(const char *command)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (*command && strcmp(rows[i].command, command) == 0)
+            return true;
+    return false;
+}
+
+const char *usage_nearest(const char *word)
+{
+    size_t size = strlen(word);
+    unsigned int most = size < SHORT ? SLIPS_MOST - 1 : SLIPS_MOST;
+    const char *nearest = NULL;
+    for (size_t i = 0; i < ROWS; i++) {
+        unsigned int distance = edit_distance(word, size, rows[i].command, strlen(rows[i].command));
+        if (rows[i].command[0] && distance <= most) {
+            nearest = rows[i].command;
+            most = distance ? distance - 1 : 0;
+        }
+    }
+    return nearest;
 }
 
 int usage_end(const char *command, int option)

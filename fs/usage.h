@@ -4,6 +4,7 @@
 #ifndef AAPFS_FS_USAGE_H
 #define AAPFS_FS_USAGE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 /* getopt's value of -h and --help; and the latter as a row of getopt_long's table. */
@@ -12,6 +13,10 @@
 
 /* All of it. */
 void usage_print(FILE *stream);
+
+/* Whether there is such a sub-command; and the one that WORD is a slip of, or NULL. */
+bool usage_has(const char *command);
+const char *usage_nearest(const char *word);
 
 /*
  * What getopt said of COMMAND's words ends it: USAGE_HELP asks for its usage, on stdout, and the exit status is 0;

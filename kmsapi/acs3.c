@@ -220,20 +220,25 @@ static int canonicalize(const struct acs3_request *request, struct acs3_signatur
     return signature->canonical_request ? 0 : -ENOMEM;
 }
 
-int acs3_sign(const struct acs3_request *request, const char *access_key_secret,
-              struct acs3_signature *signature)
+int acs3_canonicalize(const struct acs3_request *request, struct acs3_signature *signature, char hash[static 65])
 {
     *signature = (struct acs3_signature){0};
-
-    char hash[65];
     int r = canonicalize(request, signature);
     if (r == 0)
         r = acs3_sha256_hex(signature->canonical_request, strlen(signature->canonical_request),
                             hash);
-    if (r < 0) {
+    if (r < 0)
         acs3_signature_clear(signature);
+    return r;
+}
+
+int acs3_sign(const struct acs3_request *request, const char *access_key_secret,
+              struct acs3_signature *signature)
+{
+    char hash[65];
+    int r = acs3_canonicalize(request, signature, hash);
+    if (r < 0)
         return r;
-    }
     snprintf(signature->string_to_sign, sizeof(signature->string_to_sign), ALGORITHM "\n%s", hash);
 
     unsigned char mac[EVP_MAX_MD_SIZE];

@@ -40,6 +40,12 @@ struct acs3_signature {
 int acs3_sign(const struct acs3_request *request, const char *access_key_secret,
               struct acs3_signature *signature);
 
+/*
+ * What is signed: fills canonical_request and signed_headers, and HASH with the former's SHA-256. Returns as acs3_sign,
+ * and *SIGNATURE is cleared the same way.
+ */
+int acs3_canonicalize(const struct acs3_request *request, struct acs3_signature *signature, char hash[static 65]);
+
 /* Wipes and frees the texts; safe on a zeroed struct. */
 void acs3_signature_clear(struct acs3_signature *signature);
 

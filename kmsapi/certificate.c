@@ -21,13 +21,60 @@ static int no_password(char *buffer, int size, int writing, void *user)
     return (int)strlen(password);
 }
 
+/* Where the base64 of the first certificate stands in PEM; false: there is none. */
+static bool find_body(const char *pem, const char **body, size_t *size)
+{
+    static const char begin[] = "-----BEGIN CERTIFICATE-----", end[] = "-----END CERTIFICATE-----";
+    const char *first = strstr(pem, begin), *last = first ? strstr(first, end) : NULL;
+    if (!last)
+        return false;
+    *body = first + sizeof(begin) - 1;
+    *size = (size_t)(last - *body);
+    return true;
+}
+
+/*
+ * Copies the base64 of BODY without what breaks its lines: blanks, line ends, and a backslash with n or r, as KMS's
+ * documents print them. Its length, a multiple of 4; 0: it is none.
+ */
+static size_t take_base64(const char *body, size_t size, char *text)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    size_t count = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (strchr(" \t\r\n", body[i]))
+            continue;
+        if (body[i] == '\\' && i + 1 < size && (body[i + 1] == 'n' || body[i + 1] == 'r'))
+            i++;
+        else if (strchr(letters, body[i]))
+            text[count++] = body[i];
+        else
+            return 0;
+    }
+    text[count] = '\0';
+    size_t digits = strcspn(text, "=");
+    return count % 4 == 0 && count - digits <= 2 && strspn(text + digits, "=") == count - digits ? count : 0;
+}
+
+/* PEM as loosely as KMS may write it: its lines, and the newline before its end, do not matter. */
 static X509 *parse(const char *pem)
 {
-    size_t size = strnlen(pem, PEM_MOST + 1);
-    _cleanup_(BIO) BIO *in = size <= PEM_MOST ? BIO_new_mem_buf(pem, (int)size) : NULL;
-    X509 *certificate = in ? PEM_read_bio_X509(in, NULL, no_password, NULL) : NULL;
+    char text[PEM_MOST + 1];
+    unsigned char der[PEM_MOST];
+    const char *body;
+    size_t size;
+    if (strnlen(pem, PEM_MOST + 1) > PEM_MOST || !find_body(pem, &body, &size))
+        return NULL;
+    size = take_base64(body, size, text);
+    int length = size ? EVP_DecodeBlock(der, (const unsigned char *)text, (int)size) : -1;
+    length -= length > 0 ? (int)(size - strcspn(text, "=")) : 0;
+    const unsigned char *rest = der;
+    X509 *certificate = length > 0 ? d2i_X509(NULL, &rest, length) : NULL;
     ERR_clear_error();
-    return certificate;
+    if (!certificate || rest == der + length)
+        return certificate;
+    X509_free(certificate);
+    return NULL;
 }
 
 int certificate_read(const char *pem, struct client_key_bytes *bytes)

@@ -8,7 +8,10 @@
 
 #include "kmsapi/client_key.h"
 
-/* PEM, the first certificate in it, in the one form that client_key_open writes too. 0; -EINVAL: none; -ENOMEM. */
+/*
+ * PEM, the first certificate in it, in the one form that client_key_open writes too. How its lines are broken does not
+ * matter, nor whether a newline stands before its end. 0; -EINVAL: none; -ENOMEM.
+ */
 int certificate_read(const char *pem, struct client_key_bytes *bytes);
 
 /* Whether the certificate in PEM is that of KEY, which client_key_open filled with PASSWORD. */

@@ -1,6 +1,7 @@
 #include "kmsapi/iso_time.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -38,6 +39,55 @@ int iso_time_parse(const char *text, size_t size, int64_t *seconds)
     if (iso_time_format(time, back) < 0 || memcmp(back, text, size) != 0)
         return -EINVAL;
     *seconds = time;
+    return 0;
+}
+
+/* What an offset at the end of a time is, east of Greenwich. 0 or -EINVAL. */
+static int parse_offset(const char *text, int64_t *seconds)
+{
+    static const char *const forms[] = {"sdd:dd", "sdddd", "sdd"};
+    char digits[5] = "0000";
+    *seconds = 0;
+    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0)
+        return 0;
+    for (size_t f = 0; f < sizeof(forms) / sizeof(forms[0]); f++) {
+        size_t i = 0, count = 0;
+        for (; text[i] && forms[f][i]; i++) {
+            bool digit = text[i] >= '0' && text[i] <= '9', sign = text[i] == '+' || text[i] == '-';
+            if (forms[f][i] == 'd' ? !digit : forms[f][i] == 's' ? !sign : text[i] != forms[f][i])
+                break;
+            if (digit)
+                digits[count++] = text[i];
+        }
+        if (text[i] || forms[f][i] || number(digits, 2) > 23 || number(digits + 2, 2) > 59)
+            continue;
+        *seconds = (text[0] == '-' ? -1 : 1) * (number(digits, 2) * 3600 + number(digits + 2, 2) * 60);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+int iso_time_parse_foreign(const char *text, int64_t *seconds)
+{
+    enum { PLAIN = sizeof(form) - 2 }; /* up to the seconds */
+    char plain[sizeof(form)] = "";
+    int64_t offset;
+    if (strnlen(text, PLAIN) < PLAIN)
+        return -EINVAL;
+    memcpy(plain, text, PLAIN);
+    plain[PLAIN] = 'Z';
+    if (plain[10] == ' ' || plain[10] == 't')
+        plain[10] = 'T';
+    const char *rest = text + PLAIN;
+    if (rest[0] == '.' || rest[0] == ',') {
+        size_t digits = strspn(rest + 1, "0123456789");
+        if (digits == 0)
+            return -EINVAL;
+        rest += 1 + digits;
+    }
+    if (iso_time_parse(plain, sizeof(form) - 1, seconds) < 0 || parse_offset(rest, &offset) < 0)
+        return -EINVAL;
+    *seconds -= offset;
     return 0;
 }
 

@@ -40,34 +40,66 @@ static ssize_t read_all(const char *path, char *bytes, size_t size)
     return r < 0 ? r : (ssize_t)count;
 }
 
-/* The file as the SDKs load it: other members are ignored. NULL after a line. */
+/* Of a text of SIZE bytes: how many at its beginning are a byte-order mark; -EINVAL: it is in UTF-16. */
+static ssize_t mark_size(const char *text, size_t size)
+{
+    if (size >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
+        return -EINVAL;
+    return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+/* As the SDKs load it, other members are ignored; or what the command line prints for CreateClientKey. */
+static json_t *parse_key_file(const char *path, const char *text, size_t size)
+{
+    ssize_t mark = mark_size(text, size);
+    json_t *file = mark < 0 ? NULL : json_loadb(text + mark, size - (size_t)mark, 0, NULL);
+    json_t *id = json_object_get(file, "KeyId");
+    if (!id && (id = json_object_get(file, "ClientKeyId")))
+        json_object_set(file, "KeyId", id);
+    if (json_is_string(id) && json_is_string(json_object_get(file, "PrivateKeyData")))
+        return file;
+    if (mark < 0)
+        log_error("%s: it is in UTF-16; save it as UTF-8", path);
+    else
+        log_error("%s: not a client key file; right is JSON with KeyId (or ClientKeyId) and PrivateKeyData", path);
+    json_decref(file);
+    return NULL;
+}
+
+/* NULL after a line. */
 static json_t *read_key_file(const char *path)
 {
     char *text = malloc(KEY_FILE_MOST + 1);
     ssize_t size = text ? read_all(path, text, KEY_FILE_MOST) : -ENOMEM;
-    json_t *file = size < 0 ? NULL : json_loadb(text, (size_t)size, 0, NULL);
+    json_t *file = size < 0 ? NULL : parse_key_file(path, text, (size_t)size);
     OPENSSL_cleanse(text, text ? KEY_FILE_MOST + 1 : 0);
     free(text);
-    const json_t *id = json_object_get(file, "KeyId"), *data = json_object_get(file, "PrivateKeyData");
-    if (size >= 0 && (!json_is_string(id) || !json_is_string(data))) {
-        log_error("%s: not a client key file; right is JSON with KeyId and PrivateKeyData", path);
-        json_decref(file);
-        return NULL;
-    }
     return file;
 }
 
-/* A trailing newline is an editor's. */
+/* Why a password file of Windows is not taken as it is; NULL: it is none. */
+static const char *from_windows(const char *text, size_t size)
+{
+    return mark_size(text, size) != 0
+               ? "it begins with a byte-order mark, which would be part of the password; save it as UTF-8 without"
+           : size > 0 && text[size - 1] == '\r'
+               ? "its line ends in a carriage return (CRLF, as on Windows), which would be part of the password; "
+                 "end it in a newline alone"
+               : NULL;
+}
+
+/* A trailing newline is an editor's. NULL after a line. */
 static json_t *read_password(const char *path)
 {
     char text[PASSWORD_FILE_MOST + 1];
     ssize_t size = read_all(path, text, PASSWORD_FILE_MOST);
     if (size > 0 && text[size - 1] == '\n')
         size--;
-    json_t *password = size < 0 ? NULL : json_stringn(text, (size_t)size);
+    const char *wrong = size < 0 ? NULL : from_windows(text, (size_t)size);
+    json_t *password = size < 0 || wrong ? NULL : json_stringn(text, (size_t)size);
     OPENSSL_cleanse(text, sizeof(text));
     if (size >= 0 && !password)
-        log_error("%s: not a password: it is no UTF-8 text", path);
+        log_error("%s: %s", path, wrong ? wrong : "not a password: it is no UTF-8 text");
     return password;
 }
 

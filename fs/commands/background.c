@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,10 +48,22 @@ static int wait_until_ready(pid_t child, int ready, int errors)
     return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : 1;
 }
 
+/*
+ * Not by setsid(2): an automounter that mounts lets nobody pass the mount point but its own process group, until the
+ * starter has returned. The supervisor leaves the group when it is ready.
+ */
+static void give_up_terminal(void)
+{
+    _cleanup_(close) int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (terminal >= 0 && ioctl(terminal, TIOCNOTTY) < 0)
+        log_error("/dev/tty: %s", strerror(errno));
+}
+
 static int leave_terminal(int errors)
 {
     _cleanup_(close) int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (nowhere < 0 || setsid() < 0 || chdir("/") < 0 || dup2(nowhere, STDIN_FILENO) < 0 ||
+    give_up_terminal();
+    if (nowhere < 0 || chdir("/") < 0 || dup2(nowhere, STDIN_FILENO) < 0 ||
         dup2(nowhere, STDOUT_FILENO) < 0 || dup2(errors, STDERR_FILENO) < 0)
         return -errno;
     return 0;

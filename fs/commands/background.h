@@ -7,8 +7,8 @@
 
 /*
  * Forks. In the child it returns the descriptor to which one byte is to be written when the mount is
- * ready: a session of its own, "/" as its directory, no terminal, errors to syslog, and to the
- * starter while that waits. The starter never returns from here: *STATUS is its exit status and the
+ * ready: "/" as its directory, no terminal, errors to syslog, and to the starter while that waits. It
+ * is in the starter's process group until then (supervisor.c). The starter never returns from here: *STATUS is its exit status and the
  * result -1. A failure to fork is told and is -1 too.
  */
 int background_start(int *status);

@@ -12,7 +12,7 @@
 #include "fs/keys/password_file.h"
 #include "kmsapi/cleanup.h"
 
-enum { YEAR_DAYS = 365, MOST_DAYS = 5 * 366, NAMES_MOST = 10 };
+enum { LEAP_YEAR_DAYS = 366, MOST_YEARS = 5, MOST_DAYS = 5 * 365 + 1, NAMES_MOST = 10 };
 
 static const char limit_file[] = "/proc/sys/fs/fuse/max_request_timeout";
 
@@ -22,16 +22,38 @@ struct place {
     const struct config_aap *values, *below;
 };
 
+static void validity_text(const struct config_aap *values, char *text, size_t size)
+{
+    int64_t seconds = values->validity_seconds, days = seconds / CONFIG_DAY_SECONDS;
+    if (values->validity_years)
+        snprintf(text, size, "%u calendar year%s", values->validity_years, values->validity_years > 1 ? "s" : "");
+    else if (seconds % CONFIG_DAY_SECONDS == 0)
+        snprintf(text, size, "%lld day%s", (long long)days, days > 1 ? "s" : "");
+    else
+        snprintf(text, size, "%lld s", (long long)seconds);
+}
+
+/* A year has 366 days where it has a February 29, and five have 1826 at least. */
+static bool is_as_documented(const struct config_aap *values)
+{
+    return values->validity_years ? values->validity_years <= MOST_YEARS
+                                  : values->validity_seconds >= LEAP_YEAR_DAYS * CONFIG_DAY_SECONDS &&
+                                        values->validity_seconds <= MOST_DAYS * CONFIG_DAY_SECONDS;
+}
+
 static void check_validity(struct check *check, const struct place *place)
 {
-    int64_t seconds = place->values->validity_seconds;
-    if (seconds == 0 || (place->below && place->below->validity_seconds == seconds))
+    const struct config_aap *values = place->values, *below = place->below;
+    char text[64];
+    if (values->validity_seconds == 0 || (below && below->validity_seconds == values->validity_seconds &&
+                                          below->validity_years == values->validity_years))
         return;
-    if (seconds < YEAR_DAYS * CONFIG_DAY_SECONDS || seconds > MOST_DAYS * CONFIG_DAY_SECONDS)
-        check_warning(check, "validity", "%s: %lld days; KMS documents 1 to 5 years and may refuse it; set validity = 1y",
-                      place->name, (long long)(seconds / CONFIG_DAY_SECONDS));
+    validity_text(values, text, sizeof(text));
+    if (is_as_documented(values))
+        check_ok(check, "validity", "%s: %s", place->name, text);
     else
-        check_ok(check, "validity", "%s: %lld days", place->name, (long long)(seconds / CONFIG_DAY_SECONDS));
+        check_warning(check, "validity", "%s: %s; KMS documents 1 to 5 calendar years and may refuse it; set validity = 1y",
+                      place->name, text);
 }
 
 static void check_password_file(struct check *check, const struct place *place)

@@ -72,11 +72,14 @@ static void look_at_file(struct check *check, const char *variable, const char *
 bool check_credentials(struct check *check, struct credential_runs *runs, struct credentials_source **made)
 {
     const struct credentials_source_options options = configured_credentials(check->config, runs);
+    const char *given = getenv("ALIBABA_CLOUD_CREDENTIALS_FILE");
     struct credentials credentials = {0};
     char reason[REASON_SIZE], who[128], id[2 * SHOWN + 8];
     struct credentials_source *source = NULL;
     look_at_file(check, "ALIBABA_CLOUD_CONFIG_FILE", ".aliyun/config.json");
     look_at_file(check, "ALIBABA_CLOUD_CREDENTIALS_FILE", ".alibabacloud/credentials");
+    if (!given || !given[0])
+        look_at_file(check, "ALIBABA_CLOUD_CREDENTIALS_FILE", ".alibabacloud/credentials.ini");
     int r = credentials_source_new(&options, &source, reason, sizeof(reason));
     if (r == 0)
         r = await(source, &credentials, reason, sizeof(reason));

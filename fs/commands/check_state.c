@@ -131,7 +131,8 @@ static void look_at_key(struct check *check, const struct state_places *places, 
     unsigned char key[SEAL_KEY_SIZE];
     int r = state->directory >= 0 ? state_check(state, check->config->region, reason, sizeof(reason)) : 0;
     if (state->directory < 0 && (r = state_key_read(file, key)) < 0)
-        snprintf(reason, sizeof(reason), "its file does not hold 64 hexadecimal digits and a newline");
+        snprintf(reason, sizeof(reason), "its file does not hold 64 hexadecimal digits and nothing else; right is what "
+                                         "openssl rand -hex 32 prints");
     explicit_bzero(key, sizeof(key));
     if (r < 0)
         check_error(check, key_subject, "%s: %s", places->key, reason);

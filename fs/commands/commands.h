@@ -37,6 +37,10 @@ int command_status(int count, char **arguments);
  */
 int command_tell(int count, char **arguments);
 
+/* aapfs help [COMMAND] and aapfs version: on stdout. */
+int command_help(int count, char **arguments);
+int command_version(int count, char **arguments);
+
 /* aapfs volume-plugin MOUNTPOINT: becomes the program that gives AAPs to containers as volumes. */
 int command_volume_plugin(int count, char **arguments);
 

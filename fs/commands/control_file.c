@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <linux/magic.h>
 
+#include "fs/commands/status_read.h"
 #include "fs/config.h"
 #include "fs/log.h"
 #include "kmsapi/cleanup.h"
@@ -23,6 +24,27 @@ static int open_aap(const char *mountpoint, const char *aap)
     else if (mount >= 0)
         errno = ENOENT;
     return directory < 0 ? -errno : directory;
+}
+
+/* Why MOUNTPOINT has not got the directory of AAP: what the mount tells of its listings. */
+static void explain_absence(const char *mountpoint, const char *aap)
+{
+    if (!config_aap_name_is_shown(aap)) {
+        log_error("%s/%s: not a name that an AAP has here", mountpoint, aap);
+        return;
+    }
+    _cleanup_(json) json_t *all = status_read(mountpoint, ".aapfs"); /* says itself what it cannot read */
+    const json_t *mount = json_object_get(all, "Mount"), *error = json_object_get(mount, "LastError");
+    const char *listed = json_string_value(json_object_get(mount, "LastSync"));
+    const char *code = json_string_value(json_object_get(error, "Code"));
+    const char *message = json_string_value(json_object_get(error, "Message"));
+    if (all && listed)
+        log_error("%s: there is no such AAP here; KMS was listed at %s; to list it again: echo sync > %s/.aapfs/control", aap,
+                  listed, mountpoint);
+    else if (all && code && message)
+        log_error("%s: KMS was never listed: %s: %s; see aapfs check", aap, code, message);
+    else if (all)
+        log_error("%s: KMS was not listed yet; try again in a moment, and see aapfs check", aap);
 }
 
 static json_t *read_last_error(int directory)
@@ -45,15 +67,27 @@ static void explain(int directory, const char *aap, int number)
     json_decref(last);
 }
 
+static int cannot_open(const char *mountpoint, const char *aap, int r)
+{
+    if (r == -ENOENT && access(mountpoint, F_OK) == 0)
+        explain_absence(mountpoint, aap);
+    else
+        log_error("%s/%s: %s", mountpoint, aap, strerror(-r));
+    return r;
+}
+
+int control_file_find(const char *mountpoint, const char *aap)
+{
+    _cleanup_(close) int directory = open_aap(mountpoint, aap);
+    return directory < 0 ? cannot_open(mountpoint, aap, directory) : 0;
+}
+
 int control_file_write(const char *mountpoint, const char *aap, const char *text, size_t size)
 {
     struct statfs status;
     _cleanup_(close) int directory = open_aap(mountpoint, aap);
-    if (directory < 0) {
-        int r = directory;
-        log_error("%s/%s: %s", mountpoint, aap, strerror(-r));
-        return r;
-    }
+    if (directory < 0)
+        return cannot_open(mountpoint, aap, directory);
     _cleanup_(close) int file = openat(directory, "control", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     if (file < 0 || fstatfs(file, &status) < 0) {
         int r = -errno;
@@ -65,7 +99,11 @@ int control_file_write(const char *mountpoint, const char *aap, const char *text
         log_error("%s/%s/control: no aapfs is mounted there; nothing was written", mountpoint, aap);
         return -ENODEV;
     }
-    if (write(file, text, size) == (ssize_t)size)
+    ssize_t written;
+    do
+        written = write(file, text, size);
+    while (written < 0 && errno == EINTR); /* stopped and continued, for one: the same again joins what goes on */
+    if (written == (ssize_t)size)
         return 0;
     int r = -errno;
     explain(directory, aap, -r);

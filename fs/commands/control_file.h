@@ -6,6 +6,9 @@
 
 #include <stddef.h>
 
+/* 0 when MOUNTPOINT has AAP; else negative errno, after a line that says why it has not. */
+int control_file_find(const char *mountpoint, const char *aap);
+
 /*
  * Writes TEXT to MOUNTPOINT/AAP/control (AAP may be ".aapfs"), after making sure that a FUSE filesystem is behind it: a
  * password must not go into a plain file. On failure it says why on stderr, with what the AAP's

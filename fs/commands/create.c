@@ -21,7 +21,10 @@
 
 enum { LINE_SIZE = 256 };
 
-/* One line of FILE without its newline: the size, or negative errno. */
+/* Instead of a password: the one that password_source says. */
+static const char kept[] = "rotate\n";
+
+/* One line of FILE without its newline: the size, or negative errno, -ENODATA where there is none. */
 static ssize_t read_line(int file, char line[LINE_SIZE])
 {
     size_t size = 0;
@@ -29,6 +32,8 @@ static ssize_t read_line(int file, char line[LINE_SIZE])
         ssize_t got = read(file, line + size, 1);
         if (got < 0)
             return -errno;
+        if (got == 0 && size == 0)
+            return -ENODATA;
         if (got == 0 || line[size] == '\n')
             return (ssize_t)size;
         size++;
@@ -52,16 +57,22 @@ static ssize_t ask_once(int terminal, const char *prompt, char line[LINE_SIZE])
     return size;
 }
 
-static ssize_t ask(const char *aap, char line[LINE_SIZE])
+/* ROTATE: nothing is the kept one. The size of what was typed, 0 for nothing, or negative errno after a line. */
+static ssize_t ask(const char *aap, bool rotate, char line[LINE_SIZE])
 {
     char prompt[300], again[LINE_SIZE] = "";
     _cleanup_(close) int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
+    if (terminal < 0 && rotate)
+        return 0;
     if (terminal < 0) {
         log_error("no terminal to ask for the password; give --password-file FILE or -");
         return -errno;
     }
-    snprintf(prompt, sizeof(prompt), "Password for %.200s's new client key: ", aap);
+    snprintf(prompt, sizeof(prompt), "Password for %.200s's new client key%s: ", aap,
+             rotate ? " (Enter alone: the kept one)" : "");
     ssize_t size = ask_once(terminal, prompt, line);
+    if (size == 0 && rotate)
+        return 0;
     ssize_t second = size < 0 ? size : ask_once(terminal, "Again: ", again);
     bool same = second == size && size >= 0 && memcmp(line, again, (size_t)size) == 0;
     OPENSSL_cleanse(again, sizeof(again));
@@ -79,7 +90,7 @@ static ssize_t take_from(const char *path, char line[LINE_SIZE])
         standard ? fcntl(0, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     ssize_t size = file < 0 ? -errno : read_line(file, line);
     if (size < 0)
-        log_error("%s: %s", standard ? "standard input" : path, strerror((int)-size));
+        log_error("%s: %s", standard ? "standard input" : path, size == -ENODATA ? "it is empty" : strerror((int)-size));
     return size;
 }
 
@@ -90,19 +101,29 @@ static int has_key(const char *mountpoint, const char *aap)
     return access(path, F_OK) == 0;
 }
 
-static int create(const char *mountpoint, const char *aap, const char *password_file)
+/* As JSON, in which every password can be said; none has a character that JSON would escape. */
+static int write_password(const char *mountpoint, const char *aap, const char *password, size_t size)
 {
-    char line[LINE_SIZE] = "", reason[256];
-    ssize_t size = password_file ? take_from(password_file, line) : ask(aap, line);
-    int r = size < 0 ? (int)size : 0;
-    if (r == 0 && !control_password_is_valid(line, (size_t)size, reason, sizeof(reason))) {
+    char command[LINE_SIZE + 32], reason[256];
+    if (!control_password_is_valid(password, size, reason, sizeof(reason))) {
         log_error("%s: %s", aap, reason);
-        r = -EINVAL;
+        return -EINVAL;
     }
-    if (r == 0) {
-        line[size] = '\n';
-        r = control_file_write(mountpoint, aap, line, (size_t)size + 1);
-    }
+    int length = snprintf(command, sizeof(command), "{\"Password\":\"%.*s\"}\n", (int)size, password);
+    int r = control_file_write(mountpoint, aap, command, (size_t)length);
+    OPENSSL_cleanse(command, sizeof(command));
+    return r;
+}
+
+static int create(const char *mountpoint, const char *aap, bool rotate, const char *password_file)
+{
+    char line[LINE_SIZE] = "";
+    ssize_t size = password_file ? take_from(password_file, line) : ask(aap, rotate, line);
+    int r = (int)size;
+    if (size == 0 && rotate && !password_file)
+        r = control_file_write(mountpoint, aap, kept, strlen(kept));
+    else if (size >= 0)
+        r = write_password(mountpoint, aap, line, (size_t)size);
     OPENSSL_cleanse(line, sizeof(line));
     if (r == 0)
         r = control_file_print_id(mountpoint, aap);
@@ -126,9 +147,12 @@ int command_create(int count, char **words)
     if (count - optind != 1)
         return usage_end(words[0], '?');
     const char *aap = words[optind];
-    if (strcmp(words[0], "rotate") == 0 && !has_key(mountpoint, aap)) {
+    bool rotate = strcmp(words[0], "rotate") == 0;
+    if (control_file_find(mountpoint, aap) < 0)
+        return 1;
+    if (rotate && !has_key(mountpoint, aap)) {
         log_error("%s: there is no key to rotate; make one by: aapfs create %s", aap, aap);
         return 1;
     }
-    return create(mountpoint, aap, password_file);
+    return create(mountpoint, aap, rotate, password_file);
 }

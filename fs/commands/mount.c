@@ -18,6 +18,7 @@
 #include "fs/commands/mount_options.h"
 #include "fs/commands/open_state.h"
 #include "fs/commands/take_over.h"
+#include "fs/commands/unknown_word.h"
 #include "fs/config.h"
 #include "fs/log.h"
 #include "fs/mount/mount_point.h"
@@ -155,6 +156,8 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         fcntl(arguments->lent, F_SETFD, FD_CLOEXEC);
     if (take_options(arguments, left == 2 && arguments->lent < 0 ? words[optind] : NULL) != 0)
         return 2;
+    if (arguments->lent < 0 && !arguments->handover && unknown_word_is_no_place(arguments->mountpoint))
+        return unknown_word_tell(arguments->mountpoint);
     const struct configure_words *given = &arguments->words;
     if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||
                            given->state_key)) {
@@ -293,8 +296,11 @@ int command_mount(int count, char **words)
         fputs("aapfs: $AAPFS_HANDOVER is set, and not by a version of aapfs that this one knows\n", stderr);
         return 2;
     }
-    if (handed_over > 0)
+    if (handed_over > 0) {
         arguments.handover = &handover;
+        if (!handover.to_syslog)
+            log_as_daemon();
+    }
     int status = parse(count, words, &arguments);
     if (status == 0 && read_configuration(&arguments, &config) < 0)
         status = 2;

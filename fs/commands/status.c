@@ -40,19 +40,33 @@ static void print_json(const json_t *all)
     putchar('\n');
 }
 
+/* Whether somebody is needed; SAY: what for, a line each. */
+static bool advise(const char *mountpoint, const json_t *mount, const json_t *aaps, int64_t now, bool say)
+{
+    const json_t *aap;
+    size_t i;
+    const char *advice = status_mount_advice(mount, now);
+    bool needed = advice;
+    if (advice && say)
+        status_print_advice(stdout, mountpoint, advice);
+    json_array_foreach(aaps, i, aap) {
+        const char *name = json_string_value(json_object_get(aap, "AapName"));
+        advice = status_aap_advice(aap, now);
+        needed = needed || advice;
+        if (advice && say)
+            status_print_advice(stdout, name ? name : "-", advice);
+    }
+    return needed;
+}
+
 static int show(const char *mountpoint, const char *aap_name, bool as_json)
 {
     _cleanup_(json) json_t *all = status_read(mountpoint, aap_name);
     if (!all)
         return 1;
-    const json_t *mount = json_object_get(all, "Mount"), *aaps = json_object_get(all, "Aaps"), *aap;
+    const json_t *mount = json_object_get(all, "Mount"), *aaps = json_object_get(all, "Aaps");
     int64_t now = time(NULL) + json_integer_value(json_object_get(mount, "ClockOffsetMilliseconds")) / 1000;
     const struct status_style style = find_style(now);
-    size_t i;
-    int result = status_mount_needs_somebody(mount, now);
-    json_array_foreach(aaps, i, aap)
-        if (status_aap_needs_somebody(aap, now))
-            result = 1;
     if (as_json) {
         print_json(all);
     } else if (aap_name) {
@@ -61,7 +75,8 @@ static int show(const char *mountpoint, const char *aap_name, bool as_json)
         status_print_mount(stdout, mount, &style);
         status_print_aaps(stdout, aaps, &style);
     }
-    return fflush(stdout) == 0 ? result : 1;
+    bool needed = advise(mountpoint, mount, aaps, now, !as_json);
+    return fflush(stdout) == 0 ? needed : 1;
 }
 
 int command_status(int count, char **words)

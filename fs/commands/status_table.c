@@ -167,6 +167,13 @@ void status_print_mount(FILE *out, const json_t *mount, const struct status_styl
     }
 }
 
+void status_print_advice(FILE *out, const char *who, const char *advice)
+{
+    char cell[CELL_SIZE];
+    fill(cell, "%s: %s", who, advice);
+    fprintf(out, "%s\n", cell);
+}
+
 static void print_value(FILE *out, const json_t *value, const struct status_style *style)
 {
     char cell[CELL_SIZE], relative[STATUS_TIME_SIZE];

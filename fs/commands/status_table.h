@@ -20,6 +20,8 @@ struct status_style {
 
 void status_print_mount(FILE *out, const json_t *mount, const struct status_style *style);
 void status_print_aaps(FILE *out, const json_t *aaps, const struct status_style *style);
+/* What somebody should do about WHO. */
+void status_print_advice(FILE *out, const char *who, const char *advice);
 void status_print_aap(FILE *out, const json_t *aap, const struct status_style *style);
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "fs/keys/hook.h"
 #include "fs/keys/judge.h"
 #include "fs/keys/nanoseconds.h"
@@ -150,6 +152,14 @@ static void set_times(const struct operation *operation, struct record *record)
     registry_unlock(registry);
 }
 
+static bool is_certificate(const char *pem)
+{
+    struct client_key_bytes bytes;
+    int r = certificate_read(pem, &bytes);
+    OPENSSL_free(bytes.data);
+    return r != -EINVAL;
+}
+
 /* KMS says that the key is this AAP's: judged with its dates, and kept. */
 static void judge(struct operation *operation, const char *aap_name, const struct kms_client_key *key)
 {
@@ -170,7 +180,11 @@ static void judge(struct operation *operation, const char *aap_name, const struc
     };
     set_times(operation, &record);
     int r = judge_record(engine->parts.library, &record, &forms, reason, sizeof(reason));
-    if (r == 0 && !certificate_is_of(key->public_key_data, &forms, record.password)) {
+    if (r == 0 && !is_certificate(key->public_key_data)) {
+        operation_refuse(operation, name, EIO, "Answer.Malformed",
+                         "the certificate that KMS has for this ClientKeyId (PublicKeyData) cannot be read as PEM, so "
+                         "whether the key is the one that KMS knows cannot be told; nothing was changed");
+    } else if (r == 0 && !certificate_is_of(key->public_key_data, &forms, record.password)) {
         operation_refuse(operation, name, EKEYREJECTED, "OtherCertificate",
                          "the certificate that KMS has for this ClientKeyId belongs to another private key; nothing was "
                          "changed");

@@ -8,15 +8,10 @@
 #include <openssl/crypto.h>
 
 #include "fs/config.h"
+#include "fs/keys/control_words.h"
 #include "kmsapi/iso_time.h"
 
 enum { PASSWORD_MIN = 8, PASSWORD_MAX = 64, ADOPTED_PASSWORD_MAX = 128, WORDS_MAX = 4 };
-
-/* First words that are commands somewhere, now or later: never passwords. */
-static const char *const reserved[] = {
-    "adopt-state", "delete", "delete-foreign", "forget",  "reload",      "reloaded",
-    "retry-check", "rotate", "rotate-due",     "sync",    "upgrade",
-};
 
 struct word {
     const char *text;
@@ -32,14 +27,6 @@ static int refuse(char *reason, size_t size, const char *text)
 static bool word_is(const struct word *word, const char *text)
 {
     return word->size == strlen(text) && memcmp(word->text, text, word->size) == 0;
-}
-
-static bool is_reserved(const struct word *word)
-{
-    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
-        if (word_is(word, reserved[i]))
-            return true;
-    return false;
 }
 
 bool control_password_is_valid(const char *password, size_t size, char *reason,
@@ -59,7 +46,11 @@ bool control_password_is_valid(const char *password, size_t size, char *reason,
         else if (c && strchr("~!@#$%^&*?_-", c))
             special = true;
         else
-            wrong = "a character that is not allowed";
+            wrong = c == '\r' && i + 1 == size
+                        ? "it ends in a carriage return (CRLF, as on Windows); end the line in a newline alone"
+                    : i == 0 && size > 3 && memcmp(password, "\xef\xbb\xbf", 3) == 0
+                        ? "it begins with a byte-order mark; save the file as UTF-8 without"
+                        : "a character that is not allowed";
     }
     if (!wrong && size < PASSWORD_MIN)
         wrong = "too short";
@@ -75,9 +66,6 @@ bool control_password_is_valid(const char *password, size_t size, char *reason,
 static int set_password(struct control_command *command, const struct word *word, char *reason,
                         size_t size)
 {
-    if (is_reserved(word))
-        return refuse(reason, size, "a command's word is not a password; choose another password, "
-                                    "or see the manual for the command's form");
     if (!control_password_is_valid(word->text, word->size, reason, size))
         return -EINVAL;
     command->verb = CONTROL_CREATE;
@@ -199,6 +187,9 @@ static int split(const char *text, size_t size, struct word words[WORDS_MAX])
     return count;
 }
 
+static const char aap_rule[] =
+    "it looks like a command, not like a password, and nothing was done; commands here: rotate, reloaded, retry-check, "
+    "delete KAAP.…, delete-foreign KAAP.…; a password that looks like one is written as JSON: {\"Password\": \"…\"}";
 static const char mount_rule[] =
     "the mount's control takes: sync, rotate-due, reload, upgrade, adopt-state, forget NAME";
 
@@ -253,7 +244,9 @@ static int parse_line(bool mount, const char *text, size_t size, int64_t now,
         return set_delete(command, CONTROL_DELETE, &words[1], reason, reason_size);
     if (count == 2 && word_is(&words[0], "delete-foreign"))
         return set_delete(command, CONTROL_DELETE_FOREIGN, &words[1], reason, reason_size);
-    if (count == 2 && !is_reserved(&words[0]))
+    if (control_word_is_like_a_command(words[0].text, words[0].size))
+        return refuse(reason, reason_size, aap_rule);
+    if (count == 2)
         return refuse(reason, reason_size, "a password takes two dates or none: "
                                            "PASSWORD NotBefore NotAfter");
     if (count > 3)

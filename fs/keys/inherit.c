@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fs/keys/done.h"
 #include "fs/keys/operation.h"
 
 /* A write whose key is safe: its writer hears of it when every name shows it. */
@@ -67,9 +68,10 @@ void inherit_write(struct engine *engine, const struct engine_write *write)
     registry_lock(engine->parts.registry);
     enum fate fate = write->intent ? fate_of(engine->parts.registry, write) : FATE_NONE;
     registry_unlock(engine->parts.registry);
-    if (fate == FATE_KEY)
+    if (fate == FATE_KEY) {
+        done_tell_inherited(engine, write);
         wait_for_publication(engine, write);
-    else if (fate == FATE_REJECTED)
+    } else if (fate == FATE_REJECTED)
         refuse(engine, write, EKEYREJECTED, "KeyRejected",
                "KMS's answer is not a usable key; it is kept, see Rejected in status");
     else if (write->intent)

@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/keys/done.h"
 #include "fs/keys/upkeep.h"
 #include "fs/stops.h"
 
@@ -87,6 +88,8 @@ void operation_end(struct operation *operation, int result)
         counters_add_rotation(engine->parts.counters, result == 0 ? ROTATION_DONE : ROTATION_FAILED);
     registry_unlock(engine->parts.registry);
 
+    if (result == 0)
+        done_tell(operation);
     control_clear(&operation->command);
     operation->ended = true;
     operation->result = result;

@@ -83,6 +83,7 @@ struct operation {
     bool waits_for_catch_up; /* it is not begun yet */
     bool interrupted; /* somebody was not there any more when the result came */
     bool automatic;   /* nobody has asked for it */
+    const char *by;   /* of an automatic one: what has, for the log; or NULL */
 
     /* a creation's key on its way */
     uint32_t key, generation;

@@ -277,7 +277,8 @@ static void choose_dates(struct operation *operation, const struct config_aap *c
         memset(random, 0, sizeof(random));
     const struct engine *engine = operation->engine;
     int64_t now = operation->told_time ? operation->told_time : clock_earliest(&engine->clock, engine_now(engine));
-    const struct validity validity = validity_choose(now, config->validity_seconds, random);
+    const struct validity_length length = {config->validity_years, config->validity_seconds};
+    const struct validity validity = validity_choose(now, &length, random);
     iso_time_format(validity.not_before, operation->not_before);
     iso_time_format(validity.not_after, operation->not_after);
 }

@@ -276,7 +276,7 @@ static int read_key(const struct state *state, unsigned char key[static SEAL_KEY
     int r = state_key_read(state->key, key);
     if (r < 0)
         snprintf(reason, size, "the state key: %s",
-                 r == -EINVAL ? "its file does not hold 64 hexadecimal digits and a newline"
+                 r == -EINVAL ? "its file does not hold 64 hexadecimal digits and nothing else; right is what openssl rand -hex 32 prints"
                               : strerror(-r));
     return r;
 }

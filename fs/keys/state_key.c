@@ -16,7 +16,7 @@
 #include "fs/keys/store_file.h"
 #include "kmsapi/cleanup.h"
 
-enum { DIGITS = 2 * SEAL_KEY_SIZE };
+enum { DIGITS = 2 * SEAL_KEY_SIZE, BEHIND_MOST = 16, TEXT_SIZE = DIGITS + BEHIND_MOST + 1 };
 
 /* Also the configuration's, which everybody's mount reads. */
 static const char root_directory[] = "/etc/aapfs";
@@ -48,14 +48,17 @@ int state_key_place(const char *configured, char *path, size_t size, bool *may_m
 
 static int digit(unsigned char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static int parse(const char text[static DIGITS + 2], ssize_t size,
-                 unsigned char key[static SEAL_KEY_SIZE])
+/* Whoever wrote it ended the line somehow, or not at all: what is blank behind the digits does not matter. */
+static int parse(const char text[static TEXT_SIZE], ssize_t size, unsigned char key[static SEAL_KEY_SIZE])
 {
-    if (size != DIGITS + 1 || text[DIGITS] != '\n')
+    if (size < DIGITS || size == TEXT_SIZE)
         return -EINVAL;
+    for (ssize_t i = DIGITS; i < size; i++)
+        if (!text[i] || !strchr(" \t\r\n", text[i]))
+            return -EINVAL;
     for (size_t i = 0; i < SEAL_KEY_SIZE; i++) {
         int high = digit((unsigned char)text[2 * i]), low = digit((unsigned char)text[2 * i + 1]);
         if (high < 0 || low < 0)
@@ -67,7 +70,7 @@ static int parse(const char text[static DIGITS + 2], ssize_t size,
 
 int state_key_read(int file, unsigned char key[static SEAL_KEY_SIZE])
 {
-    char text[DIGITS + 2]; /* one byte more than a key has */
+    char text[TEXT_SIZE]; /* one byte more than is taken */
     ssize_t size = pread(file, text, sizeof(text), 0);
     int r = size < 0 ? -errno : parse(text, size, key);
     OPENSSL_cleanse(text, sizeof(text));

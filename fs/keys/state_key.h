@@ -29,7 +29,10 @@ int state_key_open(const char *path, char *reason, size_t size);
 /* A new key in the new file PATH, in directories (0700) made when missing; synced. 0, or REASON and an errno. */
 int state_key_make(const char *path, char *reason, size_t size);
 
-/* The key in FILE; wipe it. 0, -EINVAL: not 64 digits and a newline; any errno of the disk. */
+/*
+ * The key in FILE; wipe it. Digits are of either case; a newline, or at most 16 blanks and line ends, may follow them. 0,
+ * -EINVAL: not 64 digits; any errno of the disk.
+ */
 int state_key_read(int file, unsigned char key[static SEAL_KEY_SIZE]);
 
 #endif

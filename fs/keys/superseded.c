@@ -75,6 +75,7 @@ void superseded_begin(struct engine *engine, uint32_t number)
     memcpy(operation->command.client_key_id, key->client_key_id, sizeof(operation->command.client_key_id));
     registry_unlock(engine->parts.registry);
     notes->deleting = operation;
+    operation->by = "delete_superseded";
     retire_begin(operation);
 }
 

@@ -47,6 +47,13 @@ pid_t child_start(struct child *child)
     return 0;
 }
 
+void child_leave_group(const struct child *child)
+{
+    /* ESRCH: it has ended; the next one is forked elsewhere */
+    if (child->process > 0 && setpgid(child->process, 0) < 0 && errno != ESRCH)
+        log_error("%s: setpgid: %s", child->name, strerror(errno));
+}
+
 void child_ended(struct child *child, int status, bool useful)
 {
     static const int64_t waits_ms[] = {0, 100, 1000, 10000, 30000};

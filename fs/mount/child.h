@@ -22,6 +22,9 @@ struct child {
  */
 pid_t child_start(struct child *child);
 
+/* Moves it to a process group of its own, before it has called exec: the one it was forked in is its starter's. */
+void child_leave_group(const struct child *child);
+
 /*
  * CHILD has ended with STATUS (waitpid's); tells so. It may be started again at once; after ends in a row
  * without anything USEFUL done it may after 0, 0.1, 1, 10, then 30 s. SIGKILL is somebody else's deed: after it only a

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@
 #include "fs/tree/report_history.h"
 
 /* Changes whenever anything in the memory does: a worker of another version must not guess. */
-static const char magic[16] = "aapfs mount 3";
+static const char magic[16] = "aapfs mount 4";
 
 enum { PAGE = 4096 };
 
@@ -68,6 +69,8 @@ int mount_memory_make(struct mount_memory *memory)
     }
     memcpy(memory->head->magic, magic, sizeof(magic));
     memory->head->mounted_ns = clock_local_ns();
+    if (getrandom(&memory->head->generation, sizeof(memory->head->generation), 0) < 0)
+        memory->head->generation = (uint32_t)memory->head->mounted_ns; /* a kernel without it: no two of them are one */
     return 0;
 }
 

@@ -26,6 +26,7 @@ enum mount_audit { MOUNT_AUDIT_UNKNOWN, MOUNT_AUDIT_NO, MOUNT_AUDIT_YES };
 struct mount_head {
     char magic[16];
     int64_t mounted_ns;     /* mtime of what never changes; since 1970 */
+    uint32_t generation;    /* of every node, and in every file handle: at random, so that another mount's are stale */
     uint32_t init_size;
     unsigned char init[MOUNT_MEMORY_INIT_SIZE];
     struct mount_agreement agreement; /* protocol_minor 0: none yet */

@@ -150,7 +150,7 @@ void mount_point_make(const char *path)
 int mount_point_mount(struct mount_point *mount_point, const char *path, const char *options,
                       char *reason, size_t size)
 {
-    mount_point->fuse = -1;
+    *mount_point = (struct mount_point){.fuse = -1};
     int r = mount_point_resolve(path, mount_point->path);
     if (r < 0) {
         snprintf(reason, size, "%s: %s; %s", path, strerror(-r),

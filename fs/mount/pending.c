@@ -4,12 +4,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include <linux/fuse.h>
+
 struct waiting {
-    struct pending *pending;
     uint64_t number;
-    fuse_req_t request;
+    fuse_req_t request; /* NULL: it was interrupted here, and answered */
     size_t size;
     int slot;
+    bool told; /* its caller was interrupted */
     struct waiting *next;
 };
 
@@ -45,6 +47,7 @@ uint64_t pending_add(struct pending *pending, fuse_req_t request, size_t size, i
     waiting->request = request;
     waiting->size = size;
     waiting->slot = slot;
+    waiting->told = receive_slot_note(pending->slots, slot)->told;
     pthread_mutex_lock(&pending->lock);
     uint64_t number = waiting->number = ++pending->last_number;
     waiting->next = pending->first;
@@ -73,13 +76,16 @@ bool pending_answer(struct pending *pending, uint64_t number, int result)
     struct waiting *waiting = take(pending, number);
     if (!waiting)
         return false;
-    if (result == 0)
+    bool told = waiting->told;
+    if (told && waiting->request)
+        fuse_reply_none(waiting->request);
+    else if (!told && result == 0)
         fuse_reply_write(waiting->request, waiting->size);
-    else
+    else if (!told)
         fuse_reply_err(waiting->request, -result);
     receive_slot_release(pending->slots, waiting->slot);
     free(waiting);
-    return true;
+    return !told;
 }
 
 /* With the lock: an answer would release the slot. */
@@ -115,14 +121,58 @@ void pending_note_intent(struct pending *pending, uint64_t number, uint64_t inte
     pthread_mutex_unlock(&pending->lock);
 }
 
+static uint64_t control_of(const struct pending *pending, const struct waiting *waiting)
+{
+    return ((const struct fuse_in_header *)receive_slot_bytes(pending->slots, waiting->slot))->nodeid;
+}
+
+/*
+ * A control has one operation at a time, and so one write whose caller is gone is enough of it: programs that repeat what
+ * was interrupted would fill the slots.
+ */
+static void drop_told_before(struct pending *pending, const struct waiting *newest)
+{
+    for (struct waiting **link = &pending->first; *link;) {
+        struct waiting *waiting = *link;
+        if (waiting == newest || !waiting->told || control_of(pending, waiting) != control_of(pending, newest)) {
+            link = &waiting->next;
+            continue;
+        }
+        *link = waiting->next;
+        if (waiting->request)
+            fuse_reply_none(waiting->request);
+        receive_slot_release(pending->slots, waiting->slot);
+        free(waiting);
+    }
+}
+
+/* The note follows the answer: a worker that dies between the two leaves a caller who is answered twice, and not never. */
 static void interrupted(fuse_req_t request, void *number)
 {
-    pending_answer(the_pending, (uint64_t)(uintptr_t)number, -EINTR);
+    struct pending *pending = the_pending;
+    pthread_mutex_lock(&pending->lock);
+    struct waiting *waiting = pending->first;
+    while (waiting && waiting->number != (uint64_t)(uintptr_t)number)
+        waiting = waiting->next;
+    if (waiting && !waiting->told) {
+        fuse_reply_err(waiting->request, EINTR);
+        waiting->request = NULL;
+        waiting->told = true;
+        __atomic_store_n(&receive_slot_note(pending->slots, waiting->slot)->told, 1, __ATOMIC_SEQ_CST);
+        drop_told_before(pending, waiting);
+    }
+    pthread_mutex_unlock(&pending->lock);
 }
 
 void pending_allow_interrupt(struct pending *pending, uint64_t number, fuse_req_t request)
 {
-    fuse_req_interrupt_func(request, interrupted, (void *)(uintptr_t)number);
+    int slot;
+    pthread_mutex_lock(&pending->lock);
+    const struct receive_slot_note *note = note_of(pending, number, &slot);
+    bool told = !note || note->told;
+    pthread_mutex_unlock(&pending->lock);
+    if (!told)
+        fuse_req_interrupt_func(request, interrupted, (void *)(uintptr_t)number);
 }
 
 void pending_leave(struct pending *pending)
@@ -131,7 +181,8 @@ void pending_leave(struct pending *pending)
     while (pending->first) {
         struct waiting *waiting = pending->first;
         pending->first = waiting->next;
-        fuse_reply_none(waiting->request);
+        if (waiting->request)
+            fuse_reply_none(waiting->request);
         free(waiting);
     }
     pthread_mutex_unlock(&pending->lock);

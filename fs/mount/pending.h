@@ -1,6 +1,7 @@
 /*
- * Control writes that wait for their result. The session puts a request in, the engine answers it;
- * whoever comes first, the engine's answer or the kernel's interrupt, takes it out. Any thread.
+ * Control writes that wait for their result. The session puts a request in, the engine answers it; an interrupt by the
+ * kernel may answer its caller before. Its slot stays until the engine is done with it all the same: a worker that dies
+ * meanwhile leaves it to the next one, which says what became of it. Any thread.
  */
 #ifndef AAPFS_FS_MOUNT_PENDING_H
 #define AAPFS_FS_MOUNT_PENDING_H
@@ -37,15 +38,12 @@ void pending_begun(struct pending *pending, uint64_t number, enum receive_slot_s
 void pending_note_intent(struct pending *pending, uint64_t number, uint64_t intent);
 
 /*
- * From now on an interrupt of the caller answers the request with EINTR; the operation goes on.
- * After pending_add, by the session's thread.
+ * From now on an interrupt of the caller answers the request with EINTR; the operation goes on. Not for one whose caller
+ * had that answer from an earlier worker. After pending_add, by the session's thread.
  */
 void pending_allow_interrupt(struct pending *pending, uint64_t number, fuse_req_t request);
 
-/*
- * Answers with success (RESULT 0) or -RESULT. False, and nothing happens, when it was interrupted
- * before.
- */
+/* Answers with success (RESULT 0) or -RESULT, and releases the slot. False: its caller was interrupted before. */
 bool pending_answer(struct pending *pending, uint64_t number, int result);
 
 #endif

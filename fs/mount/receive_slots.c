@@ -124,6 +124,7 @@ void receive_slot_release(struct receive_slots *slots, int slot)
     OPENSSL_cleanse(slots->shared->bytes[slot], size);
     note->blame = 0;
     note->intent = 0;
+    note->told = 0;
     __atomic_store_n(&note->stage, SLOT_RECEIVED, __ATOMIC_SEQ_CST);
     atomic_store(&slots->taken[slot], false);
     atomic_fetch_add(&slots->left, 1);

@@ -34,6 +34,7 @@ struct receive_slot_note {
     uint32_t stage;
     uint32_t blame;  /* for the deaths of workers that had it in hand: session.c */
     uint64_t intent; /* of a write that waits: the intent on disk; 0: nothing was sent */
+    uint32_t told;   /* its caller was interrupted and has its answer; what it asked for goes on */
 };
 
 struct receive_slots;

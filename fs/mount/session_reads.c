@@ -58,13 +58,13 @@ static int attributes_of(struct session *session, struct node node, const struct
     return r;
 }
 
-/* A directory that went and came again: the kernel has buried the first. */
+/* Another mount's handles are stale; so is a directory that went and came again: the kernel has buried the first. */
 static uint64_t generation_of(struct session *session, struct node node)
 {
     struct numbers *numbers = registry_numbers(session->parts.registry);
     const struct numbered_aap *aap = node.kind == NODE_KIND_AAP ? numbers_aap(numbers, node.number) : NULL;
     const struct numbered_key *key = node.kind == NODE_KIND_KEY ? numbers_key(numbers, node.number) : NULL;
-    return 1 + (uint64_t)(aap ? aap->removals : key ? key->removals : 0);
+    return session->parts.memory->head->generation + (aap ? aap->removals : key ? key->removals : 0);
 }
 
 /* The entry of NODE as the kernel wants it. 0 or negative errno. Registry's lock held. */

@@ -50,6 +50,13 @@ enum { RETIRE_MS = 1000 };
 /* The kernel sends it when it mounts. */
 enum { FIRST_MESSAGE_MS = 5000 };
 
+/* From now on nobody waits for it at a terminal. */
+static void begin_log(const struct supervisor_parts *parts)
+{
+    if (!parts->to_syslog)
+        log_as_daemon();
+}
+
 /* It has its socket and nothing else of the mount, whether there is one yet or not. */
 static int start_runner(struct supervisor *supervisor)
 {
@@ -60,6 +67,7 @@ static int start_runner(struct supervisor *supervisor)
     const int socket = supervisor->runner_socket[RUNNERS_END];
     mount_memory_drop(&supervisor->memory);
     child_keep_only(&socket, 1);
+    begin_log(supervisor->parts);
     _exit(runner_run(socket));
 }
 
@@ -217,6 +225,19 @@ static int read_init(struct supervisor *supervisor)
     return flags < 0 || fcntl(supervisor->mount_point.fuse, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/*
+ * The group of whoever started a background mount. Under autofs it is the automounter's, and none but its members pass the
+ * mount point before the starter has returned; after that its members would pass where others wait, and hear its signals.
+ */
+static void leave_group(struct supervisor *supervisor)
+{
+    child_leave_group(&supervisor->runner);
+    child_leave_group(&supervisor->publisher);
+    child_leave_group(&supervisor->worker);
+    if (setsid() < 0)
+        log_error("setsid: %s", strerror(errno));
+}
+
 /* A memory that says that it was served says nothing about now. The first listing is waited for, for a while. */
 static void tell_ready(struct supervisor *supervisor)
 {
@@ -224,6 +245,8 @@ static void tell_ready(struct supervisor *supervisor)
         (!supervisor->listed && clock_monotonic_ms() < supervisor->ready_until_ms))
         return;
     supervisor->told_ready = true;
+    if (supervisor->parts->ready >= 0)
+        leave_group(supervisor);
     if (supervisor->parts->ready >= 0 && write(supervisor->parts->ready, "r", 1) < 0)
         log_error("ready: %s", strerror(errno));
     int r = service_notify_ready();
@@ -566,6 +589,8 @@ int supervisor_run(const struct supervisor_parts *parts)
     struct supervisor supervisor;
     char reason[512];
     begin(&supervisor, parts);
+    if (kept_mount_is_wanted()) /* a service */
+        begin_log(parts);
     int r = make_parts(&supervisor);
     if (r < 0) {
         log_error("start: %s", strerror(-r));
@@ -586,6 +611,7 @@ int supervisor_run(const struct supervisor_parts *parts)
         end_runner(&supervisor);
         return 1;
     }
+    begin_log(parts);
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
     r = read_init(&supervisor);
     if (r < 0) {

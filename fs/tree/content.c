@@ -202,7 +202,7 @@ int content_attributes(struct registry *registry, struct reports *reports,
                        const struct moment *moment, struct stat *attributes)
 {
     *attributes = (struct stat){
-        .st_ino = node_id_of(node),
+        .st_ino = node_inode_number(node),
         .st_uid = owner->uid,
         .st_gid = owner->gid,
         .st_nlink = 1,

@@ -1,5 +1,7 @@
 #include "fs/tree/node_id.h"
 
+#include <assert.h>
+
 #include "fs/keys/numbers.h"
 #include "fs/keys/registry.h"
 
@@ -62,4 +64,54 @@ bool node_from_id(uint64_t id, struct node *node)
 bool node_is_directory(struct node node)
 {
     return node.kind == NODE_KIND_ROOT || shapes[node.kind].directory;
+}
+
+/*
+ * Each kind has a range of its own, in which a number has a place for each of its files:
+ *
+ *   1, 2, 3            the root, .aapfs, .aapfs/control
+ *   2^18 + 4 * AAP     its directory, control, keys
+ *   2^25 + 16 * key    its directory, then its files
+ *   2^26 + 16 * gen.   the published files of a generation
+ *   2^28 + ...         the mount's own reports: 26 bits of content, 2 of kind
+ *   2^31 + ...         an AAP's reports: 15 bits of content, 15 of AAP, 1 of kind; the content's others from 2^32 on
+ */
+enum { AAP_RANGE = 1 << 18, KEY_RANGE = 1 << 25, PUBLISHED_RANGE = 1 << 26, MOUNT_REPORT_RANGE = 1 << 28 };
+enum { AAP_REPORT_BITS = 15, AAP_REPORT_CONTENTS = 1 << AAP_REPORT_BITS };
+
+static_assert(NUMBERS_MOST_AAPS <= 1 << AAP_REPORT_BITS && KEY_FILE_COUNT + 1 <= 16 && PUBLISHED_COUNT <= 16 &&
+              NUMBERS_MOST_KEYS < (1 << 21) && NUMBERS_MOST_GENERATIONS < (1 << 21), "each in its range");
+
+static uint64_t report_inode_number(struct node node)
+{
+    uint64_t report = node.report & NUMBER_MASK;
+    if (node.number == 0)
+        return MOUNT_REPORT_RANGE + (report << 2 | node.file);
+    uint64_t place = (report % AAP_REPORT_CONTENTS << AAP_REPORT_BITS | (node.number - 1)) << 1 | node.file;
+    return (report >> AAP_REPORT_BITS) << 32 | UINT64_C(1) << 31 | place;
+}
+
+uint64_t node_inode_number(struct node node)
+{
+    uint64_t number = node.number;
+    switch (node.kind) {
+    case NODE_KIND_AAP:
+    case NODE_KIND_AAP_CONTROL:
+    case NODE_KIND_KEYS:
+        return AAP_RANGE + 4 * number + (node.kind - NODE_KIND_AAP);
+    case NODE_KIND_KEY:
+        return KEY_RANGE + 16 * number;
+    case NODE_KIND_KEY_FILE:
+        return KEY_RANGE + 16 * number + 1 + node.file;
+    case NODE_KIND_PUBLISHED:
+        return PUBLISHED_RANGE + 16 * number + node.file;
+    case NODE_KIND_REPORT:
+        return report_inode_number(node);
+    case NODE_KIND_MOUNT:
+        return 2;
+    case NODE_KIND_MOUNT_CONTROL:
+        return 3;
+    default:
+        return 1;
+    }
 }

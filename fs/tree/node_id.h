@@ -54,4 +54,11 @@ bool node_from_id(uint64_t id, struct node *node);
 
 bool node_is_directory(struct node node);
 
+/*
+ * The st_ino of NODE: another one for every node whose numbers were given, and the same one to every worker. Below 2^53,
+ * so that a double has it exactly (Node.js, JSON), and below 2^32 for 32-bit programs: always, but for a report of an
+ * AAP that has had more than 32,768 contents.
+ */
+uint64_t node_inode_number(struct node node);
+
 #endif

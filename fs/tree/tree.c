@@ -197,9 +197,10 @@ struct node tree_parent(const struct tree *tree, struct node directory)
 int tree_lookup(const struct tree *tree, struct node parent, const char *name,
                 struct tree_time time, struct node *node)
 {
-    if (!directory_is_known(tree, parent))
+    bool itself = strcmp(name, ".") == 0;
+    if (!directory_is_known(tree, parent) && !(itself && !node_is_directory(parent)))
         return -ESTALE;
-    if (strcmp(name, ".") == 0) {
+    if (itself) {
         *node = parent;
         return 0;
     }

@@ -22,7 +22,10 @@ struct tree_time {
     int64_t now;    /* KMS's, seconds since 1970 */
 };
 
-/* The node that NAME shows in PARENT. 0; -ENOENT; -ESTALE for a PARENT that is no directory here. */
+/*
+ * The node that NAME shows in PARENT. 0; -ENOENT; -ESTALE for a PARENT that is no directory here. "." of a file is the
+ * file: the kernel asks so for a file handle whose file it has dropped. Whether that still is one, its attributes tell.
+ */
 int tree_lookup(const struct tree *tree, struct node parent, const char *name,
                 struct tree_time time, struct node *node);
 

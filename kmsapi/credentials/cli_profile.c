@@ -2,6 +2,8 @@
  * ~/.aliyun/config.json, the file of Alibaba Cloud's command line.
  */
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include "kmsapi/credentials/session_answer.h"
 #include "kmsapi/credentials/sts.h"
 #include "kmsapi/error_text.h"
+#include "kmsapi/iso_time.h"
 #include "kmsapi/openssl_cleanup.h"
 
 enum { SOURCES_MOST = 4 };
@@ -23,161 +26,210 @@ enum { SOURCES_MOST = 4 };
 struct profile {
     const struct fetching *fetching;
     const json_t *file, *members;
-    unsigned int depth; /* source profiles above it */
+    const char *name; /* as it is shown */
+    unsigned int depth; /* 1: the one asked for; more: a source profile of such */
+    char *reason;
+    size_t size;
 };
 
-/* The member NAME; NULL where it is not there, or is empty. What is no string check_types has refused. */
-static const char *text(const struct profile *profile, const char *name)
+/* In letters of either case, as Go reads it; one that is written just so comes first. NULL: not there, or null. */
+static const json_t *member(const json_t *object, const char *name)
 {
-    const char *value = json_string_value(json_object_get(profile->members, name));
-    return value && value[0] ? value : NULL;
+    const char *key;
+    json_t *value, *found = json_object_get(object, name);
+    if (!found)
+        json_object_foreach((json_t *)(uintptr_t)object, key, value)
+            if (strcasecmp(key, name) == 0)
+                found = value;
+    return json_is_null(found) ? NULL : found;
 }
 
-static const char *needed(const struct profile *profile, const char *name, char *reason, size_t size)
+static int refuse(const struct profile *profile, const char *name, const char *what)
 {
-    const char *value = text(profile, name);
-    if (!value)
-        snprintf(reason, size, "%s is missing", name);
-    return value;
+    snprintf(profile->reason, profile->size, "%s %s", name, what);
+    return -EINVAL;
 }
 
-static int check_other_types(const struct profile *profile, char *reason, size_t size)
+/* Into *VALUE, NULL where it is not there, or is empty. 0 or -EINVAL. */
+static int text(const struct profile *profile, const char *name, const char **value)
 {
-    static const char *const numbers[] = {"expired_seconds", "sts_expiration"};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        const json_t *member = json_object_get(profile->members, numbers[i]);
-        if (member && !json_is_null(member) && !json_is_integer(member)) {
-            snprintf(reason, size, "%s is not a whole number", numbers[i]);
-            return -EINVAL;
-        }
-    }
-    const json_t *vpc = json_object_get(profile->members, "enable_vpc");
-    if (vpc && !json_is_null(vpc) && !json_is_boolean(vpc)) {
-        snprintf(reason, size, "enable_vpc is neither true nor false");
-        return -EINVAL;
-    }
+    const json_t *found = member(profile->members, name);
+    *value = json_string_value(found);
+    if (found && !*value)
+        return refuse(profile, name, "is not a string");
+    if (*value && !(*value)[0])
+        *value = NULL;
     return 0;
 }
 
-static int check_types(const struct profile *profile, char *reason, size_t size)
+static int needed(const struct profile *profile, const char *name, const char **value)
 {
-    static const char *const names[] = {
-        "mode", "access_key_id", "access_key_secret", "sts_token", "sts_region", "sts_endpoint",
-        "ram_role_arn", "ram_session_name", "ram_role_name", "source_profile", "oidc_token_file",
-        "oidc_provider_arn", "policy", "external_id", "credentials_uri", "process_command",
-    };
-    const char *value;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (session_answer_string(profile->members, names[i], &value, reason, size) < 0)
-            return -EINVAL;
-    return check_other_types(profile, reason, size);
+    int r = text(profile, name, value);
+    return r < 0 || *value ? r : refuse(profile, name, "is missing");
 }
 
-static int access_key(const struct profile *profile, struct session *session, char *reason,
-                      size_t size)
+/* A whole number, or a string that is one, as the SDK for Java takes it; 0 where it is not there, or is empty. */
+static int number(const struct profile *profile, const char *name, int64_t *value)
 {
-    return credentials_set(&session->credentials, text(profile, "access_key_id"),
-                           text(profile, "access_key_secret"), NULL, reason, size);
+    const json_t *found = member(profile->members, name);
+    const char *digits = json_string_value(found);
+    char *end = NULL;
+    *value = digits ? strtoll(digits, &end, 10) : json_integer_value(found);
+    return !found || json_is_integer(found) || (digits && !end[0]) ? 0 : refuse(profile, name, "is not a whole number");
 }
 
-static int sts_token(const struct profile *profile, struct session *session, char *reason,
-                     size_t size)
+/* True, false, or one of both as a string; false where it is not there. */
+static int truth(const struct profile *profile, const char *name, bool *value)
 {
-    const char *token = needed(profile, "sts_token", reason, size);
-    json_int_t end = json_integer_value(json_object_get(profile->members, "sts_expiration"));
-    if (!token)
+    const json_t *found = member(profile->members, name);
+    const char *word = json_string_value(found);
+    *value = json_is_true(found) || (word && strcasecmp(word, "true") == 0);
+    if (!found || json_is_boolean(found) || (word && (*value || !word[0] || strcasecmp(word, "false") == 0)))
+        return 0;
+    return refuse(profile, name, "is neither true nor false");
+}
+
+/* The access key of the profile itself, with a token where there is one for it. */
+static int own_key(const struct profile *profile, struct credentials *credentials)
+{
+    const char *id, *secret, *token;
+    *credentials = (struct credentials){0};
+    if (text(profile, "access_key_id", &id) < 0 || text(profile, "access_key_secret", &secret) < 0 ||
+        text(profile, "sts_token", &token) < 0)
         return -EINVAL;
-    session->life_s = end > 0 ? end - time(NULL) : 0;
-    if (session->life_s < 0 || (end > 0 && session->life_s == 0)) {
-        snprintf(reason, size, "the session is over already");
+    return credentials_set(credentials, id, secret, credentials_token_of(id, token), profile->reason, profile->size);
+}
+
+static int access_key(const struct profile *profile, struct session *session)
+{
+    return own_key(profile, &session->credentials);
+}
+
+/* sts_expiration is not looked at: the CLI leaves that of an earlier login in place. */
+static int sts_token(const struct profile *profile, struct session *session)
+{
+    const char *id, *secret, *token;
+    if (needed(profile, "sts_token", &token) < 0 || text(profile, "access_key_id", &id) < 0 ||
+        text(profile, "access_key_secret", &secret) < 0)
         return -EINVAL;
-    }
-    return credentials_set(&session->credentials, text(profile, "access_key_id"),
-                           text(profile, "access_key_secret"), token, reason, size);
+    return credentials_set(&session->credentials, id, secret, token, profile->reason, profile->size);
 }
 
-static struct sts_role role_of(const struct profile *profile)
+/* What the CLI got for a login in a browser, and keeps in the file. Renewing it is the CLI's. */
+static int login(const struct profile *profile, const char *mode, struct session *session)
 {
-    return (struct sts_role){
-        .arn = text(profile, "ram_role_arn"),
-        .session_name = text(profile, "ram_session_name"),
-        .duration_s = json_integer_value(json_object_get(profile->members, "expired_seconds")),
-        .policy = text(profile, "policy"),
-        .external_id = text(profile, "external_id"),
-        .region = text(profile, "sts_region"),
-        .vpc = json_is_true(json_object_get(profile->members, "enable_vpc")),
-        .endpoint = text(profile, "sts_endpoint"),
-    };
+    const char *id, *secret, *token;
+    int64_t end;
+    char ended[ISO_TIME_SIZE];
+    if (number(profile, "sts_expiration", &end) < 0 || text(profile, "access_key_id", &id) < 0 ||
+        text(profile, "access_key_secret", &secret) < 0 || text(profile, "sts_token", &token) < 0)
+        return -EINVAL;
+    session->life_s = end - time(NULL);
+    if (id && secret && token && end > 0 && session->life_s > 0)
+        return credentials_set(&session->credentials, id, secret, token, profile->reason, profile->size);
+    bool none = !id || !secret || !token || iso_time_format(end, ended) < 0 || end == 0;
+    snprintf(profile->reason, profile->size, "%s%s; log in again: aliyun configure --profile %s --mode %s",
+             none ? "the file holds no session" : "the session in the file ended at ", none ? "" : ended, profile->name,
+             mode);
+    return -EINVAL;
 }
 
-static int ram_role_arn(const struct profile *profile, struct session *session, char *reason,
-                        size_t size)
+static int cloud_sso(const struct profile *profile, struct session *session)
 {
-    struct credentials own;
-    const struct sts_role role = role_of(profile);
-    int r = credentials_set(&own, text(profile, "access_key_id"), text(profile, "access_key_secret"),
-                            text(profile, "sts_token"), reason, size);
+    return login(profile, "CloudSSO", session);
+}
+
+static int oauth(const struct profile *profile, struct session *session)
+{
+    return login(profile, "OAuth", session);
+}
+
+static int role_of(const struct profile *profile, struct sts_role *role)
+{
+    *role = (struct sts_role){0};
+    if (text(profile, "ram_role_arn", &role->arn) < 0 || text(profile, "ram_session_name", &role->session_name) < 0 ||
+        number(profile, "expired_seconds", &role->duration_s) < 0 || text(profile, "policy", &role->policy) < 0 ||
+        text(profile, "external_id", &role->external_id) < 0 || text(profile, "sts_region", &role->region) < 0 ||
+        truth(profile, "enable_vpc", &role->vpc) < 0 || text(profile, "sts_endpoint", &role->endpoint) < 0)
+        return -EINVAL;
+    sts_role_complete(role);
+    return 0;
+}
+
+static int ram_role_arn(const struct profile *profile, struct session *session)
+{
+    struct credentials own = {0};
+    struct sts_role role;
+    int r = role_of(profile, &role);
     if (r == 0)
-        r = sts_assume_role(profile->fetching, &own, &role, session, reason, size);
+        r = own_key(profile, &own);
+    if (r == 0)
+        r = sts_assume_role(profile->fetching, &own, &role, session, profile->reason, profile->size);
     credentials_clear(&own);
     return r;
 }
 
-static int ecs_ram_role(const struct profile *profile, struct session *session, char *reason,
-                        size_t size)
+static int ecs_ram_role(const struct profile *profile, struct session *session)
 {
-    return provider_ecs_ram_role(profile->fetching, text(profile, "ram_role_name"), session, reason,
-                                 size);
+    const char *role;
+    int r = text(profile, "ram_role_name", &role);
+    return r < 0 ? r : provider_ecs_ram_role(profile->fetching, role, session, profile->reason, profile->size);
 }
 
-static int oidc(const struct profile *profile, struct session *session, char *reason, size_t size)
+static int oidc(const struct profile *profile, struct session *session)
 {
-    const struct sts_role role = role_of(profile);
-    const char *arn = needed(profile, "oidc_provider_arn", reason, size);
-    const char *file = arn ? needed(profile, "oidc_token_file", reason, size) : NULL;
-    return file ? sts_assume_role_with_oidc(profile->fetching, arn, file, &role, session, reason, size)
-                : -EINVAL;
+    struct sts_role role;
+    const char *arn, *file;
+    if (role_of(profile, &role) < 0 || text(profile, "oidc_provider_arn", &arn) < 0 ||
+        text(profile, "oidc_token_file", &file) < 0)
+        return -EINVAL;
+    arn = arn ? arn : provider_variable("ALIBABA_CLOUD_OIDC_PROVIDER_ARN");
+    file = file ? file : provider_variable("ALIBABA_CLOUD_OIDC_TOKEN_FILE");
+    if (!arn || !file)
+        return refuse(profile, arn ? "oidc_token_file" : "oidc_provider_arn", "is missing");
+    return sts_assume_role_with_oidc(profile->fetching, arn, file, &role, session, profile->reason, profile->size);
 }
 
-static int fetch_profile(const struct fetching *fetching, const json_t *file, const char *name,
-                         unsigned int depth, struct session *session, char *reason, size_t size);
+static int fetch_profile(const struct profile *above, const char *name, struct session *session);
 
-static int chainable(const struct profile *profile, struct session *session, char *reason,
-                     size_t size)
+static int chainable(const struct profile *profile, struct session *session)
 {
     struct session source = {0};
-    const struct sts_role role = role_of(profile);
-    const char *name = needed(profile, "source_profile", reason, size);
-    if (!name)
+    struct sts_role role;
+    const char *name;
+    if (role_of(profile, &role) < 0 || needed(profile, "source_profile", &name) < 0)
         return -EINVAL;
-    if (profile->depth == SOURCES_MOST) {
-        snprintf(reason, size, "more than %d source profiles in a row", SOURCES_MOST);
+    if (profile->depth > SOURCES_MOST) {
+        snprintf(profile->reason, profile->size, "more than %d source profiles in a row", SOURCES_MOST);
         return -ELOOP;
     }
-    int r = fetch_profile(profile->fetching, profile->file, name, profile->depth + 1, &source, reason,
-                          size);
+    int r = fetch_profile(profile, name, &source);
     if (r == 0)
-        r = sts_assume_role(profile->fetching, &source.credentials, &role, session, reason, size);
+        r = sts_assume_role(profile->fetching, &source.credentials, &role, session, profile->reason, profile->size);
     credentials_clear(&source.credentials);
     return r;
 }
 
-static int credentials_uri(const struct profile *profile, struct session *session, char *reason,
-                           size_t size)
+static int credentials_uri(const struct profile *profile, struct session *session)
 {
-    const char *uri = needed(profile, "credentials_uri", reason, size);
-    return uri ? provider_uri(profile->fetching, uri, session, reason, size) : -EINVAL;
+    const char *uri;
+    if (text(profile, "credentials_uri", &uri) < 0)
+        return -EINVAL;
+    if (!uri && !provider_variable("ALIBABA_CLOUD_CREDENTIALS_URI"))
+        return refuse(profile, "credentials_uri", "is missing");
+    return provider_uri(profile->fetching, uri, session, profile->reason, profile->size);
 }
 
-static int external(const struct profile *profile, struct session *session, char *reason, size_t size)
+static int external(const struct profile *profile, struct session *session)
 {
-    const char *command = needed(profile, "process_command", reason, size);
-    return command ? external_fetch(profile->fetching, command, session, reason, size) : -EINVAL;
+    const char *command;
+    int r = needed(profile, "process_command", &command);
+    return r < 0 ? r : external_fetch(profile->fetching, command, session, profile->reason, profile->size);
 }
 
 static const struct {
     const char *mode;
-    int (*fetch)(const struct profile *profile, struct session *session, char *reason, size_t size);
+    int (*fetch)(const struct profile *profile, struct session *session);
 } modes[] = {
     {"AK", access_key},
     {"StsToken", sts_token},
@@ -186,52 +238,56 @@ static const struct {
     {"OIDC", oidc},
     {"ChainableRamRoleArn", chainable},
     {"CredentialsURI", credentials_uri},
+    {"CloudSSO", cloud_sso},
+    {"OAuth", oauth},
     {"External", external},
 };
 
-static int fetch_by_mode(const struct profile *profile, struct session *session, char *reason,
-                         size_t size)
+static int fetch_by_mode(const struct profile *profile, struct session *session)
 {
     char clean[48];
-    const char *mode = needed(profile, "mode", reason, size);
-    if (!mode)
+    const char *mode;
+    if (text(profile, "mode", &mode) < 0)
         return -EINVAL;
-    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+    for (size_t i = 0; mode && i < sizeof(modes) / sizeof(modes[0]); i++)
         if (strcasecmp(mode, modes[i].mode) == 0)
-            return modes[i].fetch(profile, session, reason, size);
+            return modes[i].fetch(profile, session);
+    if (!mode) {
+        snprintf(profile->reason, profile->size, "mode is missing; set it up: aliyun configure --profile %s", profile->name);
+        return -EINVAL;
+    }
     error_text_clean(mode, strlen(mode), NULL, clean, sizeof(clean));
-    snprintf(reason, size, "mode %s is not supported; these are: AK, StsToken, RamRoleArn, EcsRamRole, "
-                           "OIDC, ChainableRamRoleArn, CredentialsURI, External", clean);
+    snprintf(profile->reason, profile->size, "mode %s is not supported; these are: AK, StsToken, RamRoleArn, EcsRamRole, "
+             "OIDC, ChainableRamRoleArn, CredentialsURI, CloudSSO, OAuth, External", clean);
     return -EINVAL;
 }
 
 static const json_t *find_profile(const json_t *file, const char *name)
 {
     size_t i;
-    const json_t *one, *list = json_object_get(file, "profiles");
+    const json_t *one, *list = member(file, "profiles");
     json_array_foreach(list, i, one) {
-        const char *own = json_string_value(json_object_get(one, "name"));
+        const char *own = json_string_value(member(one, "name"));
         if (own && strcmp(own, name) == 0)
             return one;
     }
     return NULL;
 }
 
-static int fetch_profile(const struct fetching *fetching, const json_t *file, const char *name,
-                         unsigned int depth, struct session *session, char *reason, size_t size)
+/* With the reason of ABOVE to write to, and one source profile deeper. */
+static int fetch_profile(const struct profile *above, const char *name, struct session *session)
 {
     char why[400], clean[64];
-    struct profile profile = {fetching, file, find_profile(file, name), depth};
+    const struct profile profile = {above->fetching, above->file, find_profile(above->file, name), clean,
+                                    above->depth + 1, why, sizeof(why)};
     error_text_clean(name, strlen(name), NULL, clean, sizeof(clean));
     if (!profile.members) {
-        snprintf(reason, size, "profile %s", clean);
+        snprintf(above->reason, above->size, "profile %s", clean);
         return -ENOENT;
     }
-    int r = check_types(&profile, why, sizeof(why));
-    if (r == 0)
-        r = fetch_by_mode(&profile, session, why, sizeof(why));
+    int r = fetch_by_mode(&profile, session);
     if (r < 0 && r != -ENOMEM) {
-        snprintf(reason, size, "profile %s: %s%s", clean, why, r == -ENOENT ? " is missing" : "");
+        snprintf(above->reason, above->size, "profile %s: %s%s", clean, why, r == -ENOENT ? " is missing" : "");
         r = r == -ENOENT ? -EINVAL : r; /* the profile is there: it is set up, and fails */
     }
     return r;
@@ -250,12 +306,13 @@ static int read_file(const char *path, json_t **file, char *reason, size_t size)
     int r = private_file_read(path, &content, reason, size);
     if (r < 0)
         return r;
-    *file = json_loads(content, JSON_REJECT_DUPLICATES, &error);
+    *file = json_loads(content, 0, &error); /* of a member that is there twice the last one counts */
     if (json_is_object(*file))
         return 0;
     json_decref(*file);
     *file = NULL;
-    snprintf(reason, size, "%.160s: not a JSON object", path); /* jansson's own words quote the file */
+    snprintf(reason, size, "%.160s: %s", path, /* jansson's own words quote the file */
+             content[strspn(content, " \t\r\n")] ? "not a JSON object" : "it is empty");
     return -EINVAL;
 }
 
@@ -277,13 +334,10 @@ static int open_file(const char *argument, json_t **file, const char **name, cha
         return r;
     *name = argument ? argument : provider_variable("ALIBABA_CLOUD_PROFILE");
     if (!*name)
-        *name = json_string_value(json_object_get(*file, "current"));
-    if (*name && *name[0])
-        return 0;
-    snprintf(reason, size, "%.160s: current names no profile", path);
-    json_decref(*file);
-    *file = NULL;
-    return -EINVAL;
+        *name = json_string_value(member(*file, "current"));
+    if (!*name || !(*name)[0])
+        *name = "default"; /* as the CLI has it */
+    return 0;
 }
 
 int provider_cli_profile(const struct fetching *fetching, const char *argument,
@@ -293,7 +347,8 @@ int provider_cli_profile(const struct fetching *fetching, const char *argument,
     const char *name;
     int r = open_file(argument, &file, &name, reason, size);
     if (r == 0)
-        r = fetch_profile(fetching, file, name, 0, session, reason, size);
+        r = fetch_profile(&(struct profile){.fetching = fetching, .file = file, .reason = reason, .size = size}, name,
+                          session);
     json_decref(file);
     return r;
 }
@@ -306,7 +361,7 @@ int cli_profile_region(const char *argument, char *region, size_t room, char *re
     int r = open_file(argument, &file, &name, reason, size);
     if (r < 0)
         return r;
-    const char *value = json_string_value(json_object_get(find_profile(file, name), "region_id"));
+    const char *value = json_string_value(member(find_profile(file, name), "region_id"));
     if (value && value[0] && strlen(value) < room) {
         strcpy(region, value);
     } else {

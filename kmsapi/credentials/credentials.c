@@ -47,6 +47,11 @@ int credentials_set(struct credentials *credentials, const char *access_key_id,
     return r;
 }
 
+const char *credentials_token_of(const char *access_key_id, const char *token)
+{
+    return access_key_id && strncmp(access_key_id, "STS.", 4) == 0 ? token : NULL;
+}
+
 int credentials_copy(const struct credentials *from, struct credentials *to)
 {
     *to = (struct credentials){

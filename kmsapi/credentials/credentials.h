@@ -24,6 +24,11 @@ int credentials_set(struct credentials *credentials, const char *access_key_id,
                     const char *access_key_secret, const char *security_token, char *reason,
                     size_t size);
 
+/*
+ * TOKEN where ACCESS_KEY_ID is a session's ("STS.…"), else NULL: beside a user's own access key it is a leftover, or empty.
+ */
+const char *credentials_token_of(const char *access_key_id, const char *token);
+
 /* 0 or -ENOMEM. */
 int credentials_copy(const struct credentials *from, struct credentials *to);
 

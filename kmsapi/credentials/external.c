@@ -12,32 +12,37 @@
 #include "kmsapi/cleanup.h"
 #include "kmsapi/credentials/session_answer.h"
 #include "kmsapi/credentials/words.h"
+#include "kmsapi/iso_time.h"
 
 enum { TIMEOUT_MS = 60000, OUTPUT_MOST = 64 * 1024 };
 
+/* "": none is known, as where it is no time; whoever refuses the credentials has the program run again. */
+static int read_life(const char *expiration, struct session *session, char *reason, size_t size)
+{
+    const struct session_clocks clocks = {.ours = time(NULL)};
+    int64_t end;
+    if (!expiration || iso_time_parse_foreign(expiration, &end) < 0)
+        return 0;
+    return session_answer_life(expiration, clocks, &session->life_s, reason, size);
+}
+
+/* With any other mode than StsToken, or none, what is there counts, as in the SDKs. */
 static int read_members(const json_t *object, struct session *session, char *reason, size_t size)
 {
+    enum { MODE, ID, SECRET, TOKEN, END, COUNT };
     static const char *const names[] = {"mode", "access_key_id", "access_key_secret", "sts_token",
                                         "expiration"};
-    const char *values[5];
-    for (size_t i = 0; i < 5; i++)
+    const char *values[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
         if (session_answer_string(object, names[i], &values[i], reason, size) < 0)
             return -EINVAL;
-    bool sts = values[0] && strcasecmp(values[0], "StsToken") == 0;
-    if (!sts && (!values[0] || strcasecmp(values[0], "AK") != 0)) {
-        snprintf(reason, size, "its mode is neither AK nor StsToken");
-        return -EINVAL;
-    }
-    if (sts && (!values[3] || !values[3][0])) {
+    bool sts = values[MODE] && strcasecmp(values[MODE], "StsToken") == 0;
+    if (sts && (!values[TOKEN] || !values[TOKEN][0])) {
         snprintf(reason, size, "sts_token is missing");
         return -EINVAL;
     }
-    const struct session_clocks clocks = {.ours = time(NULL)};
-    if (values[4] && values[4][0] &&
-        session_answer_life(values[4], clocks, &session->life_s, reason, size) < 0)
-        return -EINVAL;
-    return credentials_set(&session->credentials, values[1], values[2], sts ? values[3] : NULL,
-                           reason, size);
+    int r = read_life(values[END], session, reason, size);
+    return r < 0 ? r : credentials_set(&session->credentials, values[ID], values[SECRET], values[TOKEN], reason, size);
 }
 
 int external_read(const char *output, struct session *session, char *reason, size_t size)

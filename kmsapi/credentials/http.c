@@ -183,7 +183,7 @@ static int explain(CURLcode code, bool connected, const char *host, bool too_lar
              : code == CURLE_OPERATION_TIMEDOUT ? "no answer in time"
              : code == CURLE_PARTIAL_FILE       ? "the answer broke off"
                                                 : curl_easy_strerror(code));
-    return connected ? -EIO : -EHOSTUNREACH;
+    return !connected ? -EHOSTUNREACH : code == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT : -EIO;
 }
 
 static bool is_of_the_network(CURLcode code)
@@ -297,7 +297,7 @@ int http_ask_for_success(const struct fetching *fetching, const struct http_requ
     int r;
     do
         r = ask_for_success(fetching, request, answer, reason, size);
-    while (r < 0 && answer->passing && !(r == -EHOSTUNREACH && request->maybe_nobody) &&
+    while (r < 0 && answer->passing && !(request->maybe_nobody && (r == -EHOSTUNREACH || r == -ETIMEDOUT)) &&
            again_after_pause(&again, fetching));
     return r;
 }

@@ -16,7 +16,7 @@ struct http_request {
     const char *body;    /* a form; NULL: none */
     const char *headers[3]; /* "name: value"; NULL ends */
     unsigned int connect_ms, whole_ms;
-    bool maybe_nobody; /* where nobody is reached there may be nobody at all: no other try */
+    bool maybe_nobody; /* where nobody is reached, or answers in time, there may be nobody at all: no other try */
 };
 
 struct http_answer {
@@ -30,7 +30,7 @@ struct http_answer {
 /*
  * No redirect is followed; a proxy is used only for https, which it cannot read, and for what is
  * not link-local, loopback or the metadata service. 0 with an answer of whatever status; or negative errno and REASON, which names
- * the host only: no answer, one over 64 KiB, a URL that is none. ANSWER's passing is told in any case.
+ * the host only: no answer (-EHOSTUNREACH where nobody was reached, -ETIMEDOUT from one who was), one over 64 KiB, a URL that is none. ANSWER's passing is told in any case.
  */
 int http_ask(const struct fetching *fetching, const struct http_request *request,
              struct http_answer *answer, char *reason, size_t size);

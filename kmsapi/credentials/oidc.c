@@ -17,12 +17,8 @@ int provider_oidc(const struct fetching *fetching, const char *argument, struct 
             snprintf(reason, size, "%s", names[i]);
             return -ENOENT;
         }
-    const struct sts_role role = {
-        .arn = provider_variable(names[0]),
-        .session_name = provider_variable("ALIBABA_CLOUD_ROLE_SESSION_NAME"),
-        .region = provider_variable("ALIBABA_CLOUD_STS_REGION"),
-        .vpc = provider_switch("ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED"),
-    };
+    struct sts_role role = {0};
+    sts_role_complete(&role);
     return sts_assume_role_with_oidc(fetching, provider_variable(names[1]), provider_variable(names[2]),
                                      &role, session, reason, size);
 }

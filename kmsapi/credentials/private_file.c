@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -50,6 +51,18 @@ static ssize_t read_whole(int descriptor, char *buffer)
     return (ssize_t)used;
 }
 
+/* What SIZE bytes of a file hold as text, or NULL and why not. */
+static const char *text_of(const char *buffer, size_t size, const char **why)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    bool utf16 = size >= 2 && (memcmp(buffer, "\xff\xfe", 2) == 0 || memcmp(buffer, "\xfe\xff", 2) == 0);
+    if (utf16 || memchr(buffer, '\0', size)) {
+        *why = utf16 ? "is in UTF-16; save it as UTF-8" : "holds a NUL";
+        return NULL;
+    }
+    return strncmp(buffer, mark, 3) == 0 ? buffer + 3 : buffer;
+}
+
 int private_file_read(const char *path, char **text, char *reason, size_t size)
 {
     /* O_NONBLOCK: a fifo would hold the thread */
@@ -73,12 +86,12 @@ int private_file_read(const char *path, char **text, char *reason, size_t size)
         r = refuse((int)-got, path, strerror((int)-got), reason, size);
     else if (got > SIZE_MOST)
         r = refuse(EFBIG, path, "larger than 64 KiB", reason, size);
-    else if (memchr(buffer, '\0', (size_t)got))
-        r = refuse(EINVAL, path, "holds a NUL", reason, size);
     if (r == 0) {
+        const char *why = NULL;
         buffer[got] = '\0';
-        *text = OPENSSL_strdup(buffer);
-        r = *text ? 0 : -ENOMEM;
+        const char *content = text_of(buffer, (size_t)got, &why);
+        *text = content ? OPENSSL_strdup(content) : NULL;
+        r = !content ? refuse(EINVAL, path, why, reason, size) : *text ? 0 : -ENOMEM;
     }
     OPENSSL_clear_free(buffer, SIZE_MOST + 2);
     return r;

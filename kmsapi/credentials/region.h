@@ -1,6 +1,7 @@
 /*
  * In which region this runs, for those who were not told: from where credentials come. Reads the environment; the
- * second function blocks, for about a second where there is no ECS metadata service. Any thread.
+ * second function blocks, for about a second where there is no ECS metadata service, and for three where
+ * it does not answer. Any thread.
  */
 #ifndef AAPFS_KMSAPI_REGION_H
 #define AAPFS_KMSAPI_REGION_H

@@ -44,7 +44,7 @@ int session_answer_life(const char *expiration, struct session_clocks clocks, in
 {
     int64_t end;
     char now_text[ISO_TIME_SIZE];
-    if (iso_time_parse(expiration, strlen(expiration), &end) < 0) {
+    if (iso_time_parse_foreign(expiration, &end) < 0) {
         snprintf(reason, size, "Expiration is not a time as 2026-01-02T03:04:05Z");
         return -EINVAL;
     }
@@ -71,24 +71,31 @@ static int check_code(const json_t *object, char *reason, size_t size)
     return -EACCES;
 }
 
+/* A user's own access key, said so by a SecurityToken that is there and empty. */
+static bool is_without_token(const json_t *object, const char *access_key_id)
+{
+    return json_object_get(object, "SecurityToken") && !credentials_token_of(access_key_id, "");
+}
+
 int session_answer_read(const json_t *object, struct session_clocks clocks, struct session *session, char *reason,
                         size_t size)
 {
-    static const char *const names[] = {"AccessKeyId", "AccessKeySecret", "SecurityToken",
-                                        "Expiration"};
-    const char *values[4];
+    enum { ID, SECRET, TOKEN, END, COUNT };
+    static const char *const names[] = {"AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration"};
+    const char *values[COUNT];
     int r = check_code(object, reason, size);
-    for (size_t i = 0; r == 0 && i < 4; i++) {
+    for (size_t i = 0; r == 0 && i < COUNT; i++) {
         r = session_answer_string(object, names[i], &values[i], reason, size);
-        if (r == 0 && i < 3 && (!values[i] || !values[i][0])) {
+        bool empty = !values[i] || !values[i][0];
+        if (r == 0 && empty && i < END && !(i == TOKEN && is_without_token(object, values[ID]))) {
             snprintf(reason, size, "%s is missing", names[i]);
             r = -EINVAL;
         }
     }
-    if (r == 0 && values[3])
-        r = session_answer_life(values[3], clocks, &session->life_s, reason, size);
+    if (r == 0 && values[END] && values[END][0])
+        r = session_answer_life(values[END], clocks, &session->life_s, reason, size);
     if (r == 0)
-        r = credentials_set(&session->credentials, values[0], values[1], values[2], reason, size);
+        r = credentials_set(&session->credentials, values[ID], values[SECRET], values[TOKEN], reason, size);
     return r;
 }
 

@@ -30,15 +30,15 @@ struct session_clocks {
 };
 
 /*
- * The session in {"AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration"}; a Code that is
- * there says "Success". 0, or negative errno and REASON: what is missing or wrong, or that it is
+ * The session in {"AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration"}, or an access key whose SecurityToken
+ * is empty; a Code that is there says "Success". 0, or negative errno and REASON: what is missing or wrong, or that it is
  * over already.
  */
 int session_answer_read(const json_t *object, struct session_clocks clocks, struct session *session, char *reason,
                         size_t size);
 
 /*
- * How long a session lasts that ends at EXPIRATION (ISO 8601, UTC), by the sender's clock; by ours where that told
+ * How long a session lasts that ends at EXPIRATION (as iso_time_parse_foreign reads it), by the sender's clock; by ours where that told
  * nothing, or stands more than a day back while ours still sees the end ahead. 0, or -EINVAL and REASON: it is over, and
  * by which clock.
  */

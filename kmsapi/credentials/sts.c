@@ -227,6 +227,17 @@ static int check_role(const struct sts_role *role, char *reason, size_t size)
 }
 
 /* With CREDENTIALS it is AssumeRole, with a token AssumeRoleWithOIDC. */
+void sts_role_complete(struct sts_role *role)
+{
+    if (!role->arn)
+        role->arn = provider_variable("ALIBABA_CLOUD_ROLE_ARN");
+    if (!role->session_name)
+        role->session_name = provider_variable("ALIBABA_CLOUD_ROLE_SESSION_NAME");
+    if (!role->region)
+        role->region = provider_variable("ALIBABA_CLOUD_STS_REGION");
+    role->vpc = role->vpc || provider_switch("ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED");
+}
+
 struct question {
     const struct credentials *credentials;
     const char *provider_arn, *token;

@@ -21,6 +21,9 @@ struct sts_role {
     const char *endpoint;     /* a host; NULL: by region */
 };
 
+/* What ROLE does not say and the environment does, as in the SDKs: ALIBABA_CLOUD_ROLE_ARN, _ROLE_SESSION_NAME, _STS_REGION. */
+void sts_role_complete(struct sts_role *role);
+
 int sts_assume_role(const struct fetching *fetching, const struct credentials *credentials,
                     const struct sts_role *role, struct session *session, char *reason, size_t size);
 

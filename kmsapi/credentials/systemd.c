@@ -10,7 +10,7 @@
 #include "kmsapi/credentials/provider.h"
 #include "kmsapi/openssl_cleanup.h"
 
-/* The exact content; one newline at the end is an editor's. */
+/* The exact content; one line end is an editor's. */
 static int read_one(const char *directory, const char *name, char **text, char *reason, size_t size)
 {
     _cleanup_(free) char *path = NULL;
@@ -20,8 +20,11 @@ static int read_one(const char *directory, const char *name, char **text, char *
     }
     int r = private_file_read(path, text, reason, size);
     size_t length = r == 0 ? strlen(*text) : 0;
-    if (length > 0 && (*text)[length - 1] == '\n')
-        (*text)[length - 1] = '\0';
+    if (length > 0 && (*text)[length - 1] == '\n') {
+        (*text)[--length] = '\0';
+        if (length > 0 && (*text)[length - 1] == '\r')
+            (*text)[length - 1] = '\0';
+    }
     return r;
 }
 

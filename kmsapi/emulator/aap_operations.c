@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kmsapi/cleanup.h"
+
 enum { NAME_MOST = 128, POLICIES_MOST = 3, PAGE_MOST = 100, PAGE_USUAL = 20 };
 
 /* KMS documents no rule; these are the characters that its examples have. */
@@ -95,6 +97,35 @@ void aap_describe(const struct operations *operations, const struct request *req
     else
         reply_not_found(reply);
     account_unlock(operations->account, false);
+}
+
+/* What is given replaces what was; the name stays. */
+void aap_update(const struct operations *operations, const struct request *request,
+                enum fault_kind fault, struct reply *reply)
+{
+    const char *name = request_parameter(request, "Name");
+    const char *policies_text = request_parameter(request, "Policies");
+    const char *description = request_parameter(request, "Description");
+    _cleanup_(free) char *policies = policies_text ? read_policies(policies_text) : NULL;
+    if (!name) {
+        reply_missing(reply, "Name");
+        return;
+    }
+    if (policies_text && !policies) {
+        reply_invalid(reply, "Policies");
+        return;
+    }
+    account_lock(operations->account);
+    json_t *aap = json_object_get(account_aaps(operations->account), name);
+    if (policies && aap)
+        json_object_set_new(aap, "Policies", json_string(policies));
+    if (description && aap)
+        json_object_set_new(aap, "Description", json_string(description));
+    account_unlock(operations->account, aap != NULL);
+    if (aap)
+        reply_object(reply, json_object());
+    else
+        reply_not_found(reply);
 }
 
 /* Its client keys go with it. */

@@ -10,6 +10,8 @@ void aap_create(const struct operations *operations, const struct request *reque
                 enum fault_kind fault, struct reply *reply);
 void aap_describe(const struct operations *operations, const struct request *request,
                   enum fault_kind fault, struct reply *reply);
+void aap_update(const struct operations *operations, const struct request *request,
+                enum fault_kind fault, struct reply *reply);
 void aap_list(const struct operations *operations, const struct request *request,
               enum fault_kind fault, struct reply *reply);
 void aap_delete(const struct operations *operations, const struct request *request,

@@ -18,7 +18,7 @@
 
 #include "kmsapi/openssl_cleanup.h"
 
-enum { POOL_MOST = 1000, SERIAL_BITS = 128, PBE_ITERATIONS = 2048 };
+enum { POOL_MOST = 1000, SERIAL_BITS = 128, PBE_ITERATIONS = 2048, CN_MOST = 64, MAC_SALT_SIZE = 8 };
 
 struct key_maker {
     int certificate_cipher;
@@ -140,6 +140,16 @@ static bool set_serial(X509 *certificate)
     return good;
 }
 
+/* As much of an AAP's name as a CN holds; what KMS does with a longer one is not known. */
+static int cn_size(const char *aap_name)
+{
+    int size = (int)strnlen(aap_name, CN_MOST + 1);
+    if (size > CN_MOST)
+        for (size = CN_MOST; size > 0 && ((unsigned char)aap_name[size] & 0xc0) == 0x80; size--)
+            ; /* within a character of UTF-8 */
+    return size;
+}
+
 static bool set_names(X509 *certificate, const char *aap_name)
 {
     const struct {
@@ -150,7 +160,8 @@ static bool set_names(X509 *certificate, const char *aap_name)
     bool good = true;
     for (size_t i = 0; good && i < sizeof(parts) / sizeof(parts[0]); i++)
         good = X509_NAME_add_entry_by_txt(name, parts[i].field, MBSTRING_UTF8,
-                                          (const unsigned char *)parts[i].value, -1, -1, 0);
+                                          (const unsigned char *)parts[i].value,
+                                          cn_size(parts[i].value), -1, 0);
     return good && X509_set_issuer_name(certificate, name);
 }
 
@@ -197,6 +208,16 @@ static PKCS12 *pack_foreign(const struct key_maker *maker, const struct key_orde
     return pkcs12;
 }
 
+/* The MAC as KMS's own are: SHA-1, one iteration, and no parameters where OpenSSL 3 writes a NULL. */
+static bool set_mac(PKCS12 *pkcs12, const char *password)
+{
+    const X509_ALGOR *digest = NULL;
+    if (!PKCS12_set_mac(pkcs12, password, -1, NULL, MAC_SALT_SIZE, 1, EVP_sha1()))
+        return false;
+    PKCS12_get0_mac(NULL, &digest, NULL, NULL, pkcs12);
+    return X509_ALGOR_set0((X509_ALGOR *)(uintptr_t)digest, OBJ_nid2obj(NID_sha1), V_ASN1_UNDEF, NULL);
+}
+
 static char *pack(struct key_maker *maker, const struct key_order *order, EVP_PKEY *key,
                   X509 *certificate)
 {
@@ -207,7 +228,7 @@ static char *pack(struct key_maker *maker, const struct key_order *order, EVP_PK
                             NID_pbe_WithSHA1And3_Key_TripleDES_CBC, maker->certificate_cipher,
                             PBE_ITERATIONS, -1, 0);
     unsigned char *der = NULL;
-    if (!pkcs12 || !PKCS12_set_mac(pkcs12, order->password, -1, NULL, 0, 1, EVP_sha1()))
+    if (!pkcs12 || !set_mac(pkcs12, order->password))
         return NULL;
     int size = i2d_PKCS12(pkcs12, &der);
     char *base64 = size > 0 ? malloc(((size_t)size + 2) / 3 * 4 + 1) : NULL;
@@ -257,7 +278,7 @@ int key_maker_make(struct key_maker *maker, const struct key_order *order, struc
     if (key->private_key_data && key->certificate_pem)
         return 0;
     made_key_clear(key);
-    return -ENOMEM;
+    return -EIO;
 }
 
 void made_key_clear(struct made_key *key)

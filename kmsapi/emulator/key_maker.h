@@ -33,7 +33,7 @@ struct key_order {
     bool other_certificate;        /* a fault: the certificate belongs to another key */
 };
 
-/* 0 and *KEY (made_key_clear it), or -ENOMEM. */
+/* 0 and *KEY (made_key_clear it), or -EIO: OpenSSL does not make it. */
 int key_maker_make(struct key_maker *maker, const struct key_order *order, struct made_key *key);
 void made_key_clear(struct made_key *key);
 

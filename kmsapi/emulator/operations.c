@@ -144,7 +144,7 @@ static void create_client_key(const struct operations *operations, const struct 
     if (fault == FAULT_WRONG_PASSWORD)
         order.password = "another-Password1";
     if (key_maker_make(operations->key_maker, &order, &made) < 0) {
-        reply_no_memory(reply);
+        reply_error(reply, 500, "InternalError", "The emulator could not make a key and a certificate for this AAP.");
         return;
     }
     add_key(operations, &order, &made, reply);
@@ -222,6 +222,7 @@ static const struct {
     {"CreateApplicationAccessPoint", false, aap_create},
     {"DescribeApplicationAccessPoint", false, aap_describe},
     {"ListApplicationAccessPoints", false, aap_list},
+    {"UpdateApplicationAccessPoint", false, aap_update},
     {"DeleteApplicationAccessPoint", false, aap_delete},
 };
 

@@ -11,6 +11,7 @@
 
 #include "kmsapi/acs3.h"
 #include "kmsapi/cleanup.h"
+#include "kmsapi/emulator/acs4.h"
 #include "kmsapi/emulator/emulator_clock.h"
 #include "kmsapi/iso_time.h"
 #include "kmsapi/rpc2.h"
@@ -57,16 +58,32 @@ void signatures_free(struct signatures *signatures)
 /* The parts of "ACS3-HMAC-SHA256 Credential=…,SignedHeaders=…,Signature=…". */
 struct authorization {
     char access_key_id[129], signed_headers[1025], signature[129];
+    struct acs4_scope scope; /* of ACS4, behind the id; date "": it is ACS3 */
 };
 
 static bool parse_authorization(const char *text, struct authorization *parts)
 {
     int end = 0;
+    *parts = (struct authorization){0};
+    if (sscanf(text,
+               "ACS3-HMAC-SHA256 Credential=%128[^, ],SignedHeaders=%1024[^, ],"
+               "Signature=%128[0-9a-f]%n",
+               parts->access_key_id, parts->signed_headers, parts->signature, &end) == 3)
+        return text[end] == '\0';
     return sscanf(text,
-                  "ACS3-HMAC-SHA256 Credential=%128[^, ],SignedHeaders=%1024[^, ],"
-                  "Signature=%128[0-9a-f]%n",
-                  parts->access_key_id, parts->signed_headers, parts->signature, &end) == 3 &&
+                  "ACS4-HMAC-SHA256 Credential=%128[^/, ]/%8[0-9]/%64[^/, ]/%64[^/, ]/aliyun_v4_request,"
+                  "SignedHeaders=%1024[^, ],Signature=%128[0-9a-f]%n",
+                  parts->access_key_id, parts->scope.date, parts->scope.region, parts->scope.product,
+                  parts->signed_headers, parts->signature, &end) == 6 &&
            text[end] == '\0';
+}
+
+/* That a V4 signature's key is one for this day and product. A client that knows no region says "center". */
+static bool scope_fits(const struct acs4_scope *scope, const char *date)
+{
+    char day[9];
+    snprintf(day, sizeof(day), "%.4s%.2s%.2s", date, date + 5, date + 8);
+    return !scope->date[0] || (strcmp(scope->date, day) == 0 && strcasecmp(scope->product, "Kms") == 0);
 }
 
 static bool check_date(const char *date, struct reply *reply)
@@ -133,7 +150,9 @@ static bool check_signature(const char *secret, const struct request *request,
         .header_count = request->headers.count,
     };
     struct acs3_signature ours;
-    if (acs3_sign(&signed_request, secret, &ours) < 0) {
+    int r = told->scope.date[0] ? acs4_sign(&signed_request, secret, &told->scope, &ours)
+                                : acs3_sign(&signed_request, secret, &ours);
+    if (r < 0) {
         reply_error(reply, 400, "IncompleteSignature",
                     "The request signature does not conform to Alibaba Cloud standards.");
         return false;
@@ -141,7 +160,7 @@ static bool check_signature(const char *secret, const struct request *request,
     bool same = strlen(told->signature) == strlen(ours.signature) &&
                 CRYPTO_memcmp(told->signature, ours.signature, strlen(ours.signature)) == 0 &&
                 strcmp(told->signed_headers, ours.signed_headers) == 0 &&
-                body_is_as_signed(request);
+                scope_fits(&told->scope, request_header(request, "x-acs-date")) && body_is_as_signed(request);
     if (!same)
         reply_error(reply, 400, "SignatureDoesNotMatch",
                     "Specified signature is not matched with our calculation. server string to "
@@ -156,6 +175,10 @@ static bool find_secret(const struct signatures *signatures, const char *id, con
                         char session_secret[static SESSION_SECRET_SIZE], const char **secret,
                         struct reply *reply)
 {
+    if (strncmp(id, "STS.", 4) == 0 && (!token || !*token)) {
+        reply_error(reply, 400, "MissingSecurityToken", "SecurityToken is mandatory for this action.");
+        return false;
+    }
     bool known = strcmp(id, signatures->access_key_id) == 0;
     *secret = known ? signatures->access_key_secret : session_secret;
     return known || sessions_find(signatures->sessions, id, token, session_secret, reply);
@@ -166,6 +189,7 @@ static bool is_nonce(const char *nonce)
     return nonce && *nonce && strlen(nonce) <= NONCE_MOST;
 }
 
+/* And V4. */
 static bool check_v3(struct signatures *signatures, const struct request *request, struct reply *reply)
 {
     struct authorization told;

@@ -1,5 +1,5 @@
 /*
- * Who sent a request: checks the V3 or V2 signature as the gateway does, each failure with its own code.
+ * Who sent a request: checks the V3, V4 or V2 signature as the gateway does, each failure with its own code.
  * Any thread.
  */
 #ifndef AAPFS_EMULATOR_SIGNATURE_H

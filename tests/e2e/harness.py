@@ -23,6 +23,27 @@ ENDS = re.compile(r"aapfs: [\w-]+: the client key \S+.*\n")  # a line before an 
 
 KILLED = re.compile(r"aapfs: aapfs-(worker|publisher|runner) was killed by signal 9; it is started again.*\n")
 
+TIMED = re.compile(r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|notice) (?=aapfs: )")
+DONE = re.compile(
+    r"aapfs: [\w.-]+: (?:(?:(?:created|adopted) KAAP\.\S+|adopted KAAP\.\S+ in the place of KAAP\.\S+|rotated from KAAP\.\S+ to KAAP\.\S+),"
+    r" valid (?:from \d\S+Z )?until \d\S+Z|deleted KAAP\.\S+), by (?:control \(uid \d+, pid -?\d+\)|rotate_at|its NotBefore|delete_superseded)"
+    r"(?:, password_source = (?:keep|generate|file:/\S+)|, before another worker took over)?\n")
+
+
+def without_what_was_done(text):
+    """
+    A daemon's log without times and levels, and without the notices of what was done to keys, each of which has this form:
+    the rest are lines that a test must expect.
+    """
+    lines = []
+    for line in text.splitlines(True):
+        timed = TIMED.match(line)
+        plain = line[timed.end():] if timed else line
+        if not (timed and timed[1] == "notice" and DONE.fullmatch(plain)):
+            lines.append(plain)
+    return "".join(lines)
+
+
 # libfuse's own leak; a sanitizer's word must reach stderr, which the tests look at
 os.environ.setdefault("LSAN_OPTIONS",
                       f"suppressions={ROOT}/tests/data/lsan.txt:print_suppressions=0")
@@ -214,8 +235,11 @@ class Mount:
     def __truediv__(self, name):
         return self.path / name
 
-    def errors(self):
+    def log(self):
         return self.error_file.read_text()
+
+    def errors(self):
+        return without_what_was_done(self.log())
 
     def write(self, aap, command):
         """One write(2) of COMMAND (a newline is added to text) to an AAP's control."""

@@ -10,6 +10,7 @@ import urllib.parse
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from altered import Altered
 from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, stored, until
 from test_automatic import DAY, clock, rotated, set_kms_clock, text_of  # noqa: F401, a fixture among them
 from test_start import disk, remount, shown  # noqa: F401, a fixture among them
@@ -138,6 +139,59 @@ def test_a_key_of_an_old_password_is_adopted_from_its_files(mount, emulator, tmp
     assert result_of(mount, f"delete {mount.key_id()}") == errno.EBUSY
 
 
+def test_what_the_command_line_printed_is_adopted(mount, emulator, tmp_path):
+    """`aliyun kms CreateClientKey`, saved by an editor of Windows."""
+    made = make_key(emulator)
+    (tmp_path / "key").write_bytes(("\ufeff" + json.dumps(made, indent="\t") + "\n").replace("\n", "\r\n").encode())
+    (tmp_path / "password").write_text(PASSWORD)
+    done = subprocess.run([AAPFS, "adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password"],
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, made["ClientKeyId"] + "\n", "")
+    assert json.loads((mount / "payments/client_key.json").read_text())["KeyId"] == made["ClientKeyId"]
+
+
+@pytest.mark.full
+def test_the_certificate_of_kms_is_read_in_every_form_or_said_to_be_none(start_mount, emulator):
+    forms = {
+        "no newline before its end": lambda pem: pem.strip().replace("\n-----END", "-----END"),
+        "backslash and n": lambda pem: pem.replace("\n", "\\n"),
+        "both": lambda pem: pem.strip().replace("\n-----END", "-----END").replace("\n", "\\n"),
+        "one line": lambda pem: pem.replace("\n", ""),
+    }
+    kms = Altered(emulator.port)
+    mount, seen = start_mount(kms.url), []
+
+    def alter(form):
+        def change(operation, answer):
+            keys = {"GetClientKey": [answer], "ListClientKeys": answer.get("ClientKeys")}.get(operation) or []
+            for key in keys:
+                seen.append(key["PublicKeyData"])
+                key["PublicKeyData"] = form(key["PublicKeyData"])
+        kms.change = change
+
+    try:
+        for number, (name, form) in enumerate(forms.items()):
+            alter(form)
+            aap = ("payments", "orders")[number % 2]  # an AAP has three keys
+            made = make_key(emulator, aap)
+            sync(mount)  # its certificate is shown as that of a foreign key
+            shown_pem = (mount / aap / "keys" / made["ClientKeyId"] / "certificate.pem").read_text()
+            assert shown_pem.count("\n") > 10 and shown_pem.endswith("\n-----END CERTIFICATE-----\n"), name
+            mount.write(aap, command(made))
+            assert mount.key_id(aap) == made["ClientKeyId"], name
+        made = make_key(emulator)
+        for form in (lambda pem: "", lambda pem: pem[:200], lambda pem: pem[:60] + "****" + pem[64:]):
+            alter(form)
+            assert result_of(mount, command(made)) == errno.EIO
+            failure = mount.last_error()
+            assert failure["Code"] == "Answer.Malformed" and "(PublicKeyData) cannot be read as PEM" in failure["Message"]
+        alter(lambda pem: next(other for other in seen if other != pem))
+        assert result_of(mount, command(made)) == errno.EKEYREJECTED
+        assert mount.last_error()["Code"] == "OtherCertificate"
+    finally:
+        kms.close()
+
+
 @pytest.mark.full
 def test_a_key_of_the_official_client_is_adopted(mount, emulator):
     from test_official_client import HERE, node
@@ -190,13 +244,21 @@ def test_what_is_wrong_changes_nothing(mount, emulator, tmp_path):
     ("{}", "x", "not a client key file"), ("nothing", "x", "not a client key file"),
     (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "A" * 4096}), "x", "too large: a command has at most 4096 bytes"),
     (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}), "", "1 to 128 printable"),
-    (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}), "x" * 300, "too large for what it should be")])
+    (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}), "x" * 300, "too large for what it should be"),
+    (json.dumps({"KeyId": 1, "ClientKeyId": "KAAP.1", "PrivateKeyData": "QUJD"}), "x", "JSON with KeyId (or ClientKeyId)"),
+    (json.dumps({"ClientKeyId": "KAAP.1"}), "x", "not a client key file"),
+    (json.dumps({"KeyId": "KAAP.1"}).encode("utf-16"), "x", "key: it is in UTF-16; save it as UTF-8"),
+    (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}), "Odd-secret1\r\n",
+     "password: its line ends in a carriage return (CRLF, as on Windows)"),
+    (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}), "\ufeffOdd-secret1\n", "password: it begins with a byte-order mark"),
+    (json.dumps({"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}), "Odd-secret1".encode("utf-16"), "a byte-order mark")])
 def test_the_command_says_what_is_wrong_with_its_files(mount, tmp_path, key, password, words):
-    (tmp_path / "key").write_text(key)
-    (tmp_path / "password").write_text(password)
+    for name, content in (("key", key), ("password", password)):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     done = subprocess.run([AAPFS, "adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password"],
                           capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and words in done.stderr
+    assert "Odd-secret1" not in done.stderr
     assert mount.status("payments")["State"] == "none"
 
 

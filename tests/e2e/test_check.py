@@ -79,7 +79,7 @@ def test_everything_is_well_and_nothing_is_changed(start_mount, emulator):
     assert sorted((path, path.lstat().st_mtime_ns) for path in mount.path.rglob("*") if ".aapfs" not in path.parts) == listing
     after = emulator.counts()
     assert {name for name in after if after[name] != counts.get(name)} == READING
-    for subject, text in (("configuration", str(mount.config)), ("validity", "[defaults]: 365 days"), ("endpoint", emulator.url),
+    for subject, text in (("configuration", str(mount.config)), ("validity", "[defaults]: 1 calendar year"), ("endpoint", emulator.url),
                           ("proxy", "none"), ("name", "127.0.0.1 is an address"), ("connection", "to 127.0.0.1"),
                           ("credentials", "environment; access key LTAI...Only"), ("account", f"{ACCOUNT} in cn-hangzhou"),
                           ("ListApplicationAccessPoints", "permitted; 2 AAPs"), ("DescribeApplicationAccessPoint", "permitted"),
@@ -142,12 +142,17 @@ def test_a_wrong_configuration(place):
 
 
 def test_settings_that_are_hardly_meant(place):
-    checked = place.check(defaults="validity = 30d", sections="[aap payments]\non_rotate = true\nvalidity = 2y\n[aap gone]\nvalidity = 6y")
-    assert [text.split(";")[0] for text in checked.of("warning", "validity")] == ["[defaults]: 30 days", "[aap gone]: 2190 days"]
-    assert checked.of("ok", "validity") == ["[aap payments]: 730 days"]
+    lengths = {"gone": "6y", "days": "365d", "leap": "366d", "five": "5y", "most": "1826d", "more": "1827d", "one": "1d", "short": "90s"}
+    checked = place.check(defaults="validity = 30d", sections="[aap payments]\non_rotate = true\nvalidity = 2y\n" +
+                          "".join(f"[aap {name}]\nvalidity = {length}\n" for name, length in lengths.items()))
+    assert sorted(text.split(";")[0] for text in checked.of("warning", "validity")) == sorted([
+        "[defaults]: 30 days", "[aap gone]: 6 calendar years", "[aap days]: 365 days", "[aap more]: 1827 days",
+        "[aap one]: 1 day", "[aap short]: 90 s"])
+    assert sorted(checked.of("ok", "validity")) == sorted([
+        "[aap payments]: 2 calendar years", "[aap leap]: 366 days", "[aap five]: 5 calendar years", "[aap most]: 1826 days"])
     assert checked.of("warning", "on_rotate")[0].startswith("orders: it is empty")
     assert checked.of("warning", "owner") == []
-    assert checked.of("warning", "AAPs")[0].startswith("[aap gone]: KMS has no such AAP")
+    assert checked.of("warning", "AAPs")[0].startswith("[aap days]: KMS has no such AAP")
     assert checked.status == 0
     checked = place.check(defaults="owner = 1000", sections="[aap payments]\nowner = 1001\n[aap orders]\nowner = 0\n")
     assert [line.split(" can ")[0] for line in checked.of("warning", "owner")] == ["[defaults]: user 1000", "[aap payments]: user 1001"]
@@ -164,6 +169,8 @@ def test_the_password_file(place):
     assert place.check(defaults=settings).of("ok", "password") == [f"[defaults]: {password} has one"]
     password.write_text("short\n")
     assert place.check(defaults=settings).of("error", "password")
+    password.write_text(PASSWORD + "\r\n")
+    assert "carriage return (CRLF, as on Windows)" in place.check(defaults=settings).of("error", "password")[0]
 
 
 def test_the_kernels_limit_of_a_request(place):
@@ -334,6 +341,14 @@ def test_credentials(place):
     assert f"{profile}: it belongs to another user" in place.check().of("warning", "credentials")[0]
     if os.geteuid() == 0:
         assert "cannot be read as its user, without capabilities" in place.check(env=none).of("error", "credentials")[0]
+    profile.unlink()
+    section = place.directory / ".alibabacloud" / "credentials.ini"
+    section.parent.mkdir()
+    section.write_text(f"[default] # mine\ntype = access_key\naccess_key_id = LTAI5tTestOnly # x\naccess_key_secret = {ACCESS_KEY_SECRET}\n")
+    section.chmod(0o600)
+    assert place.check(env=none).of("ok", "credentials") == ["credentials file; access key LTAI...Only"]
+    section.chmod(0o620)
+    assert f"{section}: others may write it" in place.check().of("warning", "credentials")[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -26,8 +26,9 @@ def rows():
         text, accepted = row["text"], row["accepted"]
         yield f"{text}\n", accepted
         yield f"{text} {DATES[0]} {DATES[1]}\n", accepted
-        yield json.dumps({"Password": text}), accepted
-        yield json.dumps({"NotAfter": DATES[1], "Password": text, "NotBefore": DATES[0]}), accepted
+        as_json = row.get("json", accepted)
+        yield json.dumps({"Password": text}), as_json
+        yield json.dumps({"NotAfter": DATES[1], "Password": text, "NotBefore": DATES[0]}), as_json
     for row in control["dates"]:
         before, after = row["before"], row["after"]
         yield f"{PASSWORD} {before} {after}\n", row["accepted"]
@@ -93,7 +94,23 @@ def test_without_dates_the_validity_is_the_configured_one(start_mount, emulator)
     assert sorted(create[1]) == ["AapName", "Password"]
     end = datetime.datetime.fromisoformat(create[0]["NotAfter"])
     days = (end - datetime.datetime.now(datetime.UTC)) / datetime.timedelta(days=1)
-    assert 398.9 <= days <= 400.1  # up to a day and an hour are taken off by chance
+    assert 399.9 <= days <= 401  # less than a day is added by chance
+
+
+@pytest.mark.parametrize("now, year_later", [(NOW, "2027-11-24T00:00:00Z"), ("2028-02-29T12:00:00Z", "2029-03-01T12:00:00Z")])
+def test_a_kms_that_gives_a_year_at_least_takes_the_default(start_mount, start_emulator, now, year_later):
+    """It is what KMS documents; leap days count."""
+    emulator = start_emulator("--clock", now, limits=("--min-validity", "1y"))
+    mount = start_mount(emulator.url, sections="[aap orders]\nvalidity = 5y")
+    for _ in range(3):
+        mount.write("payments", PASSWORD)
+    mount.write("orders", PASSWORD)
+    begin, end = (mount.read("payments", name).strip() for name in ("not_before", "not_after"))
+    year = datetime.datetime.fromisoformat(year_later)
+    assert datetime.datetime.fromisoformat(begin) < datetime.datetime.fromisoformat(now)
+    assert year <= datetime.datetime.fromisoformat(end) < year + datetime.timedelta(days=1, seconds=10)
+    begin, end = (mount.read("orders", name).strip() for name in ("not_before", "not_after"))
+    assert f"{int(end[:4]) - 5}{end[4:]}" <= begin and f"{int(end[:4]) - 4}{end[4:]}" > begin
 
 
 def test_max_keys_is_edquot_and_sends_nothing(start_mount, emulator):

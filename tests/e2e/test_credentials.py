@@ -6,6 +6,7 @@ import json
 import os
 import select
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -166,6 +167,33 @@ def profile_uri(home, emulator):
     return profile(mode="CredentialsURI", credentials_uri=emulator.url + "/_credentials")(home, emulator)
 
 
+def profile_login(home, emulator):
+    session = session_of(emulator)
+    return profile(mode="CloudSSO", access_key_id=session["AccessKeyId"], access_key_secret=session["AccessKeySecret"],
+                   sts_token=session["SecurityToken"], sts_expiration=int(time.time()) + 3000)(home, emulator)
+
+
+def profile_role_and_an_earlier_token(home, emulator):
+    """A token that the CLI left beside a user's own key is not sent."""
+    return profile(mode="RamRoleArn", ram_role_arn=ARN, sts_token="of-an-earlier-session", **KEY)(home, emulator)
+
+
+def section_of_the_other_file(home, emulator):
+    write(home / ".alibabacloud/credentials.ini",
+          "\ufeff[mine]  # 我的，默认配置\r\nenable = true\r\ntype = access_key  # x\r\n"
+          + "".join(f"{line}  # x\r\n" for line in SECTION_KEY))
+    return "profile:mine", {}
+
+
+def role_of_the_environment(home, emulator):
+    return profile(mode="RamRoleArn", **KEY)(home, emulator)[0], dict(ALIBABA_CLOUD_ROLE_ARN=ARN)
+
+
+def uri_of_the_environment(home, emulator):
+    return (profile(mode="CredentialsURI", credentials_uri="")(home, emulator)[0],
+            dict(ALIBABA_CLOUD_CREDENTIALS_URI=emulator.url + "/_credentials"))
+
+
 def profile_external(home, emulator):
     printed = json.dumps({"mode": "AK", **KEY})
     script = write(home / "a helper.sh", f"#!/bin/sh\necho '{printed}' $1\n", 0o700)
@@ -200,6 +228,11 @@ WAYS = {
     "profile OIDC": profile_oidc,
     "profile ChainableRamRoleArn": profile(mode="ChainableRamRoleArn", source_profile="source", ram_role_arn=ARN),
     "profile CredentialsURI": profile_uri,
+    "profile CloudSSO": profile_login,
+    "profile RamRoleArn with an earlier token": profile_role_and_an_earlier_token,
+    "profile RamRoleArn, its role in the environment": role_of_the_environment,
+    "profile CredentialsURI, it in the environment": uri_of_the_environment,
+    "section of credentials.ini": section_of_the_other_file,
     "profile External": profile_external,
     "section access_key": section("# words", "type = access_key", *SECTION_KEY),
     "section ecs_ram_role": section("type = ecs_ram_role", "role_name = EmulatorRole"),
@@ -317,7 +350,7 @@ def test_without_any_each_is_named_with_what_is_missing(home, start):
     assert reason == (
         "no credentials: ecs-ram-role: 127.0.0.1: Couldn't connect to server; not set up: systemd (CREDENTIALS_DIRECTORY), "
         "environment (ALIBABA_CLOUD_ACCESS_KEY_ID), oidc (ALIBABA_CLOUD_ROLE_ARN), "
-        f"profile ({home}/.aliyun/config.json), credentials file ({home}/.alibabacloud/credentials), "
+        f"profile ({home}/.aliyun/config.json), credentials file ({home}/.alibabacloud/credentials or credentials.ini), "
         "uri (ALIBABA_CLOUD_CREDENTIALS_URI)")
 
 
@@ -531,6 +564,49 @@ def test_metadata_that_does_not_take_its_own_token_is_asked_without(start, odd):
     assert start(provider="ecs-ram-role", metadata=server.url, ALIBABA_CLOUD_IMDSV1_DISABLED="true").get()[0] == "EACCES"
 
 
+class Silent:
+    """Connections are accepted, and nobody ever answers."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def count(self):
+        """How many connections there were; each made one request."""
+        self.listener.setblocking(False)
+        requests = []
+        try:
+            while True:
+                with self.listener.accept()[0] as connection:
+                    requests.append(connection.recv(10000).split(b"\r\n", 1)[0])
+        except BlockingIOError:
+            return requests
+
+
+@pytest.mark.parametrize("token, requests", [
+    (None, [b"PUT /latest/api/token HTTP/1.1", b"GET /latest/meta-data/ram/security-credentials/ HTTP/1.1"]),
+    ("true", [b"PUT /latest/api/token HTTP/1.1"])])
+def test_metadata_that_does_not_answer_is_asked_once_with_a_token_and_once_without(start, token, requests):
+    silent = Silent()
+    program = start(provider="ecs-ram-role", metadata=silent.url, timeout_ms=150, ALIBABA_CLOUD_IMDSV1_DISABLED=token or "")
+    assert program.get() == ("EACCES", "no credentials: ecs-ram-role: 127.0.0.1: no answer in time")
+    assert silent.count() == requests
+
+
+@pytest.mark.full
+def test_metadata_that_does_not_answer_costs_three_seconds(start, odd):
+    """And half of that where it hangs later on, or the next of the chain has its turn."""
+    def hang_after_the_token(handler):
+        (answer_bytes("a-token") if handler.command == "PUT" else lambda _: time.sleep(2))(handler)
+    silent, later = Silent(), odd(hang_after_the_token)
+    for metadata, least, most in ((silent.url, 2.9, 5), (later.url, 1.4, 3)):
+        program = start(provider="ecs-ram-role", metadata=metadata, timeout_ms=0)
+        began = time.monotonic()
+        assert program.get()[0] == "EACCES"
+        assert least < time.monotonic() - began < most
+    assert [asked[0] for asked in later.asked] == ["PUT", "GET"] and len(silent.count()) == 2
+
+
 def test_metadata_that_is_switched_off_is_not_asked(start, odd):
     server = odd(answer_everything)
     error, reason = start(provider="ecs-ram-role", metadata=server.url, ALIBABA_CLOUD_ECS_METADATA_DISABLED="true").get()
@@ -585,6 +661,15 @@ OF_STS = ["truncated", "garbage", "huge", "slow", "closed", "nothing", "an array
 def check_refused(program, words):
     error, reason = program.get()
     assert error == "EACCES" and words in reason and "\n" not in reason and "odd-secret" not in reason
+
+
+def test_a_uri_may_answer_with_an_access_key(start_emulator, start, odd):
+    """As ack-ram-tool does: its SecurityToken is empty."""
+    answer = {"Code": "Success", "AccessKeyId": ACCESS_KEY_ID, "AccessKeySecret": ACCESS_KEY_SECRET, "SecurityToken": "",
+              "Expiration": "2999-01-02T11:04:05.25+08:00"}
+    program = start(start_emulator().url, f"uri:{odd(answer_bytes(json.dumps(answer))).url}/x")
+    assert program.ask("list").startswith("ListClientKeys 0 - 1")
+    assert program.ask("describe").startswith("uri, until 2999-01-02T03:04:0")
 
 
 @pytest.mark.full
@@ -763,21 +848,21 @@ def test_files_that_others_can_write_are_refused(start, home):
 
 def test_a_profile_says_what_is_wrong_with_it(start, home, odd):
     wrong = [
-        ({"mode": "CloudSSO"}, "mode CloudSSO is not supported; these are: AK, StsToken"),
-        ({"mode": "OAuth"}, "mode OAuth is not supported"),
-        ({"mode": "RsaKeyPair"}, "mode RsaKeyPair is not supported"),
+        ({"mode": "CloudSSO"}, "holds no session; log in again: aliyun configure --profile p --mode CloudSSO"),
+        ({"mode": "OAuth"}, "log in again: aliyun configure --profile p --mode OAuth"),
+        ({"mode": "RsaKeyPair"}, "mode RsaKeyPair is not supported; these are: AK, StsToken"),
         ({"mode": "X" * 300}, "is not supported"),
         ({}, "mode is missing"),
         ({"mode": 7}, "mode is not a string"),
         ({"mode": "AK", "access_key_id": "x"}, "the access key secret: is missing"),
         ({"mode": "AK", "access_key_id": "a b", "access_key_secret": "odd-secret"}, "not printable ASCII"),
         ({"mode": "StsToken", **KEY}, "sts_token is missing"),
-        ({"mode": "StsToken", "sts_token": "t", "sts_expiration": 1000000000, **KEY}, "over already"),
+        ({"mode": "CloudSSO", "sts_token": "t", "sts_expiration": 1000000000, **KEY}, "ended at 2001-09-09T01:46:40Z; log in again"),
         ({"mode": "RamRoleArn", **KEY}, "the ARN of the role is missing"),
         ({"mode": "RamRoleArn", "ram_role_arn": ARN, "expired_seconds": 10, **KEY}, "900 to 43200"),
-        ({"mode": "RamRoleArn", "ram_role_arn": ARN, "expired_seconds": "7200", **KEY}, "expired_seconds is not a whole number"),
-        ({"mode": "RamRoleArn", "ram_role_arn": ARN, "enable_vpc": "true", **KEY}, "enable_vpc is neither true nor false"),
-        ({"mode": "StsToken", "sts_token": "t", "sts_expiration": "x", **KEY}, "sts_expiration is not a whole number"),
+        ({"mode": "RamRoleArn", "ram_role_arn": ARN, "expired_seconds": "2h", **KEY}, "expired_seconds is not a whole number"),
+        ({"mode": "RamRoleArn", "ram_role_arn": ARN, "enable_vpc": "yes", **KEY}, "enable_vpc is neither true nor false"),
+        ({"mode": "OAuth", "sts_token": "t", "sts_expiration": "x", **KEY}, "sts_expiration is not a whole number"),
         ({"mode": "OIDC", "ram_role_arn": ARN}, "oidc_provider_arn is missing"),
         ({"mode": "OIDC", "ram_role_arn": ARN, "oidc_provider_arn": "p", "oidc_token_file": "/none"}, "/none does not exist"),
         ({"mode": "ChainableRamRoleArn", "ram_role_arn": ARN}, "source_profile is missing"),
@@ -787,7 +872,7 @@ def test_a_profile_says_what_is_wrong_with_it(start, home, odd):
         ({"mode": "External"}, "process_command is missing"),
         ({"mode": "External", "process_command": "'open"}, "no command line"),
         ({"mode": "External", "process_command": "/bin/false"}, "/bin/false: it failed"),
-        ({"mode": "External", "process_command": "echo {}"}, "neither AK nor StsToken"),
+        ({"mode": "External", "process_command": "echo {}"}, "the access key id: is missing"),
     ]
     program = start()
     for members, words in wrong:
@@ -796,7 +881,8 @@ def test_a_profile_says_what_is_wrong_with_it(start, home, odd):
     write_profiles(home, {"name": "p", "mode": "External", "process_command": "true"})
     check_refused(start(provider="profile:p", NO_RUN="1"), "mode External runs a program, which is not possible here")
     error, reason = program.use("profile:q").get()
-    assert reason == f"no credentials: not set up: profile (profile q), credentials file ({home}/.alibabacloud/credentials)"
+    assert reason == ("no credentials: not set up: profile (profile q), "
+                      f"credentials file ({home}/.alibabacloud/credentials or credentials.ini)")
     for text in ("[]", "{", '{"profiles": {}}', '{"current": 7}'):
         write(home / ".aliyun/config.json", text)
         assert program.use("default").get()[0] == "EACCES"
@@ -804,11 +890,10 @@ def test_a_profile_says_what_is_wrong_with_it(start, home, odd):
 
 def test_a_section_says_what_is_wrong_with_it(start, home):
     program = start()
-    for lines, words in ((("type = sts",), "type sts is not supported; these are: access_key"), ((), "type (none)"),
+    for lines, words in ((("type = bearer",), "type bearer is not supported; these are: access_key, sts"), ((), "type (none)"),
                          (("type = access_key", "access_key_id = x"), "the access key secret: is missing"),
                          (("type = oidc_role_arn",), "oidc_provider_arn or oidc_token_file_path is missing"),
-                         (("nonsense odd-secret",), "line 2: expected"),
-                         (("type = access_key", "type = access_key"), "line 3: expected")):
+                         (("nonsense odd-secret",), "line 2: expected")):
         write_section(home, *lines, name="p")
         check_refused(program.use("profile:p"), words)
 

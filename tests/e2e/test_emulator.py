@@ -195,6 +195,66 @@ def test_each_failure_has_its_own_code(ask, emulator):
     assert "server string to sign is:ACS3-HMAC-SHA256\n" in message and "Password=x" in message
 
 
+def mac_data(der):
+    """The last of a PFX's three parts."""
+    _, begin, end = tlv(der, 0)
+    for _ in range(3):
+        part, begin = der[begin:tlv(der, begin)[2]], tlv(der, begin)[2]
+    assert begin == end
+    return part
+
+
+def tlv(der, at):
+    """The tag at AT, where its content begins and where it ends."""
+    size, begin = der[at + 1], at + 2
+    if size & 0x80:
+        begin += size & 0x7f
+        size = int.from_bytes(der[at + 2:begin])
+    return der[at], begin, begin + size
+
+
+def test_v4_signatures_hold_for_a_day_and_a_product(ask):
+    def code(*scope, **parts):
+        status, answer = ask("ListClientKeys", [("AapName", "payments")], method="GET", scope=scope, **parts)
+        return answer.get("Code", status)
+
+    day, other = (time.strftime("%Y%m%d", time.gmtime(moment)) for moment in (time.time(), time.time() - 3 * 86400))
+    assert code(day, "cn-hangzhou", "Kms") == code(day, "center", "kms") == 200
+    assert code(other, "cn-hangzhou", "Kms") == code(day, "cn-hangzhou", "Ecs") == "SignatureDoesNotMatch"
+    assert code(day, "cn-hangzhou", "Kms", secret="wrong") == "SignatureDoesNotMatch"
+    assert code(day, "cn-hangzhou", "Kms", key_id="LTAIunknown") == "InvalidAccessKeyId.NotFound"
+    assert code(day, "cn-hangzhou", "Kms", moment=time.time() - 16 * 60) == "InvalidTimeStamp.Expired"
+    assert code(day, "cn-hangzhou") == "IncompleteSignature"
+
+
+def test_v4_signs_every_byte_too(ask, emulator):
+    scope = (time.strftime("%Y%m%d", time.gmtime()), "cn-hangzhou", "Kms")
+    request = ask("CreateClientKey", [("AapName", "payments"), ("Password", PASSWORD)], scope=scope, send=False)
+    assert request.send(emulator.port)[0] == 200
+    assert request.send(emulator.port)[1]["Code"] == "SignatureNonceUsed"
+    for name in ("x-acs-date", "x-acs-signature-nonce", "x-acs-action"):
+        request = ask("ListClientKeys", [("AapName", "payments")], scope=scope, send=False)
+        request.headers[name] = flip(request.headers[name])
+        assert request.send(emulator.port)[1]["Code"] in ("SignatureDoesNotMatch", "InvalidTimeStamp.Format"), name
+    request = ask("CreateClientKey", [("AapName", "payments"), ("Password", PASSWORD)], scope=scope, send=False)
+    request.query[1] = ("Password", PASSWORD + "x")
+    message = request.send(emulator.port)[1]["Message"]
+    assert "server string to sign is:ACS4-HMAC-SHA256\n" in message
+
+
+@pytest.mark.parametrize("version", ["v2", "v3", "v4"])
+@pytest.mark.parametrize("token", [None, ""])
+def test_a_session_without_its_token_is_told_so(ask, emulator, version, token):
+    if version == "v2":
+        words = {"Action": "ListApplicationAccessPoints", "Format": "JSON", **({} if token is None else {"SecurityToken": token})}
+        status, answer = v2.send(emulator.port, "GET", v2.signed("GET", words, "STS.NobodyKnows", "secret"))
+    else:
+        scope = (time.strftime("%Y%m%d", time.gmtime()), "cn-hangzhou", "Kms") if version == "v4" else None
+        status, answer = ask("ListApplicationAccessPoints", key_id="STS.NobodyKnows", token=token, scope=scope)
+    assert (status, answer["Code"]) == (400, "MissingSecurityToken")
+    assert ask("ListApplicationAccessPoints", key_id="STS.NobodyKnows", token="some")[1]["Code"] == "InvalidAccessKeyId.NotFound"
+
+
 def test_the_key_is_of_the_shape_of_kms(ask):
     status, answer = create(ask, NotBefore="2026-01-02T03:04:05Z", NotAfter="2036-01-02T03:04:05Z")
     assert status == 200
@@ -202,6 +262,7 @@ def test_the_key_is_of_the_shape_of_kms(ask):
                               "RequestId"]
     der = base64.b64decode(answer["PrivateKeyData"], validate=True)
     assert 2300 < len(der) < 2700
+    assert mac_data(der).startswith(bytes.fromhex("302b301f300706052b0e03021a0414")) and len(mac_data(der)) == 45
     key, certificate, others = pkcs12.load_key_and_certificates(der, PASSWORD.encode())
     assert others == [] and key.key_size == 2048
     assert certificate.issuer == certificate.subject
@@ -222,6 +283,31 @@ def test_the_key_is_of_the_shape_of_kms(ask):
         "pbeWithSHA1And3-KeyTripleDES-CBC, Iteration 2048")
     assert "friendlyName" not in text.stdout.decode()
     assert text.stdout.decode().count("localKeyID") == 2
+
+
+@pytest.mark.parametrize("size", [64, 65, 128])
+def test_a_name_that_no_cn_holds_gets_a_certificate_all_the_same(start_emulator, start_mount, size):
+    name = "a" * 63 + "bc" * 33
+    name = name[:size]
+    mount = start_mount(start_emulator(aaps=[name]).url)
+    mount.write(name, PASSWORD)
+    certificate = x509.load_pem_x509_certificate((mount / name / "certificate.pem").read_bytes())
+    assert certificate.subject.rfc4514_string().split(",")[0] == "CN=" + name[:64]
+
+
+def test_a_name_of_an_account_file_that_is_none_is_no_shortage_of_memory(tmp_path, start_emulator):
+    account = tmp_path / "account.json"
+    names = {"é" * 40: 64, "x" + "é" * 40: 63, "": None}
+    account.write_text(json.dumps({"ApplicationAccessPoints": {name: {"Name": name} for name in names}, "ClientKeys": {}}))
+    emulator = start_emulator("--account", account, aaps=())
+    for name, size in names.items():
+        status, answer = Request(f"127.0.0.1:{emulator.port}", "CreateClientKey", [("AapName", name), ("Password", PASSWORD)],
+                                 key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET).send(emulator.port)
+        if size:
+            key, certificate, _ = pkcs12.load_key_and_certificates(base64.b64decode(answer["PrivateKeyData"]), PASSWORD.encode())
+            assert certificate.subject.rfc4514_string().split(",")[0] == "CN=" + name.encode()[:size].decode()
+        else:
+            assert (status, answer["Code"]) == (500, "InternalError") and "certificate" in answer["Message"]
 
 
 def test_lists_get_and_delete(ask):
@@ -260,6 +346,24 @@ def test_application_access_points(ask):
         f"aap-{number}" for number in range(17, 25)]
     for query in ([("PageSize", "101")], [("PageSize", "0")], [("PageNumber", "x")]):
         assert ask("ListApplicationAccessPoints", query)[1]["Code"] == "InvalidParameter"
+
+
+def test_an_aap_is_changed(ask):
+    def changed(**given):
+        return ask("UpdateApplicationAccessPoint", [("Name", "payments"), *given.items()])
+
+    def described():
+        answer = ask("DescribeApplicationAccessPoint", [("Name", "payments")])[1]
+        return answer["Policies"], answer["Description"]
+
+    assert changed(Policies='["a", "b"]', Description="words")[1].keys() == {"RequestId"}
+    assert described() == ('["a","b"]', "words")
+    assert changed(Description="")[0] == changed(Policies="[]")[0] == changed()[0] == 200
+    assert described() == ("[]", "")
+    assert changed(Policies='["a","b","c","d"]', Description="no")[1]["Code"] == "InvalidParameter"
+    assert described() == ("[]", "")
+    assert ask("UpdateApplicationAccessPoint", [("Name", "nothing")])[1]["Code"] == "Forbidden.ResourceNotFound"
+    assert ask("UpdateApplicationAccessPoint", [("Policies", "[]")])[1]["Code"] == "MissingParameter"
 
 
 def test_parameters_are_checked_as_kms_does(ask):

@@ -1,4 +1,5 @@
 """Mounting, leaving, options, other users, wrong configuration, --dev, status."""
+import errno
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -68,6 +70,8 @@ def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path)
     pid = daemon_of(path)
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     assert os.getsid(pid) == pid
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert len(children) == 3 and os.getpgrp() not in {os.getpgid(int(child)) for child in children}
     subprocess.run(["umount", path], check=True)
     wait_for_end(pid)
 
@@ -275,6 +279,14 @@ def test_where_nothing_can_be_mounted(emulator, tmp_path, prepare, said):
         assert done.stderr.count("\n") == 1 and said in done.stderr and str(path) in done.stderr
 
 
+def write(control, command):
+    descriptor = os.open(control, os.O_WRONLY)
+    try:
+        os.write(descriptor, f"{command}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
 def test_dev_has_a_kms_of_its_own(tmp_path):
     path = tmp_path / "aap"
     path.mkdir()
@@ -293,10 +305,13 @@ def test_dev_has_a_kms_of_its_own(tmp_path):
                  if pathlib.Path(f"/proc/{child}/exe").resolve() == EMULATOR]
     assert len(emulators) == 1
     assert sorted(os.listdir(path)) == [".aapfs", "orders", "payments"]
-    control = os.open(path / "orders/control", os.O_WRONLY)
-    os.write(control, f"{PASSWORD}\n".encode())
-    os.close(control)
-    assert (path / "orders/client_key_id").read_text().startswith("KAAP.")
+    began, ends = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds)) for seconds in (-60, 3600))
+    for command in (PASSWORD, f"{PASSWORD} {began} {ends}", PASSWORD):  # short ones are for trials
+        write(path / "orders/control", command)
+        assert (path / "orders/client_key_id").read_text().startswith("KAAP.")
+    with pytest.raises(OSError) as refused:  # as KMS does
+        write(path / "orders/control", PASSWORD)
+    assert refused.value.errno == errno.EDQUOT
     subprocess.run(["umount", path], check=True)
     wait_for_end(pid)
     wait_for_end(emulators[0])
@@ -310,7 +325,8 @@ def test_status(start_mount, emulator):
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[2] == ["orders", "none", *["-"] * 5]
-    assert lines[3] == ["payments", "active", mount.key_id(), "364", "d", "-", "in", lines[3][7], "d", "-"]
+    assert lines[3] == ["payments", "active", mount.key_id(), lines[3][3], "d", "-", "in", lines[3][7], "d", "-"]
+    assert lines[3][3] in ("365", "366")  # a calendar year
     done = run("status", "-m", mount.path, "--json")
     both = json.loads(done.stdout)
     assert both["Mount"]["Aaps"] == {"none": 1, "active": 1}

@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from harness import AAPFS, BUILD, EMULATOR, ROOT, program_for_others
+from harness import AAPFS, BUILD, EMULATOR, ROOT, environment, make_state_key, program_for_others
 from test_completion import WORDS
 
 
@@ -55,6 +55,49 @@ def test_each_sub_command_has_its_own_help():
         assert "--nonsense" in line and re.sub(r"\s+", " ", shown) == f"usage: aapfs {usage} ", name
         done = subprocess.run([AAPFS, name, *"abcd"], capture_output=True, text=True)  # too many words for any
         assert done.returncode == (1 if name == "with-mount" else 2), name
+
+
+@pytest.mark.parametrize("words, nearest", [
+    (["staus"], "status"), (["stat"], "status"), (["Status"], "status"), (["chekc"], "check"), (["creat"], "create"),
+    (["creat", "payments"], "create"), (["staus", "-m", "/run/aap"], "status"), (["-f", "roate"], "rotate"),
+    (["with_mount"], "with-mount"), (["--dev", "xport"], "export"), (["nonsense"], None), (["a-file"], None),
+    (["-f", "aapfs", "nonsense"], None), (["help", "staus"], "status"), (["sync"], None)])
+def test_what_is_no_command_and_no_place_makes_nothing(tmp_path, words, nearest):
+    """It would be mounted on, where a missing mount point is made, and there would be a state key."""
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "a-file").touch()
+    os.chown(place, 65534, 65534)
+    done = subprocess.run([program_for_others(tmp_path), *words], capture_output=True, text=True, cwd=place, user=65534, group=65534,
+                          extra_groups=[], timeout=60, env=environment(HOME=str(place), AAPFS_KEEP_MOUNT="yes"))
+    word = [word for word in words if word[0] not in "-/" and word not in ("help", "payments", "aapfs")][0]
+    hint = f"; did you mean aapfs {nearest}?" if nearest else ";"
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2, "", f"aapfs: {word}: no command, and no directory to mount on{hint} aapfs --help has all of them\n")
+    assert os.listdir(place) == ["a-file"]
+
+
+def test_help_and_version_as_words():
+    def said(*words):
+        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert said("help") == said("--help")
+    assert said("help", "status") == said("status", "--help")
+    assert said("version") == said("--version")
+
+
+def test_a_directory_is_a_mount_point_without_a_slash(emulator, tmp_path):
+    place = tmp_path / "staus"
+    place.mkdir()
+    key = make_state_key(tmp_path / "key")
+    for words in (["staus"], ["aapfs", "staus"]):
+        done = subprocess.run([AAPFS, "--endpoint", emulator.url, "--state", tmp_path / "state", "--state-key", key, *words],
+                              capture_output=True, text=True, cwd=tmp_path, timeout=60, env=environment())
+        assert (done.returncode, done.stderr) == (0, "")
+        assert ".aapfs" in os.listdir(f"{place}/.") or (place / ".aapfs/status").exists()
+        subprocess.run(["umount", place], check=True)
 
 
 def test_what_is_no_sub_command_is_told(tmp_path):

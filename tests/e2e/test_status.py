@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import ENDS, AAPFS, PASSWORD, program_for_others
+from harness import ENDS, AAPFS, PASSWORD, program_for_others, until
 from tell import await_value
 
 MEMBERS = ["AapName", "State", "ClientKeyId", "NotBefore", "NotAfter", "RequestId", "InUseUntil", "NextRotation",
@@ -73,7 +73,7 @@ def test_the_table(mount):
         assert all(line[at - 1] == " " and line[at] != " " for line in (orders, payments))
     ends, rotates = (re.split(r"  +", payments)[column] for column in (3, 5))
     assert re.split(r"  +", payments) == ["payments", "active", mount.key_id(), ends, "-", rotates, "-"]
-    assert ends in ("363 d", "364 d")  # up to a day and an hour are taken off by chance
+    assert ends in ("365 d", "366 d")  # a calendar year, and less than a day by chance
     assert re.fullmatch(r"in 2[0-4]\d d", rotates)
     assert not done.stdout.count("\033") and all(line == line.rstrip() for line in done.stdout.splitlines())
 
@@ -84,8 +84,10 @@ def test_an_error_is_in_the_table_and_in_json_until_it_is_over(start_mount, star
     emulator.set_faults("CreateClientKey denied")
     with pytest.raises(PermissionError):
         mount.write("payments", PASSWORD)
-    line = run(mount).stdout.splitlines()[-1]
+    done = run(mount)
+    line, advice = done.stdout.splitlines()[-2:]
     assert mount.last_error()["Code"] in line and len(line) <= 130
+    assert done.returncode == 1 and advice.startswith("payments: its first key could not be made, see last_error: ")
     aaps = {aap["AapName"]: aap for aap in json.loads(run(mount, "--json").stdout)["Aaps"]}
     assert aaps["payments"]["LastError"] == mount.last_error() and aaps["orders"]["LastError"] is None
     emulator.set_faults()
@@ -113,7 +115,7 @@ def test_one_aap(mount):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == [*MEMBERS, "LastError"]
-    assert re.fullmatch(r"NotAfter +20\S+Z \(in 36[34] d\)", lines[MEMBERS.index("NotAfter")])
+    assert re.fullmatch(r"NotAfter +20\S+Z \(in 36[56] d\)", lines[MEMBERS.index("NotAfter")])
     done = run(mount, "nothing")
     assert (done.returncode, done.stdout) == (1, "") and "no such AAP" in done.stderr
 
@@ -160,6 +162,35 @@ def test_1_when_somebody_is_needed(start_mount, emulator):
     assert run(mount).returncode == 1 and run(mount, "--json").returncode == 1
     assert run(mount, "orders").returncode == 1 and run(mount, "payments").returncode == 0
     assert "nothing will rotate this key" in mount.status("orders")["Note"]
+
+
+def test_1_when_kms_refuses_from_the_start(start_mount, emulator):
+    mount = start_mount(emulator.url, env={"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"})
+    done = run(mount)
+    assert done.returncode == 1 and run(mount, "--json").returncode == 1
+    assert "SignatureDoesNotMatch" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(f"{mount.path}: KMS was never listed, see the error: ")
+
+
+def test_1_when_there_is_no_aap(start_mount, start_emulator):
+    mount = start_mount(start_emulator(aaps=()).url)
+    done = run(mount)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[-1].startswith(f"{mount.path}: there is no AAP: ")
+    json.loads(run(mount, "--json").stdout)  # and nothing else
+
+
+def test_1_when_on_rotate_failed(start_mount, emulator):
+    mount = start_mount(emulator.url, defaults="on_rotate = exit 3", expected_errors=re.compile(r"aapfs: payments: on_rotate: status 3\n"))
+    mount.write("payments", PASSWORD)
+    assert run(mount).returncode == 0
+    mount.write("payments", PASSWORD)
+    until(lambda: mount.status("payments")["LastHook"])
+    done = run(mount)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("payments: on_rotate failed: ") and "write reloaded" in done.stdout
+    mount.write("payments", "reloaded")
+    assert run(mount).returncode == 0
 
 
 @pytest.mark.full

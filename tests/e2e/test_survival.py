@@ -52,6 +52,7 @@ def kill_under_load(mount, emulator, names, kills, shortest=0.05, longest=0.1):
     figures = load.end()
     print(figures)
     assert done == kills
+    assert "EINTR" not in figures["Errors"]  # nobody has interrupted the writer
     assert emulator.count("CreateClientKey") - before <= figures["Writes"]
     return figures
 
@@ -86,3 +87,9 @@ def test_killed_publishers(start_mount, emulator):
 @pytest.mark.full
 def test_killed_workers_and_publishers(start_mount, emulator):
     kill_under_load(start(start_mount, emulator), emulator, ["aapfs-worker", "aapfs-worker", "aapfs-publisher"], 60)
+
+
+@pytest.mark.full
+def test_killed_workers_publishers_and_runners(start_mount, emulator):
+    kill_under_load(start(start_mount, emulator, defaults="on_rotate = sleep 0.1"), emulator,
+                    ["aapfs-worker", "aapfs-publisher", "aapfs-runner"], 60)

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from harness import AAPFS, PASSWORD
+from harness import AAPFS, KILLED, PASSWORD, until
 from watch import Watch
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -133,6 +133,70 @@ def test_interrupted_for_good_goes_on_in_the_background(start_mount, emulator):
     assert mount.status("payments")["State"] == "active"
 
 
+def write_and_interrupt(mount, aap, command, when):
+    """A signal interrupts the write after WHEN() has returned; Python does not repeat it. What it ended with."""
+    def stop(*_):
+        raise InterruptedError("by the test")
+    before = signal.signal(signal.SIGUSR1, stop)
+    main = threading.get_ident()
+
+    def interrupt():
+        when()
+        signal.pthread_kill(main, signal.SIGUSR1)
+    thread = threading.Thread(target=interrupt)
+    try:
+        thread.start()
+        with pytest.raises(InterruptedError, match="by the test"):
+            mount.write(aap, command)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_the_end_of_an_interrupted_write_shows_though_its_worker_dies(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="5s", expected_errors=KILLED)
+    emulator.set_faults("CreateClientKey delay=1000 x1")
+    write_and_interrupt(mount, "payments", PASSWORD, lambda: wait_for_request(emulator))
+    assert mount.last_error() is None
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    failure = until(mount.last_error)
+    assert (failure["Code"], failure["Errno"]) == ("Interrupted", "EIO") and "Orphans" in failure["Message"]
+    mount.write("payments", PASSWORD)
+    assert mount.last_error() is None and emulator.count("CreateClientKey") == 2
+    assert mount.status("payments")["ClientKeyId"] == mount.key_id()
+
+
+def test_a_command_that_is_stopped_and_continued_gets_the_result(start_mount, emulator):
+    """The kernel interrupts the write of a process that is stopped, whether it handles signals or not."""
+    mount = start_mount(emulator.url, request_timeout="5s")
+    emulator.set_faults("CreateClientKey delay=700 x1")
+    with subprocess.Popen([AAPFS, "create", "-m", mount.path, "--password-file", "-", "payments"], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        command.stdin.write(PASSWORD + "\n")
+        command.stdin.close()
+        wait_for_request(emulator)
+        command.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, command.pid, os.WSTOPPED)
+        command.send_signal(signal.SIGCONT)
+        printed, said = command.stdout.read(), command.stderr.read()
+    assert (command.returncode, printed, said) == (0, mount.key_id() + "\n", "")
+    assert emulator.count("CreateClientKey") == 1
+
+
+@pytest.mark.full
+def test_a_write_that_is_interrupted_and_repeated_for_ever_leaves_room_for_others(start_mount, emulator):
+    mount = start_mount(emulator.url, request_timeout="20s")
+    emulator.set_faults("CreateClientKey delay=4000 x1")
+    quick = WRITER.replace("0.1, 0.1", "0.1, 0.001")  # more often than there are slots
+    with subprocess.Popen([sys.executable, "-c", quick, mount / "payments/control", PASSWORD + "\n"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
+        wait_for_request(emulator)
+        until(lambda: mount.status()["Requests"]["WRITE"] > 1200)
+        mount.write("orders", PASSWORD)
+        assert writer.communicate() == (f"{len(PASSWORD) + 1}\n", "")
+    assert emulator.count("CreateClientKey") == 2
+
+
 def test_two_writers_at_once_make_two_keys_one_after_the_other(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="5s")
     emulator.set_faults("CreateClientKey delay=100")
@@ -223,20 +287,104 @@ def test_aapfs_create_rotate_and_delete(mount, emulator, tmp_path):
     assert aapfs("create").returncode == 2
 
 
-def test_create_asks_twice_without_echo(mount, emulator):
+def on_a_terminal(mount, *answers, command="create"):
+    """(exit status, what a terminal showed), with the lines that are typed at each prompt."""
     child, terminal = pty.fork()
     if child == 0:
-        os.execv(AAPFS, ["aapfs", "create", "-m", str(mount.path), "payments"])
-    shown = b""
-    for prompt in (b"key: ", b"Again: "):
-        while prompt not in shown:
-            shown += os.read(terminal, 1000)
-        os.write(terminal, PASSWORD.encode() + b"\n")
+        os.execv(AAPFS, ["aapfs", command, "-m", str(mount.path), "payments"])
+    shown, seen = b"", 0
     try:
-        while True:
-            shown += os.read(terminal, 1000)
+        while part := os.read(terminal, 1000):
+            shown += part
+            if shown[seen:].endswith(b": "):
+                seen = len(shown)
+                os.write(terminal, answers[0])
+                answers = answers[1:]
     except OSError:
-        pass
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert PASSWORD.encode() not in shown
-    assert mount.key_id().encode() in shown
+        pass  # the other end is closed
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
+
+
+def without_a_terminal(mount, *words):
+    done = subprocess.run([AAPFS, words[0], "-m", mount.path, *words[1:]], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          start_new_session=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def passwords_sent(emulator):
+    queries = [dict(record["Query"]) for record in emulator.records() if ["x-acs-action", "CreateClientKey"] in record["Headers"]]
+    return [query["Password"] for query in queries]
+
+
+def test_create_asks_twice_without_echo(mount):
+    status, shown = on_a_terminal(mount, PASSWORD.encode() + b"\n", PASSWORD.encode() + b"\n")
+    assert status == 0
+    assert PASSWORD not in shown and "client key: " in shown and "Again: " in shown
+    assert mount.key_id() in shown
+
+
+def test_rotate_asks_and_enter_alone_is_the_kept_password(mount, emulator):
+    mount.write("payments", PASSWORD)
+    other = b"Another-Horse2\n"
+    assert on_a_terminal(mount, other, other, command="rotate")[0] == 0
+    status, shown = on_a_terminal(mount, b"\n", command="rotate")
+    assert status == 0 and shown.endswith(mount.key_id() + "\r\n")
+    assert "(Enter alone: the kept one): " in shown and "Again" not in shown
+    assert passwords_sent(emulator) == [PASSWORD, "Another-Horse2", "Another-Horse2"]
+    assert on_a_terminal(mount, b"\4", command="rotate")[0] == 1  # the end of the file is not Enter
+    assert on_a_terminal(mount, b"\n", b"\n")[0] == 1  # nor is there a kept one for create
+    assert len(passwords_sent(emulator)) == 3
+
+
+def test_rotate_without_a_terminal_takes_the_kept_password(mount, emulator):
+    mount.write("payments", PASSWORD)
+    assert without_a_terminal(mount, "rotate", "payments") == (0, mount.key_id() + "\n", "")
+    assert passwords_sent(emulator) == [PASSWORD, PASSWORD]
+    assert without_a_terminal(mount, "create", "payments") == (
+        1, "", "aapfs: no terminal to ask for the password; give --password-file FILE or -\n")
+    assert without_a_terminal(mount, "rotate", "orders") == (
+        1, "", "aapfs: orders: there is no key to rotate; make one by: aapfs create orders\n")
+
+
+def test_a_password_that_looks_like_a_command(mount, emulator, tmp_path):
+    """A typo costs none of the three keys; who means it says so, and `aapfs create` always does."""
+    for typo in ("retry-chek", "rotate-now", "delete-all", "Rotate-Now 2027-12-01T00:00:00Z 2028-12-01T00:00:00Z"):
+        with pytest.raises(OSError) as raised:
+            mount.write("payments", typo)
+        assert raised.value.errno == errno.EINVAL
+        assert "commands here: rotate, reloaded, retry-check, delete" in mount.last_error()["Message"]
+        assert typo not in mount.last_error()["Message"]
+    assert emulator.count("CreateClientKey") == 0
+    source = tmp_path / "password"
+    source.write_text("retry-chek\n")
+    assert without_a_terminal(mount, "create", "payments", "--password-file", source)[0] == 0
+    mount.write("payments", "rotate")  # with the same one, which is kept
+    mount.write("payments", b'{"Password":"rotate-now"}')
+    assert without_a_terminal(mount, "rotate", "payments")[0] == 0
+    assert passwords_sent(emulator) == ["retry-chek", "retry-chek", "rotate-now", "rotate-now"]
+
+
+def test_an_aap_that_is_not_there_is_explained_before_a_password_is_asked_for(start_mount, emulator, tmp_path):
+    mount = start_mount(emulator.url, env={"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"})
+    for command in ("create", "rotate"):
+        status, shown = on_a_terminal(mount, command=command)
+        assert status == 1 and shown.startswith("aapfs: payments: KMS was never listed: SignatureDoesNotMatch: ")
+        assert shown.endswith("; see aapfs check\r\n") and "Password" not in shown
+    (tmp_path / "key").write_text('{"KeyId": "KAAP.1", "PrivateKeyData": "QUJD"}')
+    for words in (["delete", "payments", "KAAP.1"], ["adopt", "payments", tmp_path / "key", tmp_path / "key"]):
+        status, _, errors = without_a_terminal(mount, *words)
+        assert status == 1 and errors.startswith("aapfs: payments: KMS was never listed: SignatureDoesNotMatch: ")
+
+
+def test_an_aap_that_kms_does_not_list_is_explained(mount, tmp_path):
+    listed = mount.status()["LastSync"]
+    for command in ("create", "rotate"):
+        assert without_a_terminal(mount, command, "nothing") == (
+            1, "", f"aapfs: nothing: there is no such AAP here; KMS was listed at {listed}; to list it again: "
+            f"echo sync > {mount.path}/.aapfs/control\n")
+    assert without_a_terminal(mount, "create", "../aap") == (1, "", f"aapfs: {mount.path}/../aap: not a name that an AAP has here\n")
+    done = subprocess.run([AAPFS, "create", "-m", tmp_path, "payments"], capture_output=True, text=True, start_new_session=True)
+    assert (done.returncode, done.stderr) == (1, f"aapfs: {tmp_path}/.aapfs/status: not there: is aapfs mounted?\n")
+    done = subprocess.run([AAPFS, "create", "-m", tmp_path / "no", "payments"], capture_output=True, text=True, start_new_session=True)
+    assert (done.returncode, done.stderr) == (1, f"aapfs: {tmp_path}/no/payments: No such file or directory\n")

@@ -23,6 +23,8 @@ static const char id[] = "KAAP.66abf237-63f6-4625-b8cf-47e1086e0000";
 static EVP_PKEY *rsa, *other, *small, *elliptic;
 static struct client_key_library *library, *without_legacy;
 
+static bool null_in_mac; /* as OpenSSL 3 writes it, and KMS does not */
+
 static X509 *certify(EVP_PKEY *key)
 {
     X509 *certificate = X509_new();
@@ -55,7 +57,11 @@ static char *make(EVP_PKEY *key, EVP_PKEY *certified, const char *with, int cert
         sk_PKCS7_pop_free(safes, PKCS7_free);
     }
     assert_non_null(pkcs12);
-    assert_true(PKCS12_set_mac(pkcs12, with, -1, NULL, 0, 1, EVP_sha1()));
+    assert_true(PKCS12_set_mac(pkcs12, with, -1, NULL, 8, 1, EVP_sha1()));
+    const X509_ALGOR *digest;
+    PKCS12_get0_mac(NULL, &digest, NULL, NULL, pkcs12);
+    if (!null_in_mac)
+        X509_ALGOR_set0((X509_ALGOR *)(uintptr_t)digest, OBJ_nid2obj(NID_sha1), V_ASN1_UNDEF, NULL);
     unsigned char *der = NULL;
     int size = i2d_PKCS12(pkcs12, &der);
     char *base64 = malloc((size_t)(size + 2) / 3 * 4 + 1);
@@ -197,6 +203,25 @@ static void opens_other_ciphers(void **state)
     }
 }
 
+static void opens_a_mac_with_and_without_null_parameters(void **state)
+{
+    struct client_key key;
+    size_t sizes[2];
+    for (int i = 0; i < 2; i++) {
+        null_in_mac = i == 1;
+        char *data = make(rsa, rsa, password, RC2, TRIPLE, 2048);
+        null_in_mac = false;
+        opened(library, data, &key);
+        sizes[i] = key.pkcs12.size;
+        assert_true(key.certificate_pem.size > 0);
+        client_key_clear(&key);
+        opened(without_legacy, data, &key);
+        client_key_clear(&key);
+        free(data);
+    }
+    assert_int_equal(sizes[1] - sizes[0], 2);
+}
+
 static void rejected(const char *key_id, const char *data, const char *with, const char *expected)
 {
     char reason[256] = "";
@@ -256,6 +281,7 @@ int main(void)
         cmocka_unit_test(opens_what_kms_makes_and_writes_its_forms),
         cmocka_unit_test(the_same_pkcs12_gives_the_same_bytes),
         cmocka_unit_test(opens_other_ciphers),
+        cmocka_unit_test(opens_a_mac_with_and_without_null_parameters),
         cmocka_unit_test(rejects_what_is_no_usable_key),
         cmocka_unit_test(rejects_damaged_data),
     };

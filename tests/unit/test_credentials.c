@@ -15,6 +15,7 @@
 #include "kmsapi/credentials/ini.h"
 #include "kmsapi/credentials/session_answer.h"
 #include "kmsapi/credentials/words.h"
+#include "kmsapi/iso_time.h"
 
 enum { NOW = 1767323045 }; /* 2026-01-02T03:04:05Z */
 
@@ -46,6 +47,17 @@ static void a_session_is_read(void **state)
     assert_int_equal(read_session("{\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"b\",\"SecurityToken\":\"c\"}", &session), 0);
     assert_int_equal(session.life_s, 0); /* no end that is known */
     credentials_clear(&session.credentials);
+    static const char *const without_token[] = { /* as ack-ram-tool answers for an access key */
+        "{\"Code\":\"Success\",\"AccessKeyId\":\"LTAI1\",\"AccessKeySecret\":\"b\",\"SecurityToken\":\"\",\"Expiration\":\"\"}",
+        "{\"AccessKeyId\":\"LTAI1\",\"AccessKeySecret\":\"b\",\"SecurityToken\":null,\"Expiration\":null}",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(read_session(without_token[i], &session), 0);
+        assert_string_equal(session.credentials.access_key_id, "LTAI1");
+        assert_null(session.credentials.security_token);
+        assert_int_equal(session.life_s, 0);
+        credentials_clear(&session.credentials);
+    }
 }
 
 #define PARTS "\"AccessKeyId\":\"a\",\"AccessKeySecret\":\"hidden\",\"SecurityToken\":\"c\""
@@ -80,6 +92,31 @@ static void the_life_of_a_session_goes_by_the_right_clock(void **state)
     }
 }
 
+static void an_end_is_read_in_every_form_of_iso_8601(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t seconds; /* -1: none */
+    } cases[] = {
+        {"2026-01-02T03:04:05Z", NOW},           {"2026-01-02t03:04:05z", NOW},
+        {"2026-01-02 03:04:05Z", NOW},           {"2026-01-02T03:04:05.999Z", NOW},
+        {"2026-01-02T03:04:05,1Z", NOW},         {"2026-01-02T11:04:05+08:00", NOW},
+        {"2026-01-02T11:04:05.123456+0800", NOW}, {"2026-01-01T20:04:05-07", NOW},
+        {"2026-01-02T03:04:05+00:00", NOW},      {"2026-01-02T03:04:05", -1},
+        {"2026-01-02T03:04:05.Z", -1},           {"2026-01-02T03:04:05+8", -1},
+        {"2026-01-02T03:04:05+24:00", -1},       {"2026-01-02T03:04:05+08:60", -1},
+        {"2026-01-02T03:04:05Zx", -1},           {"2026-01-02T03:04:05+08:00 ", -1},
+        {"2026-02-30T03:04:05+08:00", -1},       {"2026-01-02", -1},
+        {"", -1},                                {"2026-01-02T03:04:05+08:0", -1},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t seconds = -1;
+        int r = iso_time_parse_foreign(cases[i].text, &seconds);
+        if ((r == 0) != (cases[i].seconds >= 0) || (r == 0 && seconds != cases[i].seconds))
+            fail_msg("%s: %d, %lld", cases[i].text, r, (long long)seconds);
+    }
+}
+
 static void what_is_no_session_is_refused(void **state)
 {
     static const struct {
@@ -99,6 +136,7 @@ static void what_is_no_session_is_refused(void **state)
         {"{\"AccessKeyId\":\"\\u00e4\",\"AccessKeySecret\":\"b\",\"SecurityToken\":\"c\"}", "printable"},
         {"{" PARTS ",\"Code\":\"Fail\\u001b[0m\"}", "its Code is Fail [0m"},
         {"{" PARTS ",\"Code\":{}}", "Code is not a string"},
+        {"{\"AccessKeyId\":\"STS.a\",\"AccessKeySecret\":\"hidden\",\"SecurityToken\":\"\"}", "SecurityToken is missing"},
         {"{" PARTS ",\"Expiration\":\"tomorrow\"}", "not a time"},
         {"{" PARTS ",\"Expiration\":\"2026-01-02T03:04:05Z\"}", "over already"},
         {"{" PARTS ",\"Expiration\":\"1970-01-01T00:00:00Z\"}", "over already"},
@@ -116,8 +154,8 @@ static void what_is_no_session_is_refused(void **state)
 static void what_a_program_prints_is_read(void **state)
 {
     struct session session = {0};
-    assert_int_equal(external_read(" {\"mode\":\"AK\",\"access_key_id\":\"a\",\"access_key_secret\":\"b\","
-                                   "\"sts_token\":\"ignored\"}\n", &session, reason, sizeof(reason)), 0);
+    assert_int_equal(external_read(" {\"mode\":\"AK\",\"access_key_id\":\"a\",\"access_key_secret\":\"b\"}\n", &session, reason,
+                                   sizeof(reason)), 0);
     assert_null(session.credentials.security_token);
     credentials_clear(&session.credentials);
     assert_int_equal(external_read("{\"mode\":\"StsToken\",\"access_key_id\":\"a\",\"access_key_secret\":\"b\","
@@ -127,7 +165,7 @@ static void what_a_program_prints_is_read(void **state)
     assert_true(session.life_s > 0);
     credentials_clear(&session.credentials);
     static const char *const wrong[] = {
-        "", "{}", "{\"mode\":\"RamRoleArn\"}", "{\"mode\":\"AK\",\"access_key_id\":\"a\"}",
+        "", "{}", "[]", "{\"mode\":\"RamRoleArn\"}", "{\"mode\":\"AK\",\"access_key_id\":\"a\"}",
         "{\"mode\":\"StsToken\",\"access_key_id\":\"a\",\"access_key_secret\":\"b\"}",
         "{\"mode\":\"AK\",\"access_key_id\":\"a\",\"access_key_secret\":\"b\",\"expiration\":\"2001-01-01T00:00:00Z\"}",
         "{\"mode\":\"AK\",\"access_key_id\":7,\"access_key_secret\":\"b\"}",
@@ -165,7 +203,7 @@ static void a_section_is_read(void **state)
     static const char file[] = "; words\n\n[one]\na=1\n  b  =  two words ; and more  \r\n# c=3\n[two]\nd=4\n"
                                "[ one ]\ne==5=\nf=";
     assert_int_equal(read_ini(file, "one", seen, &line), 0);
-    assert_string_equal(seen, "a=1;b=two words ; and more;e==5=;f=;");
+    assert_string_equal(seen, "a=1;b=two words;e==5=;f=;");
     assert_int_equal(read_ini(file, "two", seen, &line), 0);
     assert_string_equal(seen, "d=4;");
     assert_int_equal(read_ini(file, "three", seen, &line), -ENOENT);
@@ -192,10 +230,10 @@ static void a_command_line_is_split(void **state)
         {"a", "a|"},
         {"  a\tb\n c ", "a|b|c|"},
         {"'a b' \"c d\"e f\\ g", "a b|c de|f g|"},
-        {"'' \"\"", "||"},
+        {"a '' \"\"", "a|||"},
         {"'a\\b' \"a\\b\\\"\\\\\" a\\b", "a\\b|a\\b\"\\|ab|"},
         {"$HOME *;`x` >y", "$HOME|*;`x`|>y|"},
-        {"a\\", "a\\|"},
+        {"a\\\nb \\\n c", "ab|c|"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char **words, joined[128] = "";
@@ -213,7 +251,7 @@ static void a_command_line_is_split(void **state)
     assert_null(words[WORDS_MOST]);
     free(words);
     strcat(many, "x");
-    static const char *const wrong[] = {"", " \t", "'a", "\"a", "a 'b\"", "\"a\\\""};
+    static const char *const wrong[] = {"", " \t", "'a", "\"a", "a 'b\"", "\"a\\\"", "a\\", "'' a"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_int_equal(words_split(wrong[i], &words), -EINVAL);
     assert_int_equal(words_split(many, &words), -EINVAL);
@@ -275,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_is_read),
         cmocka_unit_test(the_life_of_a_session_goes_by_the_right_clock),
+        cmocka_unit_test(an_end_is_read_in_every_form_of_iso_8601),
         cmocka_unit_test(what_is_no_session_is_refused),
         cmocka_unit_test(what_a_program_prints_is_read),
         cmocka_unit_test(a_section_is_read),

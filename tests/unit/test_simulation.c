@@ -459,6 +459,7 @@ static void three_years(void **unused)
     config_defaults(&config);
     strcpy(config.region, "cn-hangzhou");
     config.defaults.validity_seconds = VALIDITY;
+    config.defaults.validity_years = 0;
     config.sync_interval_ms = INT64_C(30) * DAY * 1000;
     strcpy(config.defaults.on_rotate, "none");
     assert_int_equal(config_set_endpoint(&config, "http://127.0.0.1:1", reason, sizeof(reason)), 0);

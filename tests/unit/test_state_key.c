@@ -100,8 +100,9 @@ static void an_open_file_is_read_after_it_was_removed(void **state)
 
 static void what_is_no_key_is_refused_and_left(void **state)
 {
-    static const char *const texts[] = {"", "\n", DIGITS_63 "f", DIGITS_63 "\n", DIGITS_63 "ff\n", DIGITS_63 "F\n",
-                                        DIGITS_63 "g\n", DIGITS_63 "f\n\n", DIGITS_63 "f "};
+    static const char *const texts[] = {"", "\n", DIGITS_63, DIGITS_63 "\n", DIGITS_63 "ff\n", DIGITS_63 "ff", DIGITS_63 "g\n",
+                                        " " DIGITS_63 "f", "\n" DIGITS_63 "f", DIGITS_63 "f\nf", DIGITS_63 "f\v",
+                                        DIGITS_63 "f                 " /* 17 */};
     unsigned char key[SEAL_KEY_SIZE];
     assert_int_equal(obtain(path, true, key), 0);
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -111,10 +112,24 @@ static void what_is_no_key_is_refused_and_left(void **state)
         assert_int_equal(stat(path, &attributes), 0);
         assert_int_equal(attributes.st_size, strlen(texts[i]));
     }
-    put(DIGITS_63 "f\n", 0600);
+}
+
+/* However its line was ended: by openssl rand -hex, through tr -d, by printf, systemd-creds or an editor. */
+static void is_read_as_people_write_it(void **state)
+{
+    static const char *const texts[] = {DIGITS_63 "f\n", DIGITS_63 "f", DIGITS_63 "f\r\n", DIGITS_63 "f \n", DIGITS_63 "f\n\n",
+                                        DIGITS_63 "f\t", DIGITS_63 "F\n",
+                                        "0123456789ABCDEF0123456789abcdef0123456789AbCdEf0123456789abcdef"};
+    unsigned char key[SEAL_KEY_SIZE];
     assert_int_equal(obtain(path, true, key), 0);
-    assert_int_equal(key[0], 0x01);
-    assert_int_equal(key[31], 0xef);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        put(texts[i], 0600);
+        if (obtain(path, true, key) < 0)
+            fail_msg("%zu: %s", i, texts[i]);
+        assert_int_equal(key[0], 0x01);
+        assert_int_equal(key[13], 0xab);
+        assert_int_equal(key[31], 0xef);
+    }
 }
 
 static void others_must_not_have_it(void **state)
@@ -159,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(is_made_once_and_read_again, make_place, remove_place),
         cmocka_unit_test_setup_teardown(an_open_file_is_read_after_it_was_removed, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(is_read_as_people_write_it, make_place, remove_place),
         cmocka_unit_test_setup_teardown(what_is_no_key_is_refused_and_left, make_place, remove_place),
         cmocka_unit_test_setup_teardown(others_must_not_have_it, make_place, remove_place),
         cmocka_unit_test_setup_teardown(is_looked_for_in_its_places, make_place, remove_place),

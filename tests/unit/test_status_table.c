@@ -115,6 +115,19 @@ static void somebody_is_needed_for_what_fails_or_ends(void **state)
         bool needed;
     } cases[] = {
         {"{\"State\": \"none\"}", false},
+        {"{\"State\": \"none\", \"LastError\": null}", false},
+        /* its creation was refused, or what is asked before one */
+        {"{\"State\": \"none\", \"LastError\": {\"Operation\": \"CreateClientKey\"}}", true},
+        {"{\"State\": \"none\", \"LastError\": {\"Operation\": \"DescribeApplicationAccessPoint\"}}", true},
+        {"{\"State\": \"none\", \"LastError\": {\"Operation\": \"control\"}}", false},
+        {"{\"State\": \"none\", \"LastError\": {\"Operation\": \"ListClientKeys\"}}", false},
+        {"{\"State\": \"active\", \"NotAfter\": \"2027-01-01T00:00:00Z\", \"NextRotation\": \"2026-12-25T12:00:00Z\", "
+         "\"LastError\": {\"Operation\": \"CreateClientKey\"}}", false},
+        /* nobody told the applications */
+        {"{\"State\": \"active\", \"LastHook\": {\"Result\": \"status 3\"}, \"InUseUntil\": \"2027-01-01T00:00:00Z\"}", true},
+        {"{\"State\": \"active\", \"LastHook\": {\"Result\": \"status 3\"}, \"InUseUntil\": null}", false},
+        {"{\"State\": \"active\", \"LastHook\": {\"Result\": \"ok\"}, \"InUseUntil\": \"2027-01-01T00:00:00Z\"}", false},
+        {"{\"State\": \"active\", \"LastHook\": null, \"InUseUntil\": \"2027-01-01T00:00:00Z\"}", false},
         {"{\"State\": \"active\", \"NotAfter\": \"2027-01-01T00:00:00Z\"}", false},
         {"{\"State\": \"failing\", \"NotAfter\": \"2027-01-01T00:00:00Z\"}", true},
         {"{\"State\": \"expired\"}", true},
@@ -131,10 +144,26 @@ static void somebody_is_needed_for_what_fails_or_ends(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         json_t *aap = parse(cases[i].aap);
-        if (status_aap_needs_somebody(aap, style().now) != cases[i].needed)
+        const char *advice = status_aap_advice(aap, style().now);
+        if ((advice && *advice) != cases[i].needed)
             fail_msg("%s", cases[i].aap);
         json_decref(aap);
     }
+}
+
+/* The mount's own word is the better one, where it has one. */
+static void advice_is_the_note_where_there_is_one(void **state)
+{
+    json_t *aap = parse("{\"State\": \"expired\", \"Note\": \"write a password\"}");
+    assert_string_equal(status_aap_advice(aap, style().now), "write a password");
+    json_decref(aap);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    status_print_advice(out, "pay\033ments", "an\neye");
+    fclose(out);
+    assert_string_equal(text, "pay?ments: an?eye\n");
+    free(text);
 }
 
 static void somebody_is_needed_when_nothing_is_listed(void **state)
@@ -148,10 +177,22 @@ static void somebody_is_needed_when_nothing_is_listed(void **state)
         /* never yet: since it was mounted */
         {"{\"LastSync\": null, \"Mounted\": \"2026-11-24T23:00:00Z\", \"SyncIntervalSeconds\": 3600}", false},
         {"{\"LastSync\": null, \"Mounted\": \"2026-11-24T20:00:00Z\", \"SyncIntervalSeconds\": 3600}", true},
+        /* nor will it be */
+        {"{\"LastSync\": null, \"Mounted\": \"" NOW "\", \"SyncIntervalSeconds\": 3600, \"Aaps\": {}, "
+         "\"LastError\": {\"Operation\": \"ListApplicationAccessPoints\"}}", true},
+        {"{\"LastSync\": null, \"Mounted\": \"" NOW "\", \"SyncIntervalSeconds\": 3600, \"Aaps\": {}, "
+         "\"LastError\": {\"Operation\": \"control\"}}", false},
+        {"{\"LastSync\": \"" NOW "\", \"SyncIntervalSeconds\": 3600, \"Aaps\": {\"none\": 1}, "
+         "\"LastError\": {\"Operation\": \"ListApplicationAccessPoints\"}}", false},
+        /* there is no AAP */
+        {"{\"LastSync\": null, \"Mounted\": \"" NOW "\", \"SyncIntervalSeconds\": 3600, \"Aaps\": {}, \"LastError\": null}", false},
+        {"{\"LastSync\": \"" NOW "\", \"SyncIntervalSeconds\": 3600, \"Aaps\": {}}", true},
+        {"{\"LastSync\": \"" NOW "\", \"SyncIntervalSeconds\": 3600, \"Aaps\": {\"none\": 1}}", false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         json_t *mount = parse(cases[i].mount);
-        if (status_mount_needs_somebody(mount, style().now) != cases[i].needed)
+        const char *advice = status_mount_advice(mount, style().now);
+        if ((advice && *advice) != cases[i].needed)
             fail_msg("%s", cases[i].mount);
         json_decref(mount);
     }
@@ -166,6 +207,7 @@ int main(void)
         cmocka_unit_test(a_clock_that_is_off_is_told),
         cmocka_unit_test(somebody_is_needed_for_what_fails_or_ends),
         cmocka_unit_test(somebody_is_needed_when_nothing_is_listed),
+        cmocka_unit_test(advice_is_the_note_where_there_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
