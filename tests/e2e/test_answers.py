@@ -286,3 +286,18 @@ def test_check_names_the_endpoint_only_where_it_is_at_fault(altered, tmp_path, s
     done = subprocess.run([AAPFS, "check", "-c", config], env=environment(), capture_output=True, text=True)
     line, = (line for line in (done.stdout + done.stderr).splitlines() if "ListApplicationAccessPoints" in line)
     assert ("see that the endpoint" in line) == advised, line
+
+
+@pytest.mark.parametrize("endpoint", ["kst-hzz62ee817bvyyr5x.cryptoservice.kms.aliyuncs.com",
+                                      "https://KST-hzz62ee817bvyyr5x.Cryptoservice.kms.aliyuncs.com.:443/"])
+def test_the_address_of_an_instance_is_no_endpoint(tmp_path, endpoint):
+    """The start and `check` say what it is, and what is right."""
+    config, point = tmp_path / "aapfs.conf", tmp_path / "aap"
+    point.mkdir()
+    config.write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {endpoint}\n[mount]\nstate = {tmp_path}/state\n")
+    wrong = config.with_name("none.conf")
+    wrong.write_text(f"[mount]\nstate = {tmp_path}/state\n")
+    for words in (["-f", "-c", config, point], ["check", "-c", config], ["-f", "-c", wrong, "--endpoint", endpoint, point]):
+        done = subprocess.run([AAPFS, *words], env=environment(), capture_output=True, text=True, timeout=20)
+        assert done.returncode == 2
+        assert "address of a KMS instance" in done.stdout + done.stderr and "kms.REGION.aliyuncs.com" in done.stdout + done.stderr
