@@ -20,15 +20,17 @@ static void take_aaps(void *user, const struct kms_answer *answer, const struct 
         return;
     asking->count = count;
     for (size_t i = 0; i < count; i++)
-        asking->name(asking->user, aaps[i].name);
+        asking->name(asking->user, &aaps[i]);
 }
 
 static void take_aap(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
 {
     struct asking *asking = user;
     take(asking, answer);
-    if (answer->error.number == 0)
-        snprintf(asking->text, sizeof(asking->text), "%s", aap->arn);
+    if (answer->error.number)
+        return;
+    snprintf(asking->text, sizeof(asking->text), "%s", aap->arn);
+    asking->may_have_client_keys = kms_aap_may_have_client_keys(aap->authentication_method);
 }
 
 static void take_client_keys(void *user, const struct kms_answer *answer, const struct kms_client_key *keys,
@@ -67,7 +69,7 @@ static bool wait_for(struct asking *asking, int started)
     return asking->error.number == 0;
 }
 
-bool ask_aaps(struct asking *asking, void (*name)(void *user, const char *aap_name), void *user)
+bool ask_aaps(struct asking *asking, void (*name)(void *user, const struct kms_aap *aap), void *user)
 {
     begin(asking);
     asking->name = name;

@@ -340,6 +340,8 @@ static void reserve(struct operation *operation)
                          "KMS took too long to tell the account; no key was asked for: write again");
         return;
     }
+    if (ram_role_refuses(operation, name)) /* which may have been told with the account */
+        return;
     choose_dates(operation, operation_aap_name(operation, aap_name));
     operation->intent_made = engine_now(engine);
     const struct store_wish wish = {
@@ -366,6 +368,8 @@ void rotation_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
 
+    if (ram_role_refuses(operation, name))
+        return;
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     unsigned int most = aap->config->max_keys, unexpired = unexpired_keys(aap, engine_now(engine));

@@ -75,6 +75,11 @@ static const char *note_of(const struct registry_aap *aap, int64_t now)
     if (aap->gone)
         return "KMS says that this AAP does not exist: its keys stay readable and no new one can be made; write "
                "forget and its name to .aapfs/control to remove it here";
+    if (aap->ram_role)
+        return aap->keys ? "this AAP is used with a RAM role now and has no client keys: those of an earlier one stay readable, and "
+                           "no new one can be made"
+                         : "this AAP is used with a RAM role (AuthenticationMethod RAMRole): it has no client keys, and none can be "
+                           "made";
     if (aap->rotation.blocked)
         return "the last creations were rejected or their ends are not known: no key is made until somebody writes "
                "to control; see last_error, Rejected, Orphans and Candidates";

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from altered import Altered
-from harness import AAPFS, PASSWORD, environment
+from harness import AAPFS, PASSWORD, environment, make_state_key
 from test_store import result_of
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
@@ -301,3 +301,69 @@ def test_the_address_of_an_instance_is_no_endpoint(tmp_path, endpoint):
         done = subprocess.run([AAPFS, *words], env=environment(), capture_output=True, text=True, timeout=20)
         assert done.returncode == 2
         assert "address of a KMS instance" in done.stdout + done.stderr and "kms.REGION.aliyuncs.com" in done.stdout + done.stderr
+
+
+# -- AAPs without client keys -------------------------------------------------------------------------
+
+
+def with_ram_role(*names, method="RAMRole"):
+    """What makes AAPs of those NAMES used with a RAM role."""
+    def change(operation, answer):
+        items = [answer]
+        if operation == "ListApplicationAccessPoints":
+            items = answer["ApplicationAccessPoints"]["ApplicationAccessPoint"]
+        for item in items:
+            if item.get("Name") in names:
+                item["AuthenticationMethod"] = method
+    return change
+
+
+@pytest.mark.parametrize("settings", ["", "aaps = payments, orders"])
+@pytest.mark.parametrize("method", ["RAMRole", pytest.param("RamRole", marks=pytest.mark.full)])
+def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_mount, emulator, altered, settings, method):
+    altered.change = with_ram_role("orders", method=method)
+    mount = start_mount(altered.url, settings=settings)
+    mount.write(".aapfs", "sync")
+    mount.write("payments", PASSWORD)
+    listed, described = emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")
+    for command in (PASSWORD, "rotate", json.dumps({"KeyId": "KAAP.x", "PrivateKeyData": "MIIB", "Password": PASSWORD})):
+        assert result_of(mount, command, "orders") == errno.EPERM
+        assert mount.last_error("orders")["Code"] == "RamRole" and "RAM role" in mount.last_error("orders")["Message"]
+    assert emulator.count("CreateClientKey") == 1
+    assert (emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")) == (listed, described)
+    status = mount.status("orders")
+    assert status["State"] == "none" and "RAM role" in status["Note"]
+    mount.write(".aapfs", "sync")
+    asked = [text for text in map(json.dumps, emulator.records()) if "ListClientKeys" in text]
+    assert asked and not any("orders" in text for text in asked)
+    done = subprocess.run([AAPFS, "status", "-m", mount.path], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # one that is made again as one for client keys
+    altered.change = lambda operation, answer: None
+    mount.write(".aapfs", "sync")
+    mount.write("orders", PASSWORD)
+    assert mount.status("orders")["State"] == "active" and mount.last_error("orders") is None
+
+
+def test_the_first_write_asks_and_then_sends_nothing(start_mount, emulator, altered):
+    """Where no listing has told the method: the question for the account does."""
+    altered.change = with_ram_role("orders")
+    emulator.set_faults("ListApplicationAccessPoints denied", "DescribeApplicationAccessPoint delay=400")
+    mount = start_mount(altered.url, settings="aaps = orders")
+    assert result_of(mount, PASSWORD, "orders") == errno.EPERM
+    assert emulator.count("CreateClientKey") == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("names, kind", [(("orders",), "ok"), (("orders", "payments"), "warning")])
+def test_check_says_which_aaps_have_no_client_keys(altered, emulator, tmp_path, names, kind):
+    altered.change = with_ram_role(*names)
+    config, point, state = tmp_path / "aapfs.conf", tmp_path / "aap", tmp_path / "state"
+    point.mkdir()
+    state.mkdir(mode=0o700)
+    config.write_text(f"[kms]\nendpoint = {altered.url}\n[mount]\nstate = {state}\nstate_key = {make_state_key(tmp_path / 'key')}\n"
+                      "[defaults]\non_rotate = none\n")
+    done = subprocess.run([AAPFS, "check", "-c", config, "-m", point], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "have no client keys" in done.stdout
+    assert any(line.startswith("warning") and "RAM role" in line for line in done.stdout.splitlines()) == (kind == "warning")
