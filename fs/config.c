@@ -66,6 +66,12 @@ int config_set_endpoint(struct config *config, const char *endpoint, char *reaso
                         size_t reason_size)
 {
     struct endpoint parts;
+    if (endpoint_is_of_instance(endpoint)) {
+        snprintf(reason, reason_size, "that is the address of a KMS instance, where applications use client keys; they are made "
+                 "at KMS itself: leave endpoint empty and give region, or write kms.REGION.aliyuncs.com, in a VPC "
+                 "kms-vpc.REGION.aliyuncs.com");
+        return -EINVAL;
+    }
     int r = endpoint_parse(endpoint, &parts, reason, reason_size);
     if (r < 0)
         return r;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const char right[] = "right is https://HOST or https://HOST:PORT";
 
@@ -121,4 +122,12 @@ int endpoint_parse(const char *text, struct endpoint *endpoint, char *reason, si
         snprintf(endpoint->authority + length, sizeof(endpoint->authority) - (size_t)length, ":%u",
                  endpoint->port);
     return 0;
+}
+
+bool endpoint_is_of_instance(const char *text)
+{
+    const char *scheme = strstr(text, "://");
+    const char *host = scheme ? scheme + 3 : text;
+    return strncasecmp(host, "kst-", 4) == 0 || strncasecmp(host, "cryptoservice.", 14) == 0 ||
+           strcasestr(host, ".cryptoservice.");
 }

@@ -22,4 +22,10 @@ struct endpoint {
  */
 int endpoint_parse(const char *text, struct endpoint *endpoint, char *reason, size_t size);
 
+/*
+ * Whether TEXT, however it is written, is the address of one KMS instance: KST-ID.cryptoservice.kms.aliyuncs.com. Client keys
+ * are used there, and not made.
+ */
+bool endpoint_is_of_instance(const char *text);
+
 #endif

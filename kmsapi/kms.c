@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "kmsapi/iso_time.h"
 #include "kmsapi/kms_answer.h"
@@ -229,6 +230,11 @@ int kms_delete_client_key(struct transport *transport, const char *client_key_id
     const struct call call = {.done.simple = done, .user = user};
     return start_simple(transport, TRANSPORT_WRITE, "POST", "DeleteClientKey", &parameter,
                         timeout_ms, client_key_deleted, &call);
+}
+
+bool kms_aap_may_have_client_keys(const char *authentication_method)
+{
+    return strncasecmp(authentication_method, "RAM", 3) != 0;
 }
 
 /* Only the Arn is of use, and whoever uses it says so where there is none. */

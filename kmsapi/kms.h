@@ -83,6 +83,9 @@ struct kms_aap {
     const char *policies; /* JSON text, if it came as one */
 };
 
+/* False: applications use it with a RAM role, and it has no client keys. A method that is not told, or new, may have some. */
+bool kms_aap_may_have_client_keys(const char *authentication_method);
+
 typedef void kms_aap_done(void *user, const struct kms_answer *answer, const struct kms_aap *aap);
 typedef void kms_aaps_done(void *user, const struct kms_answer *answer, const struct kms_aap *aaps,
                            size_t count);

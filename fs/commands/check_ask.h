@@ -21,12 +21,14 @@ struct asking {
     struct kms_error error; /* number 0: it went well */
     size_t count;           /* of what was listed */
     char text[ASK_TEXT_SIZE]; /* an AAP's Arn, the first listed client key's id, else "" */
-    void (*name)(void *user, const char *name); /* for each listed AAP, or client key's id; NULL: none */
+    bool may_have_client_keys; /* the AAP that was described */
+    void (*aap)(void *user, const struct kms_aap *aap); /* for each listed AAP */
+    void (*id)(void *user, const char *client_key_id);  /* for each listed client key; NULL: none */
     void *user;
 };
 
 /* Each returns whether it went well. */
-bool ask_aaps(struct asking *asking, void (*name)(void *user, const char *aap_name), void *user);
+bool ask_aaps(struct asking *asking, void (*aap)(void *user, const struct kms_aap *aap), void *user);
 bool ask_aap(struct asking *asking, const char *aap_name);
 bool ask_client_keys(struct asking *asking, const char *aap_name, void (*id)(void *user, const char *client_key_id), void *user);
 bool ask_client_key(struct asking *asking, const char *client_key_id);

@@ -16,6 +16,8 @@ struct kms_check {
     struct check *check;
     struct asking asking;
     size_t hidden;      /* AAPs that cannot be shown */
+    size_t ram_roles;   /* AAPs that have no client keys */
+    const char *keyed;  /* a listed one that may have some; NULL: none is known */
     const char *aap;    /* one that KMS has; NULL: none is known */
     char arn[ASK_TEXT_SIZE]; /* its; "": not known */
     bool keys_listed;
@@ -31,13 +33,18 @@ static void add_aap(struct check *check, const char *name)
     check->aap_count += grown[check->aap_count] != NULL;
 }
 
-static void take_name(void *user, const char *name)
+static void take_name(void *user, const struct kms_aap *aap)
 {
     struct kms_check *kms = user;
-    if (!config_aap_name_is_shown(name))
+    struct check *check = kms->check;
+    if (!config_aap_name_is_shown(aap->name))
         kms->hidden++;
-    else if (kms->check->config->all_aaps)
-        add_aap(kms->check, name);
+    else if (check->config->all_aaps)
+        add_aap(check, aap->name);
+    if (!kms_aap_may_have_client_keys(aap->authentication_method))
+        kms->ram_roles++;
+    else if (!kms->keyed && check->aap_count > 0 && strcmp(check->aaps[check->aap_count - 1], aap->name) == 0)
+        kms->keyed = check->aaps[check->aap_count - 1];
 }
 
 /* KMS forbids this one thing: other questions may be answered. */
@@ -86,10 +93,14 @@ static bool look_at_aaps(struct kms_check *kms)
     for (size_t i = 0; named && i < check->config->aap_name_count; i++)
         add_aap(check, check->config->aap_names[i]);
     if (ask_aaps(&kms->asking, take_name, kms)) {
-        check_ok(check, operation, "permitted; %zu AAPs%s", kms->asking.count,
-                 kms->hidden ? ", some with names that cannot be shown" : "");
+        check_ok(check, operation, "permitted; %zu AAPs%s%s", kms->asking.count,
+                 kms->hidden ? ", some with names that cannot be shown" : "",
+                 kms->ram_roles ? ", some of them used with RAM roles: those have no client keys" : "");
         check->aaps_listed = !named;
-        if (!named && check->aap_count == 0)
+        if (!named && kms->ram_roles && !kms->keyed)
+            check_warning(check, "AAPs", "each one in %s is used with a RAM role and has no client keys; make one in KMS whose "
+                          "AuthenticationMethod is ClientKey", check->config->region);
+        else if (!named && check->aap_count == 0)
             check_warning(check, "AAPs", "there is none to show in %s; make one in KMS, or see region", check->config->region);
         return true;
     }
@@ -110,7 +121,10 @@ static bool look_at_aap(struct kms_check *kms, const char *name)
     if (ask_aap(&kms->asking, name)) {
         if (!kms->arn[0])
             check_ok(check, operation, "permitted");
-        kms->aap = name;
+        if (!kms->asking.may_have_client_keys && !check->aaps_listed)
+            check_warning(check, operation, "%s is used with a RAM role and has no client keys: it will be shown, and no key made", name);
+        else if (kms->asking.may_have_client_keys)
+            kms->aap = name;
         memcpy(kms->arn, kms->asking.text, sizeof(kms->arn));
         return true;
     }
@@ -141,7 +155,7 @@ static void look_at_client_keys(struct kms_check *kms)
     char id[ASK_TEXT_SIZE] = "";
     struct check *check = kms->check;
     const struct kms_error *error = &kms->asking.error;
-    const char *aap = kms->aap ? kms->aap : check->aaps[0];
+    const char *aap = kms->keyed ? kms->keyed : kms->aap ? kms->aap : check->aaps[0];
     if (ask_client_keys(&kms->asking, aap, NULL, NULL)) {
         check_ok(check, "ListClientKeys", "permitted; %s has %zu", aap, kms->asking.count);
         memcpy(id, kms->asking.text, sizeof(id));

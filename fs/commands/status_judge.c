@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "fs/keys/aap_state.h"
 #include "fs/tree/report_aap.h"
 #include "kmsapi/iso_time.h"
 
@@ -49,7 +50,9 @@ static bool has_no_place(const json_t *aap)
 static bool is_first_key_refused(const json_t *aap)
 {
     static const char *const creation[] = {"CreateClientKey", "DescribeApplicationAccessPoint", NULL};
-    return strcmp(text_of(aap, "State"), "none") == 0 && has_failed(aap, creation);
+    /* one that is used with a RAM role can have none */
+    bool never = strcmp(text_of(json_object_get(aap, "LastError"), "Code"), RAM_ROLE_CODE) == 0;
+    return strcmp(text_of(aap, "State"), "none") == 0 && has_failed(aap, creation) && !never;
 }
 
 /* Until somebody writes reloaded, or a later run ends well. */

@@ -24,6 +24,9 @@ enum aap_state {
 /* A key may begin this much later than now and be in force: clocks differ. */
 enum { AAP_STATE_CLOCK_SECONDS = 60 };
 
+/* The Code of a command that would have needed client keys of an AAP that is used with a RAM role. */
+#define RAM_ROLE_CODE "RamRole"
+
 /* NOW: KMS's time, seconds since 1970. */
 enum aap_state aap_state_of(const struct registry_aap *aap, int64_t now);
 const char *aap_state_text(enum aap_state state);

@@ -124,8 +124,12 @@ static void take_answer(struct engine *engine, const struct kms_answer *answer,
 static void answered(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
 {
     struct operation *operation = user;
+    struct registry *registry = operation->engine->parts.registry;
     struct kms_error error;
     take_answer(operation->engine, answer, aap, &error);
+    registry_lock(registry);
+    ram_role_note(registry_aap(registry, operation->aap), aap ? aap->authentication_method : "");
+    registry_unlock(registry);
     if (error.number)
         operation_fail(operation, name, &error);
     else
@@ -167,6 +171,10 @@ static void learnt(void *user, const struct kms_answer *answer, const struct kms
     struct kms_error error;
     engine->asking_account = false;
     take_answer(engine, answer, aap, &error);
+    registry_lock(engine->parts.registry);
+    if (aap)
+        ram_role_note(registry_find_aap(engine->parts.registry, aap->name), aap->authentication_method);
+    registry_unlock(engine->parts.registry);
     if (answer->error.number && error.number)
         note_in_mount(engine, &error);
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {

@@ -252,6 +252,8 @@ void adopt_begin(struct operation *operation)
     struct engine *engine = operation->engine;
     const char *id = operation->command.client_key_id;
     char reason[256] = "memory is short";
+    if (ram_role_refuses(operation, name))
+        return;
     int r = try_open(operation, reason, sizeof(reason));
     if (r < 0) {
         operation_refuse(operation, name, -r, "KeyRejected", "%s; nothing was changed", reason);

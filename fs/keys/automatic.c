@@ -109,7 +109,7 @@ static bool is_blocked(const struct engine *engine, const struct registry_aap *a
 static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_notes *notes, int64_t now)
 {
     struct registry_rotation rotation = {0};
-    if (aap->current) {
+    if (aap->current && !aap->ram_role) {
         follow_key(aap, notes);
         if (!engine->foreign_state)
             rotation.next = schedule_due(aap, notes->seed);
@@ -193,6 +193,8 @@ void automatic_rotate(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE], id[CLIENT_KEY_ID_SIZE] = "";
+    if (ram_role_refuses(operation, name))
+        return;
     const struct config_aap *config = operation_aap_name(operation, aap_name);
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);

@@ -254,6 +254,14 @@ static void set_gone(struct engine *engine, bool gone)
                   "or write forget %s to .aapfs/control", aap->name, aap->name);
 }
 
+static void note_method(struct engine *engine, const struct kms_aap *aap)
+{
+    registry_lock(engine->parts.registry);
+    if (aap)
+        ram_role_note(its_aap(engine), aap->authentication_method);
+    registry_unlock(engine->parts.registry);
+}
+
 static void described(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
 {
     struct engine *engine = user;
@@ -273,6 +281,7 @@ static void described(void *user, const struct kms_answer *answer, const struct 
         return;
     }
     set_gone(engine, answer->error.number != 0);
+    note_method(engine, aap);
     if (answer->error.number) {
         end_turn(engine, NULL);
         return;
@@ -455,8 +464,14 @@ static void list(struct engine *engine)
     struct listing *listing = &engine->listing;
     char aap_name[AAP_NAME_SIZE];
     registry_lock(engine->parts.registry);
-    memcpy(aap_name, its_aap(engine)->name, sizeof(aap_name));
+    const struct registry_aap *aap = its_aap(engine);
+    bool has_none = aap->ram_role && !aap->keys && !aap->foreign && !settle_has_intent(engine, listing->aap);
+    memcpy(aap_name, aap->name, sizeof(aap_name));
     registry_unlock(engine->parts.registry);
+    if (has_none) {
+        end_turn(engine, NULL);
+        return;
+    }
     listing->asked_ms = clock_monotonic_ms();
     listing->operations = engine_aap(engine, listing->aap)->operations;
     wait_for(engine, kms_list_client_keys(engine->parts.transport, aap_name, timeout_ms(engine), listed, engine));

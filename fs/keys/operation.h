@@ -333,6 +333,12 @@ void foreign_adopt(struct operation *operation);
 /* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
 void account_require(struct operation *operation, void (*then)(struct operation *operation));
 
+/* KMS tells AAP's AuthenticationMethod ("": it does not). With the registry's lock. */
+void ram_role_note(struct registry_aap *aap, const char *authentication_method);
+
+/* True: OPERATION's AAP has no client keys, and the operation, NAME, has ended with that. */
+bool ram_role_refuses(struct operation *operation, const char *name);
+
 /* Asks KMS for the account, by the AAP of that name; sync_account_learnt is called then. False: memory is short. */
 bool account_learn(struct engine *engine, const char *aap_name);
 

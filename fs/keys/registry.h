@@ -95,6 +95,7 @@ struct registry_aap {
     struct registry_key *current;
     struct registry_key *foreign; /* made elsewhere: the public files only; any order */
     bool gone;                  /* KMS itself says that it does not exist */
+    bool ram_role;              /* it is used with a RAM role, says KMS: there are no client keys */
     struct registry_rotation rotation;
     struct registry_told told;
     int64_t in_use_until; /* NotAfter of the superseded key that applications may still use, the earliest; 0: none */

@@ -354,10 +354,19 @@ void rotation_reserve(struct operation *operation)
     send(operation, aap_name);
 }
 
+/* With the account KMS may have told that this AAP has no client keys: no place is made there. */
+static void require_place(struct operation *operation)
+{
+    if (!ram_role_refuses(operation, name))
+        place_require(operation);
+}
+
 void rotation_begin(struct operation *operation)
 {
+    if (ram_role_refuses(operation, name))
+        return;
     automatic_pardon(operation);
     if (!operation->automatic && !guard(operation))
         return;
-    account_require(operation, place_require);
+    account_require(operation, require_place);
 }

@@ -7,6 +7,7 @@
  * each of them. That something is not permitted is an answer: no later sync would learn more.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,11 +25,15 @@ enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 60000, LOOK_MS = 60000 };
 
 struct sync_names {
     size_t count;
-    char (*names)[AAP_NAME_SIZE]; /* sorted */
+    struct sync_name {
+        char name[AAP_NAME_SIZE];
+        char method[16]; /* AuthenticationMethod; "": not told */
+    } *names; /* sorted */
     char first[AAP_NAME_SIZE];    /* as it was told */
     uint32_t hidden;              /* not shown, and not among these */
 };
 
+/* A name stands in front of what else was told. */
 static int compare_names(const void *left, const void *right)
 {
     return strcmp(left, right);
@@ -51,7 +56,7 @@ static struct sync_names *new_names(struct engine *engine, size_t room)
     return names && names->names ? names : NULL;
 }
 
-static void add_name(struct sync_names *names, const char *aap_name)
+static void add_name(struct sync_names *names, const char *aap_name, const char *method)
 {
     if (!config_aap_name_is_shown(aap_name)) {
         names->hidden++;
@@ -59,7 +64,9 @@ static void add_name(struct sync_names *names, const char *aap_name)
     }
     if (names->count == 0)
         strcpy(names->first, aap_name); /* shown names are shorter */
-    strcpy(names->names[names->count++], aap_name);
+    struct sync_name *added = &names->names[names->count++];
+    strcpy(added->name, aap_name);
+    snprintf(added->method, sizeof(added->method), "%s", method);
 }
 
 static bool is_named(const struct sync_names *names, const char *aap_name)
@@ -348,12 +355,15 @@ static void add_all(struct engine *engine)
     struct sync_names *names = engine->sync_names;
     struct registry *registry = engine->parts.registry;
     for (size_t i = 0; i < names->count; i++) {
-        const struct registry_aap *known = registry_find_aap(registry, names->names[i]);
-        if (known && numbers_aap(registry_numbers(registry), known->number)->removed)
+        const struct sync_name *told = &names->names[i];
+        struct registry_aap *aap = registry_find_aap(registry, told->name);
+        if (aap && numbers_aap(registry_numbers(registry), aap->number)->removed) {
             engine->sync_again = true; /* it is just leaving: once more when it has left */
-        else if (!registry_add_aap(registry, names->names[i],
-                                   config_for_aap(engine->parts.config, names->names[i])))
-            names->hidden++;
+            continue;
+        }
+        aap = registry_add_aap(registry, told->name, config_for_aap(engine->parts.config, told->name));
+        ram_role_note(aap, told->method);
+        names->hidden += aap == NULL;
     }
 }
 
@@ -408,7 +418,7 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
     engine->sync_uncounted = answer->uncounted;
     struct sync_names *names = new_names(engine, count);
     for (size_t i = 0; names && i < count; i++)
-        add_name(names, aaps[i].name);
+        add_name(names, aaps[i].name, aaps[i].authentication_method);
     if (names)
         have_names(engine);
     else
@@ -420,7 +430,7 @@ static void take_configured(struct engine *engine)
     const struct config *config = engine->parts.config;
     struct sync_names *names = new_names(engine, config->aap_name_count);
     for (size_t i = 0; names && i < config->aap_name_count; i++)
-        add_name(names, config->aap_names[i]);
+        add_name(names, config->aap_names[i], "");
     if (names)
         have_names(engine);
     else

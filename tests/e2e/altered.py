@@ -8,11 +8,13 @@ import threading
 class Altered:
     """
     CHANGE(operation, answer) is called with the decoded body of each good answer, and may change it. DATE: what the Date
-    header says instead, or None. INSTEAD(operation) is (status, body) to answer with after the work is done, or None. At URL.
+    header says instead, or None. INSTEAD(operation) is (status, body) to answer with after the work is done, or None.
+    REFUSED(operation, status, content) is (status, content) for an answer that is not good. At URL.
     """
 
     def __init__(self, port, change=lambda operation, answer: None):
         self.change, self.date, self.instead = change, None, lambda operation: None
+        self.refused = lambda operation, status, content: (status, content)
         altered = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -35,6 +37,8 @@ class Altered:
                     content = json.loads(content)
                     altered.change(self.headers["x-acs-action"], content)
                     content = json.dumps(content).encode()
+                else:
+                    status, content = altered.refused(self.headers["x-acs-action"], status, content)
                 status, content = altered.instead(self.headers["x-acs-action"]) or (status, content)
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -1,10 +1,14 @@
 """Answers of KMS whose members are not what its documents show, on a mount: no worker ends of them, and no key is lost."""
+import email.utils
 import errno
+import json
+import subprocess
+import time
 
 import pytest
 
 from altered import Altered
-from harness import PASSWORD
+from harness import AAPFS, PASSWORD, environment, make_state_key
 from test_store import result_of
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
@@ -151,6 +155,7 @@ def alter(operation, answer, odd):
         put(place, name, odd[2])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("change", [{"ApplicationAccessPoints": None}, {"ApplicationAccessPoints": ..., "TotalCount": ...},
                                     {"ApplicationAccessPoints": {}, "RequestId": None, "TotalCount": None}])
 def test_an_account_without_aaps_is_no_error(start_mount, start_emulator, change):
@@ -161,6 +166,7 @@ def test_an_account_without_aaps_is_no_error(start_mount, start_emulator, change
     proxy.close()
 
 
+@pytest.mark.full
 def test_aaps_without_their_total_are_shown_and_none_goes(start_mount, emulator, altered):
     mount = start_mount(altered.url)
     assert (mount / "orders").is_dir()
@@ -174,3 +180,190 @@ def test_aaps_without_their_total_are_shown_and_none_goes(start_mount, emulator,
     altered.change = change
     mount.write(".aapfs", "sync")
     assert (mount / "orders").is_dir() and mount.last_error(".aapfs") is None
+
+
+# -- errors -----------------------------------------------------------------------------------------
+
+MISSING = 'The input parameter "Timestamp" that is required for processing this request is not supplied.'
+CLOCKS = {
+    "IllegalTimestamp": json.dumps({"RequestId": "r", "HostId": "kms", "Code": "IllegalTimestamp", "Message": MISSING}),
+    "lower case": json.dumps({"requestId": "r", "code": "IllegalTimestamp", "message": MISSING}),
+    "XML": f"<Error><RequestId>r</RequestId><HostId>kms</HostId><Code>IllegalTimestamp</Code><Message>{MISSING}</Message></Error>",
+    "InvalidParameter": json.dumps({"Code": "InvalidParameter", "Message": 'The specified parameter "Timestamp" is not valid.'}),
+    "RequestTimeTooSkewed": json.dumps({"Code": "RequestTimeTooSkewed", "Message": "more than 15 minutes."}),
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", CLOCKS)
+def test_a_clock_that_is_off_is_learned_whatever_kms_calls_it(start_mount, emulator, altered, kind):
+    moment = time.time() + 7200
+    emulator.set_clock(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment)))
+    altered.date = email.utils.formatdate(moment, usegmt=True)
+    altered.refused = lambda operation, status, content: (status, CLOCKS[kind].encode())
+    mount = start_mount(altered.url)
+    mount.write("payments", PASSWORD)
+    assert mount.last_error() is None and mount.status()["ClockOffsetMilliseconds"] > 7000 * 1000
+
+
+REFUSALS = {
+    "InvalidAccessKeyId": (404, {"Code": "InvalidAccessKeyId", "Message": "Specified access key is not found."}),
+    "InvalidParameter": (400, {"Code": "InvalidParameter", "Message": 'The specified parameter "AccessKeyId" is not valid.'}),
+    "MissingSecurityToken": (400, {"Code": "MissingSecurityToken", "Message": "SecurityToken is mandatory for this action."}),
+    "SecurityTokenExpired": (400, {"code": "SecurityTokenExpired", "message": "expired"}),
+    "NoPermission": (403, {"requestId": "r", "code": "NoPermission", "message": "You are not authorized"}),
+    "Unheard": (403, {"Code": "Unheard.Of", "Message": "no"}),
+    "401": (401, {"Code": "Unheard.Of", "Message": "no"}),
+    "XML": (403, "<Error><Code>NoPermission</Code><Message>no &amp; no</Message></Error>"),
+    "page": (403, "<html><body><Code>NoPermission</Code></body></html>"),
+    "empty": (403, ""),
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_is_refused_is_eacces_and_no_bad_password(start_mount, altered, kind):
+    status, body = REFUSALS[kind]
+    content = (body if isinstance(body, str) else json.dumps(body)).encode()
+    mount = start_mount(altered.url)
+    altered.instead = lambda operation: (status, content)
+    assert result_of(mount, "sync", ".aapfs") == errno.EACCES
+    failure = mount.last_error(".aapfs")
+    assert failure["HttpStatus"] == status
+    assert failure["Code"] == ("Http.403" if kind in ("page", "empty") else
+                               "NoPermission" if kind == "XML" else body.get("Code") or body.get("code"))
+    altered.instead = lambda operation: None
+
+
+@pytest.mark.full
+def test_an_unknown_404_says_of_no_key_that_it_is_gone(start_mount, emulator, altered):
+    mount = start_mount(altered.url)
+    mount.write("payments", PASSWORD)
+    mount.write("payments", PASSWORD)
+    old, = mount.status("payments")["Superseded"]
+
+    def hide(operation, answer):
+        if operation == "ListClientKeys":
+            answer["ClientKeys"] = []
+
+    altered.change = hide
+    for code in ("Unheard.Of", "EntityNotExist.ClientKey", "Forbidden.AliasNotFound", "InvalidApi.NotFound"):
+        content = json.dumps({"RequestId": "r", "Code": code, "Message": "not there"}).encode()
+        altered.instead = lambda operation: (404, content) if operation in ("GetClientKey", "DeleteClientKey") else None
+        assert result_of(mount, "sync", ".aapfs") != 0
+        assert mount.status("payments")["State"] == "active", code
+        assert result_of(mount, f"delete {old}") in (errno.ENOENT, errno.EIO)
+        assert (mount / "payments/keys" / old / "client_key.json").exists(), code
+    altered.instead = lambda operation: (404, json.dumps({"Code": "Unheard.Of"}).encode())
+    assert result_of(mount, "forget payments", ".aapfs") == errno.EIO
+    assert (mount / "payments/client_key.json").exists()
+    altered.instead, altered.change = lambda operation: None, lambda operation, answer: None
+    mount.write("payments", f"delete {old}")
+    mount.write(".aapfs", "sync")
+
+
+@pytest.mark.full
+def test_a_page_instead_of_the_answer_leaves_open_whether_there_is_a_key(start_mount, emulator, altered):
+    """As of a proxy that does not let a private key pass: KMS has made it."""
+    mount = start_mount(altered.url)
+    altered.instead = lambda operation: (403, b"<html>blocked</html>") if operation == "CreateClientKey" else None
+    assert result_of(mount, PASSWORD) == errno.EACCES
+    assert "not an answer of KMS" in mount.last_error()["Message"]
+    mount.write(".aapfs", "sync")
+    assert len(mount.status("payments")["Orphans"]) == 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("status, body, advised", [
+    (400, '{"RequestId": "r", "Code": "Unheard.Of", "Message": "m"}', False),
+    (404, '{"RequestId": "r", "Code": "Unheard.Of", "Message": "m"}', False),
+    (404, '{"RequestId": "r", "Code": "InvalidProduct.NotFound", "Message": "m"}', True),
+    (404, "<html></html>", True), (200, "<html></html>", True), (500, '{"Code": "InternalError", "Message": "m"}', False)])
+def test_check_names_the_endpoint_only_where_it_is_at_fault(altered, tmp_path, status, body, advised):
+    altered.instead = lambda operation: (status, body.encode())
+    config = tmp_path / "aapfs.conf"
+    config.write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {altered.url}\nrequest_timeout = 1s\n[mount]\nstate = {tmp_path}/state\n")
+    done = subprocess.run([AAPFS, "check", "-c", config], env=environment(), capture_output=True, text=True)
+    line, = (line for line in (done.stdout + done.stderr).splitlines() if "ListApplicationAccessPoints" in line)
+    assert ("see that the endpoint" in line) == advised, line
+
+
+@pytest.mark.parametrize("endpoint", ["kst-hzz62ee817bvyyr5x.cryptoservice.kms.aliyuncs.com",
+                                      "https://KST-hzz62ee817bvyyr5x.Cryptoservice.kms.aliyuncs.com.:443/"])
+def test_the_address_of_an_instance_is_no_endpoint(tmp_path, endpoint):
+    """The start and `check` say what it is, and what is right."""
+    config, point = tmp_path / "aapfs.conf", tmp_path / "aap"
+    point.mkdir()
+    config.write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {endpoint}\n[mount]\nstate = {tmp_path}/state\n")
+    wrong = config.with_name("none.conf")
+    wrong.write_text(f"[mount]\nstate = {tmp_path}/state\n")
+    for words in (["-f", "-c", config, point], ["check", "-c", config], ["-f", "-c", wrong, "--endpoint", endpoint, point]):
+        done = subprocess.run([AAPFS, *words], env=environment(), capture_output=True, text=True, timeout=20)
+        assert done.returncode == 2
+        assert "address of a KMS instance" in done.stdout + done.stderr and "kms.REGION.aliyuncs.com" in done.stdout + done.stderr
+
+
+# -- AAPs without client keys -------------------------------------------------------------------------
+
+
+def with_ram_role(*names, method="RAMRole"):
+    """What makes AAPs of those NAMES used with a RAM role."""
+    def change(operation, answer):
+        items = [answer]
+        if operation == "ListApplicationAccessPoints":
+            items = answer["ApplicationAccessPoints"]["ApplicationAccessPoint"]
+        for item in items:
+            if item.get("Name") in names:
+                item["AuthenticationMethod"] = method
+    return change
+
+
+@pytest.mark.parametrize("settings", ["", "aaps = payments, orders"])
+@pytest.mark.parametrize("method", ["RAMRole", pytest.param("RamRole", marks=pytest.mark.full)])
+def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_mount, emulator, altered, settings, method):
+    altered.change = with_ram_role("orders", method=method)
+    mount = start_mount(altered.url, settings=settings)
+    mount.write(".aapfs", "sync")
+    mount.write("payments", PASSWORD)
+    listed, described = emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")
+    for command in (PASSWORD, "rotate", json.dumps({"KeyId": "KAAP.x", "PrivateKeyData": "MIIB", "Password": PASSWORD})):
+        assert result_of(mount, command, "orders") == errno.EPERM
+        assert mount.last_error("orders")["Code"] == "RamRole" and "RAM role" in mount.last_error("orders")["Message"]
+    assert emulator.count("CreateClientKey") == 1
+    assert (emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")) == (listed, described)
+    status = mount.status("orders")
+    assert status["State"] == "none" and "RAM role" in status["Note"]
+    mount.write(".aapfs", "sync")
+    asked = [text for text in map(json.dumps, emulator.records()) if "ListClientKeys" in text]
+    assert asked and not any("orders" in text for text in asked)
+    done = subprocess.run([AAPFS, "status", "-m", mount.path], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # one that is made again as one for client keys
+    altered.change = lambda operation, answer: None
+    mount.write(".aapfs", "sync")
+    mount.write("orders", PASSWORD)
+    assert mount.status("orders")["State"] == "active" and mount.last_error("orders") is None
+
+
+def test_the_first_write_asks_and_then_sends_nothing(start_mount, emulator, altered):
+    """Where no listing has told the method: the question for the account does."""
+    altered.change = with_ram_role("orders")
+    emulator.set_faults("ListApplicationAccessPoints denied", "DescribeApplicationAccessPoint delay=400")
+    mount = start_mount(altered.url, settings="aaps = orders")
+    assert result_of(mount, PASSWORD, "orders") == errno.EPERM
+    assert emulator.count("CreateClientKey") == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("names, kind", [(("orders",), "ok"), (("orders", "payments"), "warning")])
+def test_check_says_which_aaps_have_no_client_keys(altered, emulator, tmp_path, names, kind):
+    altered.change = with_ram_role(*names)
+    config, point, state = tmp_path / "aapfs.conf", tmp_path / "aap", tmp_path / "state"
+    point.mkdir()
+    state.mkdir(mode=0o700)
+    config.write_text(f"[kms]\nendpoint = {altered.url}\n[mount]\nstate = {state}\nstate_key = {make_state_key(tmp_path / 'key')}\n"
+                      "[defaults]\non_rotate = none\n")
+    done = subprocess.run([AAPFS, "check", "-c", config, "-m", point], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "have no client keys" in done.stdout
+    assert any(line.startswith("warning") and "RAM role" in line for line in done.stdout.splitlines()) == (kind == "warning")

@@ -426,25 +426,28 @@ def test_a_session_that_ends_early_is_renewed_and_the_request_sent_once_more(sta
     assert program.ask("list").startswith("ListClientKeys 0")
 
 
-def sts_whose_clock_is_ahead(seconds):
+def sts_whose_clock_is_ahead(seconds, refusal):
     """STS as it judges Timestamp: more than 15 minutes from its own clock are refused."""
     def answer(handler):
         asked = dict(urllib.parse.parse_qsl(handler.path.split("?", 1)[1]))
         now = time.time() + seconds
         date = f"Date: {email.utils.formatdate(now, usegmt=True)}\r\n"
         if abs(calendar.timegm(time.strptime(asked["Timestamp"], "%Y-%m-%dT%H:%M:%SZ")) - now) > 900:
-            refusal = {"Code": "InvalidTimeStamp.Expired", "Message": "Specified time stamp is expired.", "RequestId": "x"}
-            answer_bytes(json.dumps(refusal), "400 Bad", date)(handler)
+            answer_bytes(refusal, "400 Bad", date)(handler)
         else:
             answer_bytes(json.dumps({"Credentials": SESSION}), headers=date)(handler)
     return answer
 
 
-def test_a_wrong_clock_of_this_machine_is_learned_from_sts(start, odd, home):
+@pytest.mark.parametrize("refusal", [
+    '{"Code": "InvalidTimeStamp.Expired", "Message": "Specified time stamp is expired.", "RequestId": "x"}',
+    """{"code": "IllegalTimestamp", "message": "The input parameter 'Timestamp' is not supplied."}""",
+    "<Error><RequestId>x</RequestId><Code>IllegalTimestamp</Code><Message>m</Message></Error>"])
+def test_a_wrong_clock_of_this_machine_is_learned_from_sts(start, odd, home, refusal):
     parts = oidc(home, None)[1]
     write_profiles(home, {"name": "p", "mode": "RamRoleArn", "ram_role_arn": ARN, **KEY})
     for provider in ("oidc", "profile:p"):
-        server = odd(sts_whose_clock_is_ahead(7200))
+        server = odd(sts_whose_clock_is_ahead(7200, refusal))
         assert start(provider=provider, sts=server.url, **parts).get() == (0, "STS.odd")
         assert len(server.asked) == 2
 

@@ -308,9 +308,44 @@ static void near_hosts_are_told_from_far_ones(void **state)
             fail_msg("%s is far", far[i]);
 }
 
+/* Whatever the types of a session's members are, it is a session, or it is said which member is wrong. */
+static void every_type_of_every_member_is_survived(void **state)
+{
+    static const struct {
+        const char *name, *good;
+    } members[] = {
+        {"AccessKeyId", "\"STS.a\""}, {"AccessKeySecret", "\"b\""}, {"SecurityToken", "\"c\""},
+        {"Expiration", "\"2099-01-01T00:00:00Z\""}, {"Code", "\"Success\""}, {"LastUpdated", "\"2020-01-01T00:00:00Z\""},
+    };
+    static const char *const types[] = {NULL, "null", "7", "1.5", "true", "\"\"", "\"x\"", "\"a\\u0000b\"", "\"\xff\"", "\"\\ud800\"",
+                                        "[]", "[null]", "{}", "{\"a\":[{}]}", "1e400"};
+    enum { MEMBERS = sizeof(members) / sizeof(members[0]), TYPES = sizeof(types) / sizeof(types[0]) };
+    for (size_t i = 0; i < MEMBERS; i++)
+        for (size_t j = 0; j < TYPES; j++) {
+            char body[1024] = "{";
+            struct session session = {0};
+            const char *comma = "";
+            reason[0] = '\0';
+            for (size_t k = 0; k < MEMBERS; k++) {
+                const char *value = k == i ? types[j] : members[k].good;
+                size_t length = strlen(body);
+                if (value)
+                    snprintf(body + length, sizeof(body) - length, "%s\"%s\":%s", comma, members[k].name, value);
+                comma = value ? "," : comma;
+            }
+            strcat(body, "}");
+            const struct http_answer answer = {.status = 200, .body = body, .size = strlen(body)};
+            int r = session_answer_read_http(&answer, &session, reason, sizeof(reason));
+            if (r < 0 ? !reason[0] : !session.credentials.access_key_id || !session.credentials.access_key_secret)
+                fail_msg("%s: %d, %s", body, r, reason);
+            credentials_clear(&session.credentials);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_of_every_member_is_survived),
         cmocka_unit_test(a_session_is_read),
         cmocka_unit_test(the_life_of_a_session_goes_by_the_right_clock),
         cmocka_unit_test(an_end_is_read_in_every_form_of_iso_8601),
