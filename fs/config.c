@@ -32,7 +32,7 @@ void config_defaults(struct config *config)
                      .mode = 0440,
                      .validity_seconds = 365 * CONFIG_DAY_SECONDS,
                      .validity_years = 1,
-                     .max_keys = 8,
+                     .max_keys = CONFIG_QUOTA_KEYS,
                      .control_group = (gid_t)-1,
                      .rotate_at = ROTATE_AT_PERCENT,
                      .rotate_at_percent = 66,

@@ -22,6 +22,9 @@ enum config_delete_superseded { DELETE_EXPIRED, DELETE_AFTER, DELETE_NEVER };
 /* Rotations are spread over that much of the validity before rotate_at; a time before the end leaves a 10th of it at least. */
 enum { ROTATE_JITTER_PERCENT = 6, ROTATE_SHORTEST_SHARE = 10 };
 
+/* Client keys that KMS gives an AAP; and of ours that may be unexpired at once: one place is left for the next one. */
+enum { CONFIG_QUOTA_KEYS = 3, CONFIG_KEYS_AT_ONCE = CONFIG_QUOTA_KEYS - 1 };
+
 /* [defaults], or what [aap NAME] makes of it. */
 struct config_aap {
     uid_t owner;
@@ -30,7 +33,7 @@ struct config_aap {
     gid_t control_group;         /* may write `control`; (gid_t)-1: root alone (default) */
     int64_t validity_seconds;    /* 0: "kms", send no dates; a year is at least this many */
     unsigned int validity_years; /* as many calendar years; 0: it was not given in years */
-    unsigned int max_keys;
+    unsigned int max_keys;       /* default 3: KMS's quota, whoever made them */
     enum config_rotate_at rotate_at; /* default 66 % */
     unsigned int rotate_at_percent;  /* of the validity */
     int64_t rotate_before_seconds;   /* before NotAfter */

@@ -258,6 +258,26 @@ static int64_t keys_needed(const struct config_aap *aap)
     return (kept + between - 1) / between;
 }
 
+/* Whether its rotations find their places among those that KMS gives. */
+static void check_places(struct parser *parser, const struct config_aap *aap, const struct lines *own, const char *section)
+{
+    int64_t needed = keys_needed(aap);
+    /* from there on a key has ended when the next but one is made */
+    const unsigned int percent = 100 / CONFIG_KEYS_AT_ONCE + ROTATE_JITTER_PERCENT;
+    if (needed > CONFIG_KEYS_AT_ONCE) {
+        parser->line = line_of(parser, own, "rotate_at", "validity");
+        fail(parser, -EINVAL, "rotate_at: in [%s] as many as %lld client keys would be unexpired at once, and KMS gives an "
+                              "AAP %d, of which one is for the next; right is rotate_at = %u%% or later, never, or with a "
+                              "command or none as on_rotate a short delete_superseded like 7d",
+             section, (long long)needed, CONFIG_QUOTA_KEYS, percent);
+    } else if (needed > aap->max_keys) {
+        parser->line = line_of(parser, own, "max_keys", "rotate_at");
+        fail(parser, -EINVAL, "max_keys: %u in [%s], but a rotation needs a place for the key that it replaces and one for "
+                              "the new one; right is rotate_at = never, or max_keys = %d, which is what KMS gives",
+             aap->max_keys, section, CONFIG_QUOTA_KEYS);
+    }
+}
+
 /* What holds between the keys of [defaults] or of an AAP. */
 static void check_aap(struct parser *parser, const struct config_aap *aap, const struct lines *own,
                       const char *section)
@@ -273,13 +293,7 @@ static void check_aap(struct parser *parser, const struct config_aap *aap, const
         fail(parser, -EINVAL, "rotate_at: not shorter than the validity in [%s]: a new key would be replaced at once; "
                               "right is a shorter time before its end, or a longer validity", section);
     }
-    int64_t needed = keys_needed(aap);
-    if (needed > aap->max_keys) {
-        parser->line = line_of(parser, own, "max_keys", "rotate_at");
-        fail(parser, -EINVAL, "max_keys: %u in [%s], but with this rotate_at as many as %lld keys are unexpired at once, and "
-                              "rotations would be refused; right is max_keys = %lld, a later rotate_at, or never",
-             aap->max_keys, section, (long long)needed, (long long)needed);
-    }
+    check_places(parser, aap, own, section);
 }
 
 /* [aap NAME] gets what it does not say from [defaults], wherever that stood. */

@@ -1,7 +1,9 @@
 #include "fs/log.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,6 +13,7 @@
 
 static bool syslog_is_open;
 static enum { FOR_A_PERSON, WITH_TIME, FOR_THE_JOURNAL } form;
+static atomic_uint missing; /* lines for which there was no room */
 
 void log_to_syslog_too(void)
 {
@@ -55,15 +58,36 @@ static void write_head(int priority, char head[static 64])
         snprintf(head + size, 64 - size, " %s ", priority == LOG_ERR ? "error" : "notice");
 }
 
+/* Who reads a daemon's log may stand still, and no key waits for that. */
+static bool has_room(void)
+{
+    struct pollfd polled = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return form == FOR_A_PERSON || poll(&polled, 1, 0) != 0;
+}
+
+static void print_line(int priority, const char *line)
+{
+    char head[64] = "";
+    write_head(priority, head);
+    fprintf(stderr, "%saapfs: %s\n", head, line);
+}
+
 static void __attribute__((format(printf, 2, 0)))
 write_line(int priority, const char *format, va_list arguments)
 {
-    char head[64] = "", line[1024];
+    char line[1024], gap[64];
     vsnprintf(line, sizeof(line), format, arguments);
     if (syslog_is_open)
         syslog(priority, "%s", line);
-    write_head(priority, head);
-    fprintf(stderr, "%saapfs: %s\n", head, line);
+    if (!has_room()) {
+        missing++;
+        return;
+    }
+    unsigned int count = atomic_exchange(&missing, 0);
+    snprintf(gap, sizeof(gap), "%u lines were not logged: the log was full", count);
+    if (count > 0)
+        print_line(LOG_ERR, gap);
+    print_line(priority, line);
 }
 
 void log_error(const char *format, ...)

@@ -15,7 +15,7 @@ void log_to_syslog_too(void);
 
 /*
  * From the next line on it is a daemon's log on stderr: with the time and the level, or, where stderr is the journal,
- * with the level as the journal takes it. What was started before it serves speaks to whoever started it.
+ * with the level as the journal takes it; and a line for which there is no room is left out, and counted. What was started before it serves speaks to whoever started it.
  */
 void log_as_daemon(void);
 

@@ -20,7 +20,7 @@ static void take_aaps(void *user, const struct kms_answer *answer, const struct 
         return;
     asking->count = count;
     for (size_t i = 0; i < count; i++)
-        asking->name(asking->user, &aaps[i]);
+        asking->aap(asking->user, &aaps[i]);
 }
 
 static void take_aap(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
@@ -41,6 +41,8 @@ static void take_client_keys(void *user, const struct kms_answer *answer, const 
     if (answer->error.number)
         return;
     asking->count = count;
+    for (size_t i = 0; asking->id && i < count; i++)
+        asking->id(asking->user, keys[i].client_key_id);
     if (count > 0)
         snprintf(asking->text, sizeof(asking->text), "%s", keys[0].client_key_id);
 }
@@ -69,10 +71,10 @@ static bool wait_for(struct asking *asking, int started)
     return asking->error.number == 0;
 }
 
-bool ask_aaps(struct asking *asking, void (*name)(void *user, const struct kms_aap *aap), void *user)
+bool ask_aaps(struct asking *asking, void (*found)(void *user, const struct kms_aap *aap), void *user)
 {
     begin(asking);
-    asking->name = name;
+    asking->aap = found;
     asking->user = user;
     return wait_for(asking, kms_list_application_access_points(asking->transport, asking->timeout_ms, take_aaps, asking));
 }
@@ -84,9 +86,11 @@ bool ask_aap(struct asking *asking, const char *aap_name)
                                                                   take_aap, asking));
 }
 
-bool ask_client_keys(struct asking *asking, const char *aap_name)
+bool ask_client_keys(struct asking *asking, const char *aap_name, void (*id)(void *user, const char *client_key_id), void *user)
 {
     begin(asking);
+    asking->id = id;
+    asking->user = user;
     return wait_for(asking, kms_list_client_keys(asking->transport, aap_name, asking->timeout_ms, take_client_keys,
                                                  asking));
 }

@@ -22,14 +22,15 @@ struct asking {
     size_t count;           /* of what was listed */
     char text[ASK_TEXT_SIZE]; /* an AAP's Arn, the first listed client key's id, else "" */
     bool may_have_client_keys; /* the AAP that was described */
-    void (*name)(void *user, const struct kms_aap *aap); /* for each listed AAP */
+    void (*aap)(void *user, const struct kms_aap *aap); /* for each listed AAP */
+    void (*id)(void *user, const char *client_key_id);  /* for each listed client key; NULL: none */
     void *user;
 };
 
 /* Each returns whether it went well. */
-bool ask_aaps(struct asking *asking, void (*name)(void *user, const struct kms_aap *aap), void *user);
+bool ask_aaps(struct asking *asking, void (*found)(void *user, const struct kms_aap *aap), void *user);
 bool ask_aap(struct asking *asking, const char *aap_name);
-bool ask_client_keys(struct asking *asking, const char *aap_name);
+bool ask_client_keys(struct asking *asking, const char *aap_name, void (*id)(void *user, const char *client_key_id), void *user);
 bool ask_client_key(struct asking *asking, const char *client_key_id);
 
 #endif

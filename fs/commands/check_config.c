@@ -10,6 +10,7 @@
 
 #include "fs/config_value.h"
 #include "fs/keys/password_file.h"
+#include "fs/mount/caller.h"
 #include "kmsapi/cleanup.h"
 
 enum { LEAP_YEAR_DAYS = 366, MOST_YEARS = 5, MOST_DAYS = 5 * 365 + 1, NAMES_MOST = 10 };
@@ -101,6 +102,20 @@ static void check_request_timeout(struct check *check)
         check_ok(check, "request_timeout", "%u ms, below half of the kernel's limit of %u s", own_ms, seconds);
 }
 
+static void check_audit(struct check *check)
+{
+    if (!check->config->audit)
+        return;
+    if (caller_can_be_elsewhere())
+        check_warning(check, "audit", "this is a pid namespace of its own: who opens a key from outside of it is told with pid 0 "
+                      "and no program; run aapfs in the host's (hostPID: true, --pid=host)");
+    else if (!caller_can_be_looked_up())
+        check_warning(check, "audit", "/proc does not show other users' processes (hidepid=): who opens a key is told without "
+                      "its program; mount /proc without it");
+    else
+        check_ok(check, "audit", "whoever opens a key can be seen");
+}
+
 void check_settings(struct check *check)
 {
     const struct config *config = check->config;
@@ -113,6 +128,7 @@ void check_settings(struct check *check)
         check_place(check, &place);
     }
     check_request_timeout(check);
+    check_audit(check);
 }
 
 /* -- what needs the names ------------------------------------------------------------------ */

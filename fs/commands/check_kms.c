@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/commands/check_ask.h"
+#include "fs/commands/check_places.h"
 
 enum { CLOCK_WARNING_MS = 60 * 1000, DESCRIBED_MOST = 100 };
 
@@ -19,6 +20,7 @@ struct kms_check {
     const char *keyed;  /* a listed one that may have some; NULL: none is known */
     const char *aap;    /* one that KMS has; NULL: none is known */
     char arn[ASK_TEXT_SIZE]; /* its; "": not known */
+    bool keys_listed;
 };
 
 static void add_aap(struct check *check, const char *name)
@@ -154,9 +156,10 @@ static void look_at_client_keys(struct kms_check *kms)
     struct check *check = kms->check;
     const struct kms_error *error = &kms->asking.error;
     const char *aap = kms->keyed ? kms->keyed : kms->aap ? kms->aap : check->aaps[0];
-    if (ask_client_keys(&kms->asking, aap)) {
+    if (ask_client_keys(&kms->asking, aap, NULL, NULL)) {
         check_ok(check, "ListClientKeys", "permitted; %s has %zu", aap, kms->asking.count);
         memcpy(id, kms->asking.text, sizeof(id));
+        kms->keys_listed = true;
     } else if (is_forbidden(error)) {
         check_warning(check, "ListClientKeys", "not permitted (%s): keys made elsewhere are not seen, and what came of a "
                       "creation whose answer was lost is not found out; permit it", error->code);
@@ -212,6 +215,8 @@ static void look_at_kms(struct kms_check *kms)
         look_at_each_aap(kms);
     if (more && kms->check->aap_count > 0)
         look_at_client_keys(kms);
+    if (kms->keys_listed)
+        check_places(kms->check, &kms->asking);
     look_at_account(kms);
     look_at_clock(kms);
     check_ok(kms->check, "CreateClientKey, DeleteClientKey", "not tried: that would make or delete a key");

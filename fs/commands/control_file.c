@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -14,6 +15,9 @@
 #include "fs/config.h"
 #include "fs/log.h"
 #include "kmsapi/cleanup.h"
+
+/* A minute: the first listing ends with request_timeout at the latest. */
+enum { LISTING_LOOKS = 3000 };
 
 static int open_aap(const char *mountpoint, const char *aap)
 {
@@ -47,17 +51,41 @@ static void explain_absence(const char *mountpoint, const char *aap)
         log_error("%s: KMS was not listed yet; try again in a moment, and see aapfs check", aap);
 }
 
-static json_t *read_last_error(int directory)
+static json_t *read_json(int directory, const char *name)
 {
     char text[8192];
-    _cleanup_(close) int file = openat(directory, "last_error", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_(close) int file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     ssize_t got = file < 0 ? -1 : read(file, text, sizeof(text));
     return got > 0 ? json_loadb(text, (size_t)got, 0, NULL) : NULL;
 }
 
+/* A mount is ready before KMS has told its AAPs for the first time, and before that has failed. */
+static bool is_being_listed(const char *mountpoint)
+{
+    _cleanup_(close) int directory = open_aap(mountpoint, ".aapfs");
+    json_t *status = directory < 0 ? NULL : read_json(directory, "status");
+    json_t *last_error = status ? read_json(directory, "last_error") : NULL;
+    bool is = json_is_null(json_object_get(status, "LastSync")) && !last_error;
+    json_decref(status);
+    json_decref(last_error);
+    return is;
+}
+
+static int await_aap(const char *mountpoint, const char *aap)
+{
+    static const struct timespec moment = {.tv_nsec = 20000000};
+    for (int looks = 0;; looks++) {
+        bool listing = looks < LISTING_LOOKS && is_being_listed(mountpoint);
+        int directory = open_aap(mountpoint, aap);
+        if (directory != -ENOENT || !listing)
+            return directory;
+        nanosleep(&moment, NULL);
+    }
+}
+
 static void explain(int directory, const char *aap, int number)
 {
-    json_t *last = read_last_error(directory);
+    json_t *last = read_json(directory, "last_error");
     const char *code = json_string_value(json_object_get(last, "Code"));
     const char *message = json_string_value(json_object_get(last, "Message"));
     if (code && message)
@@ -78,14 +106,14 @@ static int cannot_open(const char *mountpoint, const char *aap, int r)
 
 int control_file_find(const char *mountpoint, const char *aap)
 {
-    _cleanup_(close) int directory = open_aap(mountpoint, aap);
+    _cleanup_(close) int directory = await_aap(mountpoint, aap);
     return directory < 0 ? cannot_open(mountpoint, aap, directory) : 0;
 }
 
 int control_file_write(const char *mountpoint, const char *aap, const char *text, size_t size)
 {
     struct statfs status;
-    _cleanup_(close) int directory = open_aap(mountpoint, aap);
+    _cleanup_(close) int directory = await_aap(mountpoint, aap);
     if (directory < 0)
         return cannot_open(mountpoint, aap, directory);
     _cleanup_(close) int file = openat(directory, "control", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);

@@ -27,8 +27,8 @@
 #include "kmsapi/cleanup.h"
 #include "kmsapi/wiping_memory.h"
 
-/* A mount is ready at once; this long it may wait for its directories. */
-enum { FIRST_LISTING_TIMEOUT_MS = 800, DEV_LISTING_TIMEOUT_MS = 10000 };
+/* A mount is ready at once, whatever KMS does. One by --dev waits for its directories: its KMS is this machine's. */
+enum { DEV_LISTING_TIMEOUT_MS = 10000 };
 
 struct mount_arguments {
     bool foreground, dev;
@@ -41,17 +41,6 @@ struct mount_arguments {
     char *file;    /* the configuration's, from the root */
     const struct handover *handover; /* from the version before; NULL: none */
 };
-
-static int add_options(struct mount_arguments *arguments, const char *more)
-{
-    char *joined;
-    if (asprintf(&joined, "%s%s%s", arguments->options ? arguments->options : "",
-                 arguments->options ? "," : "", more) < 0)
-        return -ENOMEM;
-    free(arguments->options);
-    arguments->options = joined;
-    return 0;
-}
 
 static int put_in_place(const char **place, const char *value, const char *name)
 {
@@ -117,7 +106,7 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
             arguments->words.file = optarg;
             break;
         case 'o':
-            if (add_options(arguments, optarg) < 0)
+            if (mount_options_join(&arguments->options, optarg) < 0)
                 return 2;
             break;
         case 'R':
@@ -198,7 +187,7 @@ static int serve_in(const struct state_places *places, const struct config *conf
         .options = arguments->sorted.passed_on,
         .ready = ready,
         .credentials = kms ? &kms->credentials : NULL,
-        .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : FIRST_LISTING_TIMEOUT_MS,
+        .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : 0,
         .to_syslog = !arguments->foreground,
         .configurer = kms ? NULL : &configurer,
         .arguments = command,

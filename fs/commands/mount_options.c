@@ -29,6 +29,16 @@ static const struct {
     {"fd=*", "a descriptor is not taken this way"},
 };
 
+int mount_options_join(char **options, const char *more)
+{
+    char *joined;
+    if (asprintf(&joined, "%s%s%s", *options ? *options : "", *options ? "," : "", more) < 0)
+        return -ENOMEM;
+    free(*options);
+    *options = joined;
+    return 0;
+}
+
 static char **find_own(struct mount_options *options, char *text, char **value, bool *is_path)
 {
     const struct {

@@ -13,6 +13,9 @@ struct mount_options {
     char *passed_on; /* to libfuse, a comma within a value escaped */
 };
 
+/* The options of one -o more behind OPTIONS, which grows; NULL: none yet. 0 or -ENOMEM. */
+int mount_options_join(char **options, const char *more);
+
 /* Sorts GIVEN. 0, or negative errno and REASON, one line. */
 int mount_options_sort(const char *given, struct mount_options *options, char *reason, size_t size);
 

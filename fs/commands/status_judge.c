@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fs/keys/aap_state.h"
+#include "fs/tree/report_aap.h"
 #include "kmsapi/iso_time.h"
 
 enum { SOON_SECONDS = 7 * 86400, SYNCS_MISSED = 3, LATE_SECONDS = 600 };
@@ -39,6 +40,12 @@ static bool is_bad(const char *state)
     return false;
 }
 
+/* The rotation to come would find no place: its Note begins with that. */
+static bool has_no_place(const json_t *aap)
+{
+    return strncmp(text_of(aap, "Note"), REPORT_NO_PLACE, strlen(REPORT_NO_PLACE)) == 0;
+}
+
 /* A creation asks first whose account it is. */
 static bool is_first_key_refused(const json_t *aap)
 {
@@ -67,7 +74,7 @@ const char *status_aap_advice(const json_t *aap, int64_t now)
 {
     if (is_first_key_refused(aap))
         return "its first key could not be made, see last_error: mend the cause and write a password again, or see aapfs check";
-    if (!is_bad(text_of(aap, "State")) && !has_hook_failed(aap) && !ends_soon(aap, now))
+    if (!is_bad(text_of(aap, "State")) && !has_hook_failed(aap) && !ends_soon(aap, now) && !has_no_place(aap))
         return NULL;
     const char *note = json_string_value(json_object_get(aap, "Note"));
     return note ? note : "its key needs somebody: see its status and last_error";

@@ -10,8 +10,8 @@
 
 /*
  * What is wrong with an AAP, by its status with its LastError, and what to do: it fails, its first key was refused, its
- * applications were not told, or what they use ends within 7 days. NULL: nothing. NOW: KMS's time. A text from outside
- * may be among them.
+ * applications were not told, what they use ends within 7 days, or the rotation to come finds no place. NULL: nothing.
+ * NOW: KMS's time. A text from outside may be among them.
  */
 const char *status_aap_advice(const json_t *aap, int64_t now);
 

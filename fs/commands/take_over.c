@@ -17,6 +17,7 @@ static int stand_by(const struct supervisor_parts *parts, const struct handover 
     struct mount_point mount_point = {
         .fuse = handover->descriptors[HANDOVER_FUSE],
         .device = (dev_t)handover->device,
+        .lent = parts->lent >= 0,
     };
     memcpy(mount_point.path, handover->mountpoint, sizeof(mount_point.path));
     const struct worker_parts worker = {

@@ -9,12 +9,14 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/commands/commands.h"
+#include "fs/commands/mount_options.h"
 #include "fs/log.h"
 #include "fs/mount/mount_point.h"
 #include "fs/usage.h"
@@ -51,7 +53,7 @@ static int wait_for(pid_t child, const sigset_t *signals)
 
 static int run(const char *path, const char *options, char **words)
 {
-    struct mount_point mount_point;
+    struct mount_point mount_point = {0};
     sigset_t signals, before;
     char reason[512];
     sigemptyset(&signals);
@@ -79,17 +81,42 @@ static int run(const char *path, const char *options, char **words)
     return r < 0 ? 1 : status;
 }
 
+static void cleanup_sorted(struct mount_options *options)
+{
+    mount_options_clear(options);
+}
+
+/* As mount.aapfs takes them. False after a line. */
+static bool sort_options(const char *options, struct mount_options *sorted)
+{
+    char reason[256];
+    if (options && mount_options_sort(options, sorted, reason, sizeof(reason)) < 0) {
+        log_error("with-mount: %s", reason);
+        return false;
+    }
+    if (sorted->config || sorted->region || sorted->endpoint || sorted->state || sorted->state_key)
+        log_notice("with-mount: -o config=, region=, endpoint=, state= and state_key= are the daemon's: give them to it, too");
+    return true;
+}
+
 int command_with_mount(int count, char **words)
 {
     static const struct option long_options[] = {USAGE_OPTION, {0}};
-    const char *options = NULL;
+    _cleanup_(sorted) struct mount_options sorted = {0};
+    _cleanup_(free) char *options = NULL;
     int option;
     while ((option = getopt_long(count, words, "+o:h", long_options, NULL)) != -1) {
         if (option != 'o')
             return usage_end(words[0], option);
-        options = optarg;
+        int r = mount_options_join(&options, optarg);
+        if (r < 0) {
+            log_error("with-mount: %s", strerror(-r));
+            return 1;
+        }
     }
     if (count - optind < 2)
         return usage_end(words[0], '?');
-    return run(words[optind], options, words + optind + 1);
+    if (!sort_options(options, &sorted))
+        return 2;
+    return run(words[optind], sorted.passed_on, words + optind + 1);
 }

@@ -39,15 +39,15 @@ _aapfs() {
         -o | --region | --endpoint) return ;;
     esac
     case $command in
-        adopt) options='-m' ;;
-        create | rotate) options='-m --password-file' ;;
-        check) options='-m -c --config' ;;
-        delete) options='-m --foreign' ;;
-        export) options='-c --config --region --state --state-key' ;;
-        reload | upgrade) options='-m' ;;
-        status) options='-m --json' ;;
-        volume-plugin) options='--socket --state --binds' ;;
-        with-mount) options='-o' ;;
+        adopt) options='-m --help' ;;
+        create | rotate) options='-m --password-file --help' ;;
+        check) options='-m -c --config --help' ;;
+        delete) options='-m --foreign --help' ;;
+        export) options='-c --config --region --state --state-key --help' ;;
+        reload | upgrade) options='-m --help' ;;
+        status) options='-m --json --help' ;;
+        volume-plugin) options='--socket --state --binds --help' ;;
+        with-mount) options='-o --help' ;;
         *) options='-f -c -o --config --region --endpoint --state --state-key --dev --help --version' ;;
     esac
     if [[ $word == -* ]]; then

@@ -29,7 +29,7 @@ complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -s f -d 'Stay i
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -s o -x -d 'Mount options'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -l endpoint -x -d URL
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -l dev -d 'A KMS of its own'
-complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -l help
+complete -c aapfs -l help -d 'How it is called'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -l version
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands; or __fish_seen_subcommand_from check export" -s c -l config -r -d Configuration
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands; or __fish_seen_subcommand_from export" -l region -x -d Region

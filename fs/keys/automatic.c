@@ -10,6 +10,7 @@
 
 #include "fs/keys/operation.h"
 #include "fs/keys/password.h"
+#include "fs/keys/places.h"
 #include "fs/keys/schedule.h"
 #include "fs/keys/upkeep.h"
 #include "fs/log.h"
@@ -90,6 +91,20 @@ static void note_stall(struct engine *engine, struct registry_aap *aap)
              why_stalled(engine, aap));
 }
 
+/*
+ * Whether creations have failed so often that no more is made. Not where the next one would first free a place: that
+ * leaves no more keys than there are.
+ */
+static bool is_blocked(const struct engine *engine, const struct registry_aap *aap, const struct upkeep_notes *notes,
+                       int64_t now)
+{
+    struct places places;
+    if (unproven(engine, aap, notes) < UNPROVEN_MOST)
+        return false;
+    places_look(aap, now, true, &places);
+    return places.filled < aap->config->max_keys || !places_are_enough(&places, aap->config->max_keys);
+}
+
 /* With the registry's lock. */
 static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_notes *notes, int64_t now)
 {
@@ -99,7 +114,8 @@ static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_
         if (!engine->foreign_state)
             rotation.next = schedule_due(aap, notes->seed);
         rotation.due = rotation.next && now >= rotation.next;
-        rotation.blocked = rotation.due && unproven(engine, aap, notes) >= UNPROVEN_MOST;
+        rotation.no_place = rotation.next && !places_allow_rotation(aap, rotation.due ? now : rotation.next);
+        rotation.blocked = rotation.due && is_blocked(engine, aap, notes, now);
         rotation.failed = rotation.due && (notes->failures > 0 || is_stalled(engine, aap, notes, &rotation));
     }
     aap->rotation = rotation;

@@ -85,7 +85,7 @@ struct engine_write {
     const void *data; /* copied */
     size_t size;
     pid_t pid;
-    uid_t uid;
+    uid_t uid; /* (uid_t)-1: not known; it is nobody's repeated write then */
     bool inherited;  /* an earlier worker had begun it: it is answered, and never carried out again */
     uint64_t intent; /* of an inherited one; 0: nothing was sent */
     bool upgrade;    /* an inherited one: it asked for an upgrade */

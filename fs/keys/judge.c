@@ -84,6 +84,13 @@ struct registry_key *judge_admit(struct registry *registry, struct registry_aap 
     return registry_add_key(registry, aap, &new_key);
 }
 
+void judge_reject(struct registry_aap *aap, const struct record *record)
+{
+    int64_t not_after = 0;
+    (void)iso_time_parse(record->not_after, strlen(record->not_after), &not_after);
+    registry_add_rejected(aap, record->client_key_id, record->intent, judge_asked(record), not_after);
+}
+
 void judge_keep_forms(struct store *store, const char *aap_name, const struct registry_key *key)
 {
     const struct forms forms = {key->files[KEY_FILE_PRIVATE_KEY_PEM],

@@ -35,6 +35,9 @@ void judge_set_times(const struct registry_aap *aap, int64_t now, struct record 
 /* When RECORD's key was asked for, KMS's time; where it does not say, about. */
 int64_t judge_asked(const struct record *record);
 
+/* RECORD's key cannot be used: to AAP's rejected ones. With the registry's lock. */
+void judge_reject(struct registry_aap *aap, const struct record *record);
+
 /* Keeps KEY's forms beside its record; a failure costs the next start time and nothing else. */
 void judge_keep_forms(struct store *store, const char *aap_name, const struct registry_key *key);
 

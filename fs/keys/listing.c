@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 #include "fs/log.h"
 #include "kmsapi/cleanup.h"
 
@@ -184,6 +185,8 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     struct listing *listing = &engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
     note(engine, error ? error : &none);
+    if (may_be_listed(engine, listing->aap)) /* whoever waits for it sees what it says of the places */
+        upkeep_fill(engine, listing->aap);
     if (error)
         listing_want(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->list_failures++));
     else
@@ -191,16 +194,18 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     if (!error && listing->again_ms)
         listing_want(engine, listing->aap, listing->again_ms);
     clear_work(listing);
+    uint32_t aap = listing->aap;
     listing->aap = 0;
     listing->waits = false;
     notes->unanswered = error && !kms_error_is_forbidden(error->code, error->http_status);
-    if (!listing->of_walk) {
+    if (!listing->of_walk)
         sync_answered(engine);
-        return;
-    }
-    if (error)
+    else if (error)
         sync_walk_failed(engine, error);
-    leave_walk(engine);
+    if (listing->of_walk)
+        leave_walk(engine);
+    if (listing->awaited)
+        place_listed(engine, aap, error);
 }
 
 /* The AAP has left meanwhile: its turn is over. */
@@ -239,9 +244,11 @@ static void set_gone(struct engine *engine, bool gone)
 {
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
-    bool tell = gone && !aap->gone && aap->keys;
+    bool changed = gone != aap->gone, tell = gone && changed && aap->keys;
     aap->gone = gone;
     registry_unlock(engine->parts.registry);
+    if (changed)
+        told_changed(engine, engine->listing.aap);
     if (tell) /* only this thread removes AAPs */
         log_error("%s: KMS no longer has this application access point; its keys stay readable here; make it again, "
                   "or write forget %s to .aapfs/control", aap->name, aap->name);
@@ -307,6 +314,7 @@ static void set_key_gone(struct engine *engine, const char *client_key_id)
     if (key)
         key->gone = true;
     registry_unlock(engine->parts.registry);
+    told_changed(engine, engine->listing.aap);
     if (tell)
         log_error("%s: KMS no longer has the current client key %s; it stays readable here; make a new one", aap->name,
                   client_key_id);
@@ -347,14 +355,17 @@ static void get_next(struct engine *engine)
 }
 
 /* Which keys of the registry were listed; those that were not are noted. With the registry's lock. False: no memory. */
-static bool compare(struct listing *listing, struct registry_aap *aap, const struct listed_ids *listed)
+static bool compare(struct engine *engine, struct registry_aap *aap, const struct listed_ids *listed)
 {
+    struct listing *listing = &engine->listing;
     size_t count = 0;
     for (struct registry_key *key = aap->keys; key; key = key->next) {
-        if (listed_ids_have(listed, key->client_key_id))
-            key->gone = false;
-        else
+        if (!listed_ids_have(listed, key->client_key_id)) {
             count += !key->gone && !key->deleted;
+        } else if (key->gone) {
+            key->gone = false;
+            told_changed(engine, aap->number);
+        }
     }
     if (count == 0)
         return true;
@@ -366,6 +377,13 @@ static bool compare(struct listing *listing, struct registry_aap *aap, const str
 }
 
 /* -- the listing --------------------------------------------------------------------------- */
+
+/* Of keys that are of no use KMS is not asked one by one. */
+static void mark_unlisted(struct registry_aap *aap, const struct listed_ids *listed)
+{
+    for (struct registry_id *id = aap->rejected; id; id = id->next)
+        id->unlisted = !listed_ids_have(listed, id->client_key_id);
+}
 
 static void published(struct engine *engine, int result)
 {
@@ -379,13 +397,16 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
     struct listing *listing = &engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
     /* it may be from before or after what a command did meanwhile */
-    bool stale = notes->running || notes->operations != listing->operations;
+    bool waits = listing->awaited && place_waits_for_listing(notes->running); /* and does nothing else */
+    bool stale = (notes->running && !waits) || notes->operations != listing->operations;
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
-    bool good = stale || compare(listing, aap, listed);
+    bool good = stale || compare(engine, aap, listed);
     /* one that lacks keys that are here says nothing about the others */
     bool believed = good && listing->missing_count == 0;
     listing->again_ms = believed ? settle_take(engine, aap, keys, count) : 0;
+    if (believed && !stale)
+        mark_unlisted(aap, listed);
     aap->cannot_settle = false;
     notes->list_refused_ms = 0;
     registry_unlock(engine->parts.registry);
@@ -458,12 +479,22 @@ static void list(struct engine *engine)
 
 /* -- turns --------------------------------------------------------------------------------- */
 
+/* The operation that waits for a listing; NULL: none does. */
+static const struct operation *find_waiting(const struct engine *engine)
+{
+    const struct operation *operation = engine->operations;
+    while (operation && !place_waits_for_listing(operation))
+        operation = operation->next;
+    return operation;
+}
+
 static void begin_turn(struct engine *engine, uint32_t aap)
 {
     struct listing *listing = &engine->listing;
     struct engine_aap *notes = engine_aap(engine, aap);
     listing->turn = listing->aap = aap;
     listing->of_walk = notes->walk;
+    listing->awaited = place_waits_for_listing(notes->running);
     listing->described = false;
     listing->again_ms = 0;
     listing->step = notes->missing ? describe : list;
@@ -476,21 +507,26 @@ int64_t listing_tend(struct engine *engine)
     struct listing *listing = &engine->listing;
     unsigned int per_second = engine->parts.config->requests_per_second;
     /* another account's listing says nothing about ours */
-    if (!engine->account_is_known || engine->draining || listing->waits)
+    const struct operation *waiting = find_waiting(engine);
+    if (!engine->account_is_known || (engine->draining && !waiting) || listing->waits)
         return INT64_MAX;
     while (listing->aap == 0) {
-        uint32_t aap = choose(engine);
+        waiting = find_waiting(engine);
+        uint32_t aap = waiting ? waiting->aap : choose(engine);
         if (aap == 0)
             return listing->next_ms;
-        if (may_be_listed(engine, aap))
+        if (may_be_listed(engine, aap)) {
             begin_turn(engine, aap);
-        else
+        } else {
             listing_forget(engine, aap);
+            place_listed(engine, aap, NULL);
+        }
     }
     if (left(engine))
         return 0;
     int64_t now_ms = clock_monotonic_ms();
-    if (!sync_is_awaited(engine) && !pace_take(&engine->pace, per_second, now_ms))
+    bool hurry = sync_is_awaited(engine) || (waiting && !waiting->automatic && !waiting->answered);
+    if (!hurry && !pace_take(&engine->pace, per_second, now_ms))
         return pace_next_ms(&engine->pace, per_second);
     listing->step(engine);
     return listing->waits ? INT64_MAX : 0;

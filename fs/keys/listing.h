@@ -31,6 +31,7 @@ struct listing {
 
     uint32_t aap;     /* 0: none is under way */
     bool of_walk;     /* for the walk, which may have begun anew since */
+    bool awaited;     /* the AAP's operation waited for it when it began */
     bool waits;       /* a request or a publication is under way */
     void (*step)(struct engine *engine); /* what is next */
     bool described;   /* KMS was asked for the AAP itself */

@@ -48,7 +48,7 @@ static int add_key(struct engine *engine, struct registry_aap *aap, const struct
     bool new;
     int r = open_key(engine, record, &forms, &new);
     if (r == -EKEYREJECTED) {
-        registry_add_rejected(aap, record->client_key_id, record->intent, judge_asked(record));
+        judge_reject(aap, record);
         return 0;
     }
     const struct registry_key *key =
@@ -152,6 +152,17 @@ static int add_known_aaps(struct engine *engine)
     return 0;
 }
 
+/*
+ * Those that the configuration names need no listing. One that is just leaving comes again with the listing, when it
+ * has left.
+ */
+static void add_named_aaps(struct engine *engine)
+{
+    const struct config *config = engine->parts.config;
+    for (size_t i = 0; i < config->aap_name_count; i++)
+        (void)add_aap(engine, config->aap_names[i]); /* what has no room here, the listing counts as Hidden */
+}
+
 /* A Scheduled key became the current one when it began. */
 static int64_t became_current_ns(const struct registry_key *key, int64_t now)
 {
@@ -175,6 +186,7 @@ int load_store(struct engine *engine)
     struct registry *registry = engine->parts.registry;
     registry_lock(registry);
     int r = add_known_aaps(engine);
+    add_named_aaps(engine);
     struct loading loading = {.engine = engine};
     if (r == 0 && engine->store)
         r = store_load(engine->store, found, &loading);

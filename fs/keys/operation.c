@@ -188,10 +188,10 @@ struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, e
 static bool is_repetition(const struct operation *operation, const struct engine_write *write)
 {
     /* another process may have changed the configuration's file since */
-    if (operation->reloads && operation->pid != write->pid)
+    if (operation->reloads && (operation->pid != write->pid || write->pid == 0))
         return false;
-    return !operation->automatic && operation->aap == write->aap && operation->uid == write->uid &&
-           operation->size == write->size &&
+    return !operation->automatic && operation->aap == write->aap && write->uid != (uid_t)-1 &&
+           operation->uid == write->uid && operation->size == write->size &&
            CRYPTO_memcmp(operation->bytes, write->data, write->size) == 0;
 }
 

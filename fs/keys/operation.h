@@ -95,6 +95,15 @@ struct operation {
     int save_error;              /* negative errno: the key is served and not saved yet */
     bool of_no_use;              /* it came, and has not begun or is to be replaced at once, which nobody asked for */
 
+    /* make_place.c */
+    bool lists, listed;       /* waits for a listing of its AAP's keys; has had one */
+    bool waits_for_deletion;  /* one that was under way */
+    bool frees;               /* a key is being deleted for it */
+    char freed_id[CLIENT_KEY_ID_SIZE];
+    const char *freed_whose;
+    struct kms_error quota_error; /* with which KMS has refused one more key; number 0: it has not */
+    unsigned int most;            /* places that KMS gives then */
+
     uint32_t leaving; /* forget.c: the AAP that goes */
 
     /* account.c */
@@ -241,6 +250,22 @@ int64_t operations_tend(struct engine *engine);
 /* What is left for requests to KMS before those who wait are answered, in milliseconds; at least 1. */
 unsigned int operation_time_left(const struct operation *operation);
 
+/* Goes on with rotation_reserve when the AAP has a place for one more key; else ends the operation. */
+void place_require(struct operation *operation);
+
+/* KMS has refused a creation with ERROR. True: for want of a place, and the operation goes on with finding one. */
+bool place_is_refused(struct operation *operation, const struct kms_error *error);
+
+/* From listing.c: the turn that began when the AAP's operation waited for it has ended; ERROR NULL: well. */
+bool place_waits_for_listing(const struct operation *operation);
+void place_listed(struct engine *engine, uint32_t aap, const struct kms_error *error);
+
+/* From superseded.c: a deletion that nobody asked for has ended. */
+void place_deleted(struct engine *engine, uint32_t aap, int result);
+
+/* A place is free: there must be room for a key, and then it is asked for. */
+void rotation_reserve(struct operation *operation);
+
 /* What the commands do, each ending in one of the three above. */
 void rotation_begin(struct operation *operation);
 void retire_begin(struct operation *operation);
@@ -351,7 +376,10 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
 /* KMS no longer has this Orphan: nor does its intent stay. */
 void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id);
 
-/* How many intents of AAP, left after SINCE (KMS's time), are not known to have come to nothing. */
+/*
+ * How many intents of AAP, left after SINCE (KMS's time), are not known to have come to nothing, or to a key that KMS has
+ * no longer.
+ */
 unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since);
 
 /*

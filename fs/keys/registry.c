@@ -449,12 +449,23 @@ void registry_add_id(struct registry_id **list, const char *client_key_id, uint6
     *list = id;
 }
 
-void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked)
+void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked,
+                           int64_t not_after)
 {
     registry_add_id(&aap->rejected, client_key_id, intent);
     struct registry_id *id = aap->rejected;
+    if (!id || strcmp(id->client_key_id, client_key_id) != 0)
+        return;
+    id->asked = asked;
+    id->not_after = not_after;
+}
+
+void registry_add_orphan(struct registry_aap *aap, const char *client_key_id, uint64_t intent, bool unlisted)
+{
+    registry_add_id(&aap->orphans, client_key_id, intent);
+    struct registry_id *id = aap->orphans;
     if (id && strcmp(id->client_key_id, client_key_id) == 0)
-        id->asked = asked;
+        id->unlisted = unlisted;
 }
 
 bool registry_has_id(const struct registry_id *list, const char *client_key_id)

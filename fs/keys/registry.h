@@ -67,6 +67,7 @@ struct registry_rotation {
     int64_t next;  /* 0: nothing will replace it */
     bool due;      /* its time has come, or a rotation is under way */
     bool failed;   /* the last attempt since it was due failed */
+    bool no_place; /* it would find none, nor may make one: places.h */
     bool blocked;  /* too many creations that are unsettled or rejected: nothing is made until somebody writes */
 };
 
@@ -81,6 +82,8 @@ struct registry_id {
     char client_key_id[CLIENT_KEY_ID_SIZE];
     uint64_t intent; /* the intent that it came from; 0: not known */
     int64_t asked;   /* a rejected one: KMS's time when it was asked for, seconds since 1970 */
+    int64_t not_after; /* a rejected one; 0: not known */
+    bool unlisted;   /* rejected ones and orphans: KMS's last complete listing lacks it */
     struct registry_id *next;
 };
 
@@ -208,8 +211,11 @@ int64_t registry_next_made_ns(const struct registry_aap *aap, int64_t now_ns);
 
 /* Lists of ids; each id stands in a list once. Adding does nothing when memory is short. */
 void registry_add_id(struct registry_id **list, const char *client_key_id, uint64_t intent);
-/* To AAP's rejected ones. ASKED: KMS's time when it was asked for. */
-void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked);
+/* To AAP's rejected ones. ASKED: KMS's time when it was asked for. NOT_AFTER: 0 where it is not known. */
+void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked,
+                           int64_t not_after);
+/* To AAP's orphans. */
+void registry_add_orphan(struct registry_aap *aap, const char *client_key_id, uint64_t intent, bool unlisted);
 bool registry_has_id(const struct registry_id *list, const char *client_key_id);
 void registry_remove_id(struct registry_id **list, const char *client_key_id);
 void registry_clear_ids(struct registry_id **list);

@@ -73,8 +73,7 @@ static void reject(struct operation *operation, const struct record *record, con
 {
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
-    registry_add_rejected(registry_aap(registry, operation->aap), record->client_key_id, record->intent,
-                          judge_asked(record));
+    judge_reject(registry_aap(registry, operation->aap), record);
     registry_unlock(registry);
     operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
 }
@@ -181,8 +180,6 @@ static const char *date_or_asked(const char *text, const char *asked, int64_t un
     return room;
 }
 
-static void reserve(struct operation *operation);
-
 /* It was refused for its time: the dates that were chosen by it may be wrong as well. */
 static bool is_dated_wrongly(const struct operation *operation, const struct kms_answer *answer)
 {
@@ -201,13 +198,15 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         if (is_dated_wrongly(operation, answer)) {
             store_drop(engine->store, steal_pointer(&operation->intent));
             operation->told_time = answer->transport->server_date;
-            reserve(operation);
+            rotation_reserve(operation);
             return;
         }
         if (answer->error.maybe_done)
             settle_leave(operation);
         else
             store_drop(engine->store, steal_pointer(&operation->intent));
+        if (!answer->error.maybe_done && place_is_refused(operation, &answer->error))
+            return;
         operation_fail(operation, name, &answer->error);
         return;
     }
@@ -237,20 +236,13 @@ static void created(void *user, const struct kms_answer *answer, const struct km
     judge(operation, &record);
 }
 
-static unsigned int unexpired_keys(const struct registry_aap *aap, int64_t now)
-{
-    unsigned int count = 0;
-    for (const struct registry_key *key = aap->keys; key; key = key->next)
-        count += !key->deleted && key->not_after_time > now;
-    return count;
-}
-
 static bool guard(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     const struct engine_aap *notes = engine_aap(engine, operation->aap);
     int64_t since_ms = clock_monotonic_ms() - notes->created_ms;
-    if (notes->created_ms && notes->creator != operation->pid &&
+    bool same = operation->pid != 0 && notes->creator == operation->pid; /* 0: somebody who is not seen from here */
+    if (notes->created_ms && !same &&
         since_ms < engine->parts.config->creation_guard_ms) {
         operation_refuse(operation, name, EBUSY, "CreationGuard",
                          "another process made a key of this AAP %lld ms ago; look at status, and "
@@ -330,18 +322,16 @@ static void send(struct operation *operation, const char *aap_name)
     operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
 }
 
-/* The account is known: from here on a key may come, and there must be room for it. */
-static void reserve(struct operation *operation)
+/* From here on a key may come. */
+void rotation_reserve(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE];
-    if (operation->answered) {
+    if (operation->answered && !operation->automatic) {
         operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
-                         "KMS took too long to tell the account; no key was asked for: write again");
+                         "KMS took too long to tell what has to be known before; no key was asked for: write again");
         return;
     }
-    if (ram_role_refuses(operation, name)) /* which may have been told with the account */
-        return;
     choose_dates(operation, operation_aap_name(operation, aap_name));
     operation->intent_made = engine_now(engine);
     const struct store_wish wish = {
@@ -364,25 +354,19 @@ static void reserve(struct operation *operation)
     send(operation, aap_name);
 }
 
+/* Whether it has client keys may have been told with the account. */
+static void account_known(struct operation *operation)
+{
+    if (!ram_role_refuses(operation, name))
+        place_require(operation);
+}
+
 void rotation_begin(struct operation *operation)
 {
-    struct engine *engine = operation->engine;
-
     if (ram_role_refuses(operation, name))
         return;
-    registry_lock(engine->parts.registry);
-    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
-    unsigned int most = aap->config->max_keys, unexpired = unexpired_keys(aap, engine_now(engine));
-    registry_unlock(engine->parts.registry);
-
     automatic_pardon(operation);
     if (!operation->automatic && !guard(operation))
         return;
-    if (unexpired >= most) {
-        operation_refuse(operation, name, EDQUOT, "MaxKeys",
-                         "this AAP has %u unexpired keys, max_keys is %u; delete superseded ones",
-                         unexpired, most);
-        return;
-    }
-    account_require(operation, reserve);
+    account_require(operation, account_known);
 }

@@ -28,6 +28,7 @@ struct left_intent {
     unsigned int misses; /* listings in a row, late enough, that knew of none */
     int64_t left;  /* when it was left, KMS's time */
     char orphan[CLIENT_KEY_ID_SIZE]; /* what came of it; "": nothing that is known */
+    bool unlisted; /* the last listing lacks the orphan: somebody has deleted it, or the listing is short */
     struct left_intent *next;
 };
 
@@ -124,17 +125,21 @@ static void find_orphans(struct engine *engine, struct registry_aap *aap,
 {
     registry_clear_ids(&aap->orphans);
     registry_clear_ids(&aap->candidates);
+    for (struct left_intent *left = engine->left_intents; left; left = left->next)
+        left->unlisted = left->unlisted || left->aap == aap->number;
     for (size_t i = 0; i < count; i++) {
         struct left_intent *left = is_known(aap, keys[i].client_key_id)
                                        ? NULL
                                        : find_by_dates(engine, aap->number, &keys[i]);
-        if (left && strlen(keys[i].client_key_id) < sizeof(left->orphan))
-            strcpy(left->orphan, keys[i].client_key_id);
+        if (!left || strlen(keys[i].client_key_id) >= sizeof(left->orphan))
+            continue;
+        strcpy(left->orphan, keys[i].client_key_id);
+        left->unlisted = false;
     }
     /* one that was seen once stays until somebody deletes it: a listing may be short */
     for (const struct left_intent *left = engine->left_intents; left; left = left->next)
         if (left->aap == aap->number && left->orphan[0])
-            registry_add_id(&aap->orphans, left->orphan, left->number);
+            registry_add_orphan(aap, left->orphan, left->number, left->unlisted);
 }
 
 /* Whether there are any for LEFT. */
@@ -222,7 +227,7 @@ unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64
 {
     unsigned int count = 0;
     for (const struct left_intent *left = engine->left_intents; left; left = left->next)
-        count += left->aap == aap && left->made > since;
+        count += left->aap == aap && left->made > since && !(left->orphan[0] && left->unlisted);
     return count;
 }
 

@@ -79,9 +79,8 @@ void superseded_begin(struct engine *engine, uint32_t number)
     retire_begin(operation);
 }
 
-void superseded_ended(struct operation *operation, int result)
+static void note_end(struct upkeep_notes *notes, int result)
 {
-    struct upkeep_notes *notes = &engine_aap(operation->engine, operation->aap)->upkeep;
     int64_t wait_ms = FIRST_RETRY_MS;
     notes->deleting = NULL;
     if (result == 0) {
@@ -93,4 +92,13 @@ void superseded_ended(struct operation *operation, int result)
         wait_ms *= 2;
     notes->delete_failures++;
     notes->delete_ms = clock_boottime_ms() + (wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS);
+}
+
+void superseded_ended(struct operation *operation, int result)
+{
+    struct engine *engine = operation->engine;
+    struct engine_aap *notes = engine_aap(engine, operation->aap);
+    notes->operations++; /* a listing that was asked for before may still have the key */
+    note_end(&notes->upkeep, result);
+    place_deleted(engine, operation->aap, result);
 }

@@ -15,6 +15,7 @@
 
 #include "fs/keys/operation.h"
 #include "fs/keys/sections.h"
+#include "fs/keys/upkeep.h"
 
 static const char name[] = "ListApplicationAccessPoints";
 
@@ -340,8 +341,10 @@ static void mark(struct engine *engine)
     for (struct registry_aap *aap = registry_first_aap(engine->parts.registry); aap; aap = aap->next) {
         struct engine_aap *notes = engine_aap(engine, aap->number);
         bool listed = all_aaps && is_named(engine->sync_names, aap->name);
-        if (listed)
+        if (listed && aap->gone) {
             aap->gone = false;
+            told_changed(engine, aap->number);
+        }
         if (notes)
             notes->missing = !listed;
     }

@@ -1,7 +1,9 @@
 /*
  * Applications load a key once, when they start: a superseded one counts as in use until they were told of the current
- * one. Up to which key they were told stands beside the AAP's records, and so do how the last on_rotate ended, and which
- * Scheduled key has begun. A note that is missing or damaged: nobody was told, and the clock says what has begun.
+ * one. Up to which key they were told stands beside the AAP's records, and so do how the last on_rotate ended, which
+ * Scheduled key has begun, and what KMS said that it does not have: a Scheduled key that is lost there must not begin,
+ * whoever asks KMS next and whenever that answers. A note that is missing or damaged: nobody was told, the clock says what
+ * has begun, and KMS has everything.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +19,9 @@
 #include "kmsapi/cleanup.h"
 
 DEFINE_CLEANUP(json, json_t *, json_decref)
+
+/* As much as store_note.c reads, and how many ids of the greatest length that has room for. */
+enum { NOTE_SIZE = 4096, GONE_NOTED = 16 };
 
 static const struct registry_key *find_key(const struct registry_aap *aap, const char *client_key_id)
 {
@@ -119,17 +124,36 @@ static void set_begun(struct registry_aap *aap, const char *client_key_id)
         key->begun = key->scheduled && key->not_before_time <= last->not_before_time;
 }
 
+/* The newest: of older ones nothing depends on it. */
+static json_t *gone_keys(const struct registry_aap *aap)
+{
+    json_t *ids = json_array();
+    for (const struct registry_key *key = aap->keys; key && json_array_size(ids) < GONE_NOTED; key = key->next)
+        if (key->gone && !key->deleted)
+            json_array_append_new(ids, json_string(key->client_key_id));
+    return ids;
+}
+
+static void set_gone(struct registry_aap *aap, const json_t *ids)
+{
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        struct registry_key *key = registry_find_key(aap, json_string_value(json_array_get(ids, i)) ?: "");
+        if (key)
+            key->gone = true;
+    }
+}
+
 static json_t *to_json(const struct registry_aap *aap)
 {
     const struct registry_hook *hook = &aap->last_hook;
-    return json_pack("{s:s, s:I, s:I, s:b, s:s, s:s}", "ClientKeyId", aap->told.client_key_id, "Time",
+    return json_pack("{s:s, s:I, s:I, s:b, s:s, s:s, s:b, s:o}", "ClientKeyId", aap->told.client_key_id, "Time",
                      (json_int_t)aap->told.time, "HookTime", (json_int_t)hook->time, "HookOk", hook->ok, "HookText",
-                     hook->text, "Begun", last_begun(aap));
+                     hook->text, "Begun", last_begun(aap), "AapIsGone", aap->gone, "Gone", gone_keys(aap));
 }
 
 void told_note(struct engine *engine, uint32_t number)
 {
-    char aap_name[AAP_NAME_SIZE], text[2048];
+    char aap_name[AAP_NAME_SIZE], text[NOTE_SIZE];
     engine_aap(engine, number)->upkeep.told_is_changed = false;
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, number);
@@ -143,7 +167,7 @@ void told_note(struct engine *engine, uint32_t number)
     else if (engine->store)
         r = store_write_note(engine->store, aap_name, text, size);
     if (r < 0 && r != -ENOENT && r != -ENOTDIR) /* no directory: nothing of this AAP is saved yet; told with its key */
-        log_error("%s: that its applications were told of a key cannot be saved: %s; after a restart they count as not told",
+        log_error("%s: what its applications were told, and what KMS lacks, cannot be saved: %s; after a restart neither is known",
                   aap_name, strerror(-r));
 }
 
@@ -182,6 +206,8 @@ void told_load(struct engine *engine, struct registry_aap *aap)
     char begun[sizeof(aap->told.client_key_id)] = "";
     read_text(json, "Begun", begun, sizeof(begun));
     set_begun(aap, begun);
+    aap->gone = json_is_true(json_object_get(json, "AapIsGone"));
+    set_gone(aap, json_object_get(json, "Gone"));
 }
 
 void told_owe(struct engine *engine, const struct registry_aap *aap)

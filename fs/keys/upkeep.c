@@ -88,8 +88,7 @@ static int64_t settle_clock(struct engine *engine)
     return CLOCK_ASK_MS;
 }
 
-/* What status tells of an AAP. */
-static void fill(struct engine *engine, uint32_t aap)
+void upkeep_fill(struct engine *engine, uint32_t aap)
 {
     bool ready;
     int64_t end;
@@ -102,7 +101,7 @@ void upkeep_start(struct engine *engine)
     uint32_t count = engine_aap_count(engine);
     for (uint32_t aap = 1; aap <= count; aap++)
         if (registry_aap(engine->parts.registry, aap) && engine_aap(engine, aap))
-            fill(engine, aap);
+            upkeep_fill(engine, aap);
 }
 
 void upkeep_follow_clock(struct engine *engine)
@@ -168,5 +167,5 @@ void upkeep_ended(struct operation *operation, int result)
         automatic_ended(operation, result);
     /* whoever is answered sees it */
     if (is_there(operation->engine, operation->aap))
-        fill(operation->engine, operation->aap);
+        upkeep_fill(operation->engine, operation->aap);
 }

@@ -20,6 +20,9 @@ void upkeep_follow_clock(struct engine *engine);
 /* Looks, and begins what is due and may go out. When to look again is engine->upkeep_ms. */
 void upkeep_tend(struct engine *engine);
 
+/* What status tells of AAP, which is there. */
+void upkeep_fill(struct engine *engine, uint32_t aap);
+
 /* `reloaded` and `rotate-due`, which wait for nothing. False: it is another command. */
 bool upkeep_command(struct operation *operation);
 

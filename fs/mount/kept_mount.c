@@ -158,10 +158,14 @@ static const char *judge(const struct kept_mount *kept, const struct note *note,
     if (copy < 0)
         return "its memory is missing";
     bool sealed = mount_memory_is_sealed(copy);
-    bool whole = mount_memory_map_head(&memory, copy) == 0 && memory.head->init_size > 0 && memory.head->served;
+    bool mapped = mount_memory_map_head(&memory, copy) == 0;
+    bool whole = mapped && memory.head->init_size > 0 && memory.head->served;
+    bool deadly = mapped && memory.head->crashes >= MOUNT_MEMORY_CRASHES_MOST;
     mount_memory_drop(&memory);
     if (!sealed)
         return "its memory can be cut by others";
+    if (deadly)
+        return "workers crashed with it again and again";
     int fits = whole ? ask_whether_it_fits(parts[PART_MEMORY], parts[PART_FUSE]) : OTHER_VERSION;
     return fits == FITS ? NULL : fits == NONSENSE ? "its memory makes no sense" : "another version has served it";
 }

@@ -15,11 +15,17 @@
 
 enum { MOUNT_MEMORY_INIT_SIZE = 512, MOUNT_MEMORY_OPCODES = 64 };
 
+/* A bit of WANTED that is none of libfuse's: idmapped binds are allowed (init_reply.h). */
+#define MOUNT_AGREEMENT_IDMAP (UINT32_C(1) << 31)
+
 /* What a worker's answer to INIT settles for the life of the mount. */
 struct mount_agreement {
     uint32_t protocol_minor, wanted, max_write, max_readahead, max_background, congestion_threshold,
         time_granularity;
 };
+
+/* So many crashes in a row, and no worker will ever serve with this memory and this program. */
+enum { MOUNT_MEMORY_CRASHES_MOST = 3 };
 
 enum mount_audit { MOUNT_AUDIT_UNKNOWN, MOUNT_AUDIT_NO, MOUNT_AUDIT_YES };
 
@@ -43,6 +49,7 @@ struct mount_head {
     uint32_t audit;         /* whether opens are told, for the life of the mount: enum mount_audit */
     uint32_t unreachable;   /* the last publication went by notification: watchers heard nothing of it */
     uint32_t worker_was_killed; /* the one before, by SIGKILL: not by what it had in hand */
+    uint32_t crashes;       /* of workers in a row that had not begun to serve */
 };
 
 struct mount_memory {

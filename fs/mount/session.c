@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <linux/fuse.h>
 
+#include "fs/mount/init_reply.h"
 #include "fs/mount/request_name.h"
 
 /*
@@ -46,10 +48,27 @@ static void on_init(void *user, struct fuse_conn_info *connection)
     };
 }
 
+/* What libfuse answers. */
+static ssize_t send_answer(int fuse, struct iovec *parts, int count, void *user)
+{
+    struct session *session = user;
+    if (session->takes_idmap && init_reply_take_idmap(parts, count))
+        session->agreement.wanted |= MOUNT_AGREEMENT_IDMAP;
+    session->takes_idmap = false;
+    return writev(fuse, parts, count);
+}
+
+/* libfuse wants one; requests are received here (receive). */
+static ssize_t refuse_to_read(int fuse, void *buffer, size_t size, void *user)
+{
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
 static bool make_parts(struct session *session, const struct session_parts *parts, int fuse)
 {
     struct mount_head *head = parts->memory->head;
-    session->audit = parts->audit_log ? audit_open(parts->memory->audit) : NULL;
+    session->audit = parts->audit;
     const struct report_facts facts = {
         .region = parts->region,
         .endpoint = parts->endpoint,
@@ -73,15 +92,15 @@ static bool make_parts(struct session *session, const struct session_parts *part
     struct fuse_lowlevel_ops operations = {.init = on_init};
     session_add_reads(&operations);
     session_add_changes(&operations);
-    char program[] = "aapfs", path[32];
+    static const struct fuse_custom_io io = {.writev = send_answer, .read = refuse_to_read};
+    char program[] = "aapfs";
     char *arguments[] = {program, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(1, arguments);
-    snprintf(path, sizeof(path), "/dev/fd/%d", fuse);
     session->fuse = fuse_session_new(&args, &operations, sizeof(operations), session);
     fuse_opt_free_args(&args); /* libfuse made a copy of the words */
     session->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return session->tree.reports && session->fuse && session->stop >= 0 &&
-           fuse_session_mount(session->fuse, path) == 0;
+           fuse_session_custom_io(session->fuse, &io, fuse) == 0;
 }
 
 int session_try(struct mount_memory *memory, int fuse)
@@ -123,10 +142,13 @@ int session_agree(struct session *session)
      * an interrupted request; libfuse has set itself up all the same.
      */
     struct fuse_buf init = {.mem = head->init, .size = head->init_size};
+    bool first = head->agreement.protocol_minor == 0;
+    session->takes_idmap = (first ? session->parts.allow_idmap : (bool)(head->agreement.wanted & MOUNT_AGREEMENT_IDMAP)) &&
+                           init_offers_idmap(head->init, head->init_size);
     fuse_session_process_buf(session->fuse, &init);
     if (session->agreement.protocol_minor == 0)
         return -EPROTO;
-    if (head->agreement.protocol_minor == 0) {
+    if (first) {
         head->agreement = session->agreement;
         return 0;
     }

@@ -10,6 +10,7 @@
 #ifndef AAPFS_FS_MOUNT_SESSION_H
 #define AAPFS_FS_MOUNT_SESSION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fs/config.h"
@@ -40,7 +41,10 @@ struct session_parts {
     int64_t sync_interval_seconds;
     /* Who gave the credentials, "": nobody has. With USER. */
     void (*describe_credentials)(void *user, char *text, size_t size);
-    struct audit_log *audit_log; /* NULL: opens are not told */
+    struct audit *audit; /* NULL: opens are not told; else with the log's thread */
+    struct audit_log *audit_log;
+    bool sees_pids;   /* whether a caller's pid means in /proc here what the kernel means */
+    bool allow_idmap; /* where the kernel offers it, and this is the mount's first session */
     /* A line for the log, by somebody who may block. */
     void (*say)(void *user, const char *format, ...) __attribute__((format(printf, 2, 3)));
     void *user;

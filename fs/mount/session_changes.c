@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#include "fs/mount/caller.h"
+
 static bool is_control(fuse_ino_t id, struct node *node)
 {
     return node_from_id(id, node) &&
@@ -63,15 +65,16 @@ static void on_write(fuse_req_t request, fuse_ino_t id, const char *data, size_t
     }
     session->waits = true;
     struct receive_slot_note *note = receive_slot_note(slots, session->slot);
-    const struct fuse_ctx *caller = fuse_req_ctx(request);
+    const struct fuse_ctx *context = fuse_req_ctx(request);
+    const struct caller caller = caller_find(context->pid, context->uid, context->gid);
     const struct engine_write write = {
         .number = number,
         .aap = node.kind == NODE_KIND_AAP_CONTROL ? node.number : 0,
         .offset = offset,
         .data = data,
         .size = size,
-        .pid = caller->pid,
-        .uid = caller->uid,
+        .pid = caller.pid,
+        .uid = caller.uid,
         .inherited = session->stage == SLOT_WAITING || session->stage == SLOT_UPGRADE,
         .intent = note->intent,
         .upgrade = session->stage == SLOT_UPGRADE,

@@ -11,6 +11,7 @@
 #include <linux/fuse.h>
 
 #include "fs/keys/clock.h"
+#include "fs/mount/caller.h"
 #include "fs/stops.h"
 
 static struct tree_time time_of(const struct session *session)
@@ -233,9 +234,9 @@ static void on_statfs(fuse_req_t request, fuse_ino_t id)
 }
 
 /* A line about the open, if NODE is one of a key's private files. */
-static void tell_open(struct session *session, const struct fuse_ctx *caller, struct node node)
+static void tell_open(struct session *session, const struct fuse_ctx *context, struct node node)
 {
-    struct audit_open opened = {.pid = caller->pid, .uid = caller->uid, .gid = caller->gid};
+    struct audit_open opened = {.pid = context->pid};
     registry_lock(session->parts.registry);
     opened.time = time_of(session).now;
     const struct fuse_in_header *header = receive_slot_bytes(session->parts.slots, session->slot);
@@ -243,8 +244,12 @@ static void tell_open(struct session *session, const struct fuse_ctx *caller, st
     registry_unlock(session->parts.registry);
     if (!wanted)
         return;
-    audit_find_program(caller->pid, opened.program);
-    audit_add(session->audit, header->unique, &opened, audit_log_add(session->parts.audit_log, &opened));
+    const struct caller caller = caller_find(context->pid, context->uid, context->gid);
+    opened.uid = caller.uid;
+    opened.gid = caller.gid;
+    audit_find_program(session->parts.sees_pids ? caller.pid : 0, opened.program);
+    audit_add(session->audit, header->unique, &opened);
+    audit_log_wake(session->parts.audit_log);
 }
 
 /* Pages stay cached, and closing is not told. */

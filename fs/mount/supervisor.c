@@ -323,8 +323,22 @@ static bool was_aborted(const struct mount_point *mount_point)
 }
 
 /*
- * A worker ends well only when the mount is gone. One that ends badly before any has served can never serve, with this
- * configuration: another run's mount waits for a better one.
+ * Whether a worker that ended with STATUS shows that none will ever serve, before any has: one that ends by itself finds
+ * the configuration wrong; those that crash, one after the other, the memory or the program.
+ */
+static bool is_hopeless(struct supervisor *supervisor, int status)
+{
+    struct mount_head *head = supervisor->memory.head;
+    if (supervisor->went_on ? supervisor->serves : head->served)
+        return false;
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        head->crashes++;
+    return WIFEXITED(status) || head->crashes >= MOUNT_MEMORY_CRASHES_MOST;
+}
+
+/*
+ * A worker ends well only when the mount is gone. Where none will serve this process ends, so that somebody hears of it:
+ * another run's mount waits for a better configuration, or the next run makes it anew (kept_mount.h).
  */
 static void worker_ended(struct supervisor *supervisor, int status)
 {
@@ -339,10 +353,12 @@ static void worker_ended(struct supervisor *supervisor, int status)
         leave(supervisor);
         return;
     }
-    bool served = supervisor->went_on ? supervisor->serves : supervisor->memory.head->served;
-    if (WIFEXITED(status) && !served) {
+    if (is_hopeless(supervisor, status)) {
         supervisor->worker.process = 0;
-        supervisor->status = WEXITSTATUS(status);
+        supervisor->status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+        if (WIFSIGNALED(status))
+            log_error("%s: %s was killed by signal %d before it served, again and again", supervisor->mount_point.path,
+                      supervisor->worker.name, WTERMSIG(status));
         if (supervisor->went_on && supervisor->kept)
             leave_it_kept(supervisor);
         else
@@ -394,8 +410,10 @@ static void take_messages(struct supervisor *supervisor)
 {
     struct worker_message message;
     while (supervisor->link >= 0 && worker_link_receive(supervisor->link, &message, NULL) == 0) {
-        if (message.kind == WORKER_SERVES)
+        if (message.kind == WORKER_SERVES) {
             supervisor->serves = true;
+            supervisor->memory.head->crashes = 0;
+        }
         if (message.kind == WORKER_LISTED)
             supervisor->listed = true;
         else if (message.kind == WORKER_SAYS)
@@ -611,7 +629,6 @@ int supervisor_run(const struct supervisor_parts *parts)
         end_runner(&supervisor);
         return 1;
     }
-    begin_log(parts);
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
     r = read_init(&supervisor);
     if (r < 0) {
@@ -621,6 +638,7 @@ int supervisor_run(const struct supervisor_parts *parts)
         supervisor.status = 1;
         leave(&supervisor);
     } else {
+        begin_log(parts);
         give_to_keep(&supervisor);
     }
     watch(&supervisor);

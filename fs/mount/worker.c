@@ -16,6 +16,7 @@
 #include "fs/keys/engine.h"
 #include "fs/log.h"
 #include "fs/mount/audit_log.h"
+#include "fs/mount/caller.h"
 #include "fs/mount/configured_credentials.h"
 #include "fs/mount/credential_runs.h"
 #include "fs/mount/mount_memory.h"
@@ -50,6 +51,7 @@ struct worker {
     bool reloading; /* the supervisor is to hear when it holds; the engine's thread */
     uint32_t config; /* its number in the mount memory; the engine's thread */
     struct counters *counters;
+    struct audit *audit; /* NULL: opens are not told */
     struct audit_log *audit_log;
     bool told_listed; /* the engine's thread */
     atomic_bool leaving; /* what waits is another worker's */
@@ -338,6 +340,23 @@ static struct engine *make_engine(struct worker *worker)
     return engine_start(&parts);
 }
 
+/* A lent mount's pid numbers are those of where it was made, which is the host or here. */
+static bool sees_pids(const struct worker *worker)
+{
+    return !worker->parts->mount_point->lent || !caller_can_be_elsewhere();
+}
+
+/*
+ * With idmapped binds the kernel names no caller's user any more, and /proc must. The mount's pid numbers are those of where
+ * it was made: a lent one's mean nothing here. A caller outside of this pid namespace has none; that costs a repeated write
+ * its result, and an audited mount its sense.
+ */
+static bool may_allow_idmap(const struct worker *worker)
+{
+    return geteuid() == 0 && !worker->parts->mount_point->lent && caller_can_be_looked_up() &&
+           (!worker->audit_log || !caller_can_be_elsewhere());
+}
+
 static struct session *make_session(struct worker *worker)
 {
     const struct worker_parts *parts = worker->parts;
@@ -354,7 +373,10 @@ static struct session *make_session(struct worker *worker)
         .mountpoint = parts->mount_point->path,
         .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
         .describe_credentials = describe_credentials,
+        .audit = worker->audit,
         .audit_log = worker->audit_log,
+        .sees_pids = sees_pids(worker),
+        .allow_idmap = may_allow_idmap(worker),
         .say = say,
         .user = worker,
     };
@@ -432,7 +454,11 @@ static int start_audit(struct worker *worker)
         log_error("audit: stays %s as long as this mount lives; umount and mount again", audited ? "yes" : "no");
     if (!audited)
         return 0;
-    worker->audit_log = audit_log_start();
+    if (!head->served && caller_can_be_elsewhere())
+        log_error("audit: this is a pid namespace of its own: who opens a key from outside of it is told without its program%s; run "
+                  "aapfs in the host's", sees_pids(worker) ? ", and with pid 0" : "");
+    worker->audit = audit_open(worker->memory.audit);
+    worker->audit_log = audit_log_start(worker->audit);
     return worker->audit_log ? 0 : -ENOMEM;
 }
 

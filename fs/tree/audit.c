@@ -12,11 +12,20 @@
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 
+/* The log's part: the session moves QUEUED, the log's thread LOGGED. */
+struct queue {
+    uint64_t queued, logged;
+    uint64_t dropped; /* since the log was told */
+    uint64_t requests[AUDIT_QUEUED];
+    struct audit_open opens[AUDIT_QUEUED];
+};
+
 struct audit {
-    uint64_t count;      /* opens that were ever told */
-    uint64_t last_request;
+    uint64_t count;      /* opens that were ever told; one is told when this has counted it */
     uint64_t not_logged; /* of these, those that the log had no room for */
+    uint64_t requests[AUDIT_KEPT];
     char lines[AUDIT_KEPT][AUDIT_LINE_SIZE];
+    struct queue queue;
 };
 
 size_t audit_size(void)
@@ -24,11 +33,33 @@ size_t audit_size(void)
     return sizeof(struct audit);
 }
 
+static uint64_t get(const uint64_t *number)
+{
+    return __atomic_load_n(number, __ATOMIC_SEQ_CST);
+}
+
+static void set(uint64_t *number, uint64_t value)
+{
+    __atomic_store_n(number, value, __ATOMIC_SEQ_CST);
+}
+
+static void end_texts(struct audit_open *opened)
+{
+    opened->file[sizeof(opened->file) - 1] = '\0';
+    opened->client_key_id[sizeof(opened->client_key_id) - 1] = '\0';
+    opened->program[sizeof(opened->program) - 1] = '\0';
+}
+
 struct audit *audit_open(void *memory)
 {
     struct audit *audit = memory;
+    struct queue *queue = &audit->queue;
     for (size_t i = 0; i < AUDIT_KEPT; i++)
         audit->lines[i][AUDIT_LINE_SIZE - 1] = '\0';
+    if (queue->queued - queue->logged > AUDIT_QUEUED)
+        queue->logged = queue->queued;
+    for (uint64_t i = queue->logged; i != queue->queued; i++)
+        end_texts(&queue->opens[i % AUDIT_QUEUED]);
     return audit;
 }
 
@@ -73,10 +104,26 @@ void audit_find_program(pid_t pid, char program[static AUDIT_PROGRAM_SIZE])
 
 bool audit_has(const struct audit *audit, uint64_t request)
 {
-    return audit->count > 0 && audit->last_request == request;
+    return audit->count > 0 && audit->requests[(audit->count - 1) % AUDIT_KEPT] == request;
 }
 
-void audit_add(struct audit *audit, uint64_t request, const struct audit_open *opened, bool logged)
+/* Unless a worker that was killed before it had counted the open has done that. False: there is no room. */
+static bool add_to_queue(struct queue *queue, uint64_t request, const struct audit_open *opened)
+{
+    uint64_t queued = queue->queued;
+    if (queued > 0 && queue->requests[(queued - 1) % AUDIT_QUEUED] == request)
+        return true;
+    if (queued - get(&queue->logged) >= AUDIT_QUEUED) {
+        __atomic_fetch_add(&queue->dropped, 1, __ATOMIC_SEQ_CST);
+        return false;
+    }
+    queue->requests[queued % AUDIT_QUEUED] = request;
+    queue->opens[queued % AUDIT_QUEUED] = *opened;
+    set(&queue->queued, queued + 1);
+    return true;
+}
+
+void audit_add(struct audit *audit, uint64_t request, const struct audit_open *opened)
 {
     char time[ISO_TIME_SIZE], *line = audit->lines[audit->count % AUDIT_KEPT];
     iso_time_format(opened->time, time);
@@ -84,9 +131,33 @@ void audit_add(struct audit *audit, uint64_t request, const struct audit_open *o
              "{\"Time\": \"%s\", \"File\": \"%s\", \"ClientKeyId\": \"%s\", \"Pid\": %d, \"Uid\": %u, \"Gid\": %u, "
              "\"Program\": \"%s\"}",
              time, opened->file, opened->client_key_id, (int)opened->pid, opened->uid, opened->gid, opened->program);
-    audit->last_request = request;
-    audit->count++;
-    audit->not_logged += !logged;
+    audit->not_logged += !add_to_queue(&audit->queue, request, opened);
+    audit->requests[audit->count % AUDIT_KEPT] = request;
+    set(&audit->count, audit->count + 1);
+}
+
+bool audit_next(const struct audit *audit, struct audit_open *opened)
+{
+    const struct queue *queue = &audit->queue;
+    if (queue->logged == get(&queue->queued))
+        return false;
+    *opened = queue->opens[queue->logged % AUDIT_QUEUED];
+    return true;
+}
+
+void audit_logged(struct audit *audit)
+{
+    set(&audit->queue.logged, audit->queue.logged + 1);
+}
+
+uint64_t audit_dropped(const struct audit *audit)
+{
+    return get(&audit->queue.dropped);
+}
+
+void audit_told_dropped(struct audit *audit, uint64_t count)
+{
+    __atomic_fetch_sub(&audit->queue.dropped, count, __ATOMIC_SEQ_CST);
 }
 
 char *audit_text(const struct audit *audit)

@@ -1,8 +1,9 @@
 /*
- * Who opened which key: the last of it in memory that outlives a worker, shown as .aapfs/audit. JSON, a line for each
- * open, newest last; before them a line with the counts.
+ * Who opened which key, in memory that outlives a worker: the last of it, shown as .aapfs/audit (JSON, a line for each
+ * open, newest last; before them a line with the counts), and what is on its way to the log. A worker that is killed
+ * leaves the rest to the next one: each open is logged once, and twice only if it died right after it had logged it.
  *
- * The session's thread only. What is found in the memory is checked.
+ * The session's thread, but for what is said of the log's. What is found in the memory is checked.
  */
 #ifndef AAPFS_FS_TREE_AUDIT_H
 #define AAPFS_FS_TREE_AUDIT_H
@@ -20,6 +21,7 @@ enum {
     AUDIT_FILE_SIZE = AAP_NAME_SIZE + CLIENT_KEY_ID_SIZE + 32, /* AAP/keys/ID/NAME */
     AUDIT_PROGRAM_SIZE = 17,
     AUDIT_LINE_SIZE = 768,
+    AUDIT_QUEUED = 512, /* for the log */
 };
 
 /* One open. */
@@ -50,10 +52,19 @@ bool audit_name(struct registry *registry, struct node node, struct audit_open *
 void audit_find_program(pid_t pid, char program[static AUDIT_PROGRAM_SIZE]);
 
 /*
- * Keeps OPENED, of the kernel's request of that number, in place of the oldest one. LOGGED: whether the log has it
- * too.
+ * Keeps OPENED, of the kernel's request of that number, in place of the oldest one, and for the log; what that has no room
+ * for is counted.
  */
-void audit_add(struct audit *audit, uint64_t request, const struct audit_open *opened, bool logged);
+void audit_add(struct audit *audit, uint64_t request, const struct audit_open *opened);
+
+/* The log's thread: the oldest open that it has not logged; false: there is none. */
+bool audit_next(const struct audit *audit, struct audit_open *opened);
+/* The log's thread: it is logged. */
+void audit_logged(struct audit *audit);
+
+/* The log's thread: how many had no room since it told so; COUNT of them are told. */
+uint64_t audit_dropped(const struct audit *audit);
+void audit_told_dropped(struct audit *audit, uint64_t count);
 
 /* Whether the last one is of this request: a worker killed right after its answer leaves it to the next one. */
 bool audit_has(const struct audit *audit, uint64_t request);

@@ -1,6 +1,10 @@
 #include "fs/tree/report_aap.h"
 
+#include <errno.h>
+#include <stdio.h>
+
 #include "fs/keys/aap_state.h"
+#include "fs/keys/places.h"
 #include "fs/keys/schedule.h"
 #include "fs/tree/report_json.h"
 
@@ -65,8 +69,24 @@ static const char *in_use_note(const struct registry_aap *aap)
            "write reloaded to control, or set on_rotate";
 }
 
+/* No place for the next rotation, or for a key that somebody has just asked for: what fills them. False: there is one. */
+static bool note_places(const struct registry_aap *aap, int64_t now, char *text, size_t size)
+{
+    char filled[PLACES_TEXT_SIZE];
+    struct places places;
+    unsigned int most = aap->config->max_keys;
+    places_look(aap, now, false, &places);
+    bool refused = aap->failure.error.number == EDQUOT && !places_are_enough(&places, most);
+    if (!aap->rotation.no_place && !refused)
+        return false;
+    places_tell(&places, most, now, filled, sizeof(filled));
+    snprintf(text, size, "%s%s: %s", aap->rotation.no_place ? REPORT_NO_PLACE : "no place for another client key",
+             aap->rotation.no_place && places.elsewhere ? ", keys were made elsewhere" : "", filled);
+    return true;
+}
+
 /* What somebody should know or do, the most urgent first; NULL: nothing. */
-static const char *note_of(const struct registry_aap *aap, int64_t now)
+static const char *note_of(const struct registry_aap *aap, int64_t now, char *text, size_t size)
 {
     enum aap_state state = aap_state_of(aap, now);
     if (aap->unsaved)
@@ -80,6 +100,8 @@ static const char *note_of(const struct registry_aap *aap, int64_t now)
                            "no new one can be made"
                          : "this AAP is used with a RAM role (AuthenticationMethod RAMRole): it has no client keys, and none can be "
                            "made";
+    if (note_places(aap, now, text, size))
+        return text;
     if (aap->rotation.blocked)
         return "the last creations were rejected or their ends are not known: no key is made until somebody writes "
                "to control; see last_error, Rejected, Orphans and Candidates";
@@ -106,6 +128,7 @@ static const char *note_of(const struct registry_aap *aap, int64_t now)
 json_t *report_aap_status(const struct registry_aap *aap, int64_t now)
 {
     const struct registry_key *current = aap->current;
+    char text[PLACES_TEXT_SIZE + 128];
     json_t *status = json_object();
     report_set(&status, "AapName", json_string(aap->name));
     report_set(&status, "State", json_string(aap_state_text(aap_state_of(aap, now))));
@@ -124,6 +147,6 @@ json_t *report_aap_status(const struct registry_aap *aap, int64_t now)
     report_set(&status, "Candidates", id_list(aap->candidates));
     report_set(&status, "Rejected", id_list(aap->rejected));
     report_set(&status, "Unsaved", id_list(aap->unsaved));
-    report_set(&status, "Note", report_text(note_of(aap, now)));
+    report_set(&status, "Note", report_text(note_of(aap, now, text, sizeof(text))));
     return status;
 }

@@ -10,6 +10,9 @@
 
 #include "fs/keys/registry.h"
 
+/* With what the Note begins where the rotation to come would find no place: aapfs status goes by it. */
+#define REPORT_NO_PLACE "no place for the next rotation"
+
 /* NOW: KMS's time. NULL when memory is short. */
 json_t *report_aap_status(const struct registry_aap *aap, int64_t now);
 

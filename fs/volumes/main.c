@@ -94,6 +94,7 @@ static int serve(const struct arguments *arguments, struct volumes *volumes, int
     int r = privileges_keep_only(UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_CHROOT);
     if (r < 0)
         log_error("volume-plugin: capabilities: %s", strerror(-r));
+    log_as_daemon();
     r = service_notify_ready();
     if (r < 0)
         log_error("NOTIFY_SOCKET: %s", strerror(-r));

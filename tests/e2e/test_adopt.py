@@ -276,3 +276,15 @@ def test_a_worker_killed_while_it_adopts_has_adopted_or_not(start_mount, emulato
     assert intents_of(mount) == [] and mount.status("payments")["Candidates"] == []
     if not kept:
         assert "client_key.json" not in os.listdir(mount / "payments/keys" / made["ClientKeyId"])
+
+
+@pytest.mark.full
+def test_rotate_says_that_the_kept_password_is_too_old(mount, emulator, tmp_path):
+    """An adopted key's may break today's rules: then there is none to take, and somebody has to write one."""
+    made = with_password(make_key(emulator), SHORT, tmp_path)
+    mount.write("payments", command(made, SHORT))
+    done = subprocess.run([AAPFS, "rotate", "-m", mount.path, "payments"], capture_output=True, text=True, start_new_session=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (f"aapfs: payments: Invalid argument: PasswordSource: password_source = keep, and the password of "
+                           f"{made['ClientKeyId']} is not one that KMS takes for a new key; write a new password; nothing was sent\n")
+    assert SHORT not in done.stderr.replace(made["ClientKeyId"], "")

@@ -2,17 +2,19 @@
 import ctypes
 import json
 import os
+import pathlib
 import re
+import signal
 import subprocess
 import threading
 import time
 
 import pytest
 
-from harness import KILLED, PASSWORD, Mount
+from harness import AAPFS, KILLED, PASSWORD, Mount, until
 from tell import await_value
 
-LINE = re.compile(r"aapfs: audit: \S+ \(KAAP\.[0-9a-f-]+\) pid \d+ uid \d+ gid \d+ .*\n")
+LINE = re.compile(r"aapfs: audit: (\S+ \(KAAP\.[0-9a-f-]+\) pid \d+ uid \d+ gid \d+ |this is a pid namespace of its own: ).*\n")
 PRIVATE = ["client_key.json", "client_key.p12", "private_key_data", "private_key.pem"]
 PUBLIC = ["certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"]
 
@@ -177,12 +179,51 @@ def test_a_full_log_blocks_no_reader(emulator, tmp_path):
             time.sleep(0.01)
     logged = said.decode().splitlines()
     missing = int(re.search(r"audit: (\d+) opens were not logged: the log was full", said.decode())[1])
-    assert missing == counts["NotLogged"] and len(logged) - 1 + missing == 2500
+    assert missing == counts["NotLogged"] and len(logged) - 2 + missing == 2500  # beside that, the key's creation
     mount.write("payments", PASSWORD)
     thread = threading.Thread(target=mount.stop)
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
+    os.close(mount.reading)
+
+
+def read_until(mount, count):
+    """What its log says, until COUNT lines tell of opens or are said to be missing."""
+    said = b""
+
+    def is_all():
+        nonlocal said
+        try:
+            said += os.read(mount.reading, 65536)
+        except BlockingIOError:
+            pass
+        missing = sum(int(number) for number in re.findall(rb"audit: (\d+) opens were not logged", said))
+        return len(re.findall(rb"audit: payments/", said)) + missing >= count
+    until(is_all, why=lambda: f"{len(said.splitlines())} lines")
+    return said.decode().splitlines()
+
+
+@pytest.mark.parametrize("opens", [800, pytest.param(2000, marks=pytest.mark.full)])
+def test_lines_that_a_killed_worker_had_no_time_to_log_are_logged_once(emulator, tmp_path, opens):
+    mount = PipedMount(tmp_path, emulator.url, settings_of_mount="audit = yes")
+    mount.write("payments", PASSWORD)
+    names = [PRIVATE[i % 4] for i in range(opens)]
+    for name in names:  # 64 kB of pipe are full after about 550; then they queue
+        os.close(os.open(mount / "payments" / name, os.O_RDONLY))
+    before = audit(mount)[0]
+    os.kill(mount.children()["aapfs-worker"], 9)
+    said = read_until(mount, opens)
+    logged = [re.search(r"audit: payments/(\S+) ", line)[1] for line in said if "audit: payments/" in line]
+    assert logged == names[:len(logged)] and len(logged) + before["NotLogged"] == opens
+    assert (before["NotLogged"] > 0) == (opens == 2000)
+    # and it goes on with what comes now
+    os.close(os.open(mount / "payments/client_key.json", os.O_RDONLY))
+    assert len(read_until(mount, 1)) == 1
+    assert audit(mount)[0] == {**before, "Opens": opens + 1, "NotShown": opens + 1 - 256}
+    mount.process.terminate()
+    read_until(mount, 0)
+    assert mount.process.wait(30) == 0
     os.close(mount.reading)
 
 
@@ -195,3 +236,67 @@ def test_a_mount_with_a_full_log_ends(emulator, tmp_path):
     mount.stop()
     assert time.monotonic() - began < 5  # later it is killed
     os.close(mount.reading)
+
+
+# -- in a container --------------------------------------------------------------------------
+
+CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc", "--propagation", "slave", "--kill-child"]
+OWN_PIDS = "this is a pid namespace of its own"
+
+
+class InContainer:
+    """A mount made here and served from a pid namespace of its own, or made there too."""
+
+    def __init__(self, start_mount, url, directory, lent):
+        lender = [AAPFS, "with-mount", directory / "aap"] if lent else []
+        self.mount = start_mount(url, *(["/dev/fd/3"] if lent else []), settings_of_mount="audit = yes", listed=False, wrap=[*lender, *CONTAINER],
+                                 expected_errors=re.compile(f"{LINE.pattern}|{KILLED.pattern}"))
+        self.daemon = self.mount.process.pid
+        for _ in range(2 if lent else 1):
+            self.daemon, = map(int, pathlib.Path(f"/proc/{self.daemon}/task/{self.daemon}/children").read_text().split())
+
+    def sh(self, script, inside=False):
+        enter = ["nsenter", f"--mount=/proc/{self.daemon}/ns/mnt", *([f"--pid=/proc/{self.daemon}/ns/pid"] if inside else [])]
+        return subprocess.Popen([*enter, "sh", "-ec", f"cd {self.mount.path}/payments; {script}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, script, inside=False):
+        process = self.sh(script, inside)
+        out, _ = process.communicate()
+        assert process.returncode == 0
+        return out
+
+
+@pytest.fixture(params=[False, True], ids=["own", "lent"])
+def contained(request, start_mount, emulator, tmp_path):
+    (tmp_path / "aap").mkdir()
+    place = InContainer(start_mount, emulator.url, tmp_path, request.param)
+    place.lent = request.param
+    yield place
+    os.kill(place.daemon, signal.SIGTERM)
+    assert place.mount.process.wait(30) == 0
+
+
+def test_in_a_container_the_log_says_once_what_is_not_seen(contained):
+    until(lambda: contained.sh("true").wait() == 0)
+    contained.run(f"echo {PASSWORD} > control; cat client_key.json")
+    line = json.loads(contained.run("tail -n 1 ../.aapfs/audit"))
+    assert line["Program"] == "?" and (line["Pid"] == 0) != contained.lent
+    worker, = contained.run("pgrep -x aapfs-worker", inside=True).split()
+    contained.run(f"kill -9 {worker}", inside=True)
+    contained.run("cat client_key.json", inside=True)
+    errors = contained.mount.errors()
+    assert errors.count(OWN_PIDS) == 1 and (", and with pid 0;" in errors) != contained.lent
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/sys/kernel/ns_last_pid"), reason="the kernel does not let us choose a process's number")
+def test_another_process_of_the_same_number_is_not_named(contained):
+    """A lent mount's numbers are the host's; those in the container are others."""
+    until(lambda: contained.sh("true").wait() == 0)
+    contained.run(f"echo {PASSWORD} > control")
+    reader = contained.sh("read -r _; exec cat client_key.json")
+    namesake = contained.sh(f"echo {reader.pid - 1} > /proc/sys/kernel/ns_last_pid; sleep 60 & echo $!; read -r _; kill $!", inside=True)
+    assert int(namesake.stdout.readline()) == reader.pid
+    reader.communicate("\n")
+    line = json.loads(contained.run("tail -n 1 ../.aapfs/audit"))
+    namesake.communicate("\n")
+    assert line["Pid"] == (reader.pid if contained.lent else 0) and line["Program"] == "?"

@@ -25,6 +25,7 @@ BLOCKED = re.compile(r"aapfs: (\S+): 3 client keys in a row .* then write rotate
 SAID = re.compile(r"aapfs: .*(client keys in a row|the rotation that is due failed|has expired at|was killed by signal|is not permitted \(|"
                   r"on_rotate: |reloaded$|the rotation that is due cannot be begun: |applications may still use |"
                   r"the client key \S+ expires at ).*\n")
+GONE = re.compile(r"aapfs: payments: KMS no longer has this application access point; .*\n")
 DAY = 86400
 
 
@@ -67,7 +68,7 @@ def clock(tmp_path):
     return move
 
 
-def start(start_mount, emulator, validity="30s", rotate_at="50%", **parts):
+def start(start_mount, emulator, validity="30s", rotate_at="60%", **parts):
     defaults = f"validity = {validity}\nrotate_at = {rotate_at}\n" + parts.pop("defaults", "")
     parts.setdefault("expected_errors", SAID)
     return start_mount(emulator.url, defaults=defaults, settings="requests_per_second = 100", **parts)
@@ -327,6 +328,52 @@ def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emul
     assert (mount.key_id(), status["State"], status["Scheduled"], status["Superseded"]) == (first, "active", [second], [])
     mount.write("payments", f"delete {second}")
     assert mount.status("payments")["Note"] is None
+
+
+def test_that_kms_lacks_a_scheduled_key_outlives_worker_and_daemon(start_mount, emulator, clock):
+    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none")
+    mount.write("payments", PASSWORD)
+    first, begin = mount.key_id(), int(time.time()) + 3600
+    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
+    [second] = mount.status("payments")["Scheduled"]
+    Request(f"127.0.0.1:{emulator.port}", "DeleteClientKey", [("ClientKeyId", second)], method="POST", key_id=ACCESS_KEY_ID,
+            secret=ACCESS_KEY_SECRET).send(emulator.port)
+    mount.write(".aapfs", "sync")
+    emulator.set_faults("* silent")
+    clock(3601)
+    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    for _ in range(2):
+        status = mount.status("payments")
+        assert (status["ClientKeyId"], status["Scheduled"], mount.key_id()) == (first, [second], first)
+        assert "a Scheduled key" in status["Note"]
+        leave(mount)
+        mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none",
+                      state=mount.state, state_key=mount.state_key, listed=False)
+    # and it comes back with KMS's word
+    emulator.set_faults()
+    mount.write(".aapfs", "sync")
+    assert mount.status("payments")["ClientKeyId"] == first
+
+
+def test_that_kms_lacks_an_aap_outlives_the_daemon_until_kms_has_it_again(start_mount, emulator, start_emulator):
+    mount = start(start_mount, emulator, validity="1y", expected_errors=GONE)
+    mount.write("payments", PASSWORD)
+    other = start_emulator(aaps=["orders"])
+    mount.stop(GONE)
+    mount.stop = lambda *_: None
+    settings = {"validity": "1y", "state": mount.state, "state_key": mount.state_key}
+    mount = start(start_mount, other, expected_errors=GONE, **settings)
+    until(lambda: mount.status("payments")["State"] == "deleted")
+    until(lambda: "AapIsGone\":true" in next(mount.state.rglob(".told")).read_text())
+    mount.stop(GONE)
+    mount.stop = lambda *_: None
+    other.set_faults("* silent")
+    mount = start(start_mount, other, listed=False, **settings)
+    assert mount.status("payments")["State"] == "deleted"
+    mount.stop()
+    mount.stop = lambda *_: None
+    mount = start(start_mount, emulator, **settings)
+    until(lambda: mount.status("payments")["State"] == "active")
 
 
 @pytest.mark.parametrize("command", ["", "exit 3"])

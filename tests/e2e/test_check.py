@@ -55,10 +55,10 @@ class Place:
         self.state.mkdir(mode=0o700)
         self.key = make_state_key(directory / "state.key")
 
-    def check(self, settings="", defaults=FOLLOWING, sections="", url=None, env=None, wrap=()):
+    def check(self, settings="", defaults=FOLLOWING, sections="", url=None, env=None, wrap=(), settings_of_mount=""):
         config = self.directory / "check.conf"
         config.write_text(f"[kms]\nendpoint = {url or self.url}\nrequest_timeout = 2s\n{settings}\n[mount]\nstate = {self.state}\n"
-                          f"state_key = {self.key}\n[defaults]\n{defaults}\n{sections}\n")
+                          f"state_key = {self.key}\n{settings_of_mount}\n[defaults]\n{defaults}\n{sections}\n")
         return check(config, self.mountpoint, env=env, wrap=wrap)
 
 
@@ -475,3 +475,37 @@ def test_another_region_and_another_time(place, emulator, start_emulator):
     assert re.match(r"KMS's is -(299|300|301) s", place.check().of("warning", "clock")[0])
     empty = start_emulator(aaps=())
     assert place.check(url=empty.url).of("warning", "AAPs")[0].startswith("there is none to show")
+
+
+def test_keys_made_elsewhere_that_leave_no_place(start_mount, start_emulator, place):
+    emulator = start_emulator(limits=())
+    mounts = {}
+    for host in ("one", "two", "three"):
+        (place.directory / host).mkdir()
+        mounts[host] = start_mount(emulator.url, defaults=FOLLOWING, max_keys=3, directory=place.directory / host)
+    mounts["one"].write("payments", PASSWORD)
+    mounts["two"].write("payments", PASSWORD)
+    checked = check(mounts["one"].config, mounts["one"].path)
+    assert checked.of("ok", "places") == ["2 AAPs have a place left for the next rotation"]
+    mounts["three"].write("payments", PASSWORD)
+    others = {mounts["two"].key_id(), mounts["three"].key_id()}
+    for config, sections in ((mounts["one"].config, ""), (None, "[aap payments]\nrotate_at = never\n")):
+        if config:
+            [said] = (checked := check(config, mounts["one"].path)).of("warning", "places")
+            assert checked.status == 0 and "payments: KMS gives it 3 client keys and has 2 that" in said
+            assert "none is left for the next rotation" in said and all(other in said for other in others)
+            assert mounts["one"].key_id() not in said and "aapfs delete payments ID --foreign" in said
+        else:
+            place.url = emulator.url
+            assert place.check(sections=sections).of("warning", "places") == []
+
+
+def test_audit_says_when_callers_cannot_be_seen(place):
+    audited = "audit = yes"
+    assert "audit" not in {subject for _, subject, _ in place.check().lines}
+    assert place.check(settings_of_mount=audited).of("ok", "audit")
+    line, = place.check(settings_of_mount=audited, wrap=["unshare", "--pid", "--fork", "--mount-proc"]).of("warning", "audit")
+    assert "pid 0" in line and "hostPID: true" in line
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2,gid=12345 proc /proc && exec "$@"', "sh"]
+    line, = place.check(settings_of_mount=audited, wrap=hidden).of("warning", "audit")
+    assert "hidepid" in line

@@ -33,7 +33,7 @@ def options_of_commands():
         options = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", line))
         for command in (words[1] or "").split("|") if not (words[1] or "").startswith("-") else [""]:
             found.setdefault(command, set()).update(options | ({"--config"} if "-c" in options else set()))
-    return found
+    return {command: options | {"--help"} for command, options in found.items()}
 
 
 def complete_in_bash(*words):
@@ -142,6 +142,6 @@ def offered_by_fish(home, commands):
                                      pytest.param(offered_by_fish, marks=needs("fish"))])
 def test_each_option_of_each_sub_command_is_offered(tmp_path, offered):
     options = options_of_commands()
-    assert len(options) == 12 and options["check"] == {"-c", "--config", "-m"} and "--dev" in options[""]
+    assert len(options) == 12 and options["check"] == {"-c", "--config", "-m", "--help"} and "--dev" in options[""]
     for (command, wanted), found in zip(options.items(), offered(tmp_path, options)):
         assert wanted <= found, f"aapfs {command}: not offered: {wanted - found}"

@@ -77,7 +77,7 @@ def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):  # noqa
 @pytest.mark.full
 def test_a_rotation_that_is_due_does_not_wait_for_a_list(start_mount, emulator):
     emulator.set_faults(*NO_LISTS)
-    mount = start_mount(emulator.url, settings=f"{NAMED}\nrequests_per_second = 100", defaults="validity = 8s\nrotate_at = 25%",
+    mount = start_mount(emulator.url, settings=f"{NAMED}\nrequests_per_second = 100", defaults="validity = 8s\nrotate_at = 25%\non_rotate = none\ndelete_superseded = 0s",
                         expected_errors=re.compile(f"{SAID.pattern}|{re.escape(UNSETTLED)}"))
     mount.write("payments", PASSWORD)
     first = mount.key_id()

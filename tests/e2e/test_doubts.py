@@ -145,9 +145,9 @@ def test_what_was_never_told_counts_from_the_key_that_was(start_mount, emulator)
 def test_a_rotation_that_cannot_be_begun_is_a_failing_one(start_mount, emulator):
     said = re.compile(SAID.pattern + "|" + ENDS.pattern)
     mount = start(start_mount, emulator, validity="1y", rotate_at="never", expected_errors=said)
-    mount.write("payments", f"{PASSWORD} {text_of(time.time() - 30)} {text_of(time.time() + 50)}")
+    mount.write("payments", f"{PASSWORD} {text_of(time.time() - 120)} {text_of(time.time() + 60)}")
     emulator.set_faults("CreateClientKey reset-after", "ListClientKeys unavailable")
-    mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 10%"))
+    mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 60%"))
     mount.write(".aapfs", "reload")
     until(lambda: emulator.count("CreateClientKey") == 2)
     emulator.set_faults("ListClientKeys unavailable")
@@ -167,9 +167,9 @@ def test_a_rotation_goes_before_listings(start_mount, start_emulator):
     emulator = start_emulator(aaps=[f"a{i}" for i in range(20)])
     mount = start_mount(emulator.url, settings="requests_per_second = 1", expected_errors=SAID,
                         defaults="rotate_at = never\nvalidity = 1y\non_rotate = none\n")
-    mount.write("a3", f"{PASSWORD} {text_of(time.time() - DAY)} {text_of(time.time() + DAY)}")
+    mount.write("a3", f"{PASSWORD} {text_of(time.time() - 2 * DAY)} {text_of(time.time() + DAY)}")
     first = mount.key_id("a3")
-    mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 10%"))
+    mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 60%"))
     mount.write(".aapfs", "reload")
     rotated(mount, "a3", first)
     assert emulator.count("ListClientKeys") < 10

@@ -298,6 +298,7 @@ def test_what_the_readme_says(start_mount, emulator, tmp_path):
     plugin.end()
 
 
+@pytest.mark.core
 def test_with_mount(tmp_path):
     path = tmp_path / "aap"
     path.mkdir()
@@ -319,3 +320,24 @@ def test_with_mount(tmp_path):
                               stdin=subprocess.DEVNULL, env=environment())
         assert (done.returncode, done.stderr) == (
             1, f"aapfs: /dev/fd/{descriptor}: no open /dev/fuse; see with-mount in aapfs(1)\n")
+
+
+def test_with_mount_takes_the_options_of_mount_aapfs(tmp_path):
+    path = tmp_path / "aap"
+    path.mkdir()
+
+    def with_mount(*options):
+        words = ["sh", "-c", f"grep ' {path} ' /proc/self/mountinfo"]
+        return subprocess.run([AAPFS, "with-mount", *options, path, *words], capture_output=True, text=True, timeout=60)
+
+    done = with_mount("-o", "_netdev,nofail,x-systemd.automount,relatime,user", "-o", "ro,suid", "-o", 'comment="a,b"')
+    assert (done.returncode, done.stderr) == (0, "")
+    flags = done.stdout.split()[5].split(",")
+    assert "ro" in flags and "nosuid" in flags
+    done = with_mount("-o", "config=/etc/aapfs/aapfs.conf,region=cn-hangzhou,state_key=/k")
+    assert (done.returncode, done.stderr) == (
+        0, "aapfs: with-mount: -o config=, region=, endpoint=, state= and state_key= are the daemon's: give them to it, too\n")
+    for options, why in (("remount", "-o remount: a mount is not mounted again"), ("config=here", "-o config: right is a path from the root"),
+                         ('context="a', 'a quotation mark is missing')):
+        done = with_mount("-o", options)
+        assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("aapfs: with-mount: -o ") and why in done.stderr

@@ -49,9 +49,9 @@ def test_no_rotation_begins_while_it_leaves(start_mount, emulator):
     mount = start_mount(emulator.url, settings=RATE, request_timeout="10s", expected_errors=SAID_OR_RELOADED,
                         defaults="rotate_at = never\n")
     now = time.time()
-    mount.write("payments", f"{PASSWORD} {text_of(now - 86400)} {text_of(now + 86400)}")
+    mount.write("payments", f"{PASSWORD} {text_of(now - 2 * 86400)} {text_of(now + 86400)}")
     emulator.set_faults("CreateClientKey denied")
-    mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 1%"))
+    mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 60%"))
     mount.write(".aapfs", "reload")
     until(lambda: mount.status("payments")["State"] == "failing")
     delete_keys(emulator)

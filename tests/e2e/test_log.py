@@ -1,5 +1,6 @@
 """What a daemon in the foreground logs: a line for each thing that was done to a key, with time and level."""
 import datetime
+import fcntl
 import os
 import re
 import signal
@@ -114,6 +115,26 @@ def test_the_journal_has_a_time_of_its_own(start_mount, emulator):
     other = start_mount(emulator.url, env={"JOURNAL_STREAM": "1:2"}, directory=journal.directory / "..")
     other.write("orders", PASSWORD)
     lines_of(other, 1)
+
+
+def test_a_full_log_holds_up_no_key(start_mount, emulator, tmp_path):
+    """Whoever reads it stands still; when it goes on, it hears how many lines are missing."""
+    pipe = tmp_path / "stderr.pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    filling = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    mount = start_mount(emulator.url, wrap=["sh", "-c", f'exec "$@" 2> {pipe}', "sh"])
+    size = fcntl.fcntl(filling, fcntl.F_GETPIPE_SZ)
+    assert os.write(filling, b"\n" * size) == size
+    for _ in range(2):
+        mount.write("payments", PASSWORD)
+    assert os.read(reading, size) == b"\n" * size
+    mount.write("payments", PASSWORD)
+    gap, rotated = os.read(reading, size).decode().splitlines()
+    assert re.fullmatch(r"20\S+Z error aapfs: 2 lines were not logged: the log was full", gap)
+    assert f"to {mount.key_id()}, valid until" in rotated
+    os.close(filling)
+    os.close(reading)
 
 
 def test_an_upgrade_keeps_the_form(start_mount, emulator, tmp_path):

@@ -495,6 +495,7 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
                              env=environment(), capture_output=True, text=True, timeout=60)
     assert (started.returncode, started.stderr) == (0, "")
     try:
+        until((tmp_path / "aap/payments").exists)
         (tmp_path / "aap/payments/control").write_text(PASSWORD + "\n")
         assert attributes(tmp_path / "aap/payments/client_key.json")[0] == NOBODY
         (tmp_path / "fresh").symlink_to("two.conf")

@@ -25,7 +25,7 @@ def store_of(mount):
 
 
 # nor can who was told be noted in a directory that is not there
-UNTOLD = re.compile(r"aapfs: payments: that its applications were told of a key cannot be saved: .*\n")
+UNTOLD = re.compile(r"aapfs: payments: what its applications were told, and what KMS lacks, cannot be saved: .*\n")
 
 
 def result_of(mount, command, aap="payments"):
@@ -36,9 +36,19 @@ def result_of(mount, command, aap="payments"):
     return 0
 
 
+def directories_below(directory):
+    """DIRECTORY as well; no mount is looked into, which may be dead."""
+    with open("/proc/self/mountinfo", encoding="ascii") as lines:
+        mounts = {line.split()[4] for line in lines}
+    for place, names, _ in os.walk(directory):
+        names[:] = [name for name in names if os.path.join(place, name) not in mounts]
+        yield place
+
+
 def wait_until(directory, condition):
     """Until CONDITION holds, looked at whenever something changes in DIRECTORY."""
-    with Watch(["inotifywait", "-q", "-m", "-r", "-e", "create,delete,move,modify,close_write", directory]) as watch:
+    events = "create,delete,move,modify,close_write"
+    with Watch(["inotifywait", "-q", "-m", "-e", events, *directories_below(directory)]) as watch:
         watch.until_true(condition)
 
 

@@ -113,6 +113,7 @@ class Manager:
         return [line.split()[2] for line in open("/proc/self/mountinfo") if line.split()[4] == str(self.path)]
 
     def write(self, command=PASSWORD):
+        until((self.path / "payments").exists)  # it is ready before KMS was listed
         control = os.open(self.path / "payments" / "control", os.O_WRONLY)
         try:
             os.write(control, command.encode() + b"\n")
@@ -300,6 +301,38 @@ def test_a_kept_mount_waits_for_a_configuration_that_a_worker_can_serve(manager)
     manager.start()
     assert manager.key_id() == before
     assert manager.mounted() == mounted
+
+
+def test_a_kept_mount_with_which_workers_crash_is_made_anew_by_the_next_start(manager, tmp_path):
+    """The manager is not left to its time for a start, two minutes in which every reader waits."""
+    manager.start()
+    manager.write()
+    before, mounted, stop = manager.key_id(), manager.mounted(), tmp_path / "stops"
+    assert manager.stop() == 0
+    stop.write_text(f"worker-begins 0 9 {int(signal.SIGABRT)}\n")
+    manager.start(ready=False, binary=WITH_STOPS, AAPFS_STOPS=str(stop))
+    assert manager.process.wait(30) == 1
+    manager.take_messages()
+    assert "aapfs-worker was killed by signal 6 before it served, again and again\n" in manager.error_file.read_text()
+    assert stop.read_text() == f"worker-begins 0 6 {int(signal.SIGABRT)}\n"
+    assert manager.mounted() == mounted and set(manager.store) == {"aapfs-fuse", "aapfs-memory", "aapfs-note"}
+    stop.unlink()
+    manager.start()
+    assert "is made anew: workers crashed with it again and again\n" in manager.error_file.read_text()
+    assert manager.key_id() == before and len(manager.mounted()) == 1
+
+
+@pytest.mark.parametrize("deaths", [2, 9])
+def test_a_new_mount_whose_workers_crash_ends(manager, tmp_path, deaths):
+    stop = tmp_path / "stops"
+    stop.write_text(f"worker-begins 0 {deaths} {int(signal.SIGABRT)}\n")
+    manager.start(ready=deaths == 2, binary=WITH_STOPS, AAPFS_STOPS=str(stop))
+    if deaths == 2:
+        assert not stop.exists() and manager.stop() == 0
+        return
+    assert manager.process.wait(30) == 1
+    manager.take_messages()
+    assert not manager.mounted() and not manager.store
 
 
 def test_without_a_manager_that_keeps_it_term_unmounts(manager):

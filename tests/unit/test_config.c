@@ -34,7 +34,7 @@ static void reads_a_whole_file(void **state)
                                "max_keys = 3\non_rotate = a reload ; b \"reload\"\non_rotate_timeout = 2m\n"
                                "rotate_at = 10d before\ndelete_superseded = 7d\ncontrol_group = 44\n"
                                "[aap orders]\nvalidity = kms\non_rotate = none\non_rotate_user = nobody\n"
-                               "rotate_at = 5%\nmax_keys = 40\npassword_source = file:/p\nexpose_password = yes\n"
+                               "rotate_at = 56%\nmax_keys = 40\npassword_source = file:/p\nexpose_password = yes\n"
                                "delete_superseded = never\ncontrol_group =\n"
                                "on_rotate_timeout = 1s\n[aap last]\non_rotate =\n";
     struct config config;
@@ -73,7 +73,7 @@ static void reads_a_whole_file(void **state)
     assert_int_equal(payments->password_source, PASSWORD_KEEP);
     assert_false(payments->expose_password);
     assert_int_equal(orders->rotate_at, ROTATE_AT_PERCENT);
-    assert_int_equal(orders->rotate_at_percent, 5);
+    assert_int_equal(orders->rotate_at_percent, 56);
     assert_int_equal(orders->password_source, PASSWORD_FILE);
     assert_string_equal(orders->password_file, "/p");
     assert_true(orders->expose_password);
@@ -233,7 +233,7 @@ static const struct {
     {"[defaults]\nvalidity = 365\n", ":2: validity: not a time from 1s to 10y"},
     {"[defaults]\nvalidity = 1y # x\n", ":2: validity: a comment"},
     {"[defaults]\nvalidity = 1y\nvalidity = 1y\n", ":3: validity stands twice"},
-    {"[defaults]\nrotate_at = 1%\nmax_keys = 200\n", NULL},
+    {"[defaults]\nrotate_at = 1%\non_rotate = none\ndelete_superseded = 0s\n", NULL},
     {"[defaults]\nrotate_at = 95%\n", NULL},
     {"[defaults]\nrotate_at = never\n", NULL},
     {"[defaults]\nrotate_at = 30d before\n", NULL},
@@ -288,21 +288,34 @@ static const struct {
      ":4: password_source: generate without expose_password = yes in [aap a]"},
     {"[aap a]\nexpose_password = no\n[defaults]\npassword_source = generate\nexpose_password = yes\n",
      ":2: password_source: generate"},
-    {"[defaults]\nvalidity = 30d\nrotate_at = 29d before\nmax_keys = 20\n", NULL},
-    {"[defaults]\nvalidity = 30d\nrotate_at = 29d before\nmax_keys = 19\n",
-     ":4: max_keys: 19 in [defaults], but with this rotate_at as many as 20 keys are unexpired at once, and rotations would "
-     "be refused; right is max_keys = 20, a later rotate_at, or never"},
-    {"[defaults]\nvalidity = 60s\nrotate_at = 10%\n", ":3: max_keys: 8 in [defaults], but"},
-    {"[defaults]\nrotate_at = 1%\nmax_keys = 199\n", ":3: max_keys: 199"},
-    {"[defaults]\nrotate_at = 20%\n", NULL},
-    {"[aap a]\nrotate_at = 10%\n[defaults]\nmax_keys = 19\n", ":2: max_keys: 19 in [aap a]"},
-    {"[aap a]\nmax_keys = 1\n", ":2: max_keys: 1 in [aap a], but with this rotate_at as many as 2"},
-    {"[defaults]\nvalidity = kms\nrotate_at = 10%\n", ":3: max_keys"},
+    /* two keys of ours at once are all that three places bear, however many max_keys says */
+    {"[defaults]\nrotate_at = 56%\n", NULL},
+    {"[defaults]\n\nrotate_at = 55%\n",
+     ":3: rotate_at: in [defaults] as many as 3 client keys would be unexpired at once, and KMS gives an AAP 3, of which "
+     "one is for the next; right is rotate_at = 56% or later, never, or with a command or none as on_rotate a short "
+     "delete_superseded like 7d"},
+    {"[defaults]\nrotate_at = 30%\nvalidity = 1y\n", ":2: rotate_at: in [defaults] as many as 5 client keys"},
+    {"[defaults]\nrotate_at = 30%\nvalidity = 1y\nmax_keys = 100\n", ":2: rotate_at: in [defaults] as many as 5"},
+    {"[defaults]\nrotate_at = 160d before\n", NULL},
+    {"[defaults]\nrotate_at = 180d before\n", ":2: rotate_at: in [defaults] as many as 3 client keys would be unexpired at "
+     "once, and KMS gives an AAP 3, of which one is for the next; right is rotate_at = 56% or later"},
+    {"[defaults]\nvalidity = 60s\nrotate_at = 50s before\n", ":3: rotate_at: in [defaults] as many as 6 client keys"},
+    {"[defaults]\nvalidity = 1000s\nrotate_at = 441s before\n",
+     ":3: rotate_at: in [defaults] as many as 3 client keys"},
+    {"[defaults]\nvalidity = 1000s\nrotate_at = 440s before\n", NULL},
+    {"[aap a]\nrotate_at = 10%\n[defaults]\nmax_keys = 19\n", ":2: rotate_at: in [aap a] as many as 20"},
+    {"[aap a]\nvalidity = 2y\nrotate_at = 200d before\n", NULL},
+    {"[aap a]\nvalidity = 300d\n[defaults]\nvalidity = 2y\nrotate_at = 200d before\n", ":2: rotate_at: in [aap a]"},
+    {"[aap a]\nmax_keys = 1\n", ":2: max_keys: 1 in [aap a], but a rotation needs a place for the key that it replaces and "
+     "one for the new one; right is rotate_at = never, or max_keys = 3"},
+    {"[aap a]\nmax_keys = 2\n", NULL},
+    {"[defaults]\nvalidity = kms\nrotate_at = 10%\n", ":3: rotate_at"},
     /* the superseded ones are deleted before that, if somebody tells their applications */
-    {"[defaults]\nrotate_at = 10%\ndelete_superseded = 7d\non_rotate = none\n", NULL},
-    {"[defaults]\nrotate_at = 10%\ndelete_superseded = 7d\n", ":2: max_keys: 8 in [defaults], but"},
-    {"[defaults]\nrotate_at = 10%\ndelete_superseded = 10y\non_rotate = none\n", ":2: max_keys: 8 in [defaults], but"},
-    {"[defaults]\nvalidity = 10y\nrotate_at = 3649d before\nmax_keys = 20\n", NULL},
+    {"[defaults]\nrotate_at = 30%\ndelete_superseded = 7d\non_rotate = none\n", NULL},
+    {"[defaults]\nrotate_at = 30%\ndelete_superseded = 7d\non_rotate = true\n", NULL},
+    {"[defaults]\nrotate_at = 30%\ndelete_superseded = 7d\n", ":2: rotate_at: in [defaults]"},
+    {"[defaults]\nrotate_at = 30%\ndelete_superseded = never\non_rotate = none\n", ":2: rotate_at: in [defaults]"},
+    {"[defaults]\nrotate_at = 30%\ndelete_superseded = 100d\non_rotate = none\n", ":2: rotate_at: in [defaults]"},
     {"[defaults]\nvalidity = 1s\nrotate_at = 1%\n", NULL}, /* not to be told in whole seconds */
     {"[defaults]\nvalidity = kms\nrotate_at = 400d before\n", NULL},
     {"[defaults]\nvalidity = 30d\nrotate_at = 30d before\n", ":3: rotate_at: not shorter than the validity in [defaults]"},

@@ -1,4 +1,5 @@
 /* An AAP's status: what of it is where, and what its Note says. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -137,11 +138,34 @@ static void the_note_says_what_to_do_about_the_most_urgent(void **state)
     assert_note(world, "not saved");
 }
 
+static void the_note_names_what_fills_the_places(void **state)
+{
+    struct world *world = *state;
+    struct registry_aap *aap = world->aap;
+    struct registry_key foreign = {.client_key_id = "KAAP.foreign", .not_after_time = now + day};
+    world->config.max_keys = 2;
+    aap->foreign = &foreign;
+    assert_note(world, "");
+    aap->failure.error.number = EDQUOT; /* somebody has written */
+    assert_note(world, "no place for another client key: KMS gives this AAP 2 client keys: KAAP.current (made here, current), "
+                       "KAAP.foreign (made elsewhere; delete-foreign); write");
+    aap->rotation.no_place = true;
+    assert_note(world, REPORT_NO_PLACE ", keys were made elsewhere: KMS gives this AAP 2");
+    aap->rotation.no_place = false;
+    world->config.max_keys = 3; /* one has left */
+    assert_note(world, "");
+    aap->foreign = NULL;
+    world->config.max_keys = 1;
+    aap->rotation.no_place = true;
+    assert_note(world, REPORT_NO_PLACE ": KMS gives");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_key_is_in_the_list_that_it_belongs_to, make_world, free_world),
         cmocka_unit_test_setup_teardown(the_note_says_what_to_do_about_the_most_urgent, make_world, free_world),
+        cmocka_unit_test_setup_teardown(the_note_names_what_fills_the_places, make_world, free_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

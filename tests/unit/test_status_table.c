@@ -140,6 +140,10 @@ static void somebody_is_needed_for_what_fails_or_ends(void **state)
         /* but the applications have the one before */
         {"{\"State\": \"expiring\", \"NotAfter\": \"2027-11-26T00:00:00Z\", \"NextRotation\": "
          "\"2027-06-25T12:00:00Z\", \"InUseUntil\": \"2026-11-30T00:00:00Z\"}", true},
+        {"{\"State\": \"active\", \"NotAfter\": \"2027-11-01T00:00:00Z\", \"NextRotation\": \"2027-06-25T12:00:00Z\", "
+         "\"Note\": \"no place for the next rotation: KMS gives this AAP 3 client keys: ...\"}", true},
+        {"{\"State\": \"active\", \"NotAfter\": \"2027-11-01T00:00:00Z\", \"NextRotation\": \"2027-06-25T12:00:00Z\", "
+         "\"Note\": \"no place for another client key: ...\"}", false},
         {"{}", true},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -156,6 +160,9 @@ static void advice_is_the_note_where_there_is_one(void **state)
 {
     json_t *aap = parse("{\"State\": \"expired\", \"Note\": \"write a password\"}");
     assert_string_equal(status_aap_advice(aap, style().now), "write a password");
+    json_decref(aap);
+    aap = parse("{\"State\": \"active\", \"Note\": \"no place for the next rotation: KAAP.x fills one\"}");
+    assert_string_equal(status_aap_advice(aap, style().now), "no place for the next rotation: KAAP.x fills one");
     json_decref(aap);
     char *text = NULL;
     size_t size = 0;

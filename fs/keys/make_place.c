@@ -1,0 +1,170 @@
+/*
+ * A creation needs a place (places.h). Where none is free by what is known here, KMS is asked first for its list of this
+ * AAP's keys, for others make and delete some as well; then one key after the other is deleted, as the rules say and no
+ * more than needed. Where KMS says that there is no place although one seemed free, the same once.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/keys/operation.h"
+#include "fs/keys/places.h"
+#include "fs/keys/upkeep.h"
+#include "fs/log.h"
+
+static const char name[] = "CreateClientKey";
+
+/* Listings in a row that fail before a creation goes by what is known. */
+enum { LISTINGS_FAILED = 8 };
+
+enum { WHY_SIZE = 160, REST_SIZE = 512 - WHY_SIZE - 12 };
+
+/* With the registry's lock: what fills the places, and how many there are. */
+static unsigned int look(const struct operation *operation, struct places *places)
+{
+    const struct engine *engine = operation->engine;
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    /* while KMS's time is in doubt nothing counts as expired */
+    places_look(aap, clock_is_sure(&engine->clock) ? engine_now(engine) : 0, operation->automatic, places);
+    if (engine->foreign_state) /* another machine may go on with the same keys */
+        places->freeable = 0;
+    return operation->quota_error.number ? operation->most : aap->config->max_keys;
+}
+
+/* KMS has refused one more than what it lists now. */
+static void learn_quota(struct operation *operation)
+{
+    struct places places;
+    registry_lock(operation->engine->parts.registry);
+    unsigned int most = registry_aap(operation->engine->parts.registry, operation->aap)->config->max_keys;
+    (void)look(operation, &places);
+    operation->most = places.filled < most ? places.filled : most;
+    registry_unlock(operation->engine->parts.registry);
+}
+
+/* WHY: what freeing one failed with; NULL: none may be. */
+static void refuse(struct operation *operation, const char *why)
+{
+    struct engine *engine = operation->engine;
+    struct kms_error error = operation->quota_error; /* KMS's own word, where it has spoken */
+    char text[PLACES_TEXT_SIZE];
+    struct places places;
+    registry_lock(engine->parts.registry);
+    unsigned int most = look(operation, &places);
+    places_tell(&places, most, engine_now(engine), text, sizeof(text));
+    registry_unlock(engine->parts.registry);
+    error.number = EDQUOT;
+    if (!error.code[0])
+        strcpy(error.code, "MaxKeys");
+    memcpy(error.operation, name, sizeof(name));
+    if (why)
+        snprintf(error.message, sizeof(error.message), "no place: %.*s; %.*s", WHY_SIZE - 1, why, (int)REST_SIZE, text);
+    else
+        snprintf(error.message, sizeof(error.message), "no place: %s", text);
+    operation_fail(operation, name, &error);
+}
+
+static void free_one(struct operation *operation, const struct place *place)
+{
+    struct engine *engine = operation->engine;
+    struct operation *deletion = operation_new_automatic(engine, operation->aap, CONTROL_DELETE);
+    if (!deletion) {
+        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
+        return;
+    }
+    (void)pace_take(&engine->pace, engine->parts.config->requests_per_second, clock_monotonic_ms()); /* it never waits */
+    snprintf(deletion->command.client_key_id, sizeof(deletion->command.client_key_id), "%s", place->client_key_id);
+    snprintf(operation->freed_id, sizeof(operation->freed_id), "%s", place->client_key_id);
+    operation->freed_whose = place_kind_text(place->kind);
+    operation->frees = true;
+    engine_aap(engine, operation->aap)->upkeep.deleting = deletion;
+    retire_begin(deletion);
+}
+
+static void list(struct operation *operation)
+{
+    operation->lists = true;
+    listing_want(operation->engine, operation->aap, 1); /* at once */
+}
+
+void place_require(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    struct places places;
+    char id[CLIENT_KEY_ID_SIZE] = "";
+    registry_lock(engine->parts.registry);
+    unsigned int most = look(operation, &places);
+    if (places.first.client_key_id)
+        memcpy(id, places.first.client_key_id, strlen(places.first.client_key_id) + 1);
+    registry_unlock(engine->parts.registry);
+    const struct place first = {id, places.first.kind, places.first.not_after};
+    if (places.filled < most)
+        rotation_reserve(operation);
+    else if (engine_aap(engine, operation->aap)->upkeep.deleting)
+        operation->waits_for_deletion = true; /* which may free one */
+    else if (!operation->listed)
+        list(operation);
+    else if (!places_are_enough(&places, most))
+        refuse(operation, NULL);
+    else
+        free_one(operation, &first);
+}
+
+bool place_is_refused(struct operation *operation, const struct kms_error *error)
+{
+    if (error->number != EDQUOT || operation->quota_error.number)
+        return false;
+    operation->quota_error = *error;
+    operation->listed = false;
+    list(operation);
+    return true;
+}
+
+bool place_waits_for_listing(const struct operation *operation)
+{
+    return operation && operation->lists && !operation->ended;
+}
+
+void place_listed(struct engine *engine, uint32_t aap, const struct kms_error *error)
+{
+    const struct engine_aap *notes = engine_aap(engine, aap);
+    struct operation *operation = notes->running;
+    if (!place_waits_for_listing(operation))
+        return;
+    operation->lists = false;
+    operation->listed = true;
+    /* its keys are known all the same, or there is no better knowledge to wait for */
+    bool usable = !error || strcmp(error->code, "Publication") == 0 || notes->list_failures >= LISTINGS_FAILED ||
+                  kms_error_is_forbidden(error->code, error->http_status);
+    if (!usable) {
+        operation_fail(operation, name, error);
+        return;
+    }
+    if (operation->quota_error.number)
+        learn_quota(operation);
+    place_require(operation);
+}
+
+void place_deleted(struct engine *engine, uint32_t aap, int result)
+{
+    struct operation *operation = engine_aap(engine, aap)->running;
+    char aap_name[AAP_NAME_SIZE], why[WHY_SIZE];
+    if (!operation || !(operation->frees || operation->waits_for_deletion))
+        return;
+    bool frees = operation->frees;
+    operation->frees = operation->waits_for_deletion = false;
+    if (frees && result < 0) {
+        registry_lock(engine->parts.registry);
+        const struct kms_error *error = &operation_failure(operation)->error;
+        snprintf(why, sizeof(why), "%.60s cannot be deleted: %.40s: %.30s", operation->freed_id, error->code, error->message);
+        registry_unlock(engine->parts.registry);
+        refuse(operation, why);
+        return;
+    }
+    if (frees) {
+        operation_aap_name(operation, aap_name);
+        log_notice("%s: the client key %s (%s) was deleted in KMS: the next one needs its place", aap_name,
+                   operation->freed_id, operation->freed_whose);
+    }
+    place_require(operation);
+}
