@@ -10,7 +10,6 @@
 #include "fs/keys/operation.h"
 #include "fs/keys/places.h"
 #include "fs/keys/upkeep.h"
-#include "fs/log.h"
 
 static const char name[] = "CreateClientKey";
 
@@ -68,6 +67,13 @@ static void refuse(struct operation *operation, const char *why)
     operation_fail(operation, name, &error);
 }
 
+/* For the log: what the deletion is by. */
+static const char *const freed_by[PLACE_KINDS] = {
+    [PLACE_EXPIRED] = "max_keys (made here, expired)",
+    [PLACE_ORPHAN] = "max_keys (made here, lost)",
+    [PLACE_SUPERSEDED] = "max_keys (made here, superseded)",
+};
+
 static void free_one(struct operation *operation, const struct place *place)
 {
     struct engine *engine = operation->engine;
@@ -79,7 +85,7 @@ static void free_one(struct operation *operation, const struct place *place)
     (void)pace_take(&engine->pace, engine->parts.config->requests_per_second, clock_monotonic_ms()); /* it never waits */
     snprintf(deletion->command.client_key_id, sizeof(deletion->command.client_key_id), "%s", place->client_key_id);
     snprintf(operation->freed_id, sizeof(operation->freed_id), "%s", place->client_key_id);
-    operation->freed_whose = place_kind_text(place->kind);
+    deletion->by = freed_by[place->kind];
     operation->frees = true;
     engine_aap(engine, operation->aap)->upkeep.deleting = deletion;
     retire_begin(deletion);
@@ -153,7 +159,7 @@ void place_listed(struct engine *engine, uint32_t aap, const struct kms_error *e
 void place_deleted(struct engine *engine, uint32_t aap, int result)
 {
     struct operation *operation = engine_aap(engine, aap)->running;
-    char aap_name[AAP_NAME_SIZE], why[WHY_SIZE];
+    char why[WHY_SIZE];
     if (!operation || !(operation->frees || operation->waits_for_deletion))
         return;
     bool frees = operation->frees;
@@ -165,11 +171,6 @@ void place_deleted(struct engine *engine, uint32_t aap, int result)
         registry_unlock(engine->parts.registry);
         refuse(operation, why);
         return;
-    }
-    if (frees) {
-        operation_aap_name(operation, aap_name);
-        log_notice("%s: the client key %s (%s) was deleted in KMS: the next one needs its place", aap_name,
-                   operation->freed_id, operation->freed_whose);
     }
     place_require(operation);
 }

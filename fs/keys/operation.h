@@ -100,7 +100,6 @@ struct operation {
     bool waits_for_deletion;  /* one that was under way */
     bool frees;               /* a key is being deleted for it */
     char freed_id[CLIENT_KEY_ID_SIZE];
-    const char *freed_whose;
     struct kms_error quota_error; /* with which KMS has refused one more key; number 0: it has not */
     unsigned int most;            /* places that KMS gives then */
 

@@ -124,11 +124,6 @@ bool places_allow_rotation(const struct registry_aap *aap, int64_t at)
     return places_are_enough(&places, aap->config->max_keys);
 }
 
-const char *place_kind_text(enum place_kind kind)
-{
-    return kinds[kind].whose;
-}
-
 static void __attribute__((format(printf, 4, 5)))
 append(char *text, size_t size, size_t *length, const char *format, ...)
 {

@@ -54,7 +54,4 @@ bool places_allow_rotation(const struct registry_aap *aap, int64_t at);
 /* Each id that fills one of MOST places, whose it is, and what frees it: a sentence or more. */
 void places_tell(const struct places *places, unsigned int most, int64_t now, char *text, size_t size);
 
-/* What there is to say of a key of that kind: "made here, expired". */
-const char *place_kind_text(enum place_kind kind);
-
 #endif

@@ -14,7 +14,7 @@ from test_automatic import DAY, SAID as SAID_OF_ROTATIONS, WITH_STOPS, emulator_
 from test_store import result_of
 from v3 import Request
 
-FREED = r"aapfs: (\S+): the client key (\S+) \((.*)\) was deleted in KMS: the next one needs its place\n"
+FREED = r"aapfs: (\S+): deleted (\S+), by max_keys \((.*)\)\n"
 SAID = re.compile(f"{SAID_OF_ROTATIONS.pattern}|{FREED}")
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from harness import PASSWORD, until
 from test_rotation import NAMES
-from test_steps import WITH_STOPS, Watch, arm, everything_shows
+from test_steps import WITH_STOPS, arm, everything_shows
+from watch import names_moved_to
 
 READ = r"""
 import os, sys
@@ -154,7 +155,7 @@ def went(mount, times=1):
 @pytest.mark.parametrize("place", ["publisher-between 4", "publisher-last 1", "publisher-between"])
 def test_names_move_when_the_publisher_is_gone(mount, place):
     """It dies in the middle, and none lives to go on. The worker goes on without it, and later tells who watches."""
-    watch = Watch(mount / "payments")
+    watch = names_moved_to(mount / "payments")
     writer, before = rotate_without_publisher(mount, place)
     died = went(mount)
     everything = set(NAMES[1:]) - {"key_algorithm"}

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, stored
+from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, stored, until
 from test_writes import wait_for_request
 from v3 import Request
 from watch import Watch
@@ -263,6 +263,7 @@ def test_an_upgrade_under_way_does_not_lose_a_key_that_cannot_be_saved(start_mou
 def test_a_denied_describe_refuses_creations(start_mount, emulator):
     emulator.set_faults("DescribeApplicationAccessPoint denied")
     mount = start_mount(emulator.url)
+    until(lambda: "payments" in os.listdir(mount.path))
     assert result_of(mount, PASSWORD) == errno.EACCES
     error = mount.last_error()
     assert (error["Operation"], error["Code"]) == ("DescribeApplicationAccessPoint", "Forbidden.NoPermission")
