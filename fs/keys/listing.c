@@ -305,14 +305,21 @@ static void describe(struct engine *engine)
 static const struct kms_error incomplete = {
     .number = EIO, .code = "Answer.Incomplete", .message = "KMS's listing lacks client keys that KMS has"};
 
+/* What expired before it went is another matter than what was taken away. */
+static const struct kms_error in_doubt = {
+    .number = EAGAIN, .code = "Waiting", .message = "KMS's time is in doubt: whether a key had expired before it went"};
+
 static void set_key_gone(struct engine *engine, const char *client_key_id)
 {
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = its_aap(engine);
     struct registry_key *key = registry_find_key(aap, client_key_id);
-    bool tell = key && key == aap->current && !key->gone;
-    if (key)
+    bool expired = key && key->not_after_time <= engine_now(engine);
+    bool tell = key && key == aap->current && !key->gone && !expired;
+    if (key && !key->gone) {
         key->gone = true;
+        key->gone_expired = expired;
+    }
     registry_unlock(engine->parts.registry);
     told_changed(engine, engine->listing.aap);
     if (tell)
@@ -331,8 +338,10 @@ static void got(void *user, const struct kms_answer *answer, const struct kms_cl
     listing->waits = false;
     if (left(engine))
         return;
-    if (kms_error_is_gone(&answer->error))
+    if (kms_error_is_gone(&answer->error) && clock_is_sure(&engine->clock))
         set_key_gone(engine, asked);
+    else if (kms_error_is_gone(&answer->error) && listing->failed.number == 0)
+        listing->failed = in_doubt;
     else if (answer->error.number == 0)
         listing->contradicted = true;
     else if (listing->failed.number == 0)
@@ -363,7 +372,7 @@ static bool compare(struct engine *engine, struct registry_aap *aap, const struc
         if (!listed_ids_have(listed, key->client_key_id)) {
             count += !key->gone && !key->deleted;
         } else if (key->gone) {
-            key->gone = false;
+            key->gone = key->gone_expired = false;
             told_changed(engine, aap->number);
         }
     }

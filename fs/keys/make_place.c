@@ -70,6 +70,7 @@ static void refuse(struct operation *operation, const char *why)
 /* For the log: what the deletion is by. */
 static const char *const freed_by[PLACE_KINDS] = {
     [PLACE_EXPIRED] = "max_keys (made here, expired)",
+    [PLACE_CURRENT_EXPIRED] = "max_keys (made here, current, expired)",
     [PLACE_ORPHAN] = "max_keys (made here, lost)",
     [PLACE_SUPERSEDED] = "max_keys (made here, superseded)",
 };

@@ -12,12 +12,14 @@ static const struct {
     const char *whose, *word;
 } kinds[PLACE_KINDS] = {
     [PLACE_CURRENT] = {0, "made here, current", NULL},
+    [PLACE_CURRENT_EXPIRED] = {2, "made here, current, expired", NULL},
+    [PLACE_CURRENT_ADOPTED] = {0, "adopted, current", NULL},
     [PLACE_IN_USE] = {0, "made here, superseded, in use", "delete"},
-    [PLACE_SUPERSEDED] = {3, "made here, superseded", "delete"},
+    [PLACE_SUPERSEDED] = {4, "made here, superseded", "delete"},
     [PLACE_EXPIRED] = {1, "made here, expired", "delete"},
     [PLACE_SCHEDULED] = {0, "made here, scheduled", "delete"},
     [PLACE_ADOPTED] = {0, "adopted", "delete-foreign"},
-    [PLACE_ORPHAN] = {2, "made here, lost", "delete"},
+    [PLACE_ORPHAN] = {3, "made here, lost", "delete"},
     [PLACE_REJECTED] = {0, "made here, rejected", "delete"},
     [PLACE_CANDIDATE] = {0, "maybe made here", "delete-foreign"},
     [PLACE_FOREIGN] = {0, "made elsewhere", "delete-foreign"},
@@ -51,9 +53,12 @@ static const struct registry_key *find_in_use(const struct registry_aap *aap, in
 static enum place_kind kind_of(const struct registry_aap *aap, const struct registry_key *key, int64_t now,
                                const struct registry_key *in_use)
 {
+    const struct registry_key *next = schedule_current(aap, now);
+    if (key == next && key == aap->current && !key->adopted && key->not_after_time <= now)
+        return PLACE_CURRENT_EXPIRED;
     /* one that has begun becomes the current one in a moment */
-    if (key == aap->current || key == schedule_current(aap, now))
-        return PLACE_CURRENT;
+    if (key == aap->current || key == next)
+        return key->adopted ? PLACE_CURRENT_ADOPTED : PLACE_CURRENT;
     if (key->adopted)
         return PLACE_ADOPTED;
     if (key->not_after_time <= now)
@@ -141,7 +146,7 @@ void places_tell(const struct places *places, unsigned int most, int64_t now, ch
     for (unsigned int i = 0; i < places->filled && i < PLACES_NAMED; i++) {
         const struct place *place = &places->named[i];
         const char *word = kinds[place->kind].word;
-        bool over = place->kind == PLACE_CURRENT && place->not_after <= now;
+        bool over = place->kind == PLACE_CURRENT_ADOPTED && place->not_after <= now;
         append(text, size, &length, "%s%s (%s%s%s)", i ? ", " : "", place->client_key_id, kinds[place->kind].whose,
                word ? "; " : over ? "; expired: KMS's console frees it" : "", word ? word : "");
     }

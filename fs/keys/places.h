@@ -13,6 +13,8 @@
 
 enum place_kind {
     PLACE_CURRENT,
+    PLACE_CURRENT_EXPIRED, /* its files stay readable without it */
+    PLACE_CURRENT_ADOPTED,
     PLACE_IN_USE,     /* superseded, and applications may still use it */
     PLACE_SUPERSEDED, /* and no longer in use */
     PLACE_EXPIRED,    /* made here, and not the current one */

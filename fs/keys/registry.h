@@ -45,6 +45,7 @@ struct registry_key {
     bool dates_given;                        /* by the user, not by aapfs */
     bool adopted;                            /* made elsewhere and given to this mount: never deleted in KMS */
     bool gone;                               /* KMS itself says that it does not exist */
+    bool gone_expired;                       /* and it had expired before: it is replaced all the same */
     struct client_key_bytes files[KEY_FILE_COUNT]; /* DATA NULL: this key has no such file */
     struct registry_key *next;
 };

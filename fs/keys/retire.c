@@ -1,11 +1,13 @@
 /*
- * Deleting a client key that is no longer the current one: in KMS first, then here.
+ * Deleting a client key that is no longer the current one: in KMS first, then here. One that has expired and is the
+ * current one still may have to make its place free (make_place.c): that one is deleted in KMS alone, and readers keep it.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/keys/operation.h"
+#include "fs/keys/upkeep.h"
 
 static const char name[] = "DeleteClientKey";
 
@@ -59,9 +61,18 @@ static void deleted(void *user, const struct kms_answer *answer)
     }
     registry_lock(registry);
     struct registry_key *key = registry_key(registry, operation->key);
-    if (key)
+    const struct registry_aap *aap = registry_aap(registry, operation->aap);
+    bool is_current = key && aap && key == aap->current;
+    if (is_current)
+        key->gone = key->gone_expired = true;
+    else if (key)
         key->deleted = true;
     registry_unlock(registry);
+    if (is_current) {
+        told_changed(engine, operation->aap);
+        operation_succeed(operation, name);
+        return;
+    }
     if (!key) {
         forget(operation);
         return;
@@ -91,6 +102,7 @@ void retire_begin(struct operation *operation)
                 registry_has_id(aap->orphans, client_key_id);
     bool elsewhere = foreign || key || registry_has_id(aap->candidates, client_key_id);
     bool is_current = key && key == aap->current;
+    bool makes_place = is_current && operation->automatic && key->not_after_time <= engine_now(engine);
     if (!key)
         key = foreign;
     operation->key = key ? key->number : 0;
@@ -114,7 +126,7 @@ void retire_begin(struct operation *operation)
                          "no client key of that id is known here; look into keys/ and status");
         return;
     }
-    if (is_current) {
+    if (is_current && !makes_place) {
         operation_refuse(operation, name, EBUSY, "CurrentKey",
                          "the current key is not deleted; make a new one first");
         return;

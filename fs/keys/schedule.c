@@ -39,7 +39,7 @@ static int64_t share(int64_t seconds, int64_t percent)
 static int64_t rotate_key_at(const struct registry_aap *aap, const struct registry_key *key)
 {
     const struct config_aap *config = aap->config;
-    if (!key || aap->gone || key->gone || config->rotate_at == ROTATE_NEVER)
+    if (!key || aap->gone || (key->gone && !key->gone_expired) || config->rotate_at == ROTATE_NEVER)
         return 0;
     int64_t validity = key->not_after_time - key->not_before_time, at;
     if (config->rotate_at == ROTATE_AT_PERCENT)

@@ -143,12 +143,26 @@ static void set_gone(struct registry_aap *aap, const json_t *ids)
     }
 }
 
+/* Only the current one's matters. */
+static const char *gone_expired(const struct registry_aap *aap)
+{
+    return aap->current && aap->current->gone_expired ? aap->current->client_key_id : "";
+}
+
+static void set_gone_expired(struct registry_aap *aap, const char *client_key_id)
+{
+    struct registry_key *key = registry_find_key(aap, client_key_id);
+    if (key)
+        key->gone_expired = key->gone;
+}
+
 static json_t *to_json(const struct registry_aap *aap)
 {
     const struct registry_hook *hook = &aap->last_hook;
-    return json_pack("{s:s, s:I, s:I, s:b, s:s, s:s, s:b, s:o}", "ClientKeyId", aap->told.client_key_id, "Time",
+    return json_pack("{s:s, s:I, s:I, s:b, s:s, s:s, s:b, s:o, s:s}", "ClientKeyId", aap->told.client_key_id, "Time",
                      (json_int_t)aap->told.time, "HookTime", (json_int_t)hook->time, "HookOk", hook->ok, "HookText",
-                     hook->text, "Begun", last_begun(aap), "AapIsGone", aap->gone, "Gone", gone_keys(aap));
+                     hook->text, "Begun", last_begun(aap), "AapIsGone", aap->gone, "Gone", gone_keys(aap),
+                     "GoneExpired", gone_expired(aap));
 }
 
 void told_note(struct engine *engine, uint32_t number)
@@ -208,6 +222,9 @@ void told_load(struct engine *engine, struct registry_aap *aap)
     set_begun(aap, begun);
     aap->gone = json_is_true(json_object_get(json, "AapIsGone"));
     set_gone(aap, json_object_get(json, "Gone"));
+    char expired[sizeof(aap->told.client_key_id)] = "";
+    read_text(json, "GoneExpired", expired, sizeof(expired));
+    set_gone_expired(aap, expired);
 }
 
 void told_owe(struct engine *engine, const struct registry_aap *aap)

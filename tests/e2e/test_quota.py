@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import time
 
@@ -218,6 +219,42 @@ def test_lost_answers_do_not_stop_rotations(start, emulator):
     assert "in a row" not in mount.errors()
     emulator.set_faults()
     rotated(mount, "payments", first)
+
+
+def expired_and_gone(mount, content):
+    """What was deleted once it had expired is no key that somebody took away; the next worker knows that, too."""
+    for _ in range(2):
+        until(lambda: mount.last_error() and mount.last_error()["Operation"] == "CreateClientKey")
+        assert mount.status("payments")["State"] == "expired" and mount.status("payments")["NextRotation"]
+        assert mount.read("payments", "client_key.json") == content
+        os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+        until(lambda: mount.status()["LastSync"])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("by", ["aapfs", "somebody"])
+def test_an_expired_current_key_makes_way_for_the_next_one(start, emulator, by):
+    """aapfs was off for a year, and others have made keys. Its files stay until there is a new key."""
+    mount = start(binary=WITH_STOPS)
+    mount.write("payments", PASSWORD)
+    first, content = mount.key_id(), mount.read("payments", "client_key.json")
+    strange = {make(emulator) for _ in range(2)}
+    mount.stop()
+    mount.stop = lambda *_: None
+    set_kms_clock(emulator, 400 * DAY)
+    emulator.set_faults("CreateClientKey denied")
+    if by == "somebody":
+        delete(emulator, first)
+    mount = start(binary=WITH_STOPS, state=mount.state, state_key=mount.state_key)
+    until(lambda: set(keys_of(emulator, "payments")) == strange)
+    expired_and_gone(mount, content)
+    freed = re.findall(FREED, mount.errors())
+    assert freed == ([("payments", first, "made here, current, expired")] if by == "aapfs" else [])
+    emulator.set_faults()
+    mount.write(".aapfs", "rotate-due")
+    second = rotated(mount, "payments", first)
+    assert set(keys_of(emulator, "payments")) == {second, *strange}
+    until(lambda: os.listdir(mount / "payments/keys") and first not in os.listdir(mount / "payments/keys"))
 
 
 FAULTS = ("throttle", "unavailable", "internal", "reset-before", "reset-after", "truncate", "garbage", "expired-clock",

@@ -116,7 +116,7 @@ static void what_is_of_the_least_use_goes_first(void **unused)
 static void what_others_have_or_nobody_knows_stays(void **unused)
 {
     add("KAAP.adopted", -10)->adopted = true;
-    add("KAAP.current", -10); /* expired */
+    add("KAAP.current", -10)->adopted = true; /* expired, too */
     add_foreign("KAAP.foreign", -10);
     add_foreign("KAAP.candidate", -10);
     add_id(&aap.candidates, "KAAP.candidate");
@@ -125,6 +125,23 @@ static void what_others_have_or_nobody_knows_stays(void **unused)
     assert_places(true, 6, 0, NULL);
     aap.rejected->next->not_after = now; /* of no use to a newer aapfs either */
     assert_places(false, 6, 1, "KAAP.rejected");
+}
+
+/* Nobody can use it; its files stay readable without it. */
+static void a_current_key_that_has_expired_goes_after_others_that_have(void **unused)
+{
+    add("KAAP.old", -20);
+    add("KAAP.current", -10);
+    add_foreign("KAAP.foreign", 10);
+    add_id(&aap.orphans, "KAAP.orphan");
+    assert_places(false, 4, 3, "KAAP.old");
+    keys[0].gone = true;
+    assert_places(false, 3, 2, "KAAP.current");
+    keys[1].not_after_time = now + 1;
+    assert_places(false, 3, 1, "KAAP.orphan");
+    keys[1].not_after_time = now;
+    keys[1].gone = keys[1].gone_expired = true;
+    assert_places(true, 2, 1, "KAAP.orphan");
 }
 
 static void what_is_scheduled_stays(void **unused)
@@ -208,9 +225,10 @@ static void each_place_is_told_with_what_frees_it(void **unused)
                               "superseded, in use; delete), KAAP.other (made elsewhere; delete-foreign); write such a word "
                               "and the id to control");
     keys[1].not_after_time = now;
+    keys[1].adopted = true;
     places_look(&aap, now, true, &places);
     places_tell(&places, 3, now, text, sizeof(text));
-    assert_non_null(strstr(text, "KAAP.now (made here, current; expired: KMS's console frees it)"));
+    assert_non_null(strstr(text, "KAAP.now (adopted, current; expired: KMS's console frees it)"));
     /* three ids of KMS's size are told whole */
     for (size_t i = 0; i < 3; i++)
         memset(strcpy(id, "KAAP.66abf237-63f6-4625-b8cf-47e1086e1234") + 40, 'a' + (int)i, 1),
@@ -234,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup(every_key_that_kms_has_fills_a_place, begin),
         cmocka_unit_test_setup(what_is_of_the_least_use_goes_first, begin),
         cmocka_unit_test_setup(what_others_have_or_nobody_knows_stays, begin),
+        cmocka_unit_test_setup(a_current_key_that_has_expired_goes_after_others_that_have, begin),
         cmocka_unit_test_setup(what_is_scheduled_stays, begin),
         cmocka_unit_test_setup(what_is_in_use_stays, begin),
         cmocka_unit_test_setup(a_creation_frees_as_many_as_it_needs_or_none, begin),
