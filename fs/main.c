@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/usage.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/unknown_word.h"
-#include "fs/usage.h"
 
 static const struct {
     const char *name;

@@ -12,11 +12,11 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 
+#include "fs/base/log.h"
+#include "fs/base/usage.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/control_file.h"
-#include "fs/keys/control.h"
-#include "fs/log.h"
-#include "fs/usage.h"
+#include "fs/engine/control.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/wiping_memory.h"
 

@@ -9,9 +9,9 @@
 
 #include <jansson.h>
 
-#include "fs/keys/state.h"
-#include "fs/log.h"
-#include "fs/mount/request_socket.h"
+#include "fs/base/log.h"
+#include "fs/store/state.h"
+#include "fs/supervisor/request_socket.h"
 #include "kmsapi/cleanup.h"
 
 bool ask_supervisor_is_needed(const char *mountpoint)

@@ -1,5 +1,5 @@
 /*
- * A read-only mount is told to reload or upgrade by its supervisor's socket (fs/mount/request_socket.h), since nobody can
+ * A read-only mount is told to reload or upgrade by its supervisor's socket (fs/supervisor/request_socket.h), since nobody can
  * write its control. The main thread.
  */
 #ifndef AAPFS_FS_COMMANDS_ASK_SUPERVISOR_H

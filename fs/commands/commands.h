@@ -2,8 +2,8 @@
  * The sub-commands of aapfs, one file each; the main thread. ARGUMENTS begin with the command's own
  * name. Each returns the exit status: 0 done, 1 failed, 2 wrong usage.
  */
-#ifndef AAPFS_FS_COMMANDS_H
-#define AAPFS_FS_COMMANDS_H
+#ifndef AAPFS_FS_COMMANDS_COMMANDS_H
+#define AAPFS_FS_COMMANDS_COMMANDS_H
 
 #define COMMANDS_DEFAULT_MOUNT "/run/aap"
 

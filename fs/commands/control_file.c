@@ -11,9 +11,9 @@
 #include <jansson.h>
 #include <linux/magic.h>
 
-#include "fs/commands/status_read.h"
-#include "fs/config.h"
-#include "fs/log.h"
+#include "fs/base/log.h"
+#include "fs/commands/status/status_read.h"
+#include "fs/config/config.h"
 #include "kmsapi/cleanup.h"
 
 /* A minute, as the first listing ends with request_timeout at the latest; and a second. */

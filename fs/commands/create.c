@@ -12,11 +12,11 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/base/log.h"
+#include "fs/base/usage.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/control_file.h"
-#include "fs/log.h"
-#include "fs/keys/control.h"
-#include "fs/usage.h"
+#include "fs/engine/control.h"
 #include "kmsapi/cleanup.h"
 
 enum { LINE_SIZE = 256 };

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fs/base/usage.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/control_file.h"
-#include "fs/usage.h"
 #include "kmsapi/cleanup.h"
 
 int command_delete(int count, char **words)

@@ -10,14 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/base/log.h"
+#include "fs/base/usage.h"
 #include "fs/commands/commands.h"
-#include "fs/commands/configure.h"
 #include "fs/commands/export_files.h"
-#include "fs/commands/open_state.h"
+#include "fs/commands/mount/configure.h"
+#include "fs/commands/mount/open_state.h"
 #include "fs/keys/judge.h"
-#include "fs/log.h"
 #include "fs/mount/privileges.h"
-#include "fs/usage.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/wiping_memory.h"
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fs/keys/record.h"
+#include "fs/store/record.h"
 #include "kmsapi/client_key.h"
 
 enum { EXPORT_FILES = 10, EXPORT_ID_SIZE = 129 };

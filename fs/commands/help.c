@@ -3,9 +3,9 @@
  */
 #include <stdio.h>
 
+#include "fs/base/usage.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/unknown_word.h"
-#include "fs/usage.h"
 
 int command_help(int count, char **words)
 {

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "fs/base/usage.h"
 #include "fs/commands/ask_supervisor.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/control_file.h"
-#include "fs/usage.h"
 
 int command_tell(int count, char **words)
 {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fs/usage.h"
+#include "fs/base/usage.h"
 #include "kmsapi/cleanup.h"
 
 bool unknown_word_is_no_place(const char *word)

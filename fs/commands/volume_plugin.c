@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/base/log.h"
 #include "fs/commands/commands.h"
-#include "fs/log.h"
 
 #define PROGRAM "aapfs-volume-plugin"
 

@@ -15,11 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/base/log.h"
+#include "fs/base/usage.h"
 #include "fs/commands/commands.h"
-#include "fs/commands/mount_options.h"
-#include "fs/log.h"
+#include "fs/commands/mount/mount_options.h"
 #include "fs/mount/mount_point.h"
-#include "fs/usage.h"
 #include "kmsapi/cleanup.h"
 
 enum { LENT = 3, CANNOT_RUN = 127, SIGNALLED = 128 };

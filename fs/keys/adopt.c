@@ -8,11 +8,11 @@
 
 #include <openssl/crypto.h>
 
-#include "fs/keys/hook.h"
+#include "fs/applications/hook.h"
+#include "fs/base/nanoseconds.h"
+#include "fs/base/stops.h"
+#include "fs/engine/operation.h"
 #include "fs/keys/judge.h"
-#include "fs/keys/nanoseconds.h"
-#include "fs/keys/operation.h"
-#include "fs/stops.h"
 #include "kmsapi/certificate.h"
 #include "kmsapi/iso_time.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/keys/operation.h"
+#include "fs/engine/operation.h"
 
 static const char name[] = "forget";
 

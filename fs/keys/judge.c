@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fs/keys/clock.h"
-#include "fs/keys/schedule.h"
+#include "fs/engine/kms_clock.h"
+#include "fs/model/schedule.h"
 #include "kmsapi/iso_time.h"
 
 static bool dates_are_good(const struct record *record, int64_t *not_before, int64_t *not_after)

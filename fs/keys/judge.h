@@ -5,8 +5,8 @@
 #ifndef AAPFS_FS_KEYS_JUDGE_H
 #define AAPFS_FS_KEYS_JUDGE_H
 
-#include "fs/keys/registry.h"
-#include "fs/keys/store.h"
+#include "fs/model/registry.h"
+#include "fs/store/store.h"
 #include "kmsapi/client_key.h"
 
 /*

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fs/keys/operation.h"
-#include "fs/keys/places.h"
-#include "fs/keys/upkeep.h"
+#include "fs/engine/operation.h"
+#include "fs/model/places.h"
+#include "fs/upkeep/upkeep.h"
 
 static const char name[] = "CreateClientKey";
 

@@ -6,7 +6,7 @@
 
 #include <openssl/rand.h>
 
-#include "fs/keys/operation.h"
+#include "fs/engine/operation.h"
 #include "fs/keys/password_file.h"
 
 enum { GENERATED_LENGTH = 32 };

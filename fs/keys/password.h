@@ -4,7 +4,7 @@
 #ifndef AAPFS_FS_KEYS_PASSWORD_H
 #define AAPFS_FS_KEYS_PASSWORD_H
 
-#include "fs/config.h"
+#include "fs/config/config.h"
 
 struct operation;
 

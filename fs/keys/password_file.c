@@ -11,7 +11,7 @@
 
 #include <openssl/crypto.h>
 
-#include "fs/keys/operation.h"
+#include "fs/engine/operation.h"
 #include "kmsapi/cleanup.h"
 
 enum { LINE_MOST = 256, REASON_SIZE = CONFIG_PATH_SIZE + 512, STACK_SIZE = 256 * 1024 };

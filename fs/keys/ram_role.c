@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/keys/aap_state.h"
-#include "fs/keys/operation.h"
+#include "fs/engine/operation.h"
+#include "fs/model/aap_state.h"
 #include "kmsapi/kms.h"
 
 void ram_role_note(struct registry_aap *aap, const char *authentication_method)

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/engine/operation.h"
 #include "fs/keys/judge.h"
-#include "fs/keys/operation.h"
-#include "fs/keys/schedule.h"
+#include "fs/model/schedule.h"
 
 /* What it ends with is the end of the creation that the key came from. */
 static const char name[] = "CreateClientKey";

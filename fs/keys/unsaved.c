@@ -8,10 +8,10 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/base/log.h"
+#include "fs/engine/operation.h"
 #include "fs/keys/judge.h"
-#include "fs/keys/operation.h"
-#include "fs/keys/upkeep.h"
-#include "fs/log.h"
+#include "fs/upkeep/upkeep.h"
 
 enum { FIRST_RETRY_MS = 5000, RETRY_MS = 30000 };
 

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fs/keys/clock.h"
-#include "fs/log.h"
+#include "fs/base/log.h"
+#include "fs/engine/kms_clock.h"
 #include "kmsapi/cleanup.h"
 
 /* The supervisor may be spared when memory is short: then it starts the others again. They are not. */

@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/keys/clock.h"
-#include "fs/keys/counters.h"
-#include "fs/keys/numbers.h"
+#include "fs/engine/kms_clock.h"
+#include "fs/model/counters.h"
+#include "fs/model/numbers.h"
 #include "fs/mount/receive_slots.h"
 #include "fs/tree/audit.h"
 #include "fs/tree/report_history.h"

@@ -1,7 +1,7 @@
 /*
  * What must outlive a worker, in a memfd that the supervisor holds for the life of the mount: the kernel's first
- * INIT message, the numbers (fs/keys/numbers.h), the contents of changing files (fs/tree/report_history.h), the
- * receive slots (receive_slots.h), what is counted (fs/keys/counters.h) and who opened keys (fs/tree/audit.h).
+ * INIT message, the numbers (fs/model/numbers.h), the contents of changing files (fs/tree/report_history.h), the
+ * receive slots (receive_slots.h), what is counted (fs/model/counters.h) and who opened keys (fs/tree/audit.h).
  *
  * The supervisor maps the head only: passwords go through the slots, and it holds no secrets. A worker maps all
  * of it, and checks what it finds there like any input.

@@ -17,7 +17,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
-#include "fs/log.h"
+#include "fs/base/log.h"
 #include "fs/mount/mount_table.h"
 #include "kmsapi/cleanup.h"
 

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fs/keys/registry.h"
+#include "fs/model/registry.h"
 #include "fs/tree/node_id.h"
 
 enum {

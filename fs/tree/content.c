@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fs/keys/control.h"
+#include "fs/engine/control.h"
 
 static const enum key_file published_files[PUBLISHED_COUNT] = {
     [PUBLISHED_CURRENT] = KEY_FILE_COUNT,

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
-#include "fs/keys/registry.h"
+#include "fs/model/registry.h"
 #include "fs/tree/node_id.h"
 #include "fs/tree/report.h"
 #include "fs/tree/shown.h"

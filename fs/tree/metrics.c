@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fs/keys/aap_state.h"
+#include "fs/model/aap_state.h"
 
 static void begin(FILE *stream, const char *name, const char *type, const char *help)
 {

@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-#include "fs/keys/counters.h"
-#include "fs/keys/registry.h"
+#include "fs/model/counters.h"
+#include "fs/model/registry.h"
 
 struct metrics_source {
     struct registry *registry;

@@ -2,8 +2,8 @@
 
 #include <assert.h>
 
-#include "fs/keys/numbers.h"
-#include "fs/keys/registry.h"
+#include "fs/model/numbers.h"
+#include "fs/model/registry.h"
 
 enum { NUMBER_BITS = 26, REPORT_SHIFT = 26, FILE_SHIFT = 52, KIND_SHIFT = 58 };
 

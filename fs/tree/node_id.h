@@ -1,6 +1,6 @@
 /*
  * Node ids: the numbers by which the kernel names what it looked up. They are made of the numbers in
- * fs/keys/numbers.h and nothing else, so that any worker understands any other's. Pure, any thread.
+ * fs/model/numbers.h and nothing else, so that any worker understands any other's. Pure, any thread.
  *
  *   bits 58-62  kind       (bit 63 stays free)
  *   bits 52-57  file       a published_name, a key_file or a report_kind

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "fs/keys/clock.h"
+#include "fs/engine/kms_clock.h"
 #include "fs/tree/metrics.h"
 #include "fs/tree/report_aap.h"
 #include "fs/tree/report_json.h"

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fs/keys/counters.h"
-#include "fs/keys/registry.h"
+#include "fs/model/counters.h"
+#include "fs/model/registry.h"
 #include "fs/tree/audit.h"
 #include "fs/tree/node_id.h"
 #include "fs/tree/report_history.h"

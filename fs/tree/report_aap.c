@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "fs/keys/aap_state.h"
-#include "fs/keys/places.h"
-#include "fs/keys/schedule.h"
+#include "fs/model/aap_state.h"
+#include "fs/model/places.h"
+#include "fs/model/schedule.h"
 #include "fs/tree/report_json.h"
 
 /* Made for a time that lies ahead, while another key is current. */

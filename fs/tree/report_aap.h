@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "fs/keys/registry.h"
+#include "fs/model/registry.h"
 
 /* With what the Note begins where the rotation to come would find no place: aapfs status goes by it. */
 #define REPORT_NO_PLACE "no place for the next rotation"

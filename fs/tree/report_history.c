@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "fs/keys/numbers.h"
+#include "fs/model/numbers.h"
 
 enum {
     KEPT = 8,        /* of an AAP's file, and of metrics.prom */

@@ -1,6 +1,6 @@
 #include "fs/tree/report_mount.h"
 
-#include "fs/keys/aap_state.h"
+#include "fs/model/aap_state.h"
 #include "fs/tree/report_json.h"
 
 static const char foreign_note[] =

@@ -1,6 +1,6 @@
 #include "fs/tree/shown.h"
 
-#include "fs/keys/follow.h"
+#include "fs/applications/follow.h"
 #include "fs/tree/content.h"
 
 /* Attributes end this long before a switch, and are not given out at all in its last moments: kernels count in ticks. */

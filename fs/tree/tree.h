@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fs/keys/registry.h"
+#include "fs/model/registry.h"
 #include "fs/tree/node_id.h"
 #include "fs/tree/report.h"
 

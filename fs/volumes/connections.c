@@ -2,7 +2,7 @@
 
 #include <sys/socket.h>
 
-#include "fs/keys/clock.h"
+#include "fs/engine/kms_clock.h"
 
 static struct connection *find_free(struct connections *connections)
 {

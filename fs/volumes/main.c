@@ -16,11 +16,11 @@
 
 #include <linux/capability.h>
 
-#include "fs/keys/store_file.h"
-#include "fs/log.h"
+#include "fs/base/log.h"
+#include "fs/base/usage.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/service_notify.h"
-#include "fs/usage.h"
+#include "fs/store/store_file.h"
 #include "fs/volumes/plugin_socket.h"
 #include "fs/volumes/server.h"
 #include "fs/volumes/volumes.h"

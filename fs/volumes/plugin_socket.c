@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "fs/keys/store_file.h"
+#include "fs/store/store_file.h"
 #include "kmsapi/cleanup.h"
 
 enum { INHERITED = 3 };

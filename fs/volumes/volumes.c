@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fs/config.h"
-#include "fs/log.h"
+#include "fs/base/log.h"
+#include "fs/config/config.h"
 #include "fs/volumes/bind.h"
 #include "fs/volumes/volumes_file.h"
 #include "kmsapi/cleanup.h"

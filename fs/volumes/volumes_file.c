@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/config.h"
-#include "fs/keys/store_file.h"
+#include "fs/config/config.h"
+#include "fs/store/store_file.h"
 #include "fs/volumes/volumes.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"

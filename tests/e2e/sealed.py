@@ -1,4 +1,4 @@
-"""The files of the store, written apart from fs/keys/envelope.c: what they disagree about, one of them has wrong."""
+"""The files of the store, written apart from fs/store/envelope.c: what they disagree about, one of them has wrong."""
 import json
 import os
 import struct

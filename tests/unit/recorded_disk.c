@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/store.h"
+#include "fs/store/store.h"
 
 enum { INODES = 64, OPERATIONS = 256, DESCRIPTORS = 1024, TOP = 0, NAME_SIZE = 128 };
 

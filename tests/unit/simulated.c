@@ -17,7 +17,7 @@
 #include <cmocka.h>
 #include <openssl/crypto.h>
 
-#include "fs/keys/engine.h"
+#include "fs/engine/engine.h"
 #include "kmsapi/iso_time.h"
 #include "kmsapi/kms.h"
 

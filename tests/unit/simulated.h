@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fs/config.h"
-#include "fs/keys/registry.h"
+#include "fs/config/config.h"
+#include "fs/model/registry.h"
 #include "kmsapi/iso_time.h"
 
 enum { SIMULATED_AAPS = 500, SIMULATED_DAY = 86400, SIMULATED_ROTATIONS = 40, SIMULATED_KEYS = 8 };

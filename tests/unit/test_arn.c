@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/arn.h"
+#include "fs/model/arn.h"
 
 #define DIGITS_32 "12345678901234567890123456789012"
 

@@ -14,8 +14,8 @@
 #include <cmocka.h>
 #include <linux/fuse.h>
 
-#include "fs/mount/caller.h"
-#include "fs/mount/init_reply.h"
+#include "fs/worker/caller.h"
+#include "fs/worker/init_reply.h"
 
 static const uid_t unknown = (uid_t)CALLER_UNKNOWN;
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/clock.h"
+#include "fs/engine/kms_clock.h"
 #include "fs/mount/child.h"
 
 /* Statuses as waitpid(2) tells them. */

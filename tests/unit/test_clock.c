@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/clock.h"
+#include "fs/engine/kms_clock.h"
 
 enum { HOUR_MS = 3600 * 1000 };
 

@@ -9,10 +9,10 @@
 
 #include <cmocka.h>
 
+#include "fs/base/edit_distance.h"
+#include "fs/engine/control.h"
+#include "fs/engine/control_words.h"
 #include "kmsapi/iso_time.h"
-#include "fs/edit_distance.h"
-#include "fs/keys/control.h"
-#include "fs/keys/control_words.h"
 
 #define P64 "a1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define ID128 "KAAP.1234567890123456789012345678901234567890123456789012345678901234567890" \

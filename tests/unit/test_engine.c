@@ -16,8 +16,8 @@
 #include <cmocka.h>
 #include <openssl/crypto.h>
 
-#include "fs/keys/clock.h"
-#include "fs/keys/engine.h"
+#include "fs/engine/engine.h"
+#include "fs/engine/kms_clock.h"
 #include "kmsapi/wiping_memory.h"
 
 static const char account[] = "1192853035110000", region[] = "cn-hangzhou";

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 #include <openssl/crypto.h>
 
-#include "fs/keys/forms.h"
-#include "fs/keys/record.h"
+#include "fs/store/forms.h"
+#include "fs/store/record.h"
 
 static const unsigned char key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcde";
 static const struct record_owner owner = {"1192853035110000", "cn-hangzhou"};

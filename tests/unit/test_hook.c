@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/hook.h"
-#include "fs/keys/operation.h"
-#include "fs/keys/upkeep.h"
+#include "fs/applications/hook.h"
+#include "fs/engine/operation.h"
+#include "fs/upkeep/upkeep.h"
 
 enum { AAP = 1, ROOM = 4 };
 

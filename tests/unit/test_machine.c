@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/machine.h"
+#include "fs/store/machine.h"
 
 static const char first[] = "3d1219c7c4c5404aaa1f6d2a48adfda4\n", second[] = "3d1219c7c4c5404aaa1f6d2a48adfda5\n";
 static char place[64], id_file[80], noted[80];

@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/counters.h"
-#include "fs/keys/numbers.h"
-#include "fs/keys/registry.h"
+#include "fs/model/counters.h"
+#include "fs/model/numbers.h"
+#include "fs/model/registry.h"
 #include "fs/tree/metrics.h"
 
 static const int64_t now = 1795000000;

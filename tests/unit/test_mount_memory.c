@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <linux/fuse.h>
 
-#include "fs/keys/numbers.h"
+#include "fs/model/numbers.h"
 #include "fs/mount/receive_slots.h"
 #include "fs/tree/report_history.h"
 

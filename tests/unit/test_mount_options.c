@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "fs/commands/mount_options.h"
+#include "fs/commands/mount/mount_options.h"
 
 static void check_passed_on(const char *given, const char *passed_on)
 {

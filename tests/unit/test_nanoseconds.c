@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/nanoseconds.h"
+#include "fs/base/nanoseconds.h"
 
 static void dates_that_nanoseconds_reach_are_exact(void **state)
 {

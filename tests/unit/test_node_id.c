@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/registry.h"
+#include "fs/model/registry.h"
 #include "fs/tree/node_id.h"
 
 enum { REPORTS = 1 << 26, MOST = 4000000 };

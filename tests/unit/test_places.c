@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/places.h"
+#include "fs/model/places.h"
 
 static const int64_t now = 1795000000, day = 86400;
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <openssl/crypto.h>
 
-#include "fs/keys/record.h"
+#include "fs/store/record.h"
 
 static const unsigned char key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcde";
 static const unsigned char other_key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcdf";

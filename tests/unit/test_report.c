@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/numbers.h"
-#include "fs/keys/registry.h"
+#include "fs/model/numbers.h"
+#include "fs/model/registry.h"
 #include "fs/tree/report_aap.h"
 
 static const int64_t now = 1795000000, day = 86400;

@@ -21,9 +21,9 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/clock.h"
-#include "fs/keys/run.h"
-#include "fs/mount/runner.h"
+#include "fs/engine/kms_clock.h"
+#include "fs/engine/run.h"
+#include "fs/runner/runner.h"
 
 enum { MOST_SECONDS = 60, OURS, RUNNERS };
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/schedule.h"
+#include "fs/model/schedule.h"
 
 enum { DAY = 86400, BEGIN = 1700000000 };
 

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <openssl/crypto.h>
 
-#include "fs/keys/follow.h"
+#include "fs/applications/follow.h"
 #include "fs/tree/content.h"
 
 enum { SETTLE = 10000, BEGAN = 1000000 };

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/state.h"
+#include "fs/store/state.h"
 
 static const char region[] = "cn-hangzhou", account[] = "1192853035110000";
 static char place[64], reason[2 * STATE_PATH_SIZE + 256];

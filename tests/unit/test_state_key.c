@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/state_key.h"
+#include "fs/store/state_key.h"
 
 static char place[64], path[128], reason[256];
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "fs/commands/status_judge.h"
-#include "fs/commands/status_table.h"
+#include "fs/commands/status/status_judge.h"
+#include "fs/commands/status/status_table.h"
 
 #define NOW  "2026-11-25T00:00:00Z"
 #define ID   "KAAP.66abf237-63f6-4625-b8cf-47e1086e0000"

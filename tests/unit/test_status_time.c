@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "fs/commands/status_time.h"
+#include "fs/commands/status/status_time.h"
 
 static void times_are_said_in_the_unit_that_fits(void **state)
 {

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/store.h"
-#include "fs/keys/store_file.h"
+#include "fs/store/store.h"
+#include "fs/store/store_file.h"
 
 static const unsigned char key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcde";
 static const unsigned char other_key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcdf";

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/store.h"
+#include "fs/store/store.h"
 #include "tests/unit/recorded_disk.h"
 
 enum { KEYS = 8 };

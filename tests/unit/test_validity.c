@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "fs/keys/validity.h"
+#include "fs/model/validity.h"
 #include "kmsapi/iso_time.h"
 
 enum { DAY = 86400, TRIES = 4096 };

@@ -1,0 +1,29 @@
+/*
+ * Whoever holds a superseded file follows: at each switch (tree/shown.h) the kernel is told to ask again, and who
+ * watches such a file, through a bind mount of it for instance, hears that it was modified. Nothing but promptness and
+ * inotify depends on it. Also wipes removed keys when no file shows them any more. The engine's thread only.
+ *
+ * One pass at a time for each AAP, one generation after the other; what is switched meanwhile is the next pass's.
+ */
+#ifndef AAPFS_FS_APPLICATIONS_FOLLOW_H
+#define AAPFS_FS_APPLICATIONS_FOLLOW_H
+
+#include <stdint.h>
+
+struct engine;
+
+/* After a switch, a reader in the middle of a file may end as he began for so long; then holders are told. */
+enum { FOLLOW_GRACE_MS = 300 };
+
+/* A generation of AAP was shown, and everybody who watches its names was told: its holders will be. */
+void follow_expect(struct engine *engine, uint32_t aap);
+
+/* At the engine's start: what the worker before has left. */
+void follow_expect_all(struct engine *engine);
+
+/* Tells whom it is time to tell. When to look again, CLOCK_MONOTONIC. */
+int64_t follow_tend(struct engine *engine);
+
+void follow_end(struct engine *engine);
+
+#endif

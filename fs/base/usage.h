@@ -1,0 +1,27 @@
+/*
+ * How aapfs is called: one table, for `aapfs --help` and for each sub-command.
+ */
+#ifndef AAPFS_FS_BASE_USAGE_H
+#define AAPFS_FS_BASE_USAGE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* getopt's value of -h and --help; and the latter as a row of getopt_long's table. */
+#define USAGE_HELP 'h'
+#define USAGE_OPTION {"help", no_argument, NULL, USAGE_HELP}
+
+/* All of it. */
+void usage_print(FILE *stream);
+
+/* Whether there is such a sub-command; and the one that WORD is a slip of, or NULL. */
+bool usage_has(const char *command);
+const char *usage_nearest(const char *word);
+
+/*
+ * What getopt said of COMMAND's words ends it: USAGE_HELP asks for its usage, on stdout, and the exit status is 0;
+ * anything else is wrong: on stderr, and 2.
+ */
+int usage_end(const char *command, int option);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * Whether each AAP has a place left for its next rotation: keys that KMS has and the state directory has not were made
+ * elsewhere, or are lost, and aapfs deletes none of the former.
+ */
+#include "fs/commands/check/check_places.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/commands/check/check_ask.h"
+#include "fs/config/value.h"
+#include "fs/store/state.h"
+#include "kmsapi/cleanup.h"
+
+enum { LISTED_MOST = 100, NAMED_MOST = 10 };
+
+struct looking {
+    const struct check *check;
+    const char *aap, *directory; /* the state's; "": not known */
+    unsigned int elsewhere;
+    FILE *names;
+};
+
+/* A record's file has the key's id for a name. */
+static bool is_here(const struct looking *looking, const char *id)
+{
+    char path[3 * STATE_PATH_SIZE / 2];
+    if (!looking->directory[0] || !looking->check->account[0] || strchr(id, '/') || id[0] == '.')
+        return false;
+    int length = snprintf(path, sizeof(path), "%s/%s-%s/%s/%s", looking->directory, looking->check->config->region,
+                          looking->check->account, looking->aap, id);
+    return length > 0 && length < (int)sizeof(path) && access(path, F_OK) == 0;
+}
+
+static void take_key(void *user, const char *id)
+{
+    struct looking *looking = user;
+    if (is_here(looking, id))
+        return;
+    if (looking->elsewhere++ < NAMED_MOST)
+        fprintf(looking->names, "%s%.60s", looking->elsewhere > 1 ? ", " : "", id);
+}
+
+/* The current key and the next one need a place each. Whether it may be asked on. */
+static bool look_at(struct check *check, struct asking *asking, const char *aap, const char *directory)
+{
+    const struct config_aap *config = config_for_aap(check->config, aap);
+    _cleanup_(free) char *names = NULL;
+    size_t size = 0;
+    struct looking looking = {.check = check, .aap = aap, .directory = directory, .names = open_memstream(&names, &size)};
+    if (!looking.names)
+        return false;
+    bool asked = ask_client_keys(asking, aap, take_key, &looking);
+    if (fclose(looking.names) != 0 || !asked)
+        return asking->error.number == ENOENT; /* which is told already */
+    if (config->rotate_at != ROTATE_NEVER && looking.elsewhere + 2 > config->max_keys)
+        check_warning(check, "places", "%s: KMS gives it %u client keys and has %u that this state directory has not (%s): "
+                      "none is left for the next rotation; delete those that nobody uses (aapfs delete %s ID --foreign), or "
+                      "give each host an AAP of its own", aap, config->max_keys, looking.elsewhere, names, aap);
+    return true;
+}
+
+static void look_at_max_keys(struct check *check, const char *place, unsigned int max_keys)
+{
+    if (max_keys > CONFIG_QUOTA_KEYS)
+        check_ok(check, "places", "%s: max_keys = %u, where the quota was raised: KMS documents %d client keys for an AAP", place,
+                 max_keys, CONFIG_QUOTA_KEYS);
+}
+
+void check_places(struct check *check, struct asking *asking)
+{
+    char reason[256];
+    struct state_places places;
+    unsigned int warnings = check->warnings;
+    look_at_max_keys(check, "[defaults]", check->config->defaults.max_keys);
+    if (state_places_find(check->config->state, check->config->state_key, &places, reason, sizeof(reason)) < 0)
+        places.directory[0] = '\0';
+    size_t i = 0;
+    while (i < check->aap_count && i < LISTED_MOST && look_at(check, asking, check->aaps[i], places.directory))
+        i++;
+    if (i > 0 && warnings == check->warnings)
+        check_ok(check, "places", "%zu %s a place left for the next rotation", i, i == 1 ? "AAP has" : "AAPs have");
+}

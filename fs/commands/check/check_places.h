@@ -1,0 +1,14 @@
+/*
+ * aapfs check: KMS's places for client keys. The main thread.
+ */
+#ifndef AAPFS_FS_COMMANDS_CHECK_CHECK_PLACES_H
+#define AAPFS_FS_COMMANDS_CHECK_CHECK_PLACES_H
+
+#include "fs/commands/check/check.h"
+
+struct asking;
+
+/* Of each AAP whose keys may be listed: whether one is left for its next rotation. */
+void check_places(struct check *check, struct asking *asking);
+
+#endif

@@ -1,0 +1,87 @@
+#include "fs/commands/mount/find_region.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fs/runner/configured_credentials.h"
+#include "kmsapi/cleanup.h"
+#include "kmsapi/credentials/region.h"
+#include "kmsapi/wiping_memory.h"
+
+struct finding {
+    int result;
+    char region[sizeof(((struct config *)0)->region)];
+    char reason[512];
+};
+
+static void find(const struct config *config, struct finding *found)
+{
+    const struct credentials_source_options options = configured_credentials(config, NULL);
+    snprintf(found->reason, sizeof(found->reason), "libcurl cannot be set up");
+    found->result = wiping_memory_install();
+    if (found->result == 0)
+        found->result = region_of_providers(&options, found->region, sizeof(found->region), found->reason,
+                                            sizeof(found->reason));
+}
+
+/* Profiles hold secrets, and the process that will own the mount is to have none, nor libcurl. */
+static int find_in_child(const struct config *config, struct finding *found)
+{
+    int pair[2];
+    pid_t parent = getpid();
+    if (pipe2(pair, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t process = fork();
+    if (process == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() == parent)
+            find(config, found);
+        ssize_t told = write(pair[1], found, sizeof(*found));
+        _exit(told == (ssize_t)sizeof(*found) ? 0 : 1);
+    }
+    int r = process < 0 ? -errno : 0;
+    close(pair[1]);
+    if (r == 0 && read(pair[0], found, sizeof(*found)) != (ssize_t)sizeof(*found))
+        r = -EIO;
+    close(pair[0]);
+    if (process > 0)
+        waitpid(process, NULL, 0);
+    return r;
+}
+
+int find_region(struct config *config, char *reason, size_t size)
+{
+    struct finding found = {.result = -EIO};
+    const char *variable = NULL;
+    char why[256];
+    const char *named = region_of_environment(&variable);
+    int r;
+    if (named) {
+        r = config_set_region(config, named, why, sizeof(why));
+        if (r < 0)
+            snprintf(reason, size, "%s: %s", variable, why);
+        else
+            snprintf(reason, size, "%s", variable);
+        return r;
+    }
+    r = find_in_child(config, &found);
+    if (r < 0)
+        snprintf(found.reason, sizeof(found.reason), "%s", strerror(-r));
+    if (r == 0 && found.result == 0) {
+        r = config_set_region(config, found.region, why, sizeof(why));
+        if (r < 0)
+            snprintf(reason, size, "the region by %s: %s", found.reason, why);
+        else
+            snprintf(reason, size, "%s", found.reason);
+        return r;
+    }
+    snprintf(reason, size, "no region%s%s; set one: --region cn-hangzhou, region in [kms] of aapfs.conf, or "
+                           "ALIBABA_CLOUD_REGION_ID", found.reason[0] ? ": " : "", found.reason);
+    return -ENOENT;
+}

@@ -1,0 +1,24 @@
+/*
+ * Whether somebody has to do something: what `aapfs status` exits with 1 for. Pure.
+ */
+#ifndef AAPFS_FS_COMMANDS_STATUS_STATUS_JUDGE_H
+#define AAPFS_FS_COMMANDS_STATUS_STATUS_JUDGE_H
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+/*
+ * What is wrong with an AAP, by its status with its LastError, and what to do: it fails, its first key was refused, its
+ * applications were not told, what they use ends within 7 days, or the rotation to come finds no place. NULL: nothing.
+ * NOW: KMS's time. A text from outside may be among them.
+ */
+const char *status_aap_advice(const json_t *aap, int64_t now);
+
+/* The same of the mount: nothing was listed for three intervals, or never and KMS refuses; or there is no AAP. */
+const char *status_mount_advice(const json_t *mount, int64_t now);
+
+/* The member NAME of OBJECT as a time; 0 when it is null or none. */
+int64_t status_time_of(const json_t *object, const char *name);
+
+#endif

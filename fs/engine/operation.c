@@ -1,0 +1,243 @@
+#include "fs/engine/operation.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "fs/base/stops.h"
+#include "fs/engine/done.h"
+#include "fs/upkeep/upkeep.h"
+
+/* An answer may come at a request's own deadline: those who wait are answered a little later. */
+enum { ANSWER_MS = 500 };
+
+void operation_answer(struct operation *operation, int result)
+{
+    const struct engine_parts *parts = &operation->engine->parts;
+    for (size_t i = 0; i < operation->waiting_count; i++)
+        if (!parts->answer(parts->answer_user, operation->waiting[i], result))
+            operation->interrupted = true;
+    operation->waiting_count = 0;
+    operation->answered = true;
+}
+
+const struct config_aap *operation_aap_name(const struct operation *operation,
+                                            char aap_name[static AAP_NAME_SIZE])
+{
+    struct registry *registry = operation->engine->parts.registry;
+    registry_lock(registry);
+    /* names stay where they are, also of one that has left */
+    memcpy(aap_name, numbers_aap(registry_numbers(registry), operation->aap)->name, AAP_NAME_SIZE);
+    registry_unlock(registry);
+    return config_for_aap(operation->engine->parts.config, aap_name);
+}
+
+unsigned int operation_time_left(const struct operation *operation)
+{
+    int64_t left_ms = operation->deadline_ms - ANSWER_MS - clock_monotonic_ms();
+    return left_ms < 1 ? 1 : (unsigned int)left_ms;
+}
+
+void operation_free(struct operation *operation)
+{
+    if (operation->intent)
+        store_leave(operation->engine->store, operation->intent);
+    OPENSSL_clear_free(operation->bytes, operation->size);
+    control_clear(&operation->command);
+    free(operation->waiting);
+    free(operation);
+}
+
+static bool is_network_error(int number)
+{
+    return number == ETIMEDOUT || number == ECONNREFUSED || number == EHOSTUNREACH ||
+           number == ECONNRESET;
+}
+
+struct registry_failure *operation_failure(struct operation *operation)
+{
+    struct registry *registry = operation->engine->parts.registry;
+    struct registry_aap *aap = registry_aap(registry, operation->aap);
+    return aap ? &aap->failure : &registry_mount(registry)->failure;
+}
+
+/* The result is known: those who wait hear of it, and the AAP is free again. */
+void operation_end(struct operation *operation, int result)
+{
+    struct engine *engine = operation->engine;
+    struct engine_aap *notes = engine_aap(engine, operation->aap);
+    bool was_running = notes && notes->running == operation;
+
+    if (was_running) {
+        notes->running = NULL;
+        notes->operations++;
+        /* who writes now has not waited for an automatic one */
+        notes->network_error = !operation->automatic && is_network_error(-result) ? -result : 0;
+        notes->network_error_ms = clock_monotonic_ms();
+    }
+    upkeep_ended(operation, result);
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    if (aap && notes && !notes->running)
+        aap->busy = false;
+    if (was_running && (operation->command.verb == CONTROL_CREATE || operation->command.verb == CONTROL_ROTATE))
+        counters_add_rotation(engine->parts.counters, result == 0 ? ROTATION_DONE : ROTATION_FAILED);
+    registry_unlock(engine->parts.registry);
+
+    if (result == 0)
+        done_tell(operation);
+    control_clear(&operation->command);
+    operation->ended = true;
+    operation->result = result;
+    operation->ended_ms = clock_monotonic_ms();
+    operation_answer(operation, result);
+}
+
+void operation_fail(struct operation *operation, const char *name, const struct kms_error *error)
+{
+    registry_lock(operation->engine->parts.registry);
+    struct registry_failure *failure = operation_failure(operation);
+    failure->error = *error;
+    failure->time = engine_now(operation->engine);
+    if (failure->error.operation[0] == '\0')
+        snprintf(failure->error.operation, sizeof(failure->error.operation), "%s", name);
+    registry_unlock(operation->engine->parts.registry);
+    operation_end(operation, -error->number);
+}
+
+void operation_refuse(struct operation *operation, const char *name, int number, const char *code,
+                      const char *format, ...)
+{
+    struct kms_error error = {.number = number};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error.message, sizeof(error.message), format, arguments);
+    va_end(arguments);
+    snprintf(error.code, sizeof(error.code), "%s", code);
+    operation_fail(operation, name, &error);
+}
+
+void operation_succeed(struct operation *operation, const char *name)
+{
+    registry_lock(operation->engine->parts.registry);
+    struct registry_failure *failure = operation_failure(operation);
+    const char *failed = failure->error.operation;
+    /* a creation asks for its AAP's account, so that succeeded too */
+    if (strcmp(failed, name) == 0 || strcmp(failed, "control") == 0 ||
+        (operation->intent_number && strcmp(failed, "DescribeApplicationAccessPoint") == 0))
+        *failure = (struct registry_failure){0};
+    registry_unlock(operation->engine->parts.registry);
+    stop_here("engine-replying");
+    operation_end(operation, 0);
+}
+
+static bool add_waiting(struct operation *operation, uint64_t number)
+{
+    uint64_t *grown =
+        reallocarray(operation->waiting, operation->waiting_count + 1, sizeof(*grown));
+    if (!grown)
+        return false;
+    operation->waiting = grown;
+    operation->waiting[operation->waiting_count++] = number;
+    return true;
+}
+
+struct operation *operation_new(struct engine *engine, const struct engine_write *write)
+{
+    struct operation *operation = calloc(1, sizeof(*operation));
+    if (!operation)
+        return NULL;
+    operation->engine = engine;
+    operation->aap = write->aap;
+    operation->pid = write->pid;
+    operation->uid = write->uid;
+    operation->bytes = OPENSSL_malloc(write->size + 1);
+    operation->size = write->inherited ? 0 : write->size;
+    if (!operation->bytes || !add_waiting(operation, write->number)) {
+        operation_free(operation);
+        return NULL;
+    }
+    if (!write->inherited)
+        memcpy(operation->bytes, write->data, write->size);
+    operation->deadline_ms =
+        clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
+    operation->next = engine->operations;
+    engine->operations = operation;
+    return operation;
+}
+
+struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, enum control_verb verb)
+{
+    struct operation *operation = calloc(1, sizeof(*operation));
+    if (!operation)
+        return NULL;
+    operation->engine = engine;
+    operation->aap = aap;
+    operation->automatic = true;
+    operation->command.verb = verb;
+    operation->deadline_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
+    operation->next = engine->operations;
+    engine->operations = operation;
+    return operation;
+}
+
+static bool is_repetition(const struct operation *operation, const struct engine_write *write)
+{
+    /* another process may have changed the configuration's file since */
+    if (operation->reloads && (operation->pid != write->pid || write->pid == 0))
+        return false;
+    return !operation->automatic && operation->aap == write->aap && write->uid != (uid_t)-1 &&
+           operation->uid == write->uid && operation->size == write->size &&
+           CRYPTO_memcmp(operation->bytes, write->data, write->size) == 0;
+}
+
+bool operation_join(struct engine *engine, const struct engine_write *write)
+{
+    const struct engine_parts *parts = &engine->parts;
+    for (struct operation *operation = engine->operations; operation;
+         operation = operation->next) {
+        if (!is_repetition(operation, write))
+            continue;
+        if (operation->ended && operation->interrupted) {
+            parts->answer(parts->answer_user, write->number, operation->result);
+            return true;
+        }
+        if (!operation->ended && add_waiting(operation, write->number)) {
+            if (operation->answered) /* it is parked: whoever comes now waits anew */
+                operation->deadline_ms =
+                    clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
+            operation->answered = false;
+            if (operation->intent_number)
+                parts->note_intent(parts->note_user, write->number, operation->intent_number);
+            return true;
+        }
+    }
+    return false;
+}
+
+int64_t operations_tend(struct engine *engine)
+{
+    int64_t now_ms = clock_monotonic_ms(), next_ms = now_ms + 3600 * 1000;
+    struct operation **link = &engine->operations;
+    while (*link) {
+        struct operation *operation = *link;
+        int64_t until_ms = operation->ended
+                               ? operation->ended_ms + engine->parts.config->request_timeout_ms
+                               : operation->deadline_ms;
+        if (operation->ended && (!operation->interrupted || now_ms >= until_ms)) {
+            *link = operation->next;
+            operation_free(operation);
+            continue;
+        }
+        if (!operation->ended && !operation->answered && now_ms >= until_ms)
+            operation_answer(operation, -ETIMEDOUT);
+        if (until_ms > now_ms && until_ms < next_ms)
+            next_ms = until_ms;
+        link = &operation->next;
+    }
+    return next_ms;
+}

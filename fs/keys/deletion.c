@@ -1,0 +1,136 @@
+/*
+ * Deleting a client key that is no longer the current one: in KMS first, then here. One that has expired and is the
+ * current one still may have to make its place free (make_place.c): that one is deleted in KMS alone, and readers keep it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/engine/operation.h"
+#include "fs/upkeep/upkeep.h"
+
+static const char name[] = "DeleteClientKey";
+
+/* Its record goes, and so does its id from the lists; what a reader sees of it is gone already. */
+static void forget(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    const char *client_key_id = operation->command.client_key_id;
+    char aap_name[AAP_NAME_SIZE];
+    operation_aap_name(operation, aap_name);
+    int r = 0;
+    if (!unsaved_drop(engine, client_key_id))
+        r = store_remove(engine->store, aap_name, client_key_id);
+    settle_forget(engine, operation->aap, client_key_id);
+
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    struct registry_key *key = registry_key(engine->parts.registry, operation->key);
+    if (aap && key)
+        registry_remove_key(engine->parts.registry, aap, key);
+    if (aap) {
+        registry_remove_id(&aap->rejected, client_key_id);
+        registry_remove_id(&aap->orphans, client_key_id);
+        registry_remove_id(&aap->candidates, client_key_id);
+    }
+    registry_unlock(engine->parts.registry);
+    if (r < 0 && r != -ENOENT)
+        operation_refuse(operation, name, -r, "State",
+                         "the key is deleted in KMS and shown no more, but its record cannot be removed: %s; "
+                         "the next start shows it again", strerror(-r));
+    else
+        operation_succeed(operation, name);
+}
+
+static void hidden(void *user, int result)
+{
+    forget(user);
+}
+
+static void deleted(void *user, const struct kms_answer *answer)
+{
+    struct operation *operation = user;
+    struct engine *engine = operation->engine;
+    struct registry *registry = engine->parts.registry;
+
+    engine_observe(engine, answer);
+    /* what KMS does not know is gone already */
+    if (answer->error.number != 0 && !kms_error_is_gone(&answer->error)) {
+        operation_fail(operation, name, &answer->error);
+        return;
+    }
+    registry_lock(registry);
+    struct registry_key *key = registry_key(registry, operation->key);
+    const struct registry_aap *aap = registry_aap(registry, operation->aap);
+    bool is_current = key && aap && key == aap->current;
+    if (is_current)
+        key->gone = key->gone_expired = true;
+    else if (key)
+        key->deleted = true;
+    registry_unlock(registry);
+    if (is_current) {
+        told_changed(engine, operation->aap);
+        operation_succeed(operation, name);
+        return;
+    }
+    if (!key) {
+        forget(operation);
+        return;
+    }
+    const struct publish_request request = {PUBLISH_REMOVE_KEY, operation->key, hidden, operation};
+    engine->parts.publish(engine->parts.publish_user, &request);
+}
+
+static void send(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    if (kms_delete_client_key(engine->parts.transport, operation->command.client_key_id,
+                              operation_time_left(operation), deleted, operation) < 0)
+        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
+}
+
+void retire_begin(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    const char *client_key_id = operation->command.client_key_id;
+
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    const struct registry_key *key = registry_find_key(aap, client_key_id);
+    const struct registry_key *foreign = registry_find_foreign(aap, client_key_id);
+    bool ours = (key && !key->adopted) || registry_has_id(aap->rejected, client_key_id) ||
+                registry_has_id(aap->orphans, client_key_id);
+    bool elsewhere = foreign || key || registry_has_id(aap->candidates, client_key_id);
+    bool is_current = key && key == aap->current;
+    bool makes_place = is_current && operation->automatic && key->not_after_time <= engine_now(engine);
+    if (!key)
+        key = foreign;
+    operation->key = key ? key->number : 0;
+    registry_unlock(engine->parts.registry);
+
+    const struct operation *deleting = engine_aap(engine, operation->aap)->upkeep.deleting;
+    if (deleting && deleting != operation && strcmp(deleting->command.client_key_id, client_key_id) == 0) {
+        operation_refuse(operation, name, EBUSY, "Busy", "it is being deleted already; look at keys/");
+        return;
+    }
+    bool asked_for_elsewhere = operation->command.verb == CONTROL_DELETE_FOREIGN;
+    if (!is_current && (ours ? asked_for_elsewhere : elsewhere && !asked_for_elsewhere)) {
+        operation_refuse(operation, name, EPERM, "NotOurs",
+                         ours ? "it was made here: write delete instead of delete-foreign"
+                              : "it was made elsewhere, or may have been; to delete it all the same write "
+                                "delete-foreign instead of delete");
+        return;
+    }
+    if (!ours && !elsewhere) {
+        operation_refuse(operation, name, ENOENT, "UnknownKey",
+                         "no client key of that id is known here; look into keys/ and status");
+        return;
+    }
+    if (is_current && !makes_place) {
+        operation_refuse(operation, name, EBUSY, "CurrentKey",
+                         "the current key is not deleted; make a new one first");
+        return;
+    }
+    /* another account's KMS would say that it does not know the key */
+    account_require(operation, send);
+}

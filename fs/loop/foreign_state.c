@@ -1,0 +1,48 @@
+/*
+ * A state directory that was made on another machine: its keys are served, and `adopt-state` says that it belongs
+ * here now. What a mount does to keys by itself has to look at engine->foreign_state first.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "fs/base/log.h"
+#include "fs/engine/operation.h"
+#include "fs/store/machine.h"
+
+static const char name[] = "adopt-state";
+
+static void set_foreign(struct engine *engine, bool foreign)
+{
+    engine->foreign_state = foreign;
+    engine->upkeep_ms = 0;
+    registry_lock(engine->parts.registry);
+    registry_mount(engine->parts.registry)->foreign_state = foreign;
+    registry_unlock(engine->parts.registry);
+}
+
+void foreign_look(struct engine *engine)
+{
+    const struct state *state = engine->parts.state;
+    /* made where there was no id; a disk that refuses is told of by what has to be written */
+    if (engine->account[0] && !machine_is_noted(state->directory))
+        (void)machine_note(state->directory, MACHINE_ID_FILE);
+    if (!engine->account[0] || !machine_is_other(state->directory, MACHINE_ID_FILE))
+        return;
+    set_foreign(engine, true);
+    if (engine->parts.first)
+        log_error("%s: it was made on another machine; its keys are served; if it belongs to this one now, write "
+                  "adopt-state to .aapfs/control", state->path);
+}
+
+void foreign_adopt(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    int r = engine->foreign_state ? machine_note(engine->parts.state->directory, MACHINE_ID_FILE) : 0;
+    if (r < 0) {
+        operation_refuse(operation, name, -r, "State", "%s: %s; nothing was changed",
+                         engine->parts.state->path, strerror(-r));
+        return;
+    }
+    set_foreign(engine, false);
+    operation_succeed(operation, name);
+}

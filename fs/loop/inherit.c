@@ -1,0 +1,108 @@
+/*
+ * Control writes that an earlier worker of this mount had begun when it died. What is in the store says what became
+ * of each: none is carried out again.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fs/engine/done.h"
+#include "fs/engine/operation.h"
+
+/* A write whose key is safe: its writer hears of it when every name shows it. */
+struct inherited {
+    uint64_t number;
+    uint32_t aap;
+    struct inherited *next;
+};
+
+enum fate { FATE_NONE, FATE_REJECTED, FATE_KEY };
+
+static enum fate fate_of(struct registry *registry, const struct engine_write *write)
+{
+    const struct registry_aap *aap = registry_aap(registry, write->aap);
+    const struct registry_key *key = aap ? aap->keys : NULL;
+    const struct registry_id *id = aap ? aap->rejected : NULL;
+    while (key && key->intent != write->intent)
+        key = key->next;
+    while (id && id->intent != write->intent)
+        id = id->next;
+    return key ? FATE_KEY : id ? FATE_REJECTED : FATE_NONE;
+}
+
+static void refuse(struct engine *engine, const struct engine_write *write, int number,
+                   const char *code, const char *message)
+{
+    struct registry *registry = engine->parts.registry;
+    struct registry_failure failure = {.error = {.number = number}, .time = engine_now(engine)};
+    struct kms_error *error = &failure.error;
+    snprintf(error->operation, sizeof(error->operation), "%s",
+             write->intent ? "CreateClientKey" : "control");
+    snprintf(error->code, sizeof(error->code), "%s", code);
+    snprintf(error->message, sizeof(error->message), "%s", message);
+    registry_lock(registry);
+    struct registry_aap *aap = registry_aap(registry, write->aap);
+    if (aap)
+        aap->failure = failure;
+    else
+        registry_mount(registry)->failure = failure;
+    registry_unlock(registry);
+    engine->parts.answer(engine->parts.answer_user, write->number, -number);
+}
+
+static void wait_for_publication(struct engine *engine, const struct engine_write *write)
+{
+    struct inherited *inherited = calloc(1, sizeof(*inherited));
+    if (!inherited) { /* the key is there: only that its names are is not waited for */
+        engine->parts.answer(engine->parts.answer_user, write->number, 0);
+        return;
+    }
+    *inherited = (struct inherited){write->number, write->aap, engine->inherited};
+    engine->inherited = inherited;
+    if (catch_up_is_done(engine, write->aap))
+        inherit_caught_up(engine, write->aap);
+}
+
+void inherit_write(struct engine *engine, const struct engine_write *write)
+{
+    registry_lock(engine->parts.registry);
+    enum fate fate = write->intent ? fate_of(engine->parts.registry, write) : FATE_NONE;
+    registry_unlock(engine->parts.registry);
+    if (fate == FATE_KEY) {
+        done_tell_inherited(engine, write);
+        wait_for_publication(engine, write);
+    } else if (fate == FATE_REJECTED)
+        refuse(engine, write, EKEYREJECTED, "KeyRejected",
+               "KMS's answer is not a usable key; it is kept, see Rejected in status");
+    else if (write->intent)
+        refuse(engine, write, EIO, "Interrupted",
+               "aapfs was interrupted while KMS made the key; one may exist, see Orphans in status");
+    else
+        refuse(engine, write, EIO, "Interrupted",
+               "aapfs was interrupted before the command was done; no key was asked for: write again");
+}
+
+void inherit_caught_up(struct engine *engine, uint32_t aap)
+{
+    struct inherited **link = &engine->inherited;
+    while (*link) {
+        struct inherited *inherited = *link;
+        if (inherited->aap != aap) {
+            link = &inherited->next;
+            continue;
+        }
+        *link = inherited->next;
+        engine->parts.answer(engine->parts.answer_user, inherited->number, 0);
+        free(inherited);
+    }
+}
+
+void inherit_end(struct engine *engine)
+{
+    while (engine->inherited) {
+        struct inherited *inherited = engine->inherited;
+        engine->inherited = inherited->next;
+        engine->parts.answer(engine->parts.answer_user, inherited->number, -EIO);
+        free(inherited);
+    }
+}

@@ -1,0 +1,28 @@
+/*
+ * The worker's side of the runner: which commands are under way, and what the runner says of them. The engine's
+ * thread only.
+ */
+#ifndef AAPFS_FS_RUNNER_RUNS_H
+#define AAPFS_FS_RUNNER_RUNS_H
+
+#include <stdbool.h>
+
+#include "fs/engine/run.h"
+#include "fs/mount/mount_memory.h"
+
+struct runs;
+
+/*
+ * SOCKET: to the runner, stays the caller's; MOUNTPOINT: what the commands are told. HEAD: commands are numbered
+ * there, so that a result for an earlier worker's is known. NULL when memory is short.
+ */
+struct runs *runs_new(int socket, const char *mountpoint, struct mount_head *head);
+void runs_free(struct runs *runs);
+
+/* As keys/run.h says. */
+void runs_begin(struct runs *runs, const struct run_request *request);
+
+/* Reads what the runner has sent and calls back. False when the socket is gone. */
+bool runs_receive(struct runs *runs);
+
+#endif

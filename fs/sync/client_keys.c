@@ -1,0 +1,547 @@
+#include "fs/sync/client_keys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/base/log.h"
+#include "fs/engine/operation.h"
+#include "fs/upkeep/upkeep.h"
+#include "kmsapi/cleanup.h"
+
+static const char list_name[] = "ListClientKeys";
+
+enum { STALE_RETRY_MS = 1000, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 };
+
+/* -- ids ----------------------------------------------------------------------------------- */
+
+static int compare_ids(const void *left, const void *right)
+{
+    const char *const *a = left, *const *b = right;
+    return strcmp(*a, *b);
+}
+
+bool listed_ids_have(const struct listed_ids *listed, const char *client_key_id)
+{
+    return listed->count > 0 &&
+           bsearch(&client_key_id, listed->ids, listed->count, sizeof(*listed->ids), compare_ids);
+}
+
+static bool sort_ids(struct listed_ids *listed, const struct kms_client_key *keys, size_t count)
+{
+    *listed = (struct listed_ids){calloc(count + 1, sizeof(*listed->ids)), count};
+    if (!listed->ids)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        listed->ids[i] = keys[i].client_key_id;
+    if (count > 0)
+        qsort(listed->ids, count, sizeof(*listed->ids), compare_ids);
+    return true;
+}
+
+/* -- what is due --------------------------------------------------------------------------- */
+
+void listing_want(struct engine *engine, uint32_t aap, int64_t when_ms)
+{
+    struct engine_aap *notes = engine_aap(engine, aap);
+    if (!notes)
+        return;
+    if (!notes->list_ms || when_ms < notes->list_ms)
+        notes->list_ms = when_ms;
+    if (when_ms < engine->listing.next_ms)
+        engine->listing.next_ms = when_ms;
+}
+
+void listing_walk(struct engine *engine)
+{
+    struct listing *listing = &engine->listing;
+    listing->walk_left = 0;
+    listing->of_walk = false;
+    registry_lock(engine->parts.registry);
+    for (const struct registry_aap *aap = registry_first_aap(engine->parts.registry); aap; aap = aap->next) {
+        struct engine_aap *notes = engine_aap(engine, aap->number);
+        if (!notes)
+            continue;
+        notes->walk = true;
+        notes->list_failures = 0;
+        listing_want(engine, aap->number, 1);
+        listing->walk_left++;
+    }
+    registry_unlock(engine->parts.registry);
+    if (listing->walk_left == 0)
+        sync_walked(engine);
+}
+
+static void leave_walk(struct engine *engine)
+{
+    if (--engine->listing.walk_left == 0)
+        sync_walked(engine);
+}
+
+void listing_forget(struct engine *engine, uint32_t aap)
+{
+    struct engine_aap *notes = engine_aap(engine, aap);
+    if (!notes)
+        return;
+    notes->list_ms = 0;
+    notes->missing = notes->unanswered = false;
+    if (notes->walk) {
+        notes->walk = false;
+        leave_walk(engine);
+    }
+}
+
+/* The next AAP whose time has come; 0: none, and next_ms says when there is one. */
+static uint32_t choose(struct engine *engine)
+{
+    struct listing *listing = &engine->listing;
+    int64_t now_ms = clock_monotonic_ms(), next_ms = INT64_MAX;
+    uint32_t room = (uint32_t)engine->aap_room, chosen = 0;
+    if (now_ms < listing->next_ms)
+        return 0;
+    for (uint32_t i = 1; i <= room; i++) {
+        uint32_t aap = (listing->turn + i) % room;
+        int64_t due_ms = engine->aaps[aap].list_ms;
+        if (!due_ms)
+            continue;
+        if (due_ms <= now_ms && !chosen)
+            chosen = aap;
+        else if (due_ms < next_ms)
+            next_ms = due_ms;
+    }
+    listing->next_ms = next_ms;
+    return chosen;
+}
+
+/* -- the AAP under way --------------------------------------------------------------------- */
+
+static struct registry_aap *its_aap(struct engine *engine)
+{
+    return registry_aap(engine->parts.registry, engine->listing.aap);
+}
+
+/* Its directory may be on its way out. */
+static bool may_be_listed(struct engine *engine, uint32_t aap)
+{
+    registry_lock(engine->parts.registry);
+    bool there = registry_aap(engine->parts.registry, aap) &&
+                 !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed;
+    registry_unlock(engine->parts.registry);
+    return there;
+}
+
+/* In the AAP's last_error, if nothing that somebody wrote has failed; ERROR number 0: all is well again. */
+static void note(struct engine *engine, const struct kms_error *error)
+{
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = its_aap(engine);
+    struct registry_failure *failure = aap ? &aap->failure : NULL;
+    if (failure && (failure->error.number == 0 || strcmp(failure->error.operation, list_name) == 0)) {
+        *failure = (struct registry_failure){*error, error->number ? engine_now(engine) : 0};
+        if (error->number) /* also where it was a request after the listing that failed */
+            memcpy(failure->error.operation, list_name, sizeof(list_name));
+    }
+    registry_unlock(engine->parts.registry);
+}
+
+static int64_t backoff_ms(unsigned int failures)
+{
+    int64_t wait_ms = FIRST_RETRY_MS;
+    while (failures-- > 0 && wait_ms < LAST_RETRY_MS)
+        wait_ms *= 2;
+    return wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS;
+}
+
+/* What the listing would have told of creations whose ends are not known stays unknown. */
+static void note_refusal(struct engine *engine, const struct kms_error *error)
+{
+    struct listing *listing = &engine->listing;
+    struct engine_aap *notes = engine_aap(engine, listing->aap);
+    notes->list_refused_ms = listing->asked_ms;
+    engine->upkeep_ms = 0; /* what waited for this may go out */
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = its_aap(engine);
+    bool unsettled = settle_has_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
+    aap->cannot_settle = unsettled;
+    registry_unlock(engine->parts.registry);
+    if (tell) /* only this thread removes AAPs */
+        log_error("%s: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
+                  "ListClientKeys is not permitted (%s): permit it, or look in KMS's console", aap->name, error->code);
+}
+
+static void clear_work(struct listing *listing)
+{
+    free(listing->missing);
+    free(listing->going);
+    listing->missing = NULL;
+    listing->going = NULL;
+    listing->missing_count = listing->missing_next = listing->going_count = 0;
+}
+
+/* The AAP's turn is over. ERROR NULL: well. */
+static void end_turn(struct engine *engine, const struct kms_error *error)
+{
+    static const struct kms_error none;
+    struct listing *listing = &engine->listing;
+    struct engine_aap *notes = engine_aap(engine, listing->aap);
+    note(engine, error ? error : &none);
+    if (may_be_listed(engine, listing->aap)) /* whoever waits for it sees what it says of the places */
+        upkeep_fill(engine, listing->aap);
+    if (error)
+        listing_want(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->list_failures++));
+    else
+        notes->list_failures = 0;
+    if (!error && listing->again_ms)
+        listing_want(engine, listing->aap, listing->again_ms);
+    clear_work(listing);
+    uint32_t aap = listing->aap;
+    listing->aap = 0;
+    listing->waits = false;
+    notes->unanswered = error && !kms_error_is_forbidden(error->code, error->http_status);
+    if (!listing->of_walk)
+        sync_answered(engine);
+    else if (error)
+        sync_walk_failed(engine, error);
+    if (listing->of_walk)
+        leave_walk(engine);
+    if (listing->awaited)
+        place_listed(engine, aap, error);
+}
+
+/* The AAP has left meanwhile: its turn is over. */
+static bool left(struct engine *engine)
+{
+    bool there = may_be_listed(engine, engine->listing.aap);
+    if (!there)
+        end_turn(engine, NULL);
+    return !there;
+}
+
+static void end_in_short_memory(struct engine *engine)
+{
+    static const struct kms_error error = {.number = ENOMEM, .code = "Memory", .message = "memory is short"};
+    end_turn(engine, &error);
+}
+
+/* A request of the turn was begun, or could not be. */
+static void wait_for(struct engine *engine, int r)
+{
+    engine->listing.waits = r == 0;
+    if (r < 0)
+        end_in_short_memory(engine);
+}
+
+static unsigned int timeout_ms(const struct engine *engine)
+{
+    return engine->parts.config->request_timeout_ms;
+}
+
+static void list(struct engine *engine);
+
+/* -- whether KMS has the AAP --------------------------------------------------------------- */
+
+static void set_gone(struct engine *engine, bool gone)
+{
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = its_aap(engine);
+    bool changed = gone != aap->gone, tell = gone && changed && aap->keys;
+    aap->gone = gone;
+    registry_unlock(engine->parts.registry);
+    if (changed)
+        told_changed(engine, engine->listing.aap);
+    if (tell) /* only this thread removes AAPs */
+        log_error("%s: KMS no longer has this application access point; its keys stay readable here; make it again, "
+                  "or write forget %s to .aapfs/control", aap->name, aap->name);
+}
+
+static void note_method(struct engine *engine, const struct kms_aap *aap)
+{
+    registry_lock(engine->parts.registry);
+    if (aap)
+        ram_role_note(its_aap(engine), aap->authentication_method);
+    registry_unlock(engine->parts.registry);
+}
+
+static void described(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
+{
+    struct engine *engine = user;
+    struct listing *listing = &engine->listing;
+    engine_observe(engine, answer);
+    listing->waits = false;
+    listing->described = true;
+    if (left(engine))
+        return;
+    /* one that is named in the configuration; of one that a listing lacks it is not known whether KMS has it */
+    if (!engine->parts.config->all_aaps && kms_error_is_forbidden(answer->error.code, answer->error.http_status)) {
+        listing->step = list;
+        return;
+    }
+    if (answer->error.number && !kms_error_is_gone(&answer->error)) {
+        end_turn(engine, &answer->error);
+        return;
+    }
+    set_gone(engine, answer->error.number != 0);
+    note_method(engine, aap);
+    if (answer->error.number) {
+        end_turn(engine, NULL);
+        return;
+    }
+    engine_aap(engine, listing->aap)->missing = false;
+    listing->step = list;
+}
+
+static void describe(struct engine *engine)
+{
+    char aap_name[AAP_NAME_SIZE];
+    registry_lock(engine->parts.registry);
+    memcpy(aap_name, its_aap(engine)->name, sizeof(aap_name));
+    registry_unlock(engine->parts.registry);
+    wait_for(engine, kms_describe_application_access_point(engine->parts.transport, aap_name, timeout_ms(engine),
+                                                           described, engine));
+}
+
+/* -- whether KMS has the keys that it did not list ----------------------------------------- */
+
+static const struct kms_error incomplete = {
+    .number = EIO, .code = "Answer.Incomplete", .message = "KMS's listing lacks client keys that KMS has"};
+
+/* What expired before it went is another matter than what was taken away. */
+static const struct kms_error in_doubt = {
+    .number = EAGAIN, .code = "Waiting", .message = "KMS's time is in doubt: whether a key had expired before it went"};
+
+static void set_key_gone(struct engine *engine, const char *client_key_id)
+{
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = its_aap(engine);
+    struct registry_key *key = registry_find_key(aap, client_key_id);
+    bool expired = key && key->not_after_time <= engine_now(engine);
+    bool tell = key && key == aap->current && !key->gone && !expired;
+    if (key && !key->gone) {
+        key->gone = true;
+        key->gone_expired = expired;
+    }
+    registry_unlock(engine->parts.registry);
+    told_changed(engine, engine->listing.aap);
+    if (tell)
+        log_error("%s: KMS no longer has the current client key %s; it stays readable here; make a new one", aap->name,
+                  client_key_id);
+}
+
+static void get_next(struct engine *engine);
+
+static void got(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
+{
+    struct engine *engine = user;
+    struct listing *listing = &engine->listing;
+    const char *asked = listing->missing[listing->missing_next++];
+    engine_observe(engine, answer);
+    listing->waits = false;
+    if (left(engine))
+        return;
+    if (kms_error_is_gone(&answer->error) && clock_is_sure(&engine->clock))
+        set_key_gone(engine, asked);
+    else if (kms_error_is_gone(&answer->error) && listing->failed.number == 0)
+        listing->failed = in_doubt;
+    else if (answer->error.number == 0)
+        listing->contradicted = true;
+    else if (listing->failed.number == 0)
+        listing->failed = answer->error;
+    if (listing->missing_next < listing->missing_count)
+        return;
+    if (listing->failed.number)
+        end_turn(engine, &listing->failed);
+    else if (listing->contradicted)
+        end_turn(engine, &incomplete);
+    else
+        listing->step = list; /* what it lacks is known by now: the rest can be believed */
+}
+
+static void get_next(struct engine *engine)
+{
+    const struct listing *listing = &engine->listing;
+    wait_for(engine, kms_get_client_key(engine->parts.transport, listing->missing[listing->missing_next],
+                                        timeout_ms(engine), got, engine));
+}
+
+/* Which keys of the registry were listed; those that were not are noted. With the registry's lock. False: no memory. */
+static bool compare(struct engine *engine, struct registry_aap *aap, const struct listed_ids *listed)
+{
+    struct listing *listing = &engine->listing;
+    size_t count = 0;
+    for (struct registry_key *key = aap->keys; key; key = key->next) {
+        if (!listed_ids_have(listed, key->client_key_id)) {
+            count += !key->gone && !key->deleted;
+        } else if (key->gone) {
+            key->gone = key->gone_expired = false;
+            told_changed(engine, aap->number);
+        }
+    }
+    if (count == 0)
+        return true;
+    listing->missing = calloc(count, sizeof(*listing->missing));
+    for (const struct registry_key *key = aap->keys; listing->missing && key; key = key->next)
+        if (!key->gone && !key->deleted && !listed_ids_have(listed, key->client_key_id))
+            memcpy(listing->missing[listing->missing_count++], key->client_key_id, sizeof(*listing->missing));
+    return listing->missing != NULL;
+}
+
+/* -- the listing --------------------------------------------------------------------------- */
+
+/* Of keys that are of no use KMS is not asked one by one. */
+static void mark_unlisted(struct registry_aap *aap, const struct listed_ids *listed)
+{
+    for (struct registry_id *id = aap->rejected; id; id = id->next)
+        id->unlisted = !listed_ids_have(listed, id->client_key_id);
+}
+
+static void published(struct engine *engine, int result)
+{
+    struct kms_error error = {.number = -result, .code = "Publication",
+                              .message = "the mount's publisher does not answer"};
+    end_turn(engine, result < 0 ? &error : NULL);
+}
+
+static void take(struct engine *engine, const struct kms_client_key *keys, size_t count, const struct listed_ids *listed)
+{
+    struct listing *listing = &engine->listing;
+    struct engine_aap *notes = engine_aap(engine, listing->aap);
+    /* it may be from before or after what a command did meanwhile */
+    bool waits = listing->awaited && place_waits_for_listing(notes->running); /* and does nothing else */
+    bool stale = (notes->running && !waits) || notes->operations != listing->operations;
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = its_aap(engine);
+    bool good = stale || compare(engine, aap, listed);
+    /* one that lacks keys that are here says nothing about the others */
+    bool believed = good && listing->missing_count == 0;
+    listing->again_ms = believed ? settle_take(engine, aap, keys, count) : 0;
+    if (believed && !stale)
+        mark_unlisted(aap, listed);
+    aap->cannot_settle = false;
+    notes->list_refused_ms = 0;
+    registry_unlock(engine->parts.registry);
+    if (!good) {
+        end_in_short_memory(engine);
+        return;
+    }
+    if (!believed) {
+        listing->contradicted = false;
+        listing->failed = (struct kms_error){0};
+        listing->step = get_next;
+        return;
+    }
+    if (notes->listed_ms < notes->unsettled_ms)
+        engine->upkeep_ms = 0; /* what waited for this may go out */
+    notes->listed_ms = listing->asked_ms;
+    settle_drop(engine);
+    if (stale) {
+        if (!listing->again_ms)
+            listing->again_ms = clock_monotonic_ms() + STALE_RETRY_MS;
+        end_turn(engine, NULL);
+        return;
+    }
+    foreign_keys_take(engine, listing->aap, keys, count, listed);
+    listing->waits = true;
+    foreign_keys_publish(engine, listing->aap, published);
+}
+
+static void listed(void *user, const struct kms_answer *answer, const struct kms_client_key *keys, size_t count)
+{
+    struct engine *engine = user;
+    struct listing *listing = &engine->listing;
+    struct listed_ids ids;
+    engine_observe(engine, answer);
+    listing->waits = false;
+    clear_work(listing);
+    if (left(engine))
+        return;
+    if (answer->error.number == ENOENT && !listing->described) {
+        listing->step = describe;
+    } else if (answer->error.number) {
+        if (kms_error_is_forbidden(answer->error.code, answer->error.http_status))
+            note_refusal(engine, &answer->error);
+        end_turn(engine, &answer->error);
+    } else if (!sort_ids(&ids, keys, count)) {
+        end_in_short_memory(engine);
+    } else {
+        take(engine, keys, count, &ids);
+        free(ids.ids);
+    }
+}
+
+static void list(struct engine *engine)
+{
+    struct listing *listing = &engine->listing;
+    char aap_name[AAP_NAME_SIZE];
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = its_aap(engine);
+    bool has_none = aap->ram_role && !aap->keys && !aap->foreign && !settle_has_intent(engine, listing->aap);
+    memcpy(aap_name, aap->name, sizeof(aap_name));
+    registry_unlock(engine->parts.registry);
+    if (has_none) {
+        end_turn(engine, NULL);
+        return;
+    }
+    listing->asked_ms = clock_monotonic_ms();
+    listing->operations = engine_aap(engine, listing->aap)->operations;
+    wait_for(engine, kms_list_client_keys(engine->parts.transport, aap_name, timeout_ms(engine), listed, engine));
+}
+
+/* -- turns --------------------------------------------------------------------------------- */
+
+/* The operation that waits for a listing; NULL: none does. */
+static const struct operation *find_waiting(const struct engine *engine)
+{
+    const struct operation *operation = engine->operations;
+    while (operation && !place_waits_for_listing(operation))
+        operation = operation->next;
+    return operation;
+}
+
+static void begin_turn(struct engine *engine, uint32_t aap)
+{
+    struct listing *listing = &engine->listing;
+    struct engine_aap *notes = engine_aap(engine, aap);
+    listing->turn = listing->aap = aap;
+    listing->of_walk = notes->walk;
+    listing->awaited = place_waits_for_listing(notes->running);
+    listing->described = false;
+    listing->again_ms = 0;
+    listing->step = notes->missing ? describe : list;
+    notes->walk = false;
+    notes->list_ms = 0;
+}
+
+int64_t listing_tend(struct engine *engine)
+{
+    struct listing *listing = &engine->listing;
+    unsigned int per_second = engine->parts.config->requests_per_second;
+    /* another account's listing says nothing about ours */
+    const struct operation *waiting = find_waiting(engine);
+    if (!engine->account_is_known || (engine->draining && !waiting) || listing->waits)
+        return INT64_MAX;
+    while (listing->aap == 0) {
+        waiting = find_waiting(engine);
+        uint32_t aap = waiting ? waiting->aap : choose(engine);
+        if (aap == 0)
+            return listing->next_ms;
+        if (may_be_listed(engine, aap)) {
+            begin_turn(engine, aap);
+        } else {
+            listing_forget(engine, aap);
+            place_listed(engine, aap, NULL);
+        }
+    }
+    if (left(engine))
+        return 0;
+    int64_t now_ms = clock_monotonic_ms();
+    bool hurry = sync_is_awaited(engine) || (waiting && !waiting->automatic && !waiting->answered);
+    if (!hurry && !pace_take(&engine->pace, per_second, now_ms))
+        return pace_next_ms(&engine->pace, per_second);
+    listing->step(engine);
+    return listing->waits ? INT64_MAX : 0;
+}
+
+void listing_end(struct engine *engine)
+{
+    clear_work(&engine->listing);
+}

@@ -1,0 +1,247 @@
+/*
+ * Intents that were left: whether a key came of them is not known. KMS's listing tells. A listed key that is unknown
+ * here and has exactly the dates that aapfs chose is ours, an Orphan: its private half is lost. Where the user gave
+ * the dates, or KMS changed them, unknown keys made since are Candidates. Nothing is deleted unasked.
+ *
+ * An intent of which a key came stays on the disk: it is what remembers the Orphan. One of which none came goes when
+ * two listings in a row know of none a minute after it was left: before that the request may still be on its way.
+ * Where KMS forbids the listing all of them stay.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/base/nanoseconds.h"
+#include "fs/engine/operation.h"
+#include "fs/sync/client_keys.h"
+#include "kmsapi/iso_time.h"
+
+enum { MISSES_ENOUGH = 2, ON_ITS_WAY_SECONDS = 60, RETRY_MS = 5000 };
+
+struct left_intent {
+    uint64_t number;
+    uint32_t aap;
+    char not_before[21], not_after[21];
+    int64_t made;  /* KMS's time, seconds since 1970 */
+    bool by_dates; /* aapfs chose them: they are a token */
+    bool gone;     /* no key came of it */
+    unsigned int misses; /* listings in a row, late enough, that knew of none */
+    int64_t left;  /* when it was left, KMS's time */
+    char orphan[CLIENT_KEY_ID_SIZE]; /* what came of it; "": nothing that is known */
+    bool unlisted; /* the last listing lacks the orphan: somebody has deleted it, or the listing is short */
+    struct left_intent *next;
+};
+
+void settle_add(struct engine *engine, uint32_t aap, const struct record *intent)
+{
+    struct left_intent *left = calloc(1, sizeof(*left));
+    if (!left)
+        return; /* it is on the disk, and settled at the next start */
+    *left = (struct left_intent){.number = intent->intent, .aap = aap,
+                                 .made = intent->made_ns / 1000000000,
+                                 .left = intent->made_ns / 1000000000};
+    left->by_dates = !intent->dates_given && intent->not_before[0];
+    if (strlen(intent->not_before) < sizeof(left->not_before) &&
+        strlen(intent->not_after) < sizeof(left->not_after)) {
+        strcpy(left->not_before, intent->not_before);
+        strcpy(left->not_after, intent->not_after);
+    }
+    left->next = engine->left_intents;
+    engine->left_intents = left;
+    listing_want(engine, aap, 1); /* at once */
+    engine_aap(engine, aap)->unsettled_ms = clock_monotonic_ms();
+}
+
+void settle_leave(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    char empty[] = "";
+    const struct record intent = {
+        .aap_name = empty,
+        .not_before = operation->not_before,
+        .not_after = operation->not_after,
+        .made_ns = nanoseconds(operation->intent_made),
+        .intent = operation->intent_number,
+        .dates_given = operation->command.has_dates,
+    };
+    struct store_intent *left = operation->intent;
+    operation->intent = NULL;
+    settle_add(engine, operation->aap, &intent);
+    if (engine->left_intents && engine->left_intents->number == operation->intent_number)
+        engine->left_intents->left = engine_now(engine);
+    store_leave(engine->store, left);
+}
+
+/* -- what a listing says ------------------------------------------------------------------- */
+
+/* Keys whose private half is here, or was seen here. */
+static bool is_known(const struct registry_aap *aap, const char *id)
+{
+    return registry_find_key(aap, id) || registry_has_id(aap->rejected, id) ||
+           registry_has_id(aap->unsaved, id);
+}
+
+/* A creation that is under way will tell of its key itself. */
+static bool is_awaited(struct engine *engine, uint32_t aap, const struct kms_client_key *key)
+{
+    const struct operation *running = engine_aap(engine, aap)->running;
+    return running && running->intent && strcmp(running->not_before, key->not_before) == 0 &&
+           strcmp(running->not_after, key->not_after) == 0;
+}
+
+static bool has_its_dates(const struct left_intent *left, const struct kms_client_key *key)
+{
+    return left->by_dates && strcmp(left->not_before, key->not_before) == 0 &&
+           strcmp(left->not_after, key->not_after) == 0;
+}
+
+static bool was_made_since(const struct left_intent *left, const struct kms_client_key *key)
+{
+    int64_t created;
+    /* a time that cannot be read excludes nothing */
+    return iso_time_parse(key->create_time, strlen(key->create_time), &created) < 0 ||
+           created >= left->made - ON_ITS_WAY_SECONDS;
+}
+
+/* The intent, of this AAP's, whose key it is. Two of one second, of a short validity, have the same dates: one each. */
+static struct left_intent *find_by_dates(struct engine *engine, uint32_t aap,
+                                         const struct kms_client_key *key)
+{
+    struct left_intent *found = NULL;
+    for (struct left_intent *left = engine->left_intents; left; left = left->next) {
+        if (left->aap != aap || !has_its_dates(left, key))
+            continue;
+        if (strcmp(left->orphan, key->client_key_id) == 0)
+            return left;
+        if (!left->orphan[0])
+            found = left;
+    }
+    return found;
+}
+
+/* Orphans first: what has one is no reason for Candidates. */
+static void find_orphans(struct engine *engine, struct registry_aap *aap,
+                         const struct kms_client_key *keys, size_t count)
+{
+    registry_clear_ids(&aap->orphans);
+    registry_clear_ids(&aap->candidates);
+    for (struct left_intent *left = engine->left_intents; left; left = left->next)
+        left->unlisted = left->unlisted || left->aap == aap->number;
+    for (size_t i = 0; i < count; i++) {
+        struct left_intent *left = is_known(aap, keys[i].client_key_id)
+                                       ? NULL
+                                       : find_by_dates(engine, aap->number, &keys[i]);
+        if (!left || strlen(keys[i].client_key_id) >= sizeof(left->orphan))
+            continue;
+        strcpy(left->orphan, keys[i].client_key_id);
+        left->unlisted = false;
+    }
+    /* one that was seen once stays until somebody deletes it: a listing may be short */
+    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
+        if (left->aap == aap->number && left->orphan[0])
+            registry_add_orphan(aap, left->orphan, left->number, left->unlisted);
+}
+
+/* Whether there are any for LEFT. */
+static bool find_candidates(struct engine *engine, struct registry_aap *aap,
+                            const struct left_intent *left, const struct kms_client_key *keys,
+                            size_t count)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        const char *id = keys[i].client_key_id;
+        if (is_known(aap, id) || registry_has_id(aap->orphans, id) ||
+            is_awaited(engine, aap->number, &keys[i]) || !was_made_since(left, &keys[i]))
+            continue;
+        registry_add_id(&aap->candidates, id, left->number);
+        any = true;
+    }
+    return any;
+}
+
+/* What became of each of the AAP's intents. */
+int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count)
+{
+    int64_t now = engine_now(engine), again_ms = 0;
+    find_orphans(engine, aap, keys, count);
+    for (struct left_intent *left = engine->left_intents; left; left = left->next) {
+        if (left->aap != aap->number || left->orphan[0])
+            continue;
+        int64_t wait = left->left + ON_ITS_WAY_SECONDS - now;
+        bool any = find_candidates(engine, aap, left, keys, count);
+        left->misses = any || wait > 0 ? 0 : left->misses + 1;
+        left->gone = left->misses >= MISSES_ENOUGH;
+        int64_t until_ms = clock_monotonic_ms() + (wait > 0 ? (wait + 1) * 1000 : RETRY_MS);
+        bool again = wait > 0 || (left->misses && !left->gone);
+        if (again && (!again_ms || until_ms < again_ms))
+            again_ms = until_ms;
+    }
+    return again_ms;
+}
+
+/* Those of which nothing came go. */
+void settle_drop(struct engine *engine)
+{
+    struct left_intent **link = &engine->left_intents;
+    while (*link) {
+        struct left_intent *left = *link;
+        if (!left->gone) {
+            link = &left->next;
+            continue;
+        }
+        (void)store_forget(engine->store, left->number);
+        *link = left->next;
+        free(left);
+    }
+}
+
+bool settle_has_intent(const struct engine *engine, uint32_t aap)
+{
+    const struct left_intent *left = engine->left_intents;
+    while (left && left->aap != aap)
+        left = left->next;
+    return left != NULL;
+}
+
+void settle_forget_aap(struct engine *engine, uint32_t aap)
+{
+    for (struct left_intent *left = engine->left_intents; left; left = left->next)
+        left->gone = left->gone || left->aap == aap;
+    settle_drop(engine);
+}
+
+void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id)
+{
+    for (struct left_intent **link = &engine->left_intents; *link; link = &(*link)->next) {
+        struct left_intent *left = *link;
+        if (left->aap != aap || strcmp(left->orphan, client_key_id) != 0)
+            continue;
+        (void)store_forget(engine->store, left->number);
+        *link = left->next;
+        free(left);
+        return;
+    }
+}
+
+unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since)
+{
+    unsigned int count = 0;
+    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
+        count += left->aap == aap && left->made > since && !(left->orphan[0] && left->unlisted);
+    return count;
+}
+
+bool settle_is_asked(struct engine *engine, uint32_t aap)
+{
+    const struct engine_aap *notes = engine_aap(engine, aap);
+    return notes && (notes->listed_ms >= notes->unsettled_ms || notes->list_refused_ms >= notes->unsettled_ms);
+}
+
+void settle_end(struct engine *engine)
+{
+    while (engine->left_intents) {
+        struct left_intent *left = engine->left_intents;
+        engine->left_intents = left->next;
+        free(left);
+    }
+}

@@ -1,0 +1,63 @@
+/*
+ * An AAP that leaves the mount: nothing of it is here that must stay. Its directory goes first, through the mount, so
+ * that who watches hears of it; then the registry forgets it. `removed` in the numbers says so to the next worker.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fs/engine/operation.h"
+
+struct leaving {
+    struct engine *engine;
+    uint32_t aap;
+    void (*done)(void *user, int result);
+    void *user;
+};
+
+bool leave_has_private(const struct engine *engine, const struct registry_aap *aap)
+{
+    return aap->keys || aap->rejected || aap->unsaved || settle_has_intent(engine, aap->number);
+}
+
+bool leave_is_free(const struct engine *engine, uint32_t aap)
+{
+    const struct engine_aap *notes = aap < engine->aap_room ? &engine->aaps[aap] : NULL;
+    return notes && !notes->running && !notes->hook_generation && !notes->upkeep.deleting && catch_up_is_done(engine, aap);
+}
+
+static void hidden(void *user, int result)
+{
+    struct leaving *leaving = user;
+    struct engine *engine = leaving->engine;
+    const struct leaving left = *leaving;
+    free(leaving);
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, left.aap);
+    if (aap)
+        registry_remove_aap(engine->parts.registry, aap);
+    registry_unlock(engine->parts.registry);
+    listing_forget(engine, left.aap);
+    left.done(left.user, result);
+}
+
+void leave_begin(struct engine *engine, uint32_t aap, void (*done)(void *user, int result), void *user)
+{
+    struct leaving *leaving = calloc(1, sizeof(*leaving));
+    if (!leaving) {
+        done(user, -ENOMEM);
+        return;
+    }
+    *leaving = (struct leaving){engine, aap, done, user};
+    registry_lock(engine->parts.registry);
+    struct numbered_aap *numbered = numbers_aap(registry_numbers(engine->parts.registry), aap);
+    numbered->removed = true;
+    /* until the kernel has dropped it, which the next worker may have to see to */
+    numbered->settled = numbered->settled || numbered->shown;
+    bool shown = numbered->settled;
+    registry_unlock(engine->parts.registry);
+    const struct publish_request request = {PUBLISH_REMOVE_AAP, aap, hidden, leaving};
+    if (shown)
+        engine->parts.publish(engine->parts.publish_user, &request);
+    else
+        hidden(leaving, 0);
+}

@@ -1,0 +1,263 @@
+/*
+ * Rotations that nobody asks for. An attempt may leave a client key in KMS of which nothing is known here: before the
+ * next one KMS is asked for its list, and after three in a row that left one, or brought one that cannot be used, no more
+ * is made until somebody writes to the AAP's control.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <openssl/rand.h>
+
+#include "fs/base/log.h"
+#include "fs/engine/operation.h"
+#include "fs/keys/password.h"
+#include "fs/model/places.h"
+#include "fs/model/schedule.h"
+#include "fs/upkeep/upkeep.h"
+
+static const char name[] = "CreateClientKey";
+
+enum { UNPROVEN_MOST = 3, STALLED_MS = 10 * 60 * 1000, STALLED_MS_LEAST = 5000 };
+
+/* Creations since the current key, and since somebody asked for one, that left a key of no use, or may have. */
+static unsigned int unproven(const struct engine *engine, const struct registry_aap *aap,
+                             const struct upkeep_notes *notes)
+{
+    int64_t since = aap->current->asked > notes->pardon ? aap->current->asked : notes->pardon;
+    unsigned int count = settle_count_since(engine, aap->number, since);
+    for (const struct registry_id *id = aap->rejected; id; id = id->next)
+        count += id->asked > since;
+    for (const struct registry_key *key = aap->keys; key; key = key->next) { /* newest first */
+        if (!key->deleted && !schedule_is_useless(aap, key))
+            break;
+        count += !key->deleted && key->asked > notes->pardon;
+    }
+    return count;
+}
+
+/* What is known of the current key is forgotten with it. */
+static void follow_key(const struct registry_aap *aap, struct upkeep_notes *notes)
+{
+    const struct registry_key *current = aap->current;
+    if (notes->seed_key != current->number) {
+        notes->seed = schedule_seed(aap->name, current->client_key_id);
+        notes->seed_key = current->number;
+    }
+    if (notes->failed_key != current->number) {
+        notes->failed_key = current->number;
+        notes->attempt_now = false;
+        if (schedule_is_useless(aap, current))
+            return; /* it mends nothing */
+        notes->failures = 0;
+        notes->retry_ms = 0;
+    }
+}
+
+/* Whether a rotation is due and for long cannot be begun, which no failed attempt tells. */
+static bool is_stalled(const struct engine *engine, const struct registry_aap *aap, struct upkeep_notes *notes,
+                       const struct registry_rotation *rotation)
+{
+    int64_t now_ms = clock_boottime_ms(), tenth_ms = (aap->current->not_after_time - rotation->next) * 100;
+    int64_t patience_ms = tenth_ms < STALLED_MS_LEAST ? STALLED_MS_LEAST : tenth_ms < STALLED_MS ? tenth_ms : STALLED_MS;
+    if (!rotation->due || rotation->blocked || engine->aaps[aap->number].running) {
+        notes->stalls_ms = 0;
+        return false;
+    }
+    if (notes->stalls_ms == 0)
+        notes->stalls_ms = now_ms + patience_ms;
+    return now_ms >= notes->stalls_ms;
+}
+
+static const char *why_stalled(struct engine *engine, const struct registry_aap *aap)
+{
+    if (!engine->account_is_known)
+        return "KMS has not told whose account this is, see .aapfs/last_error";
+    if (!clock_is_sure(&engine->clock))
+        return "KMS's time is in doubt";
+    if (!settle_is_asked(engine, aap->number))
+        return "what came of an earlier creation is not known, since KMS does not list this AAP's keys";
+    if (!catch_up_is_done(engine, aap->number))
+        return "the mount's publisher does not answer";
+    return "others are more urgent, see requests_per_second in aapfs.conf(5)";
+}
+
+/* A rotation that cannot even be begun is a failure like another: with the registry's lock. */
+static void note_stall(struct engine *engine, struct registry_aap *aap)
+{
+    struct registry_failure *failure = &aap->failure;
+    *failure = (struct registry_failure){.error = {.number = EAGAIN, .code = "Waiting"}, .time = engine_now(engine)};
+    memcpy(failure->error.operation, name, sizeof(name));
+    snprintf(failure->error.message, sizeof(failure->error.message), "the rotation that is due cannot be begun: %s",
+             why_stalled(engine, aap));
+}
+
+/*
+ * Whether creations have failed so often that no more is made. Not where the next one would first free a place: that
+ * leaves no more keys than there are.
+ */
+static bool is_blocked(const struct engine *engine, const struct registry_aap *aap, const struct upkeep_notes *notes,
+                       int64_t now)
+{
+    struct places places;
+    if (unproven(engine, aap, notes) < UNPROVEN_MOST)
+        return false;
+    places_look(aap, now, true, &places);
+    return places.filled < aap->config->max_keys || !places_are_enough(&places, aap->config->max_keys);
+}
+
+/* With the registry's lock. */
+static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_notes *notes, int64_t now)
+{
+    struct registry_rotation rotation = {0};
+    if (aap->current && !aap->ram_role) {
+        follow_key(aap, notes);
+        if (!engine->foreign_state)
+            rotation.next = schedule_due(aap, notes->seed);
+        rotation.due = rotation.next && now >= rotation.next;
+        rotation.no_place = rotation.next && !places_allow_rotation(aap, rotation.due ? now : rotation.next);
+        rotation.blocked = rotation.due && is_blocked(engine, aap, notes, now);
+        rotation.failed = rotation.due && (notes->failures > 0 || is_stalled(engine, aap, notes, &rotation));
+    }
+    aap->rotation = rotation;
+}
+
+/* Whether it may be begun; else *WAIT_MS is when that may change by itself. */
+static bool is_ready(struct engine *engine, const struct registry_aap *aap, int64_t now, int64_t *wait_ms)
+{
+    const struct engine_aap *notes = engine_aap(engine, aap->number);
+    const struct registry_rotation *rotation = &aap->rotation;
+    if (!rotation->due) {
+        if (rotation->next && rotation->next - now < *wait_ms / 1000)
+            *wait_ms = (rotation->next - now) * 1000;
+        return false;
+    }
+    int64_t stalls_ms = notes->upkeep.stalls_ms - clock_boottime_ms();
+    if (notes->upkeep.stalls_ms && stalls_ms > 0 && stalls_ms < *wait_ms)
+        *wait_ms = stalls_ms;
+    if (notes->running || !catch_up_is_done(engine, aap->number) || !settle_is_asked(engine, aap->number))
+        return false;
+    if (notes->upkeep.attempt_now)
+        return true;
+    if (rotation->blocked)
+        return false;
+    /* one in the second of the pardon would not count */
+    int64_t left_ms = now > notes->upkeep.pardon ? notes->upkeep.retry_ms - clock_boottime_ms() : 1000;
+    if (left_ms > 0 && left_ms < *wait_ms)
+        *wait_ms = left_ms;
+    return left_ms <= 0;
+}
+
+int64_t automatic_look(struct engine *engine, uint32_t number, bool *ready, int64_t *end)
+{
+    struct upkeep_notes *notes = &engine_aap(engine, number)->upkeep;
+    int64_t now = engine_now(engine), wait_ms = 3600 * 1000;
+    char aap_name[AAP_NAME_SIZE];
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, number);
+    fill(engine, aap, notes, now);
+    *ready = is_ready(engine, aap, now, &wait_ms);
+    *end = aap->current ? aap->current->not_after_time : 0;
+    bool blocked = aap->rotation.blocked, tell = blocked && !notes->was_blocked;
+    notes->was_blocked = blocked;
+    bool stalled = aap->rotation.failed && notes->failures == 0, tell_stall = stalled && !notes->was_stalled;
+    notes->was_stalled = stalled;
+    if (tell_stall)
+        note_stall(engine, aap);
+    struct registry_failure failure = aap->failure;
+    memcpy(aap_name, aap->name, sizeof(aap_name));
+    registry_unlock(engine->parts.registry);
+    if (tell)
+        log_error("%s: %d client keys in a row could not be used, or it is not known what became of them; no more is made "
+                  "by itself: look at last_error, and Rejected, Orphans and Candidates in status, mend the cause, then "
+                  "write rotate or a password to %s/control", aap_name, UNPROVEN_MOST, aap_name);
+    if (tell_stall)
+        log_error("%s: %s", aap_name, failure.error.message);
+    return wait_ms;
+}
+
+void automatic_pardon(struct operation *operation)
+{
+    if (!operation->automatic)
+        engine_aap(operation->engine, operation->aap)->upkeep.pardon = engine_now(operation->engine);
+}
+
+static void chosen(struct operation *operation, int result, const char *reason)
+{
+    if (result < 0)
+        operation_refuse(operation, name, EINVAL, "PasswordSource", "%s; nothing was sent", reason);
+    else
+        rotation_begin(operation);
+}
+
+void automatic_rotate(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    char aap_name[AAP_NAME_SIZE], id[CLIENT_KEY_ID_SIZE] = "";
+    if (ram_role_refuses(operation, name))
+        return;
+    const struct config_aap *config = operation_aap_name(operation, aap_name);
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    if (aap->current)
+        memcpy(id, aap->keys->client_key_id, sizeof(id)); /* the newest record */
+    registry_unlock(engine->parts.registry);
+
+    if (!id[0])
+        operation_refuse(operation, name, ENOENT, "NoKey", "there is no key to rotate; write a password");
+    else
+        password_choose(operation, aap_name, config, id, chosen);
+}
+
+void automatic_begin(struct engine *engine, uint32_t number)
+{
+    struct operation *operation = operation_new_automatic(engine, number, CONTROL_ROTATE);
+    struct engine_aap *notes = engine_aap(engine, number);
+    if (!operation) {
+        notes->upkeep.retry_ms = clock_boottime_ms() + 1000;
+        return;
+    }
+    notes->running = operation;
+    notes->upkeep.attempt_now = false;
+    registry_lock(engine->parts.registry);
+    registry_aap(engine->parts.registry, number)->busy = true;
+    registry_unlock(engine->parts.registry);
+    automatic_rotate(operation);
+}
+
+void automatic_ended(struct operation *operation, int result)
+{
+    struct engine *engine = operation->engine;
+    struct upkeep_notes *notes = &engine_aap(engine, operation->aap)->upkeep;
+    uint32_t random = 0;
+    if (result == 0 || (operation->generation && !operation->of_no_use)) /* the key that it brought is the current one */
+        return;
+    (void)RAND_bytes((unsigned char *)&random, sizeof(random));
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    int64_t left = aap->current->not_after_time - engine_now(engine);
+    notes->failed_key = aap->current->number;
+    bool first = notes->failures++ == 0;
+    struct registry_failure failure = aap->failure;
+    char aap_name[AAP_NAME_SIZE];
+    memcpy(aap_name, aap->name, sizeof(aap_name));
+    registry_unlock(engine->parts.registry);
+    notes->retry_ms = clock_boottime_ms() + schedule_retry_ms(notes->failures, left, random);
+    if (first)
+        log_error("%s: the rotation that is due failed: %s: %s; it is tried again, see status and last_error", aap_name,
+                  failure.error.code, failure.error.message);
+}
+
+void automatic_attempt_due(struct engine *engine)
+{
+    int64_t now = engine_now(engine);
+    registry_lock(engine->parts.registry);
+    for (const struct registry_aap *aap = registry_first_aap(engine->parts.registry); aap; aap = aap->next) {
+        int64_t at = schedule_rotate_at(aap);
+        const struct registry_rotation *rotation = &aap->rotation;
+        struct engine_aap *notes = engine_aap(engine, aap->number);
+        if (notes && ((at && now >= at) || rotation->due || rotation->failed || rotation->blocked))
+            notes->upkeep.attempt_now = true;
+    }
+    registry_unlock(engine->parts.registry);
+    engine->upkeep_ms = 0;
+}

@@ -1,0 +1,46 @@
+/*
+ * A key whose NotBefore the user gave, and which was made while another one was current, becomes the current one when it
+ * begins.
+ */
+#include "fs/engine/operation.h"
+#include "fs/model/schedule.h"
+#include "fs/upkeep/upkeep.h"
+
+/* Makes it current; the operation that is to publish it. */
+static struct operation *begin(struct engine *engine, struct registry_aap *aap, struct registry_key *key)
+{
+    struct operation *operation = operation_new_automatic(engine, aap->number, CONTROL_PUBLISH);
+    if (!operation)
+        return NULL;
+    operation->key = key->number;
+    key->begun = true;
+    operation->generation = registry_make_current(engine->parts.registry, aap, key, clock_local_ns());
+    if (!operation->generation) {
+        operation->ended = true;
+        return NULL;
+    }
+    engine_aap(engine, aap->number)->running = operation;
+    aap->busy = true;
+    return operation;
+}
+
+int64_t scheduled_look(struct engine *engine, uint32_t number)
+{
+    int64_t now = engine_now(engine), wait_ms = INT64_MAX;
+    struct operation *operation = NULL;
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, number);
+    struct registry_key *key = schedule_current(aap, now);
+    int64_t next = schedule_next_begin(aap, now);
+    if (next && next - now < 3600)
+        wait_ms = (next - now) * 1000;
+    if (key && key != aap->current && !engine->draining && !engine_aap(engine, number)->running &&
+        catch_up_is_done(engine, number) && numbers_key(registry_numbers(engine->parts.registry), key->number)->shown)
+        operation = begin(engine, aap, key);
+    registry_unlock(engine->parts.registry);
+    if (operation) {
+        told_note(engine, number);
+        rotation_show_generation(operation);
+    }
+    return wait_ms;
+}

@@ -1,0 +1,96 @@
+/*
+ * A line to the log 180, 90, 30 and 7 days before something that applications use ends and nobody will see to it by
+ * itself, and one when the current key has expired. Each once for a key in a worker's life; the first when KMS's time is
+ * known, or KMS has told none for a while.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/base/log.h"
+#include "fs/engine/operation.h"
+#include "fs/model/aap_state.h"
+#include "fs/upkeep/upkeep.h"
+#include "kmsapi/iso_time.h"
+
+static const int64_t day = 86400;
+static const int64_t steps[] = {180, 90, 30, 7};
+
+enum { STEP_COUNT = sizeof(steps) / sizeof(steps[0]), LINE_SIZE = 768, WITHOUT_KMS_MS = 10 * 60 * 1000 };
+
+/* How many steps are behind; a key that was never that far from its end has none of those. */
+static unsigned int steps_passed(const struct registry_key *key, int64_t now)
+{
+    int64_t left = key->not_after_time - now, validity = key->not_after_time - key->not_before_time;
+    unsigned int passed = 0;
+    for (unsigned int i = 0; i < STEP_COUNT; i++)
+        if (left <= steps[i] * day && validity > steps[i] * day)
+            passed = i + 1;
+    return passed;
+}
+
+static void write_line(const struct registry_aap *aap, const struct registry_key *key, int64_t now,
+                       char line[static LINE_SIZE])
+{
+    long long days = (key->not_after_time - now) / day;
+    if (key != aap->current)
+        snprintf(line, LINE_SIZE, "%s: applications may still use the superseded client key %s, which expires at %s, in "
+                 "%lld days: restart or reload them, then write reloaded to %s/control", aap->name, key->client_key_id,
+                 key->not_after, days, aap->name);
+    else
+        snprintf(line, LINE_SIZE, "%s: the client key %s expires at %s, in %lld days, and %s: write rotate or a password to "
+                 "%s/control", aap->name, key->client_key_id, key->not_after, days,
+                 aap->rotation.next ? "its rotation fails, see last_error" : "nothing will replace it by itself", aap->name);
+}
+
+/* With the registry's lock; true: LINE is to be logged. */
+static bool look(struct upkeep_notes *notes, const struct registry_aap *aap, int64_t now, char line[static LINE_SIZE])
+{
+    const struct registry_key *current = aap->current;
+    int64_t end = aap_state_end(aap);
+    if (!current)
+        return false;
+    if (now >= current->not_after_time) {
+        if (notes->expired_key == current->number)
+            return false;
+        notes->expired_key = current->number;
+        snprintf(line, LINE_SIZE, "%s: the client key %s has expired at %s; KMS does not take it any more: write rotate or a "
+                 "password to %s/control", aap->name, current->client_key_id, current->not_after, aap->name);
+        return true;
+    }
+    const struct registry_key *key = end == current->not_after_time ? current : told_in_use(aap, now);
+    if (end == 0 || !key)
+        return false;
+    if (notes->warned_key != key->number) {
+        notes->warned_key = key->number;
+        notes->warned_steps = 0;
+    }
+    unsigned int passed = steps_passed(key, now);
+    if (passed <= notes->warned_steps)
+        return false;
+    notes->warned_steps = passed;
+    write_line(aap, key, now, line);
+    return true;
+}
+
+/* How long to wait for KMS's time: a machine's own clock may be years off when it starts. By either clock's count. */
+static int64_t silent_for_ms(const struct engine *engine)
+{
+    int64_t left_ms = engine->start_boot_ms + WITHOUT_KMS_MS - clock_boottime_ms();
+    int64_t local_ms = engine->start_ms + WITHOUT_KMS_MS - clock_local_ms();
+    return engine->clock.observed || local_ms < 0 || left_ms < 0 ? 0 : left_ms;
+}
+
+int64_t warnings_look(struct engine *engine, uint32_t number)
+{
+    char line[LINE_SIZE];
+    int64_t silent_ms = silent_for_ms(engine);
+    if (silent_ms > 0)
+        return silent_ms;
+    registry_lock(engine->parts.registry);
+    bool tell = look(&engine_aap(engine, number)->upkeep, registry_aap(engine->parts.registry, number),
+                     engine_now(engine), line);
+    registry_unlock(engine->parts.registry);
+    if (tell)
+        log_error("%s", line);
+    return INT64_MAX;
+}

@@ -1,0 +1,46 @@
+/*
+ * What a session has in its hands; session.c, session_reads.c, session_changes.c and nobody else.
+ */
+#ifndef AAPFS_FS_WORKER_SESSION_STATE_H
+#define AAPFS_FS_WORKER_SESSION_STATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/tree/audit.h"
+#include "fs/tree/tree.h"
+#include "fs/worker/session.h"
+
+struct session {
+    struct session_parts parts;
+    struct tree tree;
+    struct fuse_session *fuse;
+    struct engine *engine;
+    struct mount_agreement agreement;
+    bool takes_idmap; /* while INIT is answered: the kernel's offer is taken */
+    struct audit *audit; /* NULL: opens are not told */
+    int stop; /* eventfd: readable when session_run is to return */
+    atomic_bool stopping;
+
+    /* the request in hand */
+    int slot;
+    uint32_t stage; /* in which an earlier worker left it; SLOT_RECEIVED for a new one */
+    bool waits;     /* its slot is pending.h's now */
+};
+
+static inline struct session *session_of(fuse_req_t request)
+{
+    return fuse_req_userdata(request);
+}
+
+/* session_reads.c: those of OPERATIONS that only look. */
+void session_add_reads(struct fuse_lowlevel_ops *operations);
+
+/* Answers with the attributes of ID. READING: on behalf of a read(2). */
+void session_reply_attributes(fuse_req_t request, fuse_ino_t id, bool reading);
+
+/* session_changes.c: those that would change something; most are refused. */
+void session_add_changes(struct fuse_lowlevel_ops *operations);
+
+#endif
