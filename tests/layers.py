@@ -21,18 +21,10 @@ BELOW = {
 }
 # calls upwards that are not interfaces yet
 UPWARDS = {
-    ("fs/applications/hook.c", "fs/upkeep"),
-    ("fs/applications/told.c", "fs/upkeep"),
-    ("fs/engine/engine.c", "fs/applications"),
-    ("fs/engine/engine.c", "fs/keys"),
-    ("fs/engine/engine.c", "fs/upkeep"),
+    ("fs/engine/engine.h", "fs/sync"),
     ("fs/engine/operation.c", "fs/upkeep"),
-    ("fs/engine/operation.h", "fs/sync"),
     ("fs/keys/creation.c", "fs/upkeep"),
-    ("fs/keys/deletion.c", "fs/upkeep"),
-    ("fs/keys/make_place.c", "fs/upkeep"),
-    ("fs/keys/unsaved.c", "fs/upkeep"),
-    ("fs/sync/aaps.c", "fs/upkeep"),
+    ("fs/sync/client_keys.c", "fs/keys"),
     ("fs/sync/client_keys.c", "fs/upkeep"),
     ("fs/worker/worker.c", "fs/supervisor"),
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "fs/base/stops.h"
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
 
 enum {
     PASS_MOST = 64,     /* superseded generations that one pass tells of, the newest */

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/applications/told.h"
 #include "fs/base/log.h"
-#include "fs/engine/operation.h"
-#include "fs/upkeep/upkeep.h"
+#include "fs/engine/engine.h"
 
 /* The newest generation that readers see and that was not dealt with; 0: none. */
 static uint32_t due(struct numbers *numbers, const struct numbered_aap *aap)
@@ -106,7 +106,7 @@ void hook_tend(struct engine *engine, uint32_t aap)
     struct engine_aap *notes = engine_aap(engine, aap);
     struct run_request request;
     uint32_t generation;
-    if (!notes || notes->hook_generation || engine->draining || !catch_up_is_done(engine, aap))
+    if (!notes || notes->hook_generation || engine->draining || !engine_is_caught_up(engine, aap))
         return;
     registry_lock(engine->parts.registry);
     bool runs = make_request(engine, aap, &generation, &request);

@@ -1,10 +1,5 @@
-/*
- * Applications load a key once, when they start: a superseded one counts as in use until they were told of the current
- * one. Up to which key they were told stands beside the AAP's records, and so do how the last on_rotate ended, which
- * Scheduled key has begun, and what KMS said that it does not have: a Scheduled key that is lost there must not begin,
- * whoever asks KMS next and whenever that answers. A note that is missing or damaged: nobody was told, the clock says what
- * has begun, and KMS has everything.
- */
+#include "fs/applications/told.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +7,9 @@
 #include <jansson.h>
 
 #include "fs/base/log.h"
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
 #include "fs/model/schedule.h"
 #include "fs/store/store_file.h"
-#include "fs/upkeep/upkeep.h"
 #include "kmsapi/cleanup.h"
 
 DEFINE_CLEANUP(json, json_t *, json_decref)

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "fs/base/log.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/engine/parts.h"
 
 enum { WHO_SIZE = CONFIG_PATH_SIZE + 128 };
 

@@ -1,7 +1,5 @@
 /*
- * The engine: the loop that carries out what control writes ask for, and the only writer of the
- * registry. A thread of its own, which alone talks to KMS; the session hands it writes and never
- * waits for it.
+ * The engine's inside: what the rooms that work for it share, and what it remembers of each AAP. The engine's thread only.
  */
 #ifndef AAPFS_FS_ENGINE_ENGINE_H
 #define AAPFS_FS_ENGINE_ENGINE_H
@@ -11,120 +9,146 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "fs/config/config.h"
-#include "fs/engine/publish.h"
-#include "fs/engine/run.h"
-#include "fs/model/counters.h"
-#include "fs/model/registry.h"
-#include "fs/store/state.h"
-#include "kmsapi/client_key.h"
-#include "kmsapi/transport.h"
+#include "fs/engine/kms_clock.h"
+#include "fs/engine/pace.h"
+#include "fs/engine/parts.h"
+#include "fs/model/arn.h"
+#include "fs/store/store.h"
+#include "fs/sync/client_keys.h"
+#include "kmsapi/kms.h"
 
-struct engine;
+struct operation;
 
-/* What the engine is given from above and below; all of it outlives the engine. */
-struct engine_parts {
-    struct registry *registry;
-    struct counters *counters; /* NULL: nobody counts */
-    const struct config *config;
-    struct transport *transport; /* the engine's thread alone uses it from engine_start on */
-    struct client_key_library *library;
-    const struct state *state; /* where keys are kept */
-    bool refresh; /* the configuration may be another one than the kernel was told of */
-    bool first; /* no worker has served this mount before: what is loaded is shown at once */
-
-    publish_begin *publish;
-    void *publish_user;
-    int publish_socket;                   /* readable: call publish_receive */
-    bool (*publish_receive)(void *user);  /* false: the publisher is gone */
-    int64_t (*publish_tend)(void *user);  /* when to call it again, CLOCK_MONOTONIC; NULL: never */
-
-    run_begin *run;
-    void *run_user;
-    int run_socket;                       /* readable: call run_receive */
-    bool (*run_receive)(void *user);      /* false: the runner is gone */
-
-    /* A write is begun: from here on nobody may begin it again. */
-    void (*begin)(void *user, uint64_t number);
-    /*
-     * The write asks for an upgrade; engine_verdict ends it. INHERITED: an earlier worker has asked for it
-     * already.
-     */
-    void (*upgrade)(void *user, uint64_t number, bool inherited);
-    /* A write asks for the configuration to be read again; engine_reload or engine_refuse_reload ends it. */
-    void (*reload)(void *user);
-    /*
-     * After engine_reload or with REFRESH: whoever looks at owners and modes sees those of the configuration. Not TOLD:
-     * memory was short, and the kernel may believe others as long as it believes them.
-     */
-    void (*reloaded)(void *user, bool told);
-    /* After engine_drain: nothing is under way. */
-    void (*drained)(void *user);
-    int message_socket;                   /* readable: call receive_messages */
-    void (*receive_messages)(void *user);
-
-    /* The result of a write: 0 or negative errno. False when its caller was interrupted before. */
-    bool (*answer)(void *user, uint64_t number, int result);
-    void *answer_user;
-
-    /*
-     * Called for every write that waits for a creation, once the creation's intent is on the disk, before its request
-     * is sent; for a write that joins it, when it joins. INTENT: the intent's number, never 0.
-     */
-    void (*note_intent)(void *user, uint64_t number, uint64_t intent);
-    void *note_user;
-
-    /* Called once, when the first listing of the AAPs has ended, well or not. Any use of it. */
-    void (*first_sync_ended)(void *user);
-    /* Called when the engine cannot go on: the publisher or the runner is gone. */
-    void (*failed)(void *user);
-    void *event_user;
+/* upkeep.c: what is done by itself. Times: CLOCK_BOOTTIME in milliseconds. */
+struct upkeep_notes {
+    /* automatic.c */
+    uint32_t seed_key, seed; /* of the current key */
+    uint32_t failed_key;     /* the key that attempts in a row did not replace */
+    unsigned int failures;
+    int64_t retry_ms;
+    bool attempt_now;        /* rotate-due */
+    int64_t pardon;          /* KMS's time: what was asked for until then does not count */
+    bool was_blocked;
+    int64_t stalls_ms;       /* until when one that is due has time to begin; 0: none is due, or it has begun */
+    bool was_stalled;
+    /* told.c */
+    bool told_is_changed;
+    /* superseded.c */
+    struct operation *deleting;
+    unsigned int delete_failures;
+    int64_t delete_ms;
+    /* warnings.c */
+    uint32_t warned_key;
+    unsigned int warned_steps;
+    uint32_t expired_key;
 };
 
-/* A write to a control file. */
-struct engine_write {
-    uint64_t number; /* names it in ANSWER */
-    uint32_t aap;    /* the AAP's number; 0: .aapfs/control */
-    int64_t offset;
-    const void *data; /* copied */
-    size_t size;
-    pid_t pid;
-    uid_t uid; /* (uid_t)-1: not known; it is nobody's repeated write then */
-    bool inherited;  /* an earlier worker had begun it: it is answered, and never carried out again */
-    uint64_t intent; /* of an inherited one; 0: nothing was sent */
-    bool upgrade;    /* an inherited one: it asked for an upgrade */
+/* What the engine remembers of an AAP between commands. */
+struct engine_aap {
+    struct operation *running;
+    /* catch_up.c: publications that an earlier worker left half done */
+    unsigned int catching_up;
+    uint32_t generation_behind; /* to be published when its directory and keys are */
+    uint32_t hook_generation;   /* hook.c: for which on_rotate runs; 0: it does not */
+    struct following *following; /* follow.c */
+    int64_t created_ms;    /* CLOCK_MONOTONIC of the last creation's end; 0: none */
+    pid_t creator;
+    int network_error;     /* errno of a command that ended in a network error, and when */
+    int64_t network_error_ms;
+    unsigned int operations; /* commands that have ended */
+    /* listing.c */
+    int64_t list_ms;   /* CLOCK_MONOTONIC of the next listing of its keys; 0: none */
+    int64_t listed_ms; /* when the last one that can be believed was asked for; 0: never */
+    unsigned int list_failures;
+    bool walk;         /* the walk through all AAPs has not come to it yet */
+    bool missing;      /* whether KMS still has the AAP is to be asked first */
+    bool unanswered;   /* the last listing failed, and not because it is not permitted */
+    int64_t list_refused_ms; /* when the last one that KMS forbade was asked for; 0: none was since a good one */
+    int64_t unsettled_ms; /* when an intent was left last, CLOCK_MONOTONIC */
+    struct upkeep_notes upkeep;
 };
 
-/*
- * Opens the store, where there is one yet, fills the registry from it, and starts the thread. NULL after a line: the
- * store does not open, memory is short …
- */
-struct engine *engine_start(const struct engine_parts *parts);
+struct engine {
+    struct engine_parts parts;
+    struct kms_clock clock;
+    int64_t start_ms, start_boot_ms; /* the local clock and CLOCK_BOOTTIME at the start */
+    struct pace pace; /* of what nobody waits for; config's requests_per_second */
+    struct engine_aap *aaps; /* by number */
+    size_t aap_room;
+    struct operation *operations;
 
-/* Hands over a write; any thread. False when memory is short: the caller answers it then. */
-bool engine_submit(struct engine *engine, const struct engine_write *write);
+    /* account.c */
+    struct store *store; /* NULL: no account is known yet */
+    char account[ACCOUNT_SIZE];       /* the store's */
+    char other_account[ACCOUNT_SIZE]; /* the credentials', where that is another one; "": it is not */
+    char other_region[ARN_REGION_SIZE]; /* the endpoint's, where that is not the configuration's; "" */
+    bool account_is_known;            /* KMS has told the store's account */
+    bool account_is_assumed;          /* it has not, and will not: asking is forbidden */
+    bool asking_account;
 
-/* Those below: from receive_messages only. */
+    bool foreign_state; /* foreign.c: made on another machine; nothing may be done by itself */
 
-/*
- * DRAIN: no write is begun any more, and DRAINED called once when none is under way and every key is saved. Else goes
- * on as before.
- */
-void engine_drain(struct engine *engine, bool drain);
+    /* unsaved.c */
+    struct unsaved *unsaved;
 
-/* Ends the writes that asked for an upgrade: NUMBER 0, or an errno and why. */
-void engine_verdict(struct engine *engine, int number, const char *text);
+    /* upkeep.c */
+    int64_t upkeep_ms; /* CLOCK_MONOTONIC: when to look again */
+    int64_t clock_asked_ms; /* CLOCK_BOOTTIME: when KMS was asked for its time last */
 
-/*
- * From now on CONFIG holds, which outlives the engine or the next engine_reload; nothing uses the one before. ASKED:
- * it is what a write has asked for.
- */
-void engine_reload(struct engine *engine, const struct config *config, bool asked);
+    struct password_reading *password_readings; /* password_file.c: under way, or hanging */
 
-/* Ends the writes that asked for that: an errno and why. */
-void engine_refuse_reload(struct engine *engine, int number, const char *text);
+    /* settle.c */
+    struct left_intent *left_intents;
 
-/* Ends the thread and frees; writes that still wait are answered with EIO. */
-void engine_stop(struct engine *engine);
+    struct listing listing; /* listing.c */
+
+    /* inherit.c */
+    struct inherited *inherited; /* writes that wait until their AAP has caught up */
+
+    /* sync.c */
+    struct operation *sync_operation; /* the control write that asked for it, or NULL */
+    bool syncing;    /* the AAPs are being listed */
+    bool sync_again; /* once more after that: it was asked for meanwhile */
+    bool sync_waits_for_account, sync_walk_failed;
+    bool sync_uncounted; /* what was listed came without its total */
+    bool sync_owed;  /* complete once KMS has answered for each AAP: there is no list of them */
+    struct kms_error sync_error; /* with which the account was asked for; number 0: it was told */
+    struct sync_names *sync_names; /* what was listed */
+    int64_t next_sync_ms; /* CLOCK_BOOTTIME; INT64_MAX: none */
+    unsigned int sync_failures;
+    uint32_t next_to_show; /* AAP number */
+
+    int64_t follow_ms; /* follow.c: CLOCK_MONOTONIC of the next pass; INT64_MAX: none */
+    /* reload.c, sections.c */
+    struct refresh *refresh; /* what the kernel is being told of a new configuration; NULL: nothing */
+    bool refreshing;
+    bool sections_told;
+
+    /* engine.c */
+    struct engine_queue *queue;
+    bool draining, told_drained;
+};
+
+
+/* Whether everything of AAP that an earlier worker left half published is published by now. */
+bool engine_is_caught_up(const struct engine *engine, uint32_t aap);
+
+/* AAP has caught up: what waited for that is begun. */
+void engine_caught_up(struct engine *engine, uint32_t aap);
+
+/* KMS's time now, seconds since 1970. */
+int64_t engine_now(const struct engine *engine);
+
+/* Learns KMS's time from an answer. */
+void engine_observe(struct engine *engine, const struct kms_answer *answer);
+
+/* AAPs are numbered from 1 to this; not every number is one. Takes the registry's lock. */
+uint32_t engine_aap_count(const struct engine *engine);
+
+/* The engine's notes on an AAP; NULL when memory is short. */
+struct engine_aap *engine_aap(struct engine *engine, uint32_t aap);
+
+/* AAP's keys are to be listed at WHEN_MS (CLOCK_MONOTONIC), or before. */
+void engine_want_listing(struct engine *engine, uint32_t aap, int64_t when_ms);
 
 #endif

@@ -10,6 +10,8 @@
 
 #include "fs/base/stops.h"
 #include "fs/engine/done.h"
+#include "fs/engine/engine.h"
+#include "fs/engine/parts.h"
 #include "fs/upkeep/upkeep.h"
 
 /* An answer may come at a request's own deadline: those who wait are answered a little later. */

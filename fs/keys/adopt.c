@@ -1,7 +1,5 @@
-/*
- * A client key that was made elsewhere and is given to this mount with its private half and its password. Nothing
- * is changed before it is known to be usable and this AAP's; then it is saved and shown like one that was made here.
- */
+#include "fs/keys/adopt.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -11,8 +9,12 @@
 #include "fs/applications/hook.h"
 #include "fs/base/nanoseconds.h"
 #include "fs/base/stops.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/keys/judge.h"
+#include "fs/sync/account.h"
+#include "fs/sync/doubts.h"
+#include "fs/sync/ram_role.h"
 #include "kmsapi/certificate.h"
 #include "kmsapi/iso_time.h"
 

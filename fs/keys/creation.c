@@ -1,6 +1,5 @@
-/*
- * One creation, from the password to the publication.
- */
+#include "fs/keys/creation.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +11,17 @@
 #include "fs/applications/hook.h"
 #include "fs/base/nanoseconds.h"
 #include "fs/base/stops.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/keys/judge.h"
+#include "fs/keys/make_place.h"
+#include "fs/keys/unsaved.h"
 #include "fs/model/schedule.h"
 #include "fs/model/validity.h"
-#include "fs/upkeep/upkeep.h"
+#include "fs/sync/account.h"
+#include "fs/sync/doubts.h"
+#include "fs/sync/ram_role.h"
+#include "fs/upkeep/rotations.h"
 #include "kmsapi/calendar.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"

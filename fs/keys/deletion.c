@@ -1,13 +1,15 @@
-/*
- * Deleting a client key that is no longer the current one: in KMS first, then here. One that has expired and is the
- * current one still may have to make its place free (make_place.c): that one is deleted in KMS alone, and readers keep it.
- */
+#include "fs/keys/deletion.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/applications/told.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
-#include "fs/upkeep/upkeep.h"
+#include "fs/keys/unsaved.h"
+#include "fs/sync/account.h"
+#include "fs/sync/doubts.h"
 
 static const char name[] = "DeleteClientKey";
 

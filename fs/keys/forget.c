@@ -1,12 +1,15 @@
-/*
- * `forget NAME`: an AAP that KMS no longer has leaves, with the keys of it that are here. The only way in which a
- * private half leaves without having been deleted in KMS; so KMS itself is asked first.
- */
+#include "fs/keys/forget.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/unsaved.h"
+#include "fs/sync/account.h"
+#include "fs/sync/doubts.h"
+#include "fs/sync/leave.h"
 
 static const char name[] = "forget";
 

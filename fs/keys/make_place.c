@@ -1,15 +1,14 @@
-/*
- * A creation needs a place (places.h). Where none is free by what is known here, KMS is asked first for its list of this
- * AAP's keys, for others make and delete some as well; then one key after the other is deleted, as the rules say and no
- * more than needed. Where KMS says that there is no place although one seemed free, the same once.
- */
+#include "fs/keys/make_place.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/creation.h"
+#include "fs/keys/deletion.h"
 #include "fs/model/places.h"
-#include "fs/upkeep/upkeep.h"
 
 static const char name[] = "CreateClientKey";
 
@@ -95,7 +94,7 @@ static void free_one(struct operation *operation, const struct place *place)
 static void list(struct operation *operation)
 {
     operation->lists = true;
-    listing_want(operation->engine, operation->aap, 1); /* at once */
+    engine_want_listing(operation->engine, operation->aap, 1); /* at once */
 }
 
 void place_require(struct operation *operation)

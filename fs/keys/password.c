@@ -6,8 +6,10 @@
 
 #include <openssl/rand.h>
 
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/keys/password_file.h"
+#include "fs/keys/unsaved.h"
 
 enum { GENERATED_LENGTH = 32 };
 

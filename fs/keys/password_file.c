@@ -11,6 +11,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "kmsapi/cleanup.h"
 

@@ -1,12 +1,13 @@
-/*
- * Judging rejected keys again: a newer aapfs or OpenSSL may open what an older one did not.
- */
+#include "fs/keys/recheck.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/creation.h"
 #include "fs/keys/judge.h"
 #include "fs/model/schedule.h"
 

@@ -1,17 +1,15 @@
-/*
- * Keys that are served and could not be saved, although their room was reserved: they stay in memory and are tried
- * again until they are on the disk.
- */
+#include "fs/keys/unsaved.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
 
+#include "fs/applications/told.h"
 #include "fs/base/log.h"
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
 #include "fs/keys/judge.h"
-#include "fs/upkeep/upkeep.h"
 
 enum { FIRST_RETRY_MS = 5000, RETRY_MS = 30000 };
 

@@ -1,27 +1,18 @@
-/*
- * Publications that an earlier worker left half done.
- *
- * One that was not seen to end is made again as a whole, and as a new generation of the same key: then
- * the node that a name is to lead to differs from any that the kernel may have for it, the rename is a rename, and
- * every watcher hears of it. A directory that somebody may have seen already stays as it is: it has but one node.
- */
+#include "fs/loop/catch_up.h"
+
 #include <stdlib.h>
 
 #include "fs/applications/follow.h"
 #include "fs/applications/hook.h"
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
+#include "fs/loop/inherit.h"
+#include "fs/sync/leave.h"
 
 /* One publication. */
 struct catching_up {
     struct engine *engine;
     uint32_t aap;
 };
-
-bool catch_up_is_done(const struct engine *engine, uint32_t aap)
-{
-    return aap >= engine->aap_room ||
-           (engine->aaps[aap].catching_up == 0 && engine->aaps[aap].generation_behind == 0);
-}
 
 static void published(void *user, int result);
 
@@ -46,7 +37,7 @@ static void publish_names(struct engine *engine, uint32_t aap)
     notes->generation_behind = 0;
     if (generation)
         publish(engine, aap, PUBLISH_GENERATION, generation);
-    if (!catch_up_is_done(engine, aap))
+    if (!engine_is_caught_up(engine, aap))
         return;
     inherit_caught_up(engine, aap);
     engine_caught_up(engine, aap);

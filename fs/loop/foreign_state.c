@@ -1,11 +1,10 @@
-/*
- * A state directory that was made on another machine: its keys are served, and `adopt-state` says that it belongs
- * here now. What a mount does to keys by itself has to look at engine->foreign_state first.
- */
+#include "fs/loop/foreign_state.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "fs/base/log.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/store/machine.h"
 

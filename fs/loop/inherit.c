@@ -1,13 +1,12 @@
-/*
- * Control writes that an earlier worker of this mount had begun when it died. What is in the store says what became
- * of each: none is carried out again.
- */
+#include "fs/loop/inherit.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "fs/engine/done.h"
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
+#include "fs/engine/parts.h"
 
 /* A write whose key is safe: its writer hears of it when every name shows it. */
 struct inherited {
@@ -59,7 +58,7 @@ static void wait_for_publication(struct engine *engine, const struct engine_writ
     }
     *inherited = (struct inherited){write->number, write->aap, engine->inherited};
     engine->inherited = inherited;
-    if (catch_up_is_done(engine, write->aap))
+    if (engine_is_caught_up(engine, write->aap))
         inherit_caught_up(engine, write->aap);
 }
 

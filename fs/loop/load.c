@@ -1,16 +1,18 @@
-/*
- * The start: the registry as the store has it, before anybody asks. The main thread, before the engine's begins.
- */
+#include "fs/loop/load.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/applications/told.h"
 #include "fs/base/log.h"
 #include "fs/base/nanoseconds.h"
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
+#include "fs/engine/parts.h"
 #include "fs/keys/judge.h"
 #include "fs/model/schedule.h"
-#include "fs/upkeep/upkeep.h"
+#include "fs/sync/doubts.h"
+#include "fs/sync/foreign_keys.h"
 
 _Static_assert(PUBLISHED_COUNT == KEY_FILE_COUNT + 1, "every file of a key, and `current`");
 _Static_assert(PUBLISHED_CLIENT_KEY_JSON == KEY_FILE_CLIENT_KEY_JSON + 1, "in the same order");

@@ -1,12 +1,12 @@
-/*
- * A new configuration while the mount lives: everything that looks into the old one is led to the new one, and the
- * kernel is told to ask again for the owners and modes that it remembers.
- */
+#include "fs/loop/reload.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/sync/aaps.h"
 #include "fs/sync/sections.h"
 
 static const char name[] = "reload";
@@ -177,14 +177,14 @@ void reload_begin(struct operation *operation)
     operation->engine->parts.reload(operation->engine->parts.answer_user);
 }
 
-void engine_refuse_reload(struct engine *engine, int number, const char *text)
+void reload_refused(struct engine *engine, int number, const char *text)
 {
     struct operation *operation = asking(engine);
     if (operation)
         operation_refuse(operation, name, number, "Reload", "%s", text);
 }
 
-void engine_reload(struct engine *engine, const struct config *config, bool asked)
+void reload_config(struct engine *engine, const struct config *config, bool asked)
 {
     struct registry *registry = engine->parts.registry;
     struct operation *operation = asked ? asking(engine) : NULL;

@@ -1,11 +1,5 @@
-/*
- * Which AAPs there are: from the configuration, or as KMS lists them, now and again every sync_interval. What is new
- * gets a directory. One that a complete listing no longer names goes if nothing of it is here that KMS handed out;
- * of any other KMS itself is asked (listing.c). Then each AAP's keys are listed: the walk.
- *
- * Complete is a sync whose list of AAPs came; where they are named in the configuration, one in which KMS answered for
- * each of them. That something is not permitted is an answer: no later sync would learn more.
- */
+#include "fs/sync/aaps.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +7,14 @@
 
 #include <openssl/rand.h>
 
+#include "fs/applications/told.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/sync/account.h"
+#include "fs/sync/client_keys.h"
+#include "fs/sync/leave.h"
+#include "fs/sync/ram_role.h"
 #include "fs/sync/sections.h"
-#include "fs/upkeep/upkeep.h"
 
 static const char name[] = "ListApplicationAccessPoints";
 

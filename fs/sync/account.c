@@ -1,16 +1,14 @@
-/*
- * Whose keys are served. An AAP's Arn tells the account, and only Describe tells the Arn. The first account that is
- * learnt gets a store; a later start compares. No key is made before that.
- *
- * Where KMS forbids Describe and there is a store, its account is taken to be ours; each creation and each sync asks
- * again, for this may have been permitted meanwhile.
- */
+#include "fs/sync/account.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fs/base/log.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/sync/aaps.h"
+#include "fs/sync/ram_role.h"
 
 static const char name[] = "DescribeApplicationAccessPoint";
 

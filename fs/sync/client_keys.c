@@ -4,8 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/applications/told.h"
 #include "fs/base/log.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/make_place.h"
+#include "fs/sync/aaps.h"
+#include "fs/sync/doubts.h"
+#include "fs/sync/foreign_keys.h"
+#include "fs/sync/listed_ids.h"
+#include "fs/sync/ram_role.h"
 #include "fs/upkeep/upkeep.h"
 #include "kmsapi/cleanup.h"
 
@@ -13,44 +21,7 @@ static const char list_name[] = "ListClientKeys";
 
 enum { STALE_RETRY_MS = 1000, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 };
 
-/* -- ids ----------------------------------------------------------------------------------- */
-
-static int compare_ids(const void *left, const void *right)
-{
-    const char *const *a = left, *const *b = right;
-    return strcmp(*a, *b);
-}
-
-bool listed_ids_have(const struct listed_ids *listed, const char *client_key_id)
-{
-    return listed->count > 0 &&
-           bsearch(&client_key_id, listed->ids, listed->count, sizeof(*listed->ids), compare_ids);
-}
-
-static bool sort_ids(struct listed_ids *listed, const struct kms_client_key *keys, size_t count)
-{
-    *listed = (struct listed_ids){calloc(count + 1, sizeof(*listed->ids)), count};
-    if (!listed->ids)
-        return false;
-    for (size_t i = 0; i < count; i++)
-        listed->ids[i] = keys[i].client_key_id;
-    if (count > 0)
-        qsort(listed->ids, count, sizeof(*listed->ids), compare_ids);
-    return true;
-}
-
 /* -- what is due --------------------------------------------------------------------------- */
-
-void listing_want(struct engine *engine, uint32_t aap, int64_t when_ms)
-{
-    struct engine_aap *notes = engine_aap(engine, aap);
-    if (!notes)
-        return;
-    if (!notes->list_ms || when_ms < notes->list_ms)
-        notes->list_ms = when_ms;
-    if (when_ms < engine->listing.next_ms)
-        engine->listing.next_ms = when_ms;
-}
 
 void listing_walk(struct engine *engine)
 {
@@ -64,7 +35,7 @@ void listing_walk(struct engine *engine)
             continue;
         notes->walk = true;
         notes->list_failures = 0;
-        listing_want(engine, aap->number, 1);
+        engine_want_listing(engine, aap->number, 1);
         listing->walk_left++;
     }
     registry_unlock(engine->parts.registry);
@@ -188,11 +159,11 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     if (may_be_listed(engine, listing->aap)) /* whoever waits for it sees what it says of the places */
         upkeep_fill(engine, listing->aap);
     if (error)
-        listing_want(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->list_failures++));
+        engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->list_failures++));
     else
         notes->list_failures = 0;
     if (!error && listing->again_ms)
-        listing_want(engine, listing->aap, listing->again_ms);
+        engine_want_listing(engine, listing->aap, listing->again_ms);
     clear_work(listing);
     uint32_t aap = listing->aap;
     listing->aap = 0;
@@ -460,7 +431,7 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
         if (kms_error_is_forbidden(answer->error.code, answer->error.http_status))
             note_refusal(engine, &answer->error);
         end_turn(engine, &answer->error);
-    } else if (!sort_ids(&ids, keys, count)) {
+    } else if (!listed_ids_sort(&ids, keys, count)) {
         end_in_short_memory(engine);
     } else {
         take(engine, keys, count, &ids);

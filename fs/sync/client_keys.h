@@ -15,14 +15,6 @@
 
 struct engine;
 
-/* The ids of a listing, sorted. */
-struct listed_ids {
-    const char **ids;
-    size_t count;
-};
-
-bool listed_ids_have(const struct listed_ids *listed, const char *client_key_id);
-
 /* The AAP under way, and what is due. */
 struct listing {
     int64_t next_ms;  /* CLOCK_MONOTONIC: when one is due; nothing is before */
@@ -49,9 +41,6 @@ struct listing {
     size_t going_count;
 };
 
-/* AAP's keys are to be listed at WHEN_MS, or before. */
-void listing_want(struct engine *engine, uint32_t aap, int64_t when_ms);
-
 /* Every AAP's are, now; sync_walked is called when all were, sync_walk_failed for each that could not be. */
 void listing_walk(struct engine *engine);
 
@@ -62,33 +51,5 @@ void listing_forget(struct engine *engine, uint32_t aap);
 int64_t listing_tend(struct engine *engine);
 
 void listing_end(struct engine *engine);
-
-/* -- foreign_keys.c ------------------------------------------------------------------------ */
-
-/*
- * A complete listing of AAP: foreign keys that are new are added, those that it lacks put into engine->listing.going.
- */
-void foreign_keys_take(struct engine *engine, uint32_t aap, const struct kms_client_key *keys, size_t count,
-                       const struct listed_ids *listed);
-
-/* At the start: those that an earlier worker has shown. With the registry's lock. */
-void foreign_keys_load(struct engine *engine);
-
-/* Shows what was added and removes what goes, one after the other; DONE when there is nothing left, or at an error. */
-void foreign_keys_publish(struct engine *engine, uint32_t aap, void (*done)(struct engine *engine, int result));
-
-/* -- settle.c ------------------------------------------------------------------------------ */
-
-/* Takes a listing of AAP. When to list again, CLOCK_MONOTONIC; 0: not for this. With the registry's lock. */
-int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count);
-
-/* After it, without the lock: intents of which nothing came leave the disk. */
-void settle_drop(struct engine *engine);
-
-/* Whether what came of a creation of AAP is not known. */
-bool settle_has_intent(const struct engine *engine, uint32_t aap);
-
-/* AAP is forgotten: its intents leave the disk. */
-void settle_forget_aap(struct engine *engine, uint32_t aap);
 
 #endif

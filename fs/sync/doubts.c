@@ -1,19 +1,12 @@
-/*
- * Intents that were left: whether a key came of them is not known. KMS's listing tells. A listed key that is unknown
- * here and has exactly the dates that aapfs chose is ours, an Orphan: its private half is lost. Where the user gave
- * the dates, or KMS changed them, unknown keys made since are Candidates. Nothing is deleted unasked.
- *
- * An intent of which a key came stays on the disk: it is what remembers the Orphan. One of which none came goes when
- * two listings in a row know of none a minute after it was left: before that the request may still be on its way.
- * Where KMS forbids the listing all of them stay.
- */
+#include "fs/sync/doubts.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/base/nanoseconds.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
-#include "fs/sync/client_keys.h"
 #include "kmsapi/iso_time.h"
 
 enum { MISSES_ENOUGH = 2, ON_ITS_WAY_SECONDS = 60, RETRY_MS = 5000 };
@@ -48,7 +41,7 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
     }
     left->next = engine->left_intents;
     engine->left_intents = left;
-    listing_want(engine, aap, 1); /* at once */
+    engine_want_listing(engine, aap, 1); /* at once */
     engine_aap(engine, aap)->unsettled_ms = clock_monotonic_ms();
 }
 

@@ -1,7 +1,5 @@
-/*
- * Client keys that were made elsewhere: what a listing tells of them is shown in keys/<id>. They come and go with
- * the listings.
- */
+#include "fs/sync/foreign_keys.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +7,9 @@
 #include <openssl/crypto.h>
 
 #include "fs/base/nanoseconds.h"
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
 #include "fs/sync/client_keys.h"
+#include "fs/sync/listed_ids.h"
 #include "kmsapi/certificate.h"
 #include "kmsapi/iso_time.h"
 

@@ -1,11 +1,11 @@
-/*
- * An AAP that leaves the mount: nothing of it is here that must stay. Its directory goes first, through the mount, so
- * that who watches hears of it; then the registry forgets it. `removed` in the numbers says so to the next worker.
- */
+#include "fs/sync/leave.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
+#include "fs/sync/client_keys.h"
+#include "fs/sync/doubts.h"
 
 struct leaving {
     struct engine *engine;
@@ -22,7 +22,7 @@ bool leave_has_private(const struct engine *engine, const struct registry_aap *a
 bool leave_is_free(const struct engine *engine, uint32_t aap)
 {
     const struct engine_aap *notes = aap < engine->aap_room ? &engine->aaps[aap] : NULL;
-    return notes && !notes->running && !notes->hook_generation && !notes->upkeep.deleting && catch_up_is_done(engine, aap);
+    return notes && !notes->running && !notes->hook_generation && !notes->upkeep.deleting && engine_is_caught_up(engine, aap);
 }
 
 static void hidden(void *user, int result)

@@ -1,7 +1,7 @@
 #include "fs/sync/sections.h"
 
 #include "fs/base/log.h"
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
 
 enum { LINES_MOST = 20 };
 

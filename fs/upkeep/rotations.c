@@ -1,19 +1,19 @@
-/*
- * Rotations that nobody asks for. An attempt may leave a client key in KMS of which nothing is known here: before the
- * next one KMS is asked for its list, and after three in a row that left one, or brought one that cannot be used, no more
- * is made until somebody writes to the AAP's control.
- */
+#include "fs/upkeep/rotations.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include <openssl/rand.h>
 
 #include "fs/base/log.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/creation.h"
 #include "fs/keys/password.h"
 #include "fs/model/places.h"
 #include "fs/model/schedule.h"
-#include "fs/upkeep/upkeep.h"
+#include "fs/sync/doubts.h"
+#include "fs/sync/ram_role.h"
 
 static const char name[] = "CreateClientKey";
 
@@ -76,7 +76,7 @@ static const char *why_stalled(struct engine *engine, const struct registry_aap 
         return "KMS's time is in doubt";
     if (!settle_is_asked(engine, aap->number))
         return "what came of an earlier creation is not known, since KMS does not list this AAP's keys";
-    if (!catch_up_is_done(engine, aap->number))
+    if (!engine_is_caught_up(engine, aap->number))
         return "the mount's publisher does not answer";
     return "others are more urgent, see requests_per_second in aapfs.conf(5)";
 }
@@ -134,7 +134,7 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
     int64_t stalls_ms = notes->upkeep.stalls_ms - clock_boottime_ms();
     if (notes->upkeep.stalls_ms && stalls_ms > 0 && stalls_ms < *wait_ms)
         *wait_ms = stalls_ms;
-    if (notes->running || !catch_up_is_done(engine, aap->number) || !settle_is_asked(engine, aap->number))
+    if (notes->running || !engine_is_caught_up(engine, aap->number) || !settle_is_asked(engine, aap->number))
         return false;
     if (notes->upkeep.attempt_now)
         return true;

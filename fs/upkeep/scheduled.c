@@ -1,10 +1,10 @@
-/*
- * A key whose NotBefore the user gave, and which was made while another one was current, becomes the current one when it
- * begins.
- */
+#include "fs/upkeep/scheduled.h"
+
+#include "fs/applications/told.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/creation.h"
 #include "fs/model/schedule.h"
-#include "fs/upkeep/upkeep.h"
 
 /* Makes it current; the operation that is to publish it. */
 static struct operation *begin(struct engine *engine, struct registry_aap *aap, struct registry_key *key)
@@ -35,7 +35,7 @@ int64_t scheduled_look(struct engine *engine, uint32_t number)
     if (next && next - now < 3600)
         wait_ms = (next - now) * 1000;
     if (key && key != aap->current && !engine->draining && !engine_aap(engine, number)->running &&
-        catch_up_is_done(engine, number) && numbers_key(registry_numbers(engine->parts.registry), key->number)->shown)
+        engine_is_caught_up(engine, number) && numbers_key(registry_numbers(engine->parts.registry), key->number)->shown)
         operation = begin(engine, aap, key);
     registry_unlock(engine->parts.registry);
     if (operation) {

@@ -1,12 +1,12 @@
-/*
- * Superseded keys that were made here are deleted in KMS, as delete_superseded says. What a listing or a human did with
- * other keys is not this file's affair: adopted ones, orphans and rejected ones stay.
- */
+#include "fs/upkeep/superseded.h"
+
 #include <string.h>
 
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/deletion.h"
+#include "fs/keys/make_place.h"
 #include "fs/model/schedule.h"
-#include "fs/upkeep/upkeep.h"
 
 enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 3600 * 1000 };
 
@@ -51,7 +51,7 @@ int64_t superseded_look(struct engine *engine, uint32_t number, bool *ready)
     registry_lock(engine->parts.registry);
     bool any = find(registry_aap(engine->parts.registry, number), now, &when);
     registry_unlock(engine->parts.registry);
-    if (!any || notes->upkeep.deleting || notes->running || !catch_up_is_done(engine, number))
+    if (!any || notes->upkeep.deleting || notes->running || !engine_is_caught_up(engine, number))
         return wait_ms;
     int64_t left_ms = notes->upkeep.delete_ms - clock_boottime_ms();
     if (when > now && when - now < 3600)

@@ -2,7 +2,14 @@
 
 #include <errno.h>
 
+#include "fs/applications/told.h"
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/sync/aaps.h"
+#include "fs/upkeep/rotations.h"
+#include "fs/upkeep/scheduled.h"
+#include "fs/upkeep/superseded.h"
+#include "fs/upkeep/warnings.h"
 
 enum {
     LOOK_MS = 60 * 1000,

@@ -1,15 +1,12 @@
-/*
- * A line to the log 180, 90, 30 and 7 days before something that applications use ends and nobody will see to it by
- * itself, and one when the current key has expired. Each once for a key in a worker's life; the first when KMS's time is
- * known, or KMS has told none for a while.
- */
+#include "fs/upkeep/warnings.h"
+
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/applications/told.h"
 #include "fs/base/log.h"
-#include "fs/engine/operation.h"
+#include "fs/engine/engine.h"
 #include "fs/model/aap_state.h"
-#include "fs/upkeep/upkeep.h"
 #include "kmsapi/iso_time.h"
 
 static const int64_t day = 86400;

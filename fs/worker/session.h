@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 #include "fs/config/config.h"
-#include "fs/engine/engine.h"
 #include "fs/model/registry.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/receive_slots.h"
@@ -23,6 +22,7 @@
 #include "fs/worker/audit_log.h"
 #include "fs/worker/pending.h"
 
+struct engine;
 struct session;
 
 struct session_parts {

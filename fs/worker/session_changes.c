@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "fs/loop/loop.h"
 #include "fs/worker/caller.h"
 
 static bool is_control(fuse_ino_t id, struct node *node)
@@ -82,7 +83,7 @@ static void on_write(fuse_req_t request, fuse_ino_t id, const char *data, size_t
     if (!write.inherited)
         note->stage = SLOT_HELD;
     pending_allow_interrupt(session->parts.pending, number, request);
-    if (!engine_submit(session->engine, &write))
+    if (!loop_submit(session->engine, &write))
         pending_answer(session->parts.pending, number, -ENOMEM);
 }
 

@@ -14,8 +14,10 @@
 
 #include "fs/base/log.h"
 #include "fs/base/stops.h"
-#include "fs/engine/engine.h"
 #include "fs/engine/kms_clock.h"
+#include "fs/engine/parts.h"
+#include "fs/loop/loop.h"
+#include "fs/loop/reload.h"
 #include "fs/mount/mount_memory.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/receive_slots.h"
@@ -155,7 +157,7 @@ static void ask_for_upgrade(void *user, uint64_t number, bool inherited)
     int r = worker_link_send(worker->parts->link,
                              inherited ? WORKER_AWAITS_VERDICT : WORKER_WANTS_UPGRADE, 0, "%s", "");
     if (r < 0)
-        engine_verdict(worker->engine, -r, "the supervisor does not listen; try again");
+        loop_verdict(worker->engine, -r, "the supervisor does not listen; try again");
 }
 
 static void tell_drained(void *user)
@@ -169,7 +171,7 @@ static void ask_for_reload(void *user)
     const struct worker *worker = user;
     int r = worker_link_send(worker->parts->link, WORKER_WANTS_RELOAD, 0, "%s", "");
     if (r < 0)
-        engine_refuse_reload(worker->engine, -r, "the supervisor does not listen; try again");
+        reload_refused(worker->engine, -r, "the supervisor does not listen; try again");
 }
 
 static void tell_reloaded(void *user, bool told)
@@ -191,7 +193,7 @@ static void reload(struct worker *worker, int copy, bool asked)
     int r = config && copy >= 0 ? configurer->read(configurer, copy, config, reason, sizeof(reason)) : -ENOMEM;
     if (r < 0) {
         free(config);
-        engine_refuse_reload(worker->engine, -r, reason);
+        reload_refused(worker->engine, -r, reason);
         (void)worker_link_send(worker->parts->link, WORKER_RELOADED, -r, "%s", reason);
         return;
     }
@@ -200,7 +202,7 @@ static void reload(struct worker *worker, int copy, bool asked)
     worker->reloaded = config;
     worker->reloading = true;
     stop_here("worker-reloading");
-    engine_reload(worker->engine, config, asked);
+    reload_config(worker->engine, config, asked);
     if (before)
         config_clear(before);
     free(before);
@@ -215,14 +217,14 @@ static void receive_messages(void *user)
         return; /* they stay: it is asked again at once */
     while (worker_link_receive(worker->parts->link, &message, &descriptor) == 0) {
         if (message.kind == WORKER_DRAIN || message.kind == WORKER_RESUME) {
-            engine_drain(worker->engine, message.kind == WORKER_DRAIN);
+            loop_drain(worker->engine, message.kind == WORKER_DRAIN);
         } else if (message.kind == WORKER_LEAVE) {
             atomic_store(&worker->leaving, true);
             session_stop(worker->session);
         } else if (message.kind == WORKER_VERDICT) {
-            engine_verdict(worker->engine, message.number, message.text);
+            loop_verdict(worker->engine, message.number, message.text);
         } else if (message.kind == WORKER_RELOAD_REFUSED) {
-            engine_refuse_reload(worker->engine, message.number, message.text);
+            reload_refused(worker->engine, message.number, message.text);
         } else if (message.kind == WORKER_CONFIG) {
             reload(worker, descriptor, message.number != 0);
         }
@@ -347,7 +349,7 @@ static struct engine *make_engine(struct worker *worker)
         .failed = engine_failed,
         .event_user = worker,
     };
-    return engine_start(&parts);
+    return loop_start(&parts);
 }
 
 /* A lent mount's pid numbers are those of where it was made, which is the host or here. */
@@ -398,7 +400,7 @@ static void free_parts(struct worker *worker)
 {
     if (worker->pending && atomic_load(&worker->leaving))
         pending_leave(worker->pending);
-    engine_stop(worker->engine);
+    loop_stop(worker->engine);
     pending_free(worker->pending);
     session_free(worker->session);
     audit_log_stop(worker->audit_log);

@@ -1,3 +1,5 @@
+#include "tests/unit/simulated.h"
+
 #include "simulated.h"
 
 #include <errno.h>
@@ -17,7 +19,8 @@
 #include <cmocka.h>
 #include <openssl/crypto.h>
 
-#include "fs/engine/engine.h"
+#include "fs/engine/parts.h"
+#include "fs/loop/loop.h"
 #include "kmsapi/iso_time.h"
 #include "kmsapi/kms.h"
 
@@ -482,7 +485,7 @@ static void write_password(struct engine *engine, uint32_t aap, unsigned int num
 {
     static const char command[] = "Abcdefg1~\n";
     const struct engine_write write = {.number = number, .aap = aap, .data = command, .size = sizeof(command) - 1, .pid = 1};
-    assert_true(engine_submit(engine, &write));
+    assert_true(loop_submit(engine, &write));
     pthread_mutex_lock(&lock);
     while (simulation->tries && answered < number)
         pthread_cond_wait(&changed, &lock);
@@ -540,10 +543,10 @@ static void run(struct transport *transport, struct state *state)
         .first_sync_ended = first_sync_ended,
         .failed = ignore_event,
     };
-    struct engine *engine = engine_start(&parts);
+    struct engine *engine = loop_start(&parts);
     assert_non_null(engine);
     write_passwords(engine);
-    engine_stop(engine);
+    loop_stop(engine);
 }
 
 void simulate(const struct simulation *wanted)

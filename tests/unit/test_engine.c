@@ -16,8 +16,9 @@
 #include <cmocka.h>
 #include <openssl/crypto.h>
 
-#include "fs/engine/engine.h"
 #include "fs/engine/kms_clock.h"
+#include "fs/engine/parts.h"
+#include "fs/loop/loop.h"
 #include "kmsapi/wiping_memory.h"
 
 static const char account[] = "1192853035110000", region[] = "cn-hangzhou";
@@ -216,7 +217,7 @@ static struct engine *start(bool first, const struct inherited *inherited, size_
         .first_sync_ended = ignore_event,
         .failed = ignore_event,
     };
-    struct engine *engine = engine_start(&parts);
+    struct engine *engine = loop_start(&parts);
     assert_non_null(engine);
     for (size_t i = 0; i < count; i++) {
         const struct engine_write write = {.number = inherited[i].number,
@@ -224,7 +225,7 @@ static struct engine *start(bool first, const struct inherited *inherited, size_
                                            .data = "",
                                            .inherited = true,
                                            .intent = inherited[i].intent};
-        assert_true(engine_submit(engine, &write));
+        assert_true(loop_submit(engine, &write));
     }
     pthread_mutex_lock(&lock);
     while (answer_count < count)
@@ -235,7 +236,7 @@ static struct engine *start(bool first, const struct inherited *inherited, size_
 
 static void stop(struct engine *engine)
 {
-    engine_stop(engine);
+    loop_stop(engine);
     registry_free(registry);
     transport_free(transport);
 }

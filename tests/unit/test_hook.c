@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "fs/applications/hook.h"
-#include "fs/engine/operation.h"
-#include "fs/upkeep/upkeep.h"
+#include "fs/applications/told.h"
+#include "fs/engine/engine.h"
 
 enum { AAP = 1, ROOM = 4 };
 
@@ -40,7 +40,7 @@ int64_t engine_now(const struct engine *of)
     return 1000;
 }
 
-bool catch_up_is_done(const struct engine *of, uint32_t aap)
+bool engine_is_caught_up(const struct engine *of, uint32_t aap)
 {
     return !catching_up;
 }

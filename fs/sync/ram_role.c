@@ -1,10 +1,9 @@
-/*
- * AAPs that applications use with a RAM role (AuthenticationMethod RAMRole) have no client keys: they are shown, KMS is not asked
- * for keys of them, and none is made.
- */
+#include "fs/sync/ram_role.h"
+
 #include <errno.h>
 #include <string.h>
 
+#include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/model/aap_state.h"
 #include "kmsapi/kms.h"

@@ -1,0 +1,18 @@
+/*
+ * One creation, from the password to the publication. The engine's thread.
+ */
+#ifndef AAPFS_FS_KEYS_CREATION_H
+#define AAPFS_FS_KEYS_CREATION_H
+
+struct operation;
+
+/* `create`: with the password and the dates of the operation's command. */
+void rotation_begin(struct operation *operation);
+
+/* A place is free: there must be room for a key, and then it is asked for. */
+void rotation_reserve(struct operation *operation);
+
+/* The operation's generation is made and its key shown: moves the names, and ends the operation. */
+void rotation_show_generation(struct operation *operation);
+
+#endif

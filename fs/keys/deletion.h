@@ -1,0 +1,14 @@
+/*
+ * Deleting a client key that is no longer the current one: in KMS first, then here. One that has expired and is the
+ * current one still may have to make its place free (make_place.c): that one is deleted in KMS alone, and readers keep it.
+ * The engine's thread.
+ */
+#ifndef AAPFS_FS_KEYS_DELETION_H
+#define AAPFS_FS_KEYS_DELETION_H
+
+struct operation;
+
+/* `delete` and `delete-foreign`; also what aapfs deletes by itself. */
+void retire_begin(struct operation *operation);
+
+#endif

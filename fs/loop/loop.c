@@ -1,0 +1,481 @@
+#include "fs/loop/loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "fs/applications/follow.h"
+#include "fs/applications/hook.h"
+#include "fs/base/log.h"
+#include "fs/base/stops.h"
+#include "fs/engine/engine.h"
+#include "fs/engine/operation.h"
+#include "fs/engine/parts.h"
+#include "fs/keys/adopt.h"
+#include "fs/keys/creation.h"
+#include "fs/keys/deletion.h"
+#include "fs/keys/forget.h"
+#include "fs/keys/password_file.h"
+#include "fs/keys/recheck.h"
+#include "fs/keys/unsaved.h"
+#include "fs/loop/catch_up.h"
+#include "fs/loop/foreign_state.h"
+#include "fs/loop/inherit.h"
+#include "fs/loop/load.h"
+#include "fs/loop/reload.h"
+#include "fs/sync/aaps.h"
+#include "fs/sync/client_keys.h"
+#include "fs/sync/doubts.h"
+#include "fs/upkeep/rotations.h"
+#include "fs/upkeep/upkeep.h"
+
+/* Writes on their way from the session's thread to the engine's, oldest first. */
+struct queued {
+    struct engine_write write;
+    struct queued *next;
+    char data[];
+};
+
+struct engine_queue {
+    pthread_mutex_t lock;
+    pthread_t thread;
+    struct queued *first, **end;
+    bool stop;
+};
+
+static const char *const verb_names[] = {
+    [CONTROL_CREATE] = "CreateClientKey",
+    [CONTROL_DELETE] = "DeleteClientKey",
+    [CONTROL_DELETE_FOREIGN] = "DeleteClientKey",
+    [CONTROL_ADOPT] = "adopt",
+    [CONTROL_RETRY_CHECK] = "CreateClientKey",
+    [CONTROL_ROTATE] = "CreateClientKey",
+    [CONTROL_RELOADED] = "reloaded",
+    [CONTROL_ROTATE_DUE] = "rotate-due",
+    [CONTROL_PUBLISH] = "CreateClientKey",
+    [CONTROL_SYNC] = "ListApplicationAccessPoints",
+    [CONTROL_UPGRADE] = "upgrade",
+    [CONTROL_RELOAD] = "reload",
+    [CONTROL_FORGET] = "forget",
+    [CONTROL_ADOPT_STATE] = "adopt-state",
+};
+
+/* One command at a time for each AAP, and none right after the network failed one. */
+static bool may_begin(struct operation *operation, struct engine_aap *notes)
+{
+    struct engine *engine = operation->engine;
+    const char *name = verb_names[operation->command.verb];
+    int64_t guard_ms = engine->parts.config->creation_guard_ms;
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (notes->running) {
+        operation_refuse(operation, name, EBUSY, "Busy",
+                         "an earlier command for this AAP is still under way; wait until status "
+                         "shows its result");
+        return false;
+    }
+    if (notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
+        int number = notes->network_error;
+        int64_t since_ms = notes->network_error_ms;
+        registry_lock(engine->parts.registry);
+        struct kms_error error = operation_failure(operation)->error;
+        registry_unlock(engine->parts.registry);
+        error.number = number;
+        operation_fail(operation, name, &error);
+        notes->network_error = number;
+        notes->network_error_ms = since_ms;
+        return false;
+    }
+    return true;
+}
+
+/* Only this worker has a key that is not on the disk yet: it does not make way for another one before. */
+static void begin_upgrade(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    if (engine->unsaved) {
+        operation_refuse(operation, verb_names[CONTROL_UPGRADE], EBUSY, UNSAVED_CODE,
+                         "a client key is served and not saved yet (Unsaved in its AAP's status), and the new version "
+                         "would not know it; make room on the disk, and upgrade when it is saved");
+        return;
+    }
+    operation->deadline_ms = INT64_MAX; /* the supervisor has its own */
+    engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
+}
+
+/* An AAP may have left since its control was opened. */
+static bool is_there(struct engine *engine, uint32_t aap)
+{
+    registry_lock(engine->parts.registry);
+    bool there = aap == 0 || (registry_aap(engine->parts.registry, aap) &&
+                              !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed);
+    registry_unlock(engine->parts.registry);
+    return there;
+}
+
+static void begin(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    struct engine_aap *notes = engine_aap(engine, operation->aap);
+    if (!notes) {
+        operation_end(operation, -ENOMEM);
+        return;
+    }
+    operation->waits_for_catch_up = !engine_is_caught_up(engine, operation->aap);
+    if (operation->waits_for_catch_up)
+        return;
+    if (!is_there(engine, operation->aap)) {
+        operation_end(operation, -ENOENT);
+        return;
+    }
+    if (upkeep_command(operation) || !may_begin(operation, notes))
+        return;
+    notes->running = operation;
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    if (aap)
+        aap->busy = true;
+    registry_unlock(engine->parts.registry);
+
+    switch (operation->command.verb) {
+    case CONTROL_CREATE:
+        rotation_begin(operation);
+        break;
+    case CONTROL_DELETE:
+    case CONTROL_DELETE_FOREIGN:
+        retire_begin(operation);
+        break;
+    case CONTROL_ADOPT:
+        adopt_begin(operation);
+        break;
+    case CONTROL_RETRY_CHECK:
+        recheck_begin(operation);
+        break;
+    case CONTROL_ROTATE:
+        automatic_rotate(operation);
+        break;
+    case CONTROL_SYNC:
+        sync_begin(engine, operation);
+        break;
+    case CONTROL_UPGRADE:
+        begin_upgrade(operation);
+        break;
+    case CONTROL_RELOAD:
+        reload_begin(operation);
+        break;
+    case CONTROL_FORGET:
+        forget_begin(operation);
+        break;
+    case CONTROL_ADOPT_STATE:
+        foreign_adopt(operation);
+        break;
+    case CONTROL_RELOADED:
+    case CONTROL_ROTATE_DUE:
+    case CONTROL_PUBLISH:
+        break; /* not begun here: upkeep.h */
+    }
+}
+
+/* The worker before has asked the supervisor; its verdict comes to this one. */
+static void inherit_upgrade(struct engine *engine, const struct engine_write *write)
+{
+    struct operation *operation = operation_new(engine, write);
+    if (!operation) {
+        engine->parts.answer(engine->parts.answer_user, write->number, -EIO);
+        return;
+    }
+    operation->command.verb = CONTROL_UPGRADE;
+    operation->deadline_ms = INT64_MAX;
+    engine->parts.upgrade(engine->parts.answer_user, write->number, true);
+}
+
+void loop_verdict(struct engine *engine, int number, const char *text)
+{
+    for (struct operation *operation = engine->operations; operation; operation = operation->next) {
+        if (operation->ended || operation->command.verb != CONTROL_UPGRADE)
+            continue;
+        if (number == 0)
+            operation_succeed(operation, verb_names[CONTROL_UPGRADE]);
+        else
+            operation_refuse(operation, verb_names[CONTROL_UPGRADE], number, "Upgrade", "%s", text);
+    }
+}
+
+void loop_drain(struct engine *engine, bool drain)
+{
+    engine->draining = drain;
+    engine->told_drained = false;
+    if (!drain)
+        hook_tend_all(engine);
+    engine->upkeep_ms = 0;
+}
+
+/* Nor is it idle with a key that is not saved: a creation that ended after the upgrade began may have left one. */
+static bool is_idle(const struct engine *engine)
+{
+    if (engine->unsaved)
+        return false;
+    for (const struct operation *operation = engine->operations; operation;
+         operation = operation->next)
+        if (!operation->ended && operation->command.verb != CONTROL_UPGRADE)
+            return false;
+    return true;
+}
+
+static void tell_drained(struct engine *engine)
+{
+    if (!engine->draining || engine->told_drained || !is_idle(engine))
+        return;
+    engine->told_drained = true;
+    engine->parts.drained(engine->parts.answer_user);
+}
+
+void engine_caught_up(struct engine *engine, uint32_t aap)
+{
+    engine->upkeep_ms = 0;
+    for (struct operation *operation = engine->operations; operation; operation = operation->next) {
+        if (operation->aap != aap || !operation->waits_for_catch_up)
+            continue;
+        operation->waits_for_catch_up = false;
+        if (operation->answered) /* its time was up before it began */
+            operation_end(operation, -ETIMEDOUT);
+        else
+            begin(operation);
+    }
+}
+
+static void take_write(struct engine *engine, const struct engine_write *write)
+{
+    if (write->inherited) {
+        if (write->upgrade)
+            inherit_upgrade(engine, write);
+        else
+            inherit_write(engine, write);
+        return;
+    }
+    engine->parts.begin(engine->parts.answer_user, write->number);
+    stop_here("engine-taken");
+    if (operation_join(engine, write))
+        return;
+    struct operation *operation = operation_new(engine, write);
+    if (!operation) {
+        engine->parts.answer(engine->parts.answer_user, write->number, -ENOMEM);
+        return;
+    }
+    char reason[256];
+    if (!engine->parts.config->control)
+        operation_refuse(operation, "control", EPERM, "ControlIsOff",
+                         "control = no in the configuration: nothing is written here; to change that, change it there "
+                         "and send SIGHUP to aapfs");
+    else if (control_parse(write->aap == 0, write->data, write->size, write->offset, engine_now(engine),
+                      &operation->command, reason, sizeof(reason)) < 0)
+        operation_refuse(operation, "control", EINVAL, "InvalidCommand", "%s", reason);
+    else
+        begin(operation);
+}
+
+static void free_queued(struct queued *queued)
+{
+    OPENSSL_cleanse(queued->data, queued->write.size);
+    free(queued);
+}
+
+static void take_writes(struct engine *engine, bool *stop)
+{
+    struct engine_queue *queue = engine->queue;
+    pthread_mutex_lock(&queue->lock);
+    struct queued *queued = NULL;
+    if (!engine->draining) {
+        queued = queue->first;
+        queue->first = NULL;
+        queue->end = &queue->first;
+    }
+    *stop = queue->stop;
+    pthread_mutex_unlock(&queue->lock);
+
+    while (queued) {
+        struct queued *next = queued->next;
+        take_write(engine, &queued->write);
+        free_queued(queued);
+        queued = next;
+    }
+}
+
+/* A key that KMS is about to hand out is taken and saved first: there is no second one. Nothing new is begun. */
+static bool may_stop(struct engine *engine, int64_t *until_ms)
+{
+    bool awaited = false;
+    engine->draining = true;
+    for (const struct operation *operation = engine->operations; operation;
+         operation = operation->next)
+        awaited = awaited || (!operation->ended && operation->intent);
+    if (*until_ms == INT64_MAX)
+        *until_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + 500;
+    return !awaited || clock_monotonic_ms() >= *until_ms;
+}
+
+static void *run(void *argument)
+{
+    struct engine *engine = argument;
+    const struct engine_parts *parts = &engine->parts;
+    int64_t stop_until_ms = INT64_MAX;
+    bool stop = false;
+
+    catch_up(engine);
+    hook_tend_all(engine);
+    follow_expect_all(engine);
+    if (parts->refresh)
+        reload_refresh_all(engine);
+    sync_begin(engine, NULL);
+    for (;;) {
+        upkeep_follow_clock(engine);
+        take_writes(engine, &stop);
+        if (stop && may_stop(engine, &stop_until_ms))
+            break;
+        parts->receive_messages(parts->answer_user);
+        if (!parts->publish_receive(parts->publish_user) || !parts->run_receive(parts->run_user)) {
+            parts->failed(parts->event_user);
+            break;
+        }
+        int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
+        /* a rotation that is due goes before the next listing: both wait for their turn in one pace */
+        upkeep_tend(engine);
+        int64_t password_ms = password_file_tend(engine);
+        int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
+        int64_t publish_ms = parts->publish_tend ? parts->publish_tend(parts->publish_user) : INT64_MAX;
+        if (publish_ms < next_ms)
+            next_ms = publish_ms;
+        if (engine->upkeep_ms < next_ms) /* what ended just now may have let something begin */
+            next_ms = engine->upkeep_ms;
+        if (password_ms < next_ms)
+            next_ms = password_ms;
+        if (unsaved_ms < next_ms)
+            next_ms = unsaved_ms;
+        if (listing_ms < next_ms)
+            next_ms = listing_ms;
+        if (sync_ms < next_ms)
+            next_ms = sync_ms;
+        if (follow_ms < next_ms)
+            next_ms = follow_ms;
+        tell_drained(engine);
+        if (stop_until_ms < next_ms)
+            next_ms = stop_until_ms;
+        int64_t wait_ms = next_ms - clock_monotonic_ms();
+        transport_run(parts->transport, wait_ms < 0 ? 0 : (int)wait_ms);
+    }
+    return NULL;
+}
+
+/* Where keys were kept before, their store is there. */
+static int open_store(struct engine *engine)
+{
+    const struct engine_parts *parts = &engine->parts;
+    char reason[2 * STATE_PATH_SIZE + 256];
+    int r = state_find_account(parts->state, parts->config->region, engine->account, reason,
+                               sizeof(reason));
+    if (r == 0 && engine->account[0])
+        r = state_open_store(parts->state, parts->config->region, engine->account, &engine->store,
+                             reason, sizeof(reason));
+    if (r < 0)
+        log_error("state: %s", reason);
+    else
+        memcpy(registry_mount(parts->registry)->account, engine->account, sizeof(engine->account));
+    return r;
+}
+
+static void free_engine(struct engine *engine)
+{
+    reload_free(engine);
+    settle_end(engine);
+    listing_end(engine);
+    sync_end(engine);
+    inherit_end(engine);
+    follow_end(engine);
+    store_close(engine->store);
+    if (engine->queue)
+        pthread_mutex_destroy(&engine->queue->lock);
+    free(engine->queue);
+    free(engine->aaps);
+    free(engine);
+}
+
+struct engine *loop_start(const struct engine_parts *parts)
+{
+    struct engine *engine = calloc(1, sizeof(*engine));
+    if (!engine)
+        return NULL;
+    engine->parts = *parts;
+    engine->next_sync_ms = INT64_MAX;
+    engine->start_ms = clock_local_ms();
+    engine->start_boot_ms = clock_boottime_ms();
+    engine->sections_told = !parts->first && !parts->refresh;
+    registry_mount(parts->registry)->control_is_off = !parts->config->control;
+    struct engine_queue *queue = engine->queue = calloc(1, sizeof(*queue));
+    if (queue) {
+        queue->end = &queue->first;
+        pthread_mutex_init(&queue->lock, NULL);
+    }
+    if (!queue || open_store(engine) < 0 || load_store(engine) < 0) {
+        free_engine(engine);
+        return NULL;
+    }
+    foreign_look(engine);
+    upkeep_start(engine);
+    transport_watch(parts->transport, parts->publish_socket);
+    transport_watch(parts->transport, parts->run_socket);
+    transport_watch(parts->transport, parts->message_socket);
+    if (pthread_create(&queue->thread, NULL, run, engine) != 0) {
+        free_engine(engine);
+        return NULL;
+    }
+    pthread_setname_np(queue->thread, "engine");
+    return engine;
+}
+
+bool loop_submit(struct engine *engine, const struct engine_write *write)
+{
+    struct queued *queued = malloc(sizeof(*queued) + write->size);
+    if (!queued)
+        return false;
+    queued->write = *write;
+    queued->next = NULL;
+    queued->write.data = memcpy(queued->data, write->data, write->size);
+
+    pthread_mutex_lock(&engine->queue->lock);
+    *engine->queue->end = queued;
+    engine->queue->end = &queued->next;
+    pthread_mutex_unlock(&engine->queue->lock);
+    transport_wake_up(engine->parts.transport);
+    return true;
+}
+
+void loop_stop(struct engine *engine)
+{
+    if (!engine)
+        return;
+    pthread_mutex_lock(&engine->queue->lock);
+    engine->queue->stop = true;
+    pthread_mutex_unlock(&engine->queue->lock);
+    transport_wake_up(engine->parts.transport);
+    pthread_join(engine->queue->thread, NULL);
+    password_file_end(engine);
+
+    while (engine->queue->first) {
+        struct queued *queued = engine->queue->first;
+        engine->queue->first = queued->next;
+        free_queued(queued);
+    }
+    while (engine->operations) {
+        struct operation *operation = engine->operations;
+        engine->operations = operation->next;
+        /* a key that is saved is the current one from the next start on */
+        operation_answer(operation, operation->generation && !operation->save_error ? 0 : -EIO);
+        operation_free(operation);
+    }
+    unsaved_end(engine);
+    free_engine(engine);
+}

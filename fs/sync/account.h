@@ -1,0 +1,30 @@
+/*
+ * Whose keys are served. An AAP's Arn tells the account, and only Describe tells the Arn. The first account that is
+ * learnt gets a store; a later start compares. No key is made before that.
+ *
+ * Where KMS forbids Describe and there is a store, its account is taken to be ours; each creation and each sync asks
+ * again, for this may have been permitted meanwhile. The engine's thread.
+ */
+#ifndef AAPFS_FS_SYNC_ACCOUNT_H
+#define AAPFS_FS_SYNC_ACCOUNT_H
+
+#include <stdbool.h>
+
+#include "kmsapi/kms_error.h"
+
+struct engine;
+struct operation;
+
+/* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
+void account_require(struct operation *operation, void (*then)(struct operation *operation));
+
+/* Asks KMS for the account, by the AAP of that name; sync_account_learnt is called then. False: memory is short. */
+bool account_learn(struct engine *engine, const char *aap_name);
+
+/* Whether that was told; what is listed is not ours then. */
+bool account_is_other(const struct engine *engine);
+
+/* ERROR: that the credentials are another account's or region's than the store. */
+void account_refuse(const struct engine *engine, struct kms_error *error);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * Intents that were left: whether a key came of them is not known. KMS's listing tells. A listed key that is unknown
+ * here and has exactly the dates that aapfs chose is ours, an Orphan: its private half is lost. Where the user gave
+ * the dates, or KMS changed them, unknown keys made since are Candidates. Nothing is deleted unasked.
+ *
+ * An intent of which a key came stays on the disk: it is what remembers the Orphan. One of which none came goes when
+ * two listings in a row know of none a minute after it was left: before that the request may still be on its way.
+ * Where KMS forbids the listing all of them stay. The engine's thread.
+ */
+#ifndef AAPFS_FS_SYNC_DOUBTS_H
+#define AAPFS_FS_SYNC_DOUBTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fs/store/record.h"
+#include "kmsapi/kms.h"
+
+struct engine;
+struct operation;
+struct registry_aap;
+
+/* Leaves the operation's intent on the disk and finds out what came of it. */
+void settle_leave(struct operation *operation);
+
+/* The same for an INTENT of AAP that was found on the disk. */
+void settle_add(struct engine *engine, uint32_t aap, const struct record *intent);
+
+/* KMS no longer has this Orphan: nor does its intent stay. */
+void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id);
+
+/* AAP is forgotten: its intents leave the disk. */
+void settle_forget_aap(struct engine *engine, uint32_t aap);
+
+/*
+ * How many intents of AAP, left after SINCE (KMS's time), are not known to have come to nothing, or to a key that KMS has
+ * no longer.
+ */
+unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since);
+
+/*
+ * Whether KMS was asked for a listing of AAP's keys after the last intent was left, and it came, complete, or is
+ * forbidden: waiting for it would be for ever.
+ */
+bool settle_is_asked(struct engine *engine, uint32_t aap);
+
+/* Whether what came of a creation of AAP is not known. */
+bool settle_has_intent(const struct engine *engine, uint32_t aap);
+
+/* Takes a listing of AAP. When to list again, CLOCK_MONOTONIC; 0: not for this. With the registry's lock. */
+int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count);
+
+/* After it, without the lock: intents of which nothing came leave the disk. */
+void settle_drop(struct engine *engine);
+
+void settle_end(struct engine *engine);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * Client keys that were made elsewhere: what a listing tells of them is shown in keys/<id>. They come and go with
+ * the listings. The engine's thread.
+ */
+#ifndef AAPFS_FS_SYNC_FOREIGN_KEYS_H
+#define AAPFS_FS_SYNC_FOREIGN_KEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fs/sync/listed_ids.h"
+#include "kmsapi/kms.h"
+
+struct engine;
+
+/*
+ * A complete listing of AAP: foreign keys that are new are added, those that it lacks put into engine->listing.going.
+ */
+void foreign_keys_take(struct engine *engine, uint32_t aap, const struct kms_client_key *keys, size_t count,
+                       const struct listed_ids *listed);
+
+/* At the start: those that an earlier worker has shown. With the registry's lock. */
+void foreign_keys_load(struct engine *engine);
+
+/* Shows what was added and removes what goes, one after the other; DONE when there is nothing left, or at an error. */
+void foreign_keys_publish(struct engine *engine, uint32_t aap, void (*done)(struct engine *engine, int result));
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * Rotations that nobody asks for. An attempt may leave a client key in KMS of which nothing is known here: before the
+ * next one KMS is asked for its list, and after three in a row that left one, or brought one that cannot be used, no more
+ * is made until somebody writes to the AAP's control. The engine's thread.
+ */
+#ifndef AAPFS_FS_UPKEEP_ROTATIONS_H
+#define AAPFS_FS_UPKEEP_ROTATIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+struct operation;
+
+/* Fills the registry's rotation. *READY: a rotation is to be begun; *END: when its key ends. As upkeep.h says of looks. */
+int64_t automatic_look(struct engine *engine, uint32_t aap, bool *ready, int64_t *end);
+
+void automatic_begin(struct engine *engine, uint32_t aap);
+void automatic_ended(struct operation *operation, int result);
+
+/* Whoever asks for a creation pardons those before. */
+void automatic_pardon(struct operation *operation);
+
+/* `rotate`, and an automatic rotation: a creation with password_source's password. */
+void automatic_rotate(struct operation *operation);
+
+/* `rotate-due`. */
+void automatic_attempt_due(struct engine *engine);
+
+#endif

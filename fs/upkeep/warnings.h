@@ -1,0 +1,16 @@
+/*
+ * A line to the log 180, 90, 30 and 7 days before something that applications use ends and nobody will see to it by
+ * itself, and one when the current key has expired. Each once for a key in a worker's life; the first when KMS's time is
+ * known, or KMS has told none for a while. The engine's thread.
+ */
+#ifndef AAPFS_FS_UPKEEP_WARNINGS_H
+#define AAPFS_FS_UPKEEP_WARNINGS_H
+
+#include <stdint.h>
+
+struct engine;
+
+/* As upkeep.h says of looks. */
+int64_t warnings_look(struct engine *engine, uint32_t aap);
+
+#endif
