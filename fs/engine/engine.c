@@ -71,6 +71,6 @@ void engine_want_listing(struct engine *engine, uint32_t aap, int64_t when_ms)
         return;
     if (!notes->list_ms || when_ms < notes->list_ms)
         notes->list_ms = when_ms;
-    if (when_ms < engine->listing.next_ms)
-        engine->listing.next_ms = when_ms;
+    if (when_ms < engine->listing_next_ms)
+        engine->listing_next_ms = when_ms;
 }

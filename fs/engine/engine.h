@@ -14,7 +14,6 @@
 #include "fs/engine/parts.h"
 #include "fs/model/arn.h"
 #include "fs/store/store.h"
-#include "fs/sync/client_keys.h"
 #include "kmsapi/kms.h"
 
 struct operation;
@@ -27,7 +26,6 @@ struct upkeep_notes {
     unsigned int failures;
     int64_t retry_ms;
     bool attempt_now;        /* rotate-due */
-    int64_t pardon;          /* KMS's time: what was asked for until then does not count */
     bool was_blocked;
     int64_t stalls_ms;       /* until when one that is due has time to begin; 0: none is due, or it has begun */
     bool was_stalled;
@@ -53,6 +51,7 @@ struct engine_aap {
     struct following *following; /* follow.c */
     int64_t created_ms;    /* CLOCK_MONOTONIC of the last creation's end; 0: none */
     pid_t creator;
+    int64_t asked_by_hand; /* KMS's time when somebody asked for a creation; what failed until then does not count */
     int network_error;     /* errno of a command that ended in a network error, and when */
     int64_t network_error_ms;
     unsigned int operations; /* commands that have ended */
@@ -100,7 +99,8 @@ struct engine {
     /* settle.c */
     struct left_intent *left_intents;
 
-    struct listing listing; /* listing.c */
+    struct listing *listing; /* client_keys.c */
+    int64_t listing_next_ms; /* CLOCK_MONOTONIC: when one is due; nothing is before */
 
     /* inherit.c */
     struct inherited *inherited; /* writes that wait until their AAP has caught up */
@@ -124,7 +124,11 @@ struct engine {
     bool refreshing;
     bool sections_told;
 
-    /* engine.c */
+    /* what follows, above: given by the loop */
+    void (*operation_ended)(struct operation *operation, int result);
+    void (*aap_changed)(struct engine *engine, uint32_t aap); /* something that its status tells */
+
+    /* loop.c */
     struct engine_queue *queue;
     bool draining, told_drained;
 };
@@ -132,9 +136,6 @@ struct engine {
 
 /* Whether everything of AAP that an earlier worker left half published is published by now. */
 bool engine_is_caught_up(const struct engine *engine, uint32_t aap);
-
-/* AAP has caught up: what waited for that is begun. */
-void engine_caught_up(struct engine *engine, uint32_t aap);
 
 /* KMS's time now, seconds since 1970. */
 int64_t engine_now(const struct engine *engine);

@@ -12,7 +12,6 @@
 #include "fs/engine/done.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/parts.h"
-#include "fs/upkeep/upkeep.h"
 
 /* An answer may come at a request's own deadline: those who wait are answered a little later. */
 enum { ANSWER_MS = 500 };
@@ -81,7 +80,7 @@ void operation_end(struct operation *operation, int result)
         notes->network_error = !operation->automatic && is_network_error(-result) ? -result : 0;
         notes->network_error_ms = clock_monotonic_ms();
     }
-    upkeep_ended(operation, result);
+    engine->operation_ended(operation, result);
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     if (aap && notes && !notes->running)
@@ -242,4 +241,20 @@ int64_t operations_tend(struct engine *engine)
         link = &operation->next;
     }
     return next_ms;
+}
+
+bool operation_waits_for_listing(const struct operation *operation)
+{
+    return operation && operation->listed_then && !operation->ended;
+}
+
+void operation_listed(struct engine *engine, uint32_t aap, const struct kms_error *error)
+{
+    struct operation *operation = engine_aap(engine, aap)->running;
+    if (!operation_waits_for_listing(operation))
+        return;
+    void (*then)(struct operation *, const struct kms_error *) = operation->listed_then;
+    operation->listed_then = NULL;
+    operation->listed = true;
+    then(operation, error);
 }

@@ -43,7 +43,9 @@ struct operation {
     bool of_no_use;              /* it came, and has not begun or is to be replaced at once, which nobody asked for */
 
     /* make_place.c */
-    bool lists, listed;       /* waits for a listing of its AAP's keys; has had one */
+    bool listed;              /* it has had a listing of its AAP's keys */
+    /* not NULL: it waits for one; ERROR NULL: it went well */
+    void (*listed_then)(struct operation *operation, const struct kms_error *error);
     bool waits_for_deletion;  /* one that was under way */
     bool frees;               /* a key is being deleted for it */
     char freed_id[CLIENT_KEY_ID_SIZE];
@@ -108,6 +110,10 @@ struct registry_failure *operation_failure(struct operation *operation);
 
 /* Answers whose time is up, forgets what nobody can join any more; when to look again. */
 int64_t operations_tend(struct engine *engine);
+
+/* Whether OPERATION, which may be NULL, waits for a listing of its AAP's keys; AAP's turn has ended: it goes on, if it did. */
+bool operation_waits_for_listing(const struct operation *operation);
+void operation_listed(struct engine *engine, uint32_t aap, const struct kms_error *error);
 
 /* What is left for requests to KMS before those who wait are answered, in milliseconds; at least 1. */
 unsigned int operation_time_left(const struct operation *operation);

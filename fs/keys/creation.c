@@ -21,7 +21,6 @@
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/ram_role.h"
-#include "fs/upkeep/rotations.h"
 #include "kmsapi/calendar.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
@@ -368,9 +367,11 @@ static void require_place(struct operation *operation)
 
 void rotation_begin(struct operation *operation)
 {
+    struct engine *engine = operation->engine;
     if (ram_role_refuses(operation, name))
         return;
-    automatic_pardon(operation);
+    if (!operation->automatic)
+        engine_aap(engine, operation->aap)->asked_by_hand = engine_now(engine);
     if (!operation->automatic && !guard(operation))
         return;
     account_require(operation, require_place);

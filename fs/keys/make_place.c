@@ -91,9 +91,11 @@ static void free_one(struct operation *operation, const struct place *place)
     retire_begin(deletion);
 }
 
+static void listed(struct operation *operation, const struct kms_error *error);
+
 static void list(struct operation *operation)
 {
-    operation->lists = true;
+    operation->listed_then = listed;
     engine_want_listing(operation->engine, operation->aap, 1); /* at once */
 }
 
@@ -130,19 +132,9 @@ bool place_is_refused(struct operation *operation, const struct kms_error *error
     return true;
 }
 
-bool place_waits_for_listing(const struct operation *operation)
+static void listed(struct operation *operation, const struct kms_error *error)
 {
-    return operation && operation->lists && !operation->ended;
-}
-
-void place_listed(struct engine *engine, uint32_t aap, const struct kms_error *error)
-{
-    const struct engine_aap *notes = engine_aap(engine, aap);
-    struct operation *operation = notes->running;
-    if (!place_waits_for_listing(operation))
-        return;
-    operation->lists = false;
-    operation->listed = true;
+    const struct engine_aap *notes = engine_aap(operation->engine, operation->aap);
     /* its keys are known all the same, or there is no better knowledge to wait for */
     bool usable = !error || strcmp(error->code, "Publication") == 0 || notes->list_failures >= LISTINGS_FAILED ||
                   kms_error_is_forbidden(error->code, error->http_status);

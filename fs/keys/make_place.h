@@ -20,10 +20,6 @@ void place_require(struct operation *operation);
 /* KMS has refused a creation with ERROR. True: for want of a place, and the operation goes on with finding one. */
 bool place_is_refused(struct operation *operation, const struct kms_error *error);
 
-/* From client_keys.c: the turn that began when the AAP's operation waited for it has ended; ERROR NULL: well. */
-bool place_waits_for_listing(const struct operation *operation);
-void place_listed(struct engine *engine, uint32_t aap, const struct kms_error *error);
-
 /* From superseded.c: a deletion that nobody asked for has ended. */
 void place_deleted(struct engine *engine, uint32_t aap, int result);
 

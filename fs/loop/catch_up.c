@@ -40,7 +40,7 @@ static void publish_names(struct engine *engine, uint32_t aap)
     if (!engine_is_caught_up(engine, aap))
         return;
     inherit_caught_up(engine, aap);
-    engine_caught_up(engine, aap);
+    engine->upkeep_ms = 0;
     hook_tend(engine, aap);
     follow_expect(engine, aap);
 }

@@ -234,11 +234,11 @@ static void tell_drained(struct engine *engine)
     engine->parts.drained(engine->parts.answer_user);
 }
 
-void engine_caught_up(struct engine *engine, uint32_t aap)
+/* What waited until its AAP has caught up. */
+static void begin_waiting(struct engine *engine)
 {
-    engine->upkeep_ms = 0;
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
-        if (operation->aap != aap || !operation->waits_for_catch_up)
+        if (!operation->waits_for_catch_up || !engine_is_caught_up(engine, operation->aap))
             continue;
         operation->waits_for_catch_up = false;
         if (operation->answered) /* its time was up before it began */
@@ -341,6 +341,7 @@ static void *run(void *argument)
             parts->failed(parts->event_user);
             break;
         }
+        begin_waiting(engine);
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
         /* a rotation that is due goes before the next listing: both wait for their turn in one pace */
         upkeep_tend(engine);
@@ -410,6 +411,8 @@ struct engine *loop_start(const struct engine_parts *parts)
         return NULL;
     engine->parts = *parts;
     engine->next_sync_ms = INT64_MAX;
+    engine->operation_ended = upkeep_ended;
+    engine->aap_changed = upkeep_fill;
     engine->start_ms = clock_local_ms();
     engine->start_boot_ms = clock_boottime_ms();
     engine->sections_told = !parts->first && !parts->refresh;
@@ -419,7 +422,7 @@ struct engine *loop_start(const struct engine_parts *parts)
         queue->end = &queue->first;
         pthread_mutex_init(&queue->lock, NULL);
     }
-    if (!queue || open_store(engine) < 0 || load_store(engine) < 0) {
+    if (!queue || !listing_start(engine) || open_store(engine) < 0 || load_store(engine) < 0) {
         free_engine(engine);
         return NULL;
     }

@@ -9,16 +9,9 @@
 #include <stdbool.h>
 
 #include "fs/config/config.h"
+#include "fs/config/configurer.h"
 #include "fs/store/state.h"
 #include "kmsapi/credentials/credentials.h"
-
-/* How a configuration is read again, as it was at the start: with what the command line says in its place. */
-struct configurer {
-    /* From a copy of FILE's text into *CONFIG. 0, or negative errno and REASON. */
-    int (*read)(const struct configurer *configurer, int copy, struct config *config, char *reason, size_t size);
-    const char *file;     /* NULL: the default one, which may be absent */
-    const void *words;    /* READ's */
-};
 
 struct supervisor_parts {
     const struct config *config;

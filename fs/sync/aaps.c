@@ -112,7 +112,7 @@ int64_t sync_tend(struct engine *engine)
     }
     int64_t now_ms = clock_boottime_ms();
     /* one that is complete with its walk is not begun anew before that has ended */
-    bool walks = engine->sync_owed && engine->listing.walk_left > 0 && !engine->syncing && engine->account_is_known;
+    bool walks = engine->sync_owed && listing_is_walking(engine) && !engine->syncing && engine->account_is_known;
     if (!engine->draining && now_ms >= engine->next_sync_ms && !walks)
         sync_begin(engine, NULL);
     if (engine->next_sync_ms == INT64_MAX || engine->draining)
@@ -228,7 +228,7 @@ static void clear_walk_failure(struct engine *engine, bool refusals)
 
 void sync_answered(struct engine *engine)
 {
-    if (!engine->sync_owed || engine->syncing || engine->listing.walk_left > 0)
+    if (!engine->sync_owed || engine->syncing || listing_is_walking(engine))
         return;
     for (size_t i = 0; i < engine->aap_room; i++)
         if (engine->aaps[i].unanswered)

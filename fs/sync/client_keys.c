@@ -8,14 +8,34 @@
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
-#include "fs/keys/make_place.h"
 #include "fs/sync/aaps.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/foreign_keys.h"
 #include "fs/sync/listed_ids.h"
 #include "fs/sync/ram_role.h"
-#include "fs/upkeep/upkeep.h"
 #include "kmsapi/cleanup.h"
+
+/* The AAP under way, and what is due. */
+struct listing {
+    uint32_t turn;    /* the AAP whose turn was last */
+    size_t walk_left; /* AAPs that the last walk still has to list */
+
+    uint32_t aap;     /* 0: none is under way */
+    bool of_walk;     /* for the walk, which may have begun anew since */
+    bool awaited;     /* the AAP's operation waited for it when it began */
+    bool waits;       /* a request or a publication is under way */
+    void (*step)(struct engine *engine); /* what is next */
+    bool described;   /* KMS was asked for the AAP itself */
+    int64_t asked_ms;
+    unsigned int operations; /* engine_aap's, when it was asked */
+    int64_t again_ms; /* settle.c wants another look; 0: no */
+
+    /* keys whose private half is here and that were not listed: asked for one by one */
+    char (*missing)[CLIENT_KEY_ID_SIZE];
+    size_t missing_count, missing_next;
+    bool contradicted; /* one of them is there all the same */
+    struct kms_error failed; /* the first failure of these requests */
+};
 
 static const char list_name[] = "ListClientKeys";
 
@@ -25,7 +45,7 @@ enum { STALE_RETRY_MS = 1000, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 
 
 void listing_walk(struct engine *engine)
 {
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     listing->walk_left = 0;
     listing->of_walk = false;
     registry_lock(engine->parts.registry);
@@ -45,7 +65,7 @@ void listing_walk(struct engine *engine)
 
 static void leave_walk(struct engine *engine)
 {
-    if (--engine->listing.walk_left == 0)
+    if (--engine->listing->walk_left == 0)
         sync_walked(engine);
 }
 
@@ -65,10 +85,10 @@ void listing_forget(struct engine *engine, uint32_t aap)
 /* The next AAP whose time has come; 0: none, and next_ms says when there is one. */
 static uint32_t choose(struct engine *engine)
 {
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     int64_t now_ms = clock_monotonic_ms(), next_ms = INT64_MAX;
     uint32_t room = (uint32_t)engine->aap_room, chosen = 0;
-    if (now_ms < listing->next_ms)
+    if (now_ms < engine->listing_next_ms)
         return 0;
     for (uint32_t i = 1; i <= room; i++) {
         uint32_t aap = (listing->turn + i) % room;
@@ -80,7 +100,7 @@ static uint32_t choose(struct engine *engine)
         else if (due_ms < next_ms)
             next_ms = due_ms;
     }
-    listing->next_ms = next_ms;
+    engine->listing_next_ms = next_ms;
     return chosen;
 }
 
@@ -88,7 +108,7 @@ static uint32_t choose(struct engine *engine)
 
 static struct registry_aap *its_aap(struct engine *engine)
 {
-    return registry_aap(engine->parts.registry, engine->listing.aap);
+    return registry_aap(engine->parts.registry, engine->listing->aap);
 }
 
 /* Its directory may be on its way out. */
@@ -126,7 +146,7 @@ static int64_t backoff_ms(unsigned int failures)
 /* What the listing would have told of creations whose ends are not known stays unknown. */
 static void note_refusal(struct engine *engine, const struct kms_error *error)
 {
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
     notes->list_refused_ms = listing->asked_ms;
     engine->upkeep_ms = 0; /* what waited for this may go out */
@@ -143,21 +163,19 @@ static void note_refusal(struct engine *engine, const struct kms_error *error)
 static void clear_work(struct listing *listing)
 {
     free(listing->missing);
-    free(listing->going);
     listing->missing = NULL;
-    listing->going = NULL;
-    listing->missing_count = listing->missing_next = listing->going_count = 0;
+    listing->missing_count = listing->missing_next = 0;
 }
 
 /* The AAP's turn is over. ERROR NULL: well. */
 static void end_turn(struct engine *engine, const struct kms_error *error)
 {
     static const struct kms_error none;
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
     note(engine, error ? error : &none);
     if (may_be_listed(engine, listing->aap)) /* whoever waits for it sees what it says of the places */
-        upkeep_fill(engine, listing->aap);
+        engine->aap_changed(engine, listing->aap);
     if (error)
         engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->list_failures++));
     else
@@ -176,13 +194,13 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     if (listing->of_walk)
         leave_walk(engine);
     if (listing->awaited)
-        place_listed(engine, aap, error);
+        operation_listed(engine, aap, error);
 }
 
 /* The AAP has left meanwhile: its turn is over. */
 static bool left(struct engine *engine)
 {
-    bool there = may_be_listed(engine, engine->listing.aap);
+    bool there = may_be_listed(engine, engine->listing->aap);
     if (!there)
         end_turn(engine, NULL);
     return !there;
@@ -197,7 +215,7 @@ static void end_in_short_memory(struct engine *engine)
 /* A request of the turn was begun, or could not be. */
 static void wait_for(struct engine *engine, int r)
 {
-    engine->listing.waits = r == 0;
+    engine->listing->waits = r == 0;
     if (r < 0)
         end_in_short_memory(engine);
 }
@@ -219,7 +237,7 @@ static void set_gone(struct engine *engine, bool gone)
     aap->gone = gone;
     registry_unlock(engine->parts.registry);
     if (changed)
-        told_changed(engine, engine->listing.aap);
+        told_changed(engine, engine->listing->aap);
     if (tell) /* only this thread removes AAPs */
         log_error("%s: KMS no longer has this application access point; its keys stay readable here; make it again, "
                   "or write forget %s to .aapfs/control", aap->name, aap->name);
@@ -236,7 +254,7 @@ static void note_method(struct engine *engine, const struct kms_aap *aap)
 static void described(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
 {
     struct engine *engine = user;
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     engine_observe(engine, answer);
     listing->waits = false;
     listing->described = true;
@@ -292,7 +310,7 @@ static void set_key_gone(struct engine *engine, const char *client_key_id)
         key->gone_expired = expired;
     }
     registry_unlock(engine->parts.registry);
-    told_changed(engine, engine->listing.aap);
+    told_changed(engine, engine->listing->aap);
     if (tell)
         log_error("%s: KMS no longer has the current client key %s; it stays readable here; make a new one", aap->name,
                   client_key_id);
@@ -303,7 +321,7 @@ static void get_next(struct engine *engine);
 static void got(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
 {
     struct engine *engine = user;
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     const char *asked = listing->missing[listing->missing_next++];
     engine_observe(engine, answer);
     listing->waits = false;
@@ -329,7 +347,7 @@ static void got(void *user, const struct kms_answer *answer, const struct kms_cl
 
 static void get_next(struct engine *engine)
 {
-    const struct listing *listing = &engine->listing;
+    const struct listing *listing = engine->listing;
     wait_for(engine, kms_get_client_key(engine->parts.transport, listing->missing[listing->missing_next],
                                         timeout_ms(engine), got, engine));
 }
@@ -337,7 +355,7 @@ static void get_next(struct engine *engine)
 /* Which keys of the registry were listed; those that were not are noted. With the registry's lock. False: no memory. */
 static bool compare(struct engine *engine, struct registry_aap *aap, const struct listed_ids *listed)
 {
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     size_t count = 0;
     for (struct registry_key *key = aap->keys; key; key = key->next) {
         if (!listed_ids_have(listed, key->client_key_id)) {
@@ -374,10 +392,10 @@ static void published(struct engine *engine, int result)
 
 static void take(struct engine *engine, const struct kms_client_key *keys, size_t count, const struct listed_ids *listed)
 {
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
     /* it may be from before or after what a command did meanwhile */
-    bool waits = listing->awaited && place_waits_for_listing(notes->running); /* and does nothing else */
+    bool waits = listing->awaited && operation_waits_for_listing(notes->running); /* and does nothing else */
     bool stale = (notes->running && !waits) || notes->operations != listing->operations;
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
@@ -410,15 +428,14 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
         end_turn(engine, NULL);
         return;
     }
-    foreign_keys_take(engine, listing->aap, keys, count, listed);
     listing->waits = true;
-    foreign_keys_publish(engine, listing->aap, published);
+    foreign_keys_show(engine, listing->aap, keys, count, listed, published);
 }
 
 static void listed(void *user, const struct kms_answer *answer, const struct kms_client_key *keys, size_t count)
 {
     struct engine *engine = user;
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     struct listed_ids ids;
     engine_observe(engine, answer);
     listing->waits = false;
@@ -441,7 +458,7 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
 
 static void list(struct engine *engine)
 {
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     char aap_name[AAP_NAME_SIZE];
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = its_aap(engine);
@@ -463,18 +480,18 @@ static void list(struct engine *engine)
 static const struct operation *find_waiting(const struct engine *engine)
 {
     const struct operation *operation = engine->operations;
-    while (operation && !place_waits_for_listing(operation))
+    while (operation && !operation_waits_for_listing(operation))
         operation = operation->next;
     return operation;
 }
 
 static void begin_turn(struct engine *engine, uint32_t aap)
 {
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, aap);
     listing->turn = listing->aap = aap;
     listing->of_walk = notes->walk;
-    listing->awaited = place_waits_for_listing(notes->running);
+    listing->awaited = operation_waits_for_listing(notes->running);
     listing->described = false;
     listing->again_ms = 0;
     listing->step = notes->missing ? describe : list;
@@ -484,7 +501,7 @@ static void begin_turn(struct engine *engine, uint32_t aap)
 
 int64_t listing_tend(struct engine *engine)
 {
-    struct listing *listing = &engine->listing;
+    struct listing *listing = engine->listing;
     unsigned int per_second = engine->parts.config->requests_per_second;
     /* another account's listing says nothing about ours */
     const struct operation *waiting = find_waiting(engine);
@@ -494,12 +511,12 @@ int64_t listing_tend(struct engine *engine)
         waiting = find_waiting(engine);
         uint32_t aap = waiting ? waiting->aap : choose(engine);
         if (aap == 0)
-            return listing->next_ms;
+            return engine->listing_next_ms;
         if (may_be_listed(engine, aap)) {
             begin_turn(engine, aap);
         } else {
             listing_forget(engine, aap);
-            place_listed(engine, aap, NULL);
+            operation_listed(engine, aap, NULL);
         }
     }
     if (left(engine))
@@ -512,7 +529,20 @@ int64_t listing_tend(struct engine *engine)
     return listing->waits ? INT64_MAX : 0;
 }
 
+bool listing_start(struct engine *engine)
+{
+    engine->listing = calloc(1, sizeof(*engine->listing));
+    return engine->listing;
+}
+
+bool listing_is_walking(const struct engine *engine)
+{
+    return engine->listing->walk_left > 0;
+}
+
 void listing_end(struct engine *engine)
 {
-    clear_work(&engine->listing);
+    if (engine->listing)
+        clear_work(engine->listing);
+    free(engine->listing);
 }

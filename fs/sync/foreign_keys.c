@@ -8,7 +8,6 @@
 
 #include "fs/base/nanoseconds.h"
 #include "fs/engine/engine.h"
-#include "fs/sync/client_keys.h"
 #include "fs/sync/listed_ids.h"
 #include "kmsapi/certificate.h"
 #include "kmsapi/iso_time.h"
@@ -102,40 +101,31 @@ void foreign_keys_load(struct engine *engine)
             add_again(engine, place);
 }
 
-static void find_going(struct listing *listing, struct registry_aap *aap, const struct listed_ids *listed)
-{
-    size_t count = 0;
-    for (const struct registry_key *key = aap->foreign; key; key = key->next)
-        count++;
-    listing->going = calloc(count + 1, sizeof(*listing->going));
-    for (struct registry_key *key = aap->foreign; listing->going && key; key = key->next) {
-        /* deleted: a command is about to remove it */
-        if (key->deleted || (listed_ids_have(listed, key->client_key_id) && !is_ours(aap, key->client_key_id)))
-            continue;
-        key->deleted = true;
-        listing->going[listing->going_count++] = key->number;
-    }
-}
-
-void foreign_keys_take(struct engine *engine, uint32_t aap, const struct kms_client_key *keys, size_t count,
-                       const struct listed_ids *listed)
-{
-    for (size_t i = 0; i < count; i++)
-        if (is_new(engine, aap, keys[i].client_key_id))
-            add(engine, aap, &keys[i]);
-    registry_lock(engine->parts.registry);
-    find_going(&engine->listing, registry_aap(engine->parts.registry, aap), listed);
-    registry_unlock(engine->parts.registry);
-}
-
 /* -- publications -------------------------------------------------------------------------- */
 
 struct publishing {
     struct engine *engine;
     uint32_t aap;
+    uint32_t *going; /* keys that were not listed any more: their numbers */
+    size_t going_count;
     uint32_t removed; /* the key whose directory is going */
     void (*done)(struct engine *engine, int result);
 };
+
+static void find_going(struct publishing *publishing, struct registry_aap *aap, const struct listed_ids *listed)
+{
+    size_t count = 0;
+    for (const struct registry_key *key = aap->foreign; key; key = key->next)
+        count++;
+    publishing->going = calloc(count + 1, sizeof(*publishing->going));
+    for (struct registry_key *key = aap->foreign; publishing->going && key; key = key->next) {
+        /* deleted: a command is about to remove it */
+        if (key->deleted || (listed_ids_have(listed, key->client_key_id) && !is_ours(aap, key->client_key_id)))
+            continue;
+        key->deleted = true;
+        publishing->going[publishing->going_count++] = key->number;
+    }
+}
 
 static uint32_t next_to_show(struct registry *registry, uint32_t number)
 {
@@ -160,12 +150,11 @@ static void publish_next(void *user, int result)
     struct publishing *publishing = user;
     struct engine *engine = publishing->engine;
     struct registry *registry = engine->parts.registry;
-    struct listing *listing = &engine->listing;
     registry_lock(registry);
     if (publishing->removed)
         forget(registry, publishing);
     uint32_t shown = next_to_show(registry, publishing->aap);
-    publishing->removed = !shown && listing->going_count > 0 ? listing->going[--listing->going_count] : 0;
+    publishing->removed = !shown && publishing->going_count > 0 ? publishing->going[--publishing->going_count] : 0;
     registry_unlock(registry);
 
     struct publish_request request = {PUBLISH_KEY, shown, publish_next, publishing};
@@ -176,17 +165,25 @@ static void publish_next(void *user, int result)
         return;
     }
     void (*done)(struct engine *engine, int result) = publishing->done;
+    free(publishing->going);
     free(publishing);
     done(engine, result);
 }
 
-void foreign_keys_publish(struct engine *engine, uint32_t aap, void (*done)(struct engine *engine, int result))
+void foreign_keys_show(struct engine *engine, uint32_t aap, const struct kms_client_key *keys, size_t count,
+                       const struct listed_ids *listed, void (*done)(struct engine *engine, int result))
 {
     struct publishing *publishing = calloc(1, sizeof(*publishing));
     if (!publishing) {
         done(engine, -ENOMEM);
         return;
     }
-    *publishing = (struct publishing){engine, aap, 0, done};
+    *publishing = (struct publishing){.engine = engine, .aap = aap, .done = done};
+    for (size_t i = 0; i < count; i++)
+        if (is_new(engine, aap, keys[i].client_key_id))
+            add(engine, aap, &keys[i]);
+    registry_lock(engine->parts.registry);
+    find_going(publishing, registry_aap(engine->parts.registry, aap), listed);
+    registry_unlock(engine->parts.registry);
     publish_next(publishing, 0);
 }

@@ -14,15 +14,13 @@
 struct engine;
 
 /*
- * A complete listing of AAP: foreign keys that are new are added, those that it lacks put into engine->listing.going.
+ * A complete listing of AAP: foreign keys that are new are added and shown, those that it lacks are removed, one after the
+ * other; DONE when there is nothing left, or at an error.
  */
-void foreign_keys_take(struct engine *engine, uint32_t aap, const struct kms_client_key *keys, size_t count,
-                       const struct listed_ids *listed);
+void foreign_keys_show(struct engine *engine, uint32_t aap, const struct kms_client_key *keys, size_t count,
+                       const struct listed_ids *listed, void (*done)(struct engine *engine, int result));
 
 /* At the start: those that an earlier worker has shown. With the registry's lock. */
 void foreign_keys_load(struct engine *engine);
-
-/* Shows what was added and removes what goes, one after the other; DONE when there is nothing left, or at an error. */
-void foreign_keys_publish(struct engine *engine, uint32_t aap, void (*done)(struct engine *engine, int result));
 
 #endif

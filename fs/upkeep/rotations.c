@@ -20,17 +20,17 @@ static const char name[] = "CreateClientKey";
 enum { UNPROVEN_MOST = 3, STALLED_MS = 10 * 60 * 1000, STALLED_MS_LEAST = 5000 };
 
 /* Creations since the current key, and since somebody asked for one, that left a key of no use, or may have. */
-static unsigned int unproven(const struct engine *engine, const struct registry_aap *aap,
-                             const struct upkeep_notes *notes)
+static unsigned int unproven(const struct engine *engine, const struct registry_aap *aap)
 {
-    int64_t since = aap->current->asked > notes->pardon ? aap->current->asked : notes->pardon;
+    int64_t by_hand = engine->aaps[aap->number].asked_by_hand;
+    int64_t since = aap->current->asked > by_hand ? aap->current->asked : by_hand;
     unsigned int count = settle_count_since(engine, aap->number, since);
     for (const struct registry_id *id = aap->rejected; id; id = id->next)
         count += id->asked > since;
     for (const struct registry_key *key = aap->keys; key; key = key->next) { /* newest first */
         if (!key->deleted && !schedule_is_useless(aap, key))
             break;
-        count += !key->deleted && key->asked > notes->pardon;
+        count += !key->deleted && key->asked > by_hand;
     }
     return count;
 }
@@ -99,7 +99,7 @@ static bool is_blocked(const struct engine *engine, const struct registry_aap *a
                        int64_t now)
 {
     struct places places;
-    if (unproven(engine, aap, notes) < UNPROVEN_MOST)
+    if (unproven(engine, aap) < UNPROVEN_MOST)
         return false;
     places_look(aap, now, true, &places);
     return places.filled < aap->config->max_keys || !places_are_enough(&places, aap->config->max_keys);
@@ -140,8 +140,8 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
         return true;
     if (rotation->blocked)
         return false;
-    /* one in the second of the pardon would not count */
-    int64_t left_ms = now > notes->upkeep.pardon ? notes->upkeep.retry_ms - clock_boottime_ms() : 1000;
+    /* one in that second would not count */
+    int64_t left_ms = now > notes->asked_by_hand ? notes->upkeep.retry_ms - clock_boottime_ms() : 1000;
     if (left_ms > 0 && left_ms < *wait_ms)
         *wait_ms = left_ms;
     return left_ms <= 0;
@@ -173,12 +173,6 @@ int64_t automatic_look(struct engine *engine, uint32_t number, bool *ready, int6
     if (tell_stall)
         log_error("%s: %s", aap_name, failure.error.message);
     return wait_ms;
-}
-
-void automatic_pardon(struct operation *operation)
-{
-    if (!operation->automatic)
-        engine_aap(operation->engine, operation->aap)->upkeep.pardon = engine_now(operation->engine);
 }
 
 static void chosen(struct operation *operation, int result, const char *reason)

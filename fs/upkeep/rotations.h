@@ -18,9 +18,6 @@ int64_t automatic_look(struct engine *engine, uint32_t aap, bool *ready, int64_t
 void automatic_begin(struct engine *engine, uint32_t aap);
 void automatic_ended(struct operation *operation, int result);
 
-/* Whoever asks for a creation pardons those before. */
-void automatic_pardon(struct operation *operation);
-
 /* `rotate`, and an automatic rotation: a creation with password_source's password. */
 void automatic_rotate(struct operation *operation);
 

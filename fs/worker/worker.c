@@ -14,6 +14,7 @@
 
 #include "fs/base/log.h"
 #include "fs/base/stops.h"
+#include "fs/config/configurer.h"
 #include "fs/engine/kms_clock.h"
 #include "fs/engine/parts.h"
 #include "fs/loop/loop.h"
@@ -26,7 +27,6 @@
 #include "fs/runner/configured_credentials.h"
 #include "fs/runner/credential_runs.h"
 #include "fs/runner/runs.h"
-#include "fs/supervisor/supervisor.h"
 #include "fs/worker/audit_log.h"
 #include "fs/worker/caller.h"
 #include "fs/worker/pending.h"
