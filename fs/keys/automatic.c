@@ -93,16 +93,18 @@ static void note_stall(struct engine *engine, struct registry_aap *aap)
 
 /*
  * Whether creations have failed so often that no more is made. Not where the next one would first free a place: that
- * leaves no more keys than there are.
+ * leaves no more keys than there are. But where KMS makes keys that are to be replaced at once, each would take the place of
+ * an earlier one for ever: none that may be of use is deleted for another one.
  */
 static bool is_blocked(const struct engine *engine, const struct registry_aap *aap, const struct upkeep_notes *notes,
                        int64_t now)
 {
     struct places places;
-    if (unproven(engine, aap, notes) < UNPROVEN_MOST)
-        return false;
     places_look(aap, now, true, &places);
-    return places.filled < aap->config->max_keys || !places_are_enough(&places, aap->config->max_keys);
+    bool frees = places.filled >= aap->config->max_keys && places_are_enough(&places, aap->config->max_keys);
+    if (frees)
+        return places.first.kind == PLACE_SUPERSEDED && schedule_is_useless(aap, aap->current);
+    return unproven(engine, aap, notes) >= UNPROVEN_MOST;
 }
 
 /* With the registry's lock. */
