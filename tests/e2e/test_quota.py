@@ -6,12 +6,13 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
 from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
-from test_automatic import DAY, SAID as SAID_OF_ROTATIONS, WITH_STOPS, emulator_now, keys_of, moment_of, rotated, set_kms_clock
+from test_automatic import DAY, SAID as SAID_OF_ROTATIONS, WITH_STOPS, emulator_now, keys_of, moment_of, rotated, set_kms_clock, text_of
 from test_store import result_of
 from v3 import Request
 
@@ -151,6 +152,43 @@ def test_a_deletion_that_fails_sends_nothing(start, emulator):
     emulator.set_faults("ListClientKeys denied")  # better knowledge will not come
     mount.write("payments", PASSWORD)
     assert emulator.count("CreateClientKey") == made + 1 and len(keys_of_without_faults(emulator)) == 3
+
+
+def test_a_place_is_freed_where_kms_lists_nothing_and_has_no_place(start_mount, start_emulator):
+    """Keys made elsewhere are not known then: KMS's word says that there are some."""
+    emulator = start_emulator(limits=("--min-validity", "0", "--max-keys", "3"))
+    emulator.set_faults("ListClientKeys denied")
+    mount = start_mount(emulator.url, settings="aaps = payments\nrequests_per_second = 100", max_keys=3, expected_errors=SAID,
+                        defaults="delete_superseded = never\non_rotate = none\nrotate_at = never")
+    now = time.time()
+    mount.write("payments", f"{PASSWORD} {text_of(now - 60)} {text_of(now + 3)}")
+    first = mount.key_id()
+    mount.write("payments", PASSWORD)
+    make(emulator)
+    made, deleted = emulator.count("CreateClientKey"), emulator.count("DeleteClientKey")
+    if time.time() < now + 3:
+        assert result_of(mount, PASSWORD) == errno.EDQUOT and mount.last_error()["Code"] == "Rejected.LimitExceeded"
+    time.sleep(max(0, now + 4 - time.time()))
+    mount.write("payments", PASSWORD)
+    assert first not in keys_of_without_faults(emulator) and emulator.count("DeleteClientKey") == deleted + 1
+    assert mount.key_id() in keys_of(emulator, "payments") and emulator.count("CreateClientKey") <= made + 3
+
+
+def test_nothing_is_deleted_for_a_writer_whose_time_is_up(start, emulator):
+    """KMS is slow with the list that shows whether one has to go."""
+    mount = start()
+    mount.write("payments", PASSWORD)
+    for _ in range(2):
+        lose_a_key(mount, emulator)
+    asked = emulator.count("ListClientKeys")
+    emulator.set_faults("ListClientKeys delay=900")
+    sync = threading.Thread(target=result_of, args=(mount, "sync", ".aapfs"))
+    sync.start()
+    until(lambda: emulator.count("ListClientKeys") > asked)
+    assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
+    sync.join()
+    until(lambda: mount.last_error() and "no key was asked for" in mount.last_error()["Message"])
+    assert emulator.count("DeleteClientKey") == 0 and len(mount.status("payments")["Orphans"]) == 2
 
 
 def keys_of_without_faults(emulator):
