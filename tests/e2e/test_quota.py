@@ -215,6 +215,19 @@ def test_keys_made_elsewhere_leave_no_place_for_the_next_rotation(start, emulato
     assert run_status(mount).returncode == 0
 
 
+def test_a_scheduled_key_takes_the_place_of_the_next_rotation(start, emulator):
+    """To make a place for a rotation that does not come nobody is told to delete it."""
+    mount = start()
+    mount.write("payments", PASSWORD)
+    now = emulator_now(emulator)
+    mount.write("payments", f"{PASSWORD} {text_of(now + 30 * DAY)} {text_of(now + 400 * DAY)}")
+    stranger = make(emulator)
+    mount.write(".aapfs", "sync")
+    status = mount.status("payments")
+    assert status["Foreign"] == [stranger] and len(status["Scheduled"]) == 1 and moment_of(status["NextRotation"]) > now + 30 * DAY
+    assert status["Note"] is None and run_status(mount).returncode == 0
+
+
 @pytest.mark.full
 def test_three_tries_on_the_first_day_end_in_no_outage(start, emulator):
     """The one that the applications may have stays; after a year there is a valid key."""
