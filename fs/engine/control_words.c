@@ -55,6 +55,8 @@ static bool has_a_verb(const char *word, size_t size)
 
 bool control_word_is_like_a_command(const char *word, size_t size)
 {
+    for (; size > 0 && edit_letter(*word) == '-'; size--) /* as options are written */
+        word++;
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         size_t length = strlen(commands[i]);
         if (begins_with(word, size, commands[i]) ||

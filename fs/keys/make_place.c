@@ -31,9 +31,10 @@ static unsigned int look(const struct operation *operation, struct places *place
 
 /*
  * KMS has refused one more than what it lists now. False: that is not for want of a place, for it lists fewer than it
- * gives: there are other limits.
+ * gives: there are other limits. Where it does not list (LISTED), keys made elsewhere may fill the others: its word is taken
+ * as far as a place can be freed.
  */
-static bool learn_quota(struct operation *operation)
+static bool learn_quota(struct operation *operation, bool listed)
 {
     struct places places;
     registry_lock(operation->engine->parts.registry);
@@ -41,7 +42,7 @@ static bool learn_quota(struct operation *operation)
     (void)look(operation, &places);
     operation->most = places.filled < most ? places.filled : most;
     registry_unlock(operation->engine->parts.registry);
-    return places.filled >= most || places.filled == CONFIG_QUOTA_KEYS;
+    return places.filled >= most || places.filled == CONFIG_QUOTA_KEYS || (!listed && places.freeable > 0);
 }
 
 /* WHY: what freeing one failed with; NULL: none may be. */
@@ -53,7 +54,7 @@ static void refuse(struct operation *operation, const char *why)
     struct places places;
     registry_lock(engine->parts.registry);
     unsigned int most = look(operation, &places);
-    places_tell(&places, most, engine_now(engine), text, sizeof(text));
+    places_tell(&places, most, engine_now(engine), text, why ? (size_t)REST_SIZE : sizeof(text));
     registry_unlock(engine->parts.registry);
     error.number = EDQUOT;
     if (!error.code[0])
@@ -110,7 +111,8 @@ void place_require(struct operation *operation)
         memcpy(id, places.first.client_key_id, strlen(places.first.client_key_id) + 1);
     registry_unlock(engine->parts.registry);
     const struct place first = {id, places.first.kind, places.first.not_after};
-    if (places.filled < most)
+    bool is_late = operation->answered && !operation->automatic; /* which ends it: nothing is deleted for it */
+    if (places.filled < most || is_late)
         rotation_reserve(operation);
     else if (engine_aap(engine, operation->aap)->upkeep.deleting)
         operation->waits_for_deletion = true; /* which may free one */
@@ -135,14 +137,15 @@ bool place_is_refused(struct operation *operation, const struct kms_error *error
 static void listed(struct operation *operation, const struct kms_error *error)
 {
     const struct engine_aap *notes = engine_aap(operation->engine, operation->aap);
-    /* its keys are known all the same, or there is no better knowledge to wait for */
-    bool usable = !error || strcmp(error->code, "Publication") == 0 || notes->list_failures >= LISTINGS_FAILED ||
+    bool is_known = !error || strcmp(error->code, "Publication") == 0;
+    /* or there is no better knowledge to wait for */
+    bool usable = is_known || notes->list_failures >= LISTINGS_FAILED ||
                   kms_error_is_forbidden(error->code, error->http_status);
     if (!usable) {
         operation_fail(operation, name, error);
         return;
     }
-    if (operation->quota_error.number && !learn_quota(operation))
+    if (operation->quota_error.number && !learn_quota(operation, is_known))
         operation_fail(operation, name, &operation->quota_error);
     else
         place_require(operation);

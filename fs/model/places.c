@@ -139,18 +139,35 @@ append(char *text, size_t size, size_t *length, const char *format, ...)
     *length += added < 0 ? 0 : (size_t)added < size - *length ? (size_t)added : size - *length - 1;
 }
 
+/* One place and what frees it; the size of it. */
+static int tell_place(const struct place *place, int64_t now, char *text, size_t size)
+{
+    const char *word = kinds[place->kind].word;
+    bool over = place->kind == PLACE_CURRENT_ADOPTED && place->not_after <= now;
+    return snprintf(text, size, "%s (%s%s%s)", place->client_key_id, kinds[place->kind].whose,
+                    word ? "; " : over ? "; expired: KMS's console frees it" : "", word ? word : "");
+}
+
 void places_tell(const struct places *places, unsigned int most, int64_t now, char *text, size_t size)
 {
+    static const char advice[] = "; write such a word and the id to control", more[] = " and 4294967295 more";
+    char one[CLIENT_KEY_ID_SIZE + 64];
     size_t length = 0;
-    append(text, size, &length, "KMS gives this AAP %u client keys: ", most);
-    for (unsigned int i = 0; i < places->filled && i < PLACES_NAMED; i++) {
-        const struct place *place = &places->named[i];
-        const char *word = kinds[place->kind].word;
-        bool over = place->kind == PLACE_CURRENT_ADOPTED && place->not_after <= now;
-        append(text, size, &length, "%s%s (%s%s%s)", i ? ", " : "", place->client_key_id, kinds[place->kind].whose,
-               word ? "; " : over ? "; expired: KMS's console frees it" : "", word ? word : "");
+    unsigned int told = 0;
+    bool any = false;
+    append(text, size, &length, "KMS gives this AAP %u client key%s: ", most, most == 1 ? "" : "s");
+    for (; told < places->filled && told < PLACES_NAMED; told++) {
+        int added = tell_place(&places->named[told], now, one, sizeof(one));
+        if (length + (size_t)added + sizeof(", ") + sizeof(more) + sizeof(advice) > size)
+            break; /* no id is told by half */
+        append(text, size, &length, "%s%s", told ? ", " : "", one);
+        any = any || kinds[places->named[told].kind].word;
     }
-    if (places->filled > PLACES_NAMED)
-        append(text, size, &length, " and %u more", places->filled - PLACES_NAMED);
-    append(text, size, &length, "; write such a word and the id to control");
+    if (told < places->filled)
+        append(text, size, &length, " and %u more", places->filled - told);
+    if (any)
+        append(text, size, &length, "%s", advice);
+    else if (most < CONFIG_QUOTA_KEYS)
+        append(text, size, &length, "; max_keys in the configuration leaves no place beside it, and KMS documents %d",
+               CONFIG_QUOTA_KEYS);
 }

@@ -93,16 +93,26 @@ static void note_stall(struct engine *engine, struct registry_aap *aap)
 
 /*
  * Whether creations have failed so often that no more is made. Not where the next one would first free a place: that
- * leaves no more keys than there are.
+ * leaves no more keys than there are. But where KMS makes keys that are to be replaced at once, each would take the place of
+ * an earlier one for ever: none that may be of use is deleted for another one.
  */
-static bool is_blocked(const struct engine *engine, const struct registry_aap *aap, const struct upkeep_notes *notes,
-                       int64_t now)
+static bool is_blocked(const struct engine *engine, const struct registry_aap *aap, int64_t now)
 {
     struct places places;
-    if (unproven(engine, aap) < UNPROVEN_MOST)
-        return false;
     places_look(aap, now, true, &places);
-    return places.filled < aap->config->max_keys || !places_are_enough(&places, aap->config->max_keys);
+    bool frees = places.filled >= aap->config->max_keys && places_are_enough(&places, aap->config->max_keys);
+    if (frees)
+        return places.first.kind == PLACE_SUPERSEDED && schedule_is_useless(aap, aap->current);
+    return unproven(engine, aap) >= UNPROVEN_MOST;
+}
+
+/* Not where a Scheduled key takes over before: that rotation does not come, and its own is another matter. */
+static bool has_no_place(const struct registry_aap *aap, const struct registry_rotation *rotation, int64_t now)
+{
+    int64_t begins = schedule_next_begin(aap, now);
+    if (rotation->next == 0 || (begins && begins <= rotation->next))
+        return false;
+    return !places_allow_rotation(aap, rotation->due ? now : rotation->next);
 }
 
 /* With the registry's lock. */
@@ -114,8 +124,8 @@ static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_
         if (!engine->foreign_state)
             rotation.next = schedule_due(aap, notes->seed);
         rotation.due = rotation.next && now >= rotation.next;
-        rotation.no_place = rotation.next && !places_allow_rotation(aap, rotation.due ? now : rotation.next);
-        rotation.blocked = rotation.due && is_blocked(engine, aap, notes, now);
+        rotation.no_place = has_no_place(aap, &rotation, now);
+        rotation.blocked = rotation.due && is_blocked(engine, aap, now);
         rotation.failed = rotation.due && (notes->failures > 0 || is_stalled(engine, aap, notes, &rotation));
     }
     aap->rotation = rotation;

@@ -109,7 +109,7 @@ mount -t tmpfs tmpfs "$work/covered"
 cp /usr/bin/sleep /usr/libexec/aapfs-other
 /usr/libexec/aapfs-other 1000 &
 other=$!
-mkdir -p "$work/root/usr"
+mkdir -p "$work/root/usr" "$work/root/run/aap/payments"
 ln -s usr/bin usr/lib usr/lib64 "$work/root"
 mkfifo "$work/root/fifo"
 unshare -m sh -c 'mount --bind "$0" "$0"; mount --bind /usr "$0/usr"; cd "$0"; pivot_root . .; umount -l .

@@ -495,6 +495,7 @@ def test_keys_made_elsewhere_that_leave_no_place(start_mount, start_emulator, pl
             assert checked.status == 0 and "payments: KMS gives it 3 client keys and has 2 that" in said
             assert "none is left for the next rotation" in said and all(other in said for other in others)
             assert mounts["one"].key_id() not in said and "aapfs delete payments ID --foreign" in said
+            assert "aapfs deletes by itself what status names under Orphans" in said  # which --foreign would not
         else:
             place.url = emulator.url
             assert place.check(sections=sections).of("warning", "places") == []

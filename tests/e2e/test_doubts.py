@@ -95,6 +95,24 @@ def test_keys_that_are_due_when_they_come_are_made_three_times(start_mount, emul
     until(lambda: mount.status("payments")["State"] != "failing")
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("on_rotate", ["", "none"])
+def test_no_superseded_key_is_deleted_for_one_that_is_due_when_it_comes(start_mount, emulator, altered, on_rotate):
+    """Or there would be one after the other, for ever, each in the place of an earlier one."""
+    mount = start(start_mount, altered, validity="1y", rotate_at="66%", max_keys=3, defaults=f"on_rotate = {on_rotate}\n")
+
+    def late(operation, answer):
+        if operation == "CreateClientKey":
+            answer["NotBefore"], answer["NotAfter"] = text_of(time.time() - 365 * DAY), text_of(time.time() + 30 * DAY)
+
+    mount.write("payments", PASSWORD)
+    altered.change = late
+    mount.write("payments", "rotate")
+    until(lambda: "3 client keys in a row" in mount.errors())
+    assert mount.status("payments")["State"] == "failing"
+    assert emulator.count("CreateClientKey") == 3 and emulator.count("DeleteClientKey") == 0
+
+
 def test_a_key_that_had_expired_is_rejected(start_mount, emulator, altered):
     mount = start(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)

@@ -90,7 +90,7 @@ def place(tmp_path, emulator):
     for _ in range(2):  # at every boot
         made.run(commands(README)[0])
     lines = re.search(r"```ini\n(.*?)```", README.read_text(), re.S)[1]
-    (settings / "aapfs.conf").write_text(f"[mount]\ncreation_guard = 0s\n{lines}"
+    (settings / "aapfs.conf").write_text(f"[mount]\ncreation_guard = 0s\n[defaults]\nmax_keys = 100\n{lines}"
                                          .replace("region =", f"endpoint = {emulator.url}\nregion ="))
     yield made
     podman.stop()

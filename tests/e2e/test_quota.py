@@ -6,12 +6,14 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
 from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
-from test_automatic import DAY, SAID as SAID_OF_ROTATIONS, WITH_STOPS, emulator_now, keys_of, moment_of, rotated, set_kms_clock
+from test_automatic import DAY, SAID as SAID_OF_ROTATIONS, WITH_STOPS, emulator_now, keys_of, moment_of, rotated, set_kms_clock, \
+    text_of
 from test_store import result_of
 from v3 import Request
 
@@ -34,11 +36,15 @@ def start(start_mount, emulator):
     return start_one
 
 
-def ask(emulator, operation, *parameters):
+def send(emulator, operation, *parameters):
     """The stranger's: as aapfs would, and without its knowledge."""
     method = "GET" if operation.startswith(("List", "Get")) else "POST"
-    status, answer = Request(f"127.0.0.1:{emulator.port}", operation, parameters, method=method, key_id=ACCESS_KEY_ID,
-                             secret=ACCESS_KEY_SECRET, moment=emulator_now(emulator)).send(emulator.port)
+    return Request(f"127.0.0.1:{emulator.port}", operation, parameters, method=method, key_id=ACCESS_KEY_ID,
+                   secret=ACCESS_KEY_SECRET, moment=emulator_now(emulator)).send(emulator.port)
+
+
+def ask(emulator, operation, *parameters):
+    status, answer = send(emulator, operation, *parameters)
     assert status == 200, answer
     return answer
 
@@ -49,6 +55,10 @@ def make(emulator, aap="payments"):
 
 def delete(emulator, key):
     ask(emulator, "DeleteClientKey", ("ClientKeyId", key))
+
+
+def try_to_delete(emulator, key):
+    assert send(emulator, "DeleteClientKey", ("ClientKeyId", key))[0] in (200, 404)
 
 
 def lose_a_key(mount, emulator):
@@ -153,6 +163,43 @@ def test_a_deletion_that_fails_sends_nothing(start, emulator):
     assert emulator.count("CreateClientKey") == made + 1 and len(keys_of_without_faults(emulator)) == 3
 
 
+def test_a_place_is_freed_where_kms_lists_nothing_and_has_no_place(start_mount, start_emulator):
+    """Keys made elsewhere are not known then: KMS's word says that there are some."""
+    emulator = start_emulator(limits=("--min-validity", "0", "--max-keys", "3"))
+    emulator.set_faults("ListClientKeys denied")
+    mount = start_mount(emulator.url, settings="aaps = payments\nrequests_per_second = 100", max_keys=3, expected_errors=SAID,
+                        defaults="delete_superseded = never\non_rotate = none\nrotate_at = never")
+    now = time.time()
+    mount.write("payments", f"{PASSWORD} {text_of(now - 60)} {text_of(now + 3)}")
+    first = mount.key_id()
+    mount.write("payments", PASSWORD)
+    make(emulator)
+    made, deleted = emulator.count("CreateClientKey"), emulator.count("DeleteClientKey")
+    if time.time() < now + 3:
+        assert result_of(mount, PASSWORD) == errno.EDQUOT and mount.last_error()["Code"] == "Rejected.LimitExceeded"
+    time.sleep(max(0, now + 4 - time.time()))
+    mount.write("payments", PASSWORD)
+    assert first not in keys_of_without_faults(emulator) and emulator.count("DeleteClientKey") == deleted + 1
+    assert mount.key_id() in keys_of(emulator, "payments") and emulator.count("CreateClientKey") <= made + 3
+
+
+def test_nothing_is_deleted_for_a_writer_whose_time_is_up(start, emulator):
+    """KMS is slow with the list that shows whether one has to go."""
+    mount = start()
+    mount.write("payments", PASSWORD)
+    for _ in range(2):
+        lose_a_key(mount, emulator)
+    asked = emulator.count("ListClientKeys")
+    emulator.set_faults("ListClientKeys delay=900")
+    sync = threading.Thread(target=result_of, args=(mount, "sync", ".aapfs"))
+    sync.start()
+    until(lambda: emulator.count("ListClientKeys") > asked)
+    assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
+    sync.join()
+    until(lambda: "no key was asked for" in (mount.last_error() or {}).get("Message", ""))
+    assert emulator.count("DeleteClientKey") == 0 and len(mount.status("payments")["Orphans"]) == 2
+
+
 def keys_of_without_faults(emulator):
     emulator.set_faults()
     return keys_of(emulator, "payments")
@@ -175,6 +222,20 @@ def test_keys_made_elsewhere_leave_no_place_for_the_next_rotation(start, emulato
     mount.write("payments", f"delete-foreign {others[0]}")
     until(lambda: mount.status("payments")["Note"] is None)
     assert run_status(mount).returncode == 0
+
+
+def test_a_scheduled_key_takes_the_place_of_the_next_rotation(start, emulator):
+    """To make a place for a rotation that does not come nobody is told to delete it."""
+    mount = start()
+    mount.write("payments", PASSWORD)
+    now = emulator_now(emulator)
+    mount.write("payments", f"{PASSWORD} {text_of(now + 30 * DAY)} {text_of(now + 400 * DAY)}")
+    stranger = make(emulator)
+    mount.write(".aapfs", "sync")
+    status = mount.status("payments")
+    assert status["Foreign"] == [stranger] and len(status["Scheduled"]) == 1
+    assert moment_of(status["NextRotation"]) > now + 30 * DAY
+    assert status["Note"] is None and run_status(mount).returncode == 0
 
 
 @pytest.mark.full
@@ -212,7 +273,7 @@ def test_lost_answers_do_not_stop_rotations(start, emulator):
     until(lambda: tried(5))
     for _ in range(3):
         for orphan in until(lambda: set(mount.status("payments")["Orphans"]) & set(keys_of(emulator, "payments"))):
-            delete(emulator, orphan)
+            try_to_delete(emulator, orphan)  # its place may have been made free just now
         made = emulator.count("CreateClientKey")
         mount.write(".aapfs", "sync")
         until(lambda: tried(made + 1))
@@ -224,7 +285,7 @@ def test_lost_answers_do_not_stop_rotations(start, emulator):
 def expired_and_gone(mount, content):
     """What was deleted once it had expired is no key that somebody took away; the next worker knows that, too."""
     for _ in range(2):
-        until(lambda: mount.last_error() and mount.last_error()["Operation"] == "CreateClientKey")
+        until(lambda: (mount.last_error() or {}).get("Operation") == "CreateClientKey")
         assert mount.status("payments")["State"] == "expired" and mount.status("payments")["NextRotation"]
         assert mount.read("payments", "client_key.json") == content
         os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)

@@ -246,6 +246,29 @@ static void each_place_is_told_with_what_frees_it(void **unused)
     assert_int_equal(strlen(small), sizeof(small) - 1);
 }
 
+/* Whose quota was raised, or who has set max_keys lower. */
+static void what_does_not_fit_is_counted_and_nothing_is_advised_that_is_not_there(void **unused)
+{
+    static const char advice[] = "; write such a word and the id to control";
+    char text[PLACES_TEXT_SIZE], id[64];
+    struct places places;
+    add("KAAP.now", 10);
+    for (int i = 0; i < 7; i++) {
+        snprintf(id, sizeof(id), "KAAP.66abf237-63f6-4625-b8cf-47e1086e000%d", i);
+        add_foreign(id, 10);
+    }
+    places_look(&aap, now, true, &places);
+    places_tell(&places, 8, now, text, sizeof(text));
+    assert_string_equal(text + strlen(text) - strlen(advice), advice);
+    const char *more = strstr(text, " and ");
+    assert_true(more && memcmp(more - strlen("; delete-foreign)"), "; delete-foreign)", strlen("; delete-foreign)")) == 0);
+    aap.foreign = NULL;
+    places_look(&aap, now, true, &places);
+    places_tell(&places, 1, now, text, sizeof(text));
+    assert_string_equal(text, "KMS gives this AAP 1 client key: KAAP.now (made here, current); "
+                              "max_keys in the configuration leaves no place beside it, and KMS documents 3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup(a_creation_frees_as_many_as_it_needs_or_none, begin),
         cmocka_unit_test_setup(a_rotation_that_is_to_come_is_looked_at_with_its_own_time, begin),
         cmocka_unit_test_setup(each_place_is_told_with_what_frees_it, begin),
+        cmocka_unit_test_setup(what_does_not_fit_is_counted_and_nothing_is_advised_that_is_not_there, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,8 +58,8 @@ static bool look_at(struct check *check, struct asking *asking, const char *aap,
         return asking->error.number == ENOENT; /* which is told already */
     if (config->rotate_at != ROTATE_NEVER && looking.elsewhere + 2 > config->max_keys)
         check_warning(check, "places", "%s: KMS gives it %u client keys and has %u that this state directory has not (%s): "
-                      "none is left for the next rotation; delete those that nobody uses (aapfs delete %s ID --foreign), or "
-                      "give each host an AAP of its own", aap, config->max_keys, looking.elsewhere, names, aap);
+                      "none is left for the next rotation; delete those made elsewhere that nobody uses (aapfs delete %s ID "
+                      "--foreign), or give each host an AAP of its own; aapfs deletes by itself what status names under Orphans", aap, config->max_keys, looking.elsewhere, names, aap);
     return true;
 }
 
