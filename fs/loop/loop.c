@@ -64,7 +64,12 @@ static const char *const verb_names[] = {
     [CONTROL_ADOPT_STATE] = "adopt-state",
 };
 
-/* One command at a time for each AAP, and none right after the network failed one. */
+static bool asks_kms(enum control_verb verb)
+{
+    return verb != CONTROL_RELOAD && verb != CONTROL_UPGRADE && verb != CONTROL_ADOPT_STATE && verb != CONTROL_RETRY_CHECK;
+}
+
+/* One command at a time for each AAP, and none that asks KMS right after the network failed one. */
 static bool may_begin(struct operation *operation, struct engine_aap *notes)
 {
     struct engine *engine = operation->engine;
@@ -78,7 +83,7 @@ static bool may_begin(struct operation *operation, struct engine_aap *notes)
                          "shows its result");
         return false;
     }
-    if (notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
+    if (asks_kms(operation->command.verb) && notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
         int number = notes->network_error;
         int64_t since_ms = notes->network_error_ms;
         registry_lock(engine->parts.registry);

@@ -95,7 +95,7 @@ static void take_answer(struct engine *engine, const struct kms_answer *answer,
         take_refusal(engine, error);
     if (answer->error.number)
         return;
-    engine->account_is_assumed = false;
+    engine->account_is_known = engine->account_is_assumed = false; /* until this answer says so */
     if (arn_account(aap->arn, account) < 0 || arn_region(aap->arn, region) < 0) {
         refuse(error, EIO, "Answer.Malformed", "KMS's answer: the AAP's Arn names no account");
     } else if (strcmp(region, engine->parts.config->region) != 0) {

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from altered import Altered
 from harness import PASSWORD, until
 from test_automatic import SAID, rotated
 from test_start import remount, shown  # noqa: F401, a fixture
@@ -124,3 +125,28 @@ def test_the_first_key_needs_the_account(start_mount, emulator):
     emulator.set_faults(*NO_LISTS)
     mount.write("payments", PASSWORD)
     assert mount.status()["Account"] == ACCOUNT
+
+
+@pytest.mark.parametrize("arn, number", [("acs:kms:eu-central-1:{account}:applicationaccesspoint/payments", errno.EACCES),
+                                         ("nonsense", errno.EIO)])
+def test_what_an_answer_says_of_the_account_holds_the_second_time_too(start_mount, emulator, remount, arn, number):  # noqa: F811
+    """Describe was forbidden, so the account was taken to be the state directory's; then it is permitted."""
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    emulator.set_faults(NO_DESCRIBE)
+    altered = Altered(emulator.port)
+    try:
+        mount = remount(mount, altered.url, expected_errors=ASSUMED)
+        mount.write("payments", PASSWORD)
+        made = emulator.count("CreateClientKey")
+        altered.change = lambda operation, answer: answer.update(
+            Arn=arn.format(account=ACCOUNT)) if operation == "DescribeApplicationAccessPoint" else None
+        emulator.set_faults()
+        for _ in range(3):
+            assert result_of(mount, PASSWORD) == number
+        assert emulator.count("CreateClientKey") == made
+        altered.change = lambda operation, answer: None
+        mount.write(".aapfs", "sync")
+        mount.write("payments", PASSWORD)
+    finally:
+        altered.close()

@@ -692,3 +692,17 @@ def test_a_read_only_mount_that_ends_meanwhile_lets_nobody_wait(start_mount, emu
     mount.process.terminate()
     said = "".join(process.communicate(timeout=10)[1] for process in asking)
     assert "the supervisor ended before it had answered" in said and all(process.returncode == 1 for process in asking)
+
+
+def test_what_asks_kms_nothing_is_not_held_up_by_what_failed_there(start_mount, start_emulator):
+    emulator = start_emulator()
+    mount = start_mount(emulator.url, creation_guard="1h", expected_errors="aapfs: reloaded\n")
+    emulator.stop()
+    emulator.stop = lambda: None
+    for _ in range(2):  # the second one is told of the first
+        with pytest.raises(OSError) as caught:
+            mount.write(".aapfs", "sync")
+        assert caught.value.errno == errno.ECONNREFUSED
+    reloads(mount)
+    mount.write(".aapfs", "rotate-due")
+    mount.write(".aapfs", "adopt-state")
