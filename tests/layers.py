@@ -52,5 +52,40 @@ for top in ("kmsapi", "fs"):
                 wrong.append(f"{name}:{number}: includes are from the top folder")
         if name.suffix == ".h" and not path.read_text().startswith("/*"):
             wrong.append(f"{name}: a header opens with what it is for")
+
+# -- calls between the files of a room go one way, too
+
+DEFINED = re.compile(r"^(?!static\b|typedef\b|enum\b)[a-z][\w \*]*?\**\b(\w+)\([^;{}]*\)[^;{}()]*\{", re.M)
+
+
+def without_comments(path):
+    return re.sub(r"/\*.*?\*/|\"(?:[^\"\\\n]|\\.)*\"", "", path.read_text(), flags=re.S)
+
+
+def circles(calls):
+    """Files that call each other, each circle once: what is left when who calls, or is called by, nobody left is taken away."""
+    left = {caller: set(called) for caller, called in calls.items()}
+    while True:
+        ends = {name for name in left if not left[name] & set(left)}
+        ends |= set(left) - set().union(*left.values(), set())
+        if not ends:
+            return sorted(left)
+        for name in ends:
+            del left[name]
+
+
+rooms = {}
+for top in ("kmsapi", "fs"):
+    for path in sorted((root / top).rglob("*.c")):
+        rooms.setdefault(room_of(path.relative_to(root)), {})[str(path.relative_to(root))] = without_comments(path)
+for room, files in rooms.items():
+    homes = {name: home for home, text in files.items() for name in DEFINED.findall(text) if name != "main"}
+    calls = {}
+    for home, text in files.items():
+        own = set(re.findall(r"^static [^;{}()]*?\b(\w+)\(", text, re.M))
+        calls[home] = {homes[word] for word in set(re.findall(r"\b\w+\b", text)) - own if word in homes} - {home}
+    if circle := circles(calls):
+        wrong.append(f"{room}: these call each other in a circle: {', '.join(circle)}")
+
 print("\n".join(wrong))
 sys.exit(bool(wrong))

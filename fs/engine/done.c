@@ -63,10 +63,8 @@ static void tell_key(const struct facts *facts, bool adopted, const char *who)
         log_notice("%s: created %s, valid until %s, by %s", facts->aap, facts->id, facts->not_after, who);
 }
 
-static void say_source(const struct operation *operation, char *text, size_t size)
+static void say_source(const struct config_aap *config, char *text, size_t size)
 {
-    char aap_name[AAP_NAME_SIZE];
-    const struct config_aap *config = operation_aap_name(operation, aap_name);
     switch (config->password_source) {
     case PASSWORD_KEEP:
         copy(text, size, "keep");
@@ -80,13 +78,13 @@ static void say_source(const struct operation *operation, char *text, size_t siz
     }
 }
 
-static void say_who(const struct operation *operation, char who[static WHO_SIZE])
+static void say_who(const struct operation *operation, const struct config_aap *config, char who[static WHO_SIZE])
 {
     char source[CONFIG_PATH_SIZE + 8], writer[64];
     enum control_verb verb = operation->command.verb;
     snprintf(writer, sizeof(writer), "control (uid %u, pid %d)", (unsigned int)operation->uid, (int)operation->pid);
     if (verb == CONTROL_ROTATE) {
-        say_source(operation, source, sizeof(source));
+        say_source(config, source, sizeof(source));
         snprintf(who, WHO_SIZE, "%s, password_source = %s", operation->automatic ? "rotate_at" : writer, source);
     } else if (verb == CONTROL_PUBLISH) {
         copy(who, WHO_SIZE, "its NotBefore");
@@ -117,8 +115,9 @@ void done_tell(const struct operation *operation)
     const struct registry_aap *aap = registry_aap(registry, operation->aap);
     const struct registry_key *key = aap && operation->generation ? aap->current : registry_key(registry, operation->key);
     const struct facts facts = gather(registry, operation->aap, is_deletion(verb) ? NULL : key, operation->generation);
+    const struct config_aap *config = aap ? aap->config : &operation->engine->parts.config->defaults;
     registry_unlock(registry);
-    say_who(operation, who);
+    say_who(operation, config, who);
     if (is_deletion(verb))
         log_notice("%s: deleted %s, by %s", facts.aap, operation->command.client_key_id, who);
     else

@@ -83,7 +83,7 @@ struct engine {
     char other_region[ARN_REGION_SIZE]; /* the endpoint's, where that is not the configuration's; "" */
     bool account_is_known;            /* KMS has told the store's account */
     bool account_is_assumed;          /* it has not, and will not: asking is forbidden */
-    bool asking_account;
+    void (*account_told)(struct engine *engine, const struct kms_error *error); /* not NULL: KMS is being asked */
 
     bool foreign_state; /* foreign.c: made on another machine; nothing may be done by itself */
 

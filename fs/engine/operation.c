@@ -243,6 +243,11 @@ int64_t operations_tend(struct engine *engine)
     return next_ms;
 }
 
+bool operation_is_awaited(const struct operation *operation)
+{
+    return operation && !operation->answered;
+}
+
 bool operation_waits_for_listing(const struct operation *operation)
 {
     return operation && operation->listed_then && !operation->ended;

@@ -111,6 +111,9 @@ struct registry_failure *operation_failure(struct operation *operation);
 /* Answers whose time is up, forgets what nobody can join any more; when to look again. */
 int64_t operations_tend(struct engine *engine);
 
+/* Whether there is an OPERATION, and somebody still waits for it. */
+bool operation_is_awaited(const struct operation *operation);
+
 /* Whether OPERATION, which may be NULL, waits for a listing of its AAP's keys; AAP's turn has ended: it goes on, if it did. */
 bool operation_waits_for_listing(const struct operation *operation);
 void operation_listed(struct engine *engine, uint32_t aap, const struct kms_error *error);

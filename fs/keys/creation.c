@@ -184,6 +184,8 @@ static const char *date_or_asked(const char *text, const char *asked, int64_t un
     return room;
 }
 
+static void reserve(struct operation *operation);
+
 /* It was refused for its time: the dates that were chosen by it may be wrong as well. */
 static bool is_dated_wrongly(const struct operation *operation, const struct kms_answer *answer)
 {
@@ -202,7 +204,7 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         if (is_dated_wrongly(operation, answer)) {
             store_drop(engine->store, steal_pointer(&operation->intent));
             operation->told_time = answer->transport->server_date;
-            rotation_reserve(operation);
+            reserve(operation);
             return;
         }
         if (answer->error.maybe_done)
@@ -327,7 +329,7 @@ static void send(struct operation *operation, const char *aap_name)
 }
 
 /* From here on a key may come. */
-void rotation_reserve(struct operation *operation)
+static void reserve(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE];
@@ -362,7 +364,7 @@ void rotation_reserve(struct operation *operation)
 static void require_place(struct operation *operation)
 {
     if (!ram_role_refuses(operation, name))
-        place_require(operation);
+        place_require(operation, reserve);
 }
 
 void rotation_begin(struct operation *operation)

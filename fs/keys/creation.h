@@ -9,9 +9,6 @@ struct operation;
 /* `create`: with the password and the dates of the operation's command. */
 void rotation_begin(struct operation *operation);
 
-/* A place is free: there must be room for a key, and then it is asked for. */
-void rotation_reserve(struct operation *operation);
-
 /* The operation's generation is made and its key shown: moves the names, and ends the operation. */
 void rotation_show_generation(struct operation *operation);
 

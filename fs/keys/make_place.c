@@ -6,7 +6,6 @@
 
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
-#include "fs/keys/creation.h"
 #include "fs/keys/deletion.h"
 #include "fs/model/places.h"
 
@@ -100,7 +99,7 @@ static void list(struct operation *operation)
     engine_want_listing(operation->engine, operation->aap, 1); /* at once */
 }
 
-void place_require(struct operation *operation)
+static void find(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     struct places places;
@@ -113,7 +112,7 @@ void place_require(struct operation *operation)
     const struct place first = {id, places.first.kind, places.first.not_after};
     bool is_late = operation->answered && !operation->automatic; /* which ends it: nothing is deleted for it */
     if (places.filled < most || is_late)
-        rotation_reserve(operation);
+        operation->then(operation);
     else if (engine_aap(engine, operation->aap)->upkeep.deleting)
         operation->waits_for_deletion = true; /* which may free one */
     else if (!operation->listed)
@@ -122,6 +121,12 @@ void place_require(struct operation *operation)
         refuse(operation, NULL);
     else
         free_one(operation, &first);
+}
+
+void place_require(struct operation *operation, void (*then)(struct operation *operation))
+{
+    operation->then = then;
+    find(operation);
 }
 
 bool place_is_refused(struct operation *operation, const struct kms_error *error)
@@ -148,7 +153,7 @@ static void listed(struct operation *operation, const struct kms_error *error)
     if (operation->quota_error.number && !learn_quota(operation, is_known))
         operation_fail(operation, name, &operation->quota_error);
     else
-        place_require(operation);
+        find(operation);
 }
 
 void place_deleted(struct engine *engine, uint32_t aap, int result)
@@ -167,5 +172,5 @@ void place_deleted(struct engine *engine, uint32_t aap, int result)
         refuse(operation, why);
         return;
     }
-    place_require(operation);
+    find(operation);
 }

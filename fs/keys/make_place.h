@@ -14,8 +14,8 @@
 struct engine;
 struct operation;
 
-/* Goes on with rotation_reserve when the AAP has a place for one more key; else ends the operation. */
-void place_require(struct operation *operation);
+/* Goes on with THEN when the AAP has a place for one more key; else ends the operation. */
+void place_require(struct operation *operation, void (*then)(struct operation *operation));
 
 /* KMS has refused a creation with ERROR. True: for want of a place, and the operation goes on with finding one. */
 bool place_is_refused(struct operation *operation, const struct kms_error *error);

@@ -427,7 +427,7 @@ struct engine *loop_start(const struct engine_parts *parts)
         queue->end = &queue->first;
         pthread_mutex_init(&queue->lock, NULL);
     }
-    if (!queue || !listing_start(engine) || open_store(engine) < 0 || load_store(engine) < 0) {
+    if (!queue || !sync_start(engine) || open_store(engine) < 0 || load_store(engine) < 0) {
         free_engine(engine);
         return NULL;
     }

@@ -14,6 +14,7 @@
 #include "fs/engine/kms_clock.h"
 #include "fs/publisher/publication_state.h"
 #include "fs/tree/lifetime.h"
+#include "fs/tree/names.h"
 #include "fs/tree/tree.h"
 
 struct publications *publications_new(struct registry *registry, int socket, struct mount_head *head, int fuse,
@@ -447,7 +448,7 @@ int hidden_rename(struct publications *publications, struct node parent, const c
 
 int hidden_unlink(struct publications *publications, struct node parent, const char *name)
 {
-    enum published_name file = tree_published_name(name);
+    enum published_name file = published_name_of(name);
     if (parent.kind != NODE_KIND_AAP || file == PUBLISHED_COUNT)
         return -EPERM;
     for (struct publication *publication = publications->first; publication;

@@ -8,6 +8,7 @@
 
 #include "fs/publisher/publication_state.h"
 #include "fs/tree/content.h"
+#include "fs/tree/names.h"
 #include "fs/tree/tree.h"
 
 static bool make_hidden_name(char name[static HIDDEN_NAME_SIZE])
@@ -42,13 +43,13 @@ static bool add_generation(struct registry *registry, struct publication *public
     const struct node parent = {.kind = NODE_KIND_AAP, .number = generation->aap};
     const uint32_t *published = numbers_aap(registry_numbers(registry), generation->aap)->published;
     for (unsigned int i = 0; i < PUBLISHED_COUNT; i++) {
-        enum key_file file = content_published_file((enum published_name)i);
+        enum key_file file = published_name_file((enum published_name)i);
         bool absent = file != KEY_FILE_COUNT && !key->files[file].data;
         if (absent && published[i] == 0)
             continue;
         const struct node node = {.kind = NODE_KIND_PUBLISHED, .file = i, .number = number};
         const struct node before = {.kind = NODE_KIND_PUBLISHED, .file = i, .number = published[i]};
-        if (!add_name(publication, parent, tree_published_text((enum published_name)i), node,
+        if (!add_name(publication, parent, published_name_text((enum published_name)i), node,
                       published[i] ? node_id_of(before) : 0))
             return false;
         if (absent)
@@ -89,7 +90,7 @@ static bool add_files(struct publication *publication, uint32_t key)
 {
     const struct node node = {.kind = NODE_KIND_KEY, .number = key};
     publication->notifying = true;
-    return add_name(publication, node, tree_published_text(PUBLISHED_CERTIFICATE_PEM), node, 0);
+    return add_name(publication, node, published_name_text(PUBLISHED_CERTIFICATE_PEM), node, 0);
 }
 
 /* A directory that comes, or (PUBLISHER_RMDIR) goes. */

@@ -97,11 +97,6 @@ static int64_t retry_ms(struct engine *engine)
     return wait_ms < most_ms ? wait_ms : most_ms;
 }
 
-bool sync_is_awaited(const struct engine *engine)
-{
-    return engine->sync_operation && !engine->sync_operation->answered;
-}
-
 int64_t sync_tend(struct engine *engine)
 {
     struct operation *operation = engine->sync_operation;
@@ -204,7 +199,7 @@ static void tell_unanswered(struct engine *engine, const struct kms_error *error
     registry_unlock(engine->parts.registry);
 }
 
-void sync_walk_failed(struct engine *engine, const struct kms_error *error)
+static void walk_failed(struct engine *engine, const struct kms_error *error)
 {
     engine->sync_walk_failed = true;
     if (engine->sync_owed && !is_answer(error))
@@ -226,7 +221,7 @@ static void clear_walk_failure(struct engine *engine, bool refusals)
     registry_unlock(engine->parts.registry);
 }
 
-void sync_answered(struct engine *engine)
+static void answered(struct engine *engine)
 {
     if (!engine->sync_owed || engine->syncing || listing_is_walking(engine))
         return;
@@ -240,11 +235,11 @@ void sync_answered(struct engine *engine)
     registry_unlock(engine->parts.registry);
 }
 
-void sync_walked(struct engine *engine)
+static void walked(struct engine *engine)
 {
     if (engine->syncing) /* another walk is about to begin */
         return;
-    sync_answered(engine);
+    answered(engine);
     if (!engine->sync_walk_failed)
         clear_walk_failure(engine, true);
     end_well(engine);
@@ -384,7 +379,7 @@ static void take(struct engine *engine)
     show_next(engine, 0);
 }
 
-void sync_account_learnt(struct engine *engine, const struct kms_error *error)
+static void account_learnt(struct engine *engine, const struct kms_error *error)
 {
     if (!engine->sync_waits_for_account)
         return;
@@ -399,7 +394,7 @@ static void have_names(struct engine *engine)
     struct sync_names *names = engine->sync_names;
     if (names->count > 0)
         qsort(names->names, names->count, sizeof(*names->names), compare_names);
-    if ((!engine->account_is_known || engine->account_is_assumed) && names->count > 0 && account_learn(engine, names->first))
+    if ((!engine->account_is_known || engine->account_is_assumed) && names->count > 0 && account_learn(engine, names->first, account_learnt))
         engine->sync_waits_for_account = true;
     else
         take(engine);
@@ -468,4 +463,10 @@ void sync_begin(struct engine *engine, struct operation *operation)
 void sync_end(struct engine *engine)
 {
     free_names(engine);
+}
+
+bool sync_start(struct engine *engine)
+{
+    static const struct listing_walker walker = {walk_failed, walked, answered};
+    return listing_start(engine, &walker);
 }

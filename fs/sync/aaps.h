@@ -12,10 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kmsapi/kms_error.h"
-
 struct engine;
 struct operation;
+
+/* Before anything else here and in client_keys.c. False: memory is short. */
+bool sync_start(struct engine *engine);
 
 /* A listing; OPERATION, which may be NULL, ends with it. */
 void sync_begin(struct engine *engine, struct operation *operation);
@@ -25,19 +26,6 @@ void sync_soon(struct engine *engine);
 
 /* Lists again when it is time. When to look again, CLOCK_MONOTONIC. */
 int64_t sync_tend(struct engine *engine);
-
-/* Whether somebody waits for a listing: then it goes at full pace. */
-bool sync_is_awaited(const struct engine *engine);
-
-/* From account.c: what there is to know about the account is known. */
-void sync_account_learnt(struct engine *engine, const struct kms_error *error);
-
-/* From client_keys.c: one AAP's keys could not be listed; every AAP had its turn. */
-void sync_walk_failed(struct engine *engine, const struct kms_error *error);
-void sync_walked(struct engine *engine);
-
-/* From client_keys.c: an AAP that had not been answered for, is, in a turn that belongs to no walk. */
-void sync_answered(struct engine *engine);
 
 void sync_end(struct engine *engine);
 

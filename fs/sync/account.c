@@ -7,7 +7,6 @@
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
-#include "fs/sync/aaps.h"
 #include "fs/sync/ram_role.h"
 
 static const char name[] = "DescribeApplicationAccessPoint";
@@ -154,7 +153,7 @@ void account_require(struct operation *operation, void (*then)(struct operation 
     } else if (account_is_other(engine)) {
         account_refuse(engine, &error);
         operation_fail(operation, name, &error);
-    } else if (engine->asking_account) {
+    } else if (engine->account_told) {
         operation->waits_for_account = true;
     } else {
         ask(operation);
@@ -167,7 +166,8 @@ static void learnt(void *user, const struct kms_answer *answer, const struct kms
 {
     struct engine *engine = user;
     struct kms_error error;
-    engine->asking_account = false;
+    void (*told)(struct engine *, const struct kms_error *) = engine->account_told;
+    engine->account_told = NULL;
     take_answer(engine, answer, aap, &error);
     registry_lock(engine->parts.registry);
     if (aap)
@@ -184,15 +184,16 @@ static void learnt(void *user, const struct kms_answer *answer, const struct kms
         else
             account_require(operation, operation->then);
     }
-    sync_account_learnt(engine, &error);
+    told(engine, &error);
 }
 
-bool account_learn(struct engine *engine, const char *aap_name)
+bool account_learn(struct engine *engine, const char *aap_name, void (*told)(struct engine *, const struct kms_error *))
 {
-    if (!engine->asking_account)
-        engine->asking_account =
-            kms_describe_application_access_point(engine->parts.transport, aap_name,
-                                                  engine->parts.config->request_timeout_ms, learnt,
-                                                  engine) == 0;
-    return engine->asking_account;
+    if (engine->account_told)
+        return true;
+    engine->account_told = told;
+    if (kms_describe_application_access_point(engine->parts.transport, aap_name,
+                                              engine->parts.config->request_timeout_ms, learnt, engine) < 0)
+        engine->account_told = NULL;
+    return engine->account_told;
 }

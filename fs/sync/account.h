@@ -18,8 +18,8 @@ struct operation;
 /* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
 void account_require(struct operation *operation, void (*then)(struct operation *operation));
 
-/* Asks KMS for the account, by the AAP of that name; sync_account_learnt is called then. False: memory is short. */
-bool account_learn(struct engine *engine, const char *aap_name);
+/* Asks KMS for the account, by the AAP of that name; TOLD is called then, once. False: memory is short. */
+bool account_learn(struct engine *engine, const char *aap_name, void (*told)(struct engine *, const struct kms_error *error));
 
 /* Whether that was told; what is listed is not ours then. */
 bool account_is_other(const struct engine *engine);

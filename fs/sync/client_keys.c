@@ -8,7 +8,6 @@
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
-#include "fs/sync/aaps.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/foreign_keys.h"
 #include "fs/sync/listed_ids.h"
@@ -17,6 +16,7 @@
 
 /* The AAP under way, and what is due. */
 struct listing {
+    const struct listing_walker *walker;
     uint32_t turn;    /* the AAP whose turn was last */
     size_t walk_left; /* AAPs that the last walk still has to list */
 
@@ -60,13 +60,13 @@ void listing_walk(struct engine *engine)
     }
     registry_unlock(engine->parts.registry);
     if (listing->walk_left == 0)
-        sync_walked(engine);
+        engine->listing->walker->ended(engine);
 }
 
 static void leave_walk(struct engine *engine)
 {
     if (--engine->listing->walk_left == 0)
-        sync_walked(engine);
+        engine->listing->walker->ended(engine);
 }
 
 void listing_forget(struct engine *engine, uint32_t aap)
@@ -188,9 +188,9 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     listing->waits = false;
     notes->unanswered = error && !kms_error_is_forbidden(error->code, error->http_status);
     if (!listing->of_walk)
-        sync_answered(engine);
+        listing->walker->answered(engine);
     else if (error)
-        sync_walk_failed(engine, error);
+        listing->walker->failed(engine, error);
     if (listing->of_walk)
         leave_walk(engine);
     if (listing->awaited)
@@ -522,16 +522,18 @@ int64_t listing_tend(struct engine *engine)
     if (left(engine))
         return 0;
     int64_t now_ms = clock_monotonic_ms();
-    bool hurry = sync_is_awaited(engine) || (waiting && !waiting->automatic && !waiting->answered);
+    bool hurry = operation_is_awaited(engine->sync_operation) || (waiting && !waiting->automatic && !waiting->answered);
     if (!hurry && !pace_take(&engine->pace, per_second, now_ms))
         return pace_next_ms(&engine->pace, per_second);
     listing->step(engine);
     return listing->waits ? INT64_MAX : 0;
 }
 
-bool listing_start(struct engine *engine)
+bool listing_start(struct engine *engine, const struct listing_walker *walker)
 {
     engine->listing = calloc(1, sizeof(*engine->listing));
+    if (engine->listing)
+        engine->listing->walker = walker;
     return engine->listing;
 }
 

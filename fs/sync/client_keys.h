@@ -12,17 +12,25 @@
 
 #include "fs/model/registry.h"
 #include "kmsapi/kms.h"
+#include "kmsapi/kms_error.h"
 
 struct engine;
 
-/* Before anything else here. False: memory is short. */
-bool listing_start(struct engine *engine);
+/* Who has the AAPs listed; called from listing_walk, listing_forget and listing_tend. */
+struct listing_walker {
+    void (*failed)(struct engine *engine, const struct kms_error *error); /* the walk's turn of one AAP */
+    void (*ended)(struct engine *engine);                                 /* every AAP of the walk had its turn */
+    void (*answered)(struct engine *engine);                              /* a turn that belongs to no walk is over */
+};
+
+/* Before anything else here. WALKER stays the caller's. False: memory is short. */
+bool listing_start(struct engine *engine, const struct listing_walker *walker);
+
+/* Every AAP's keys are to be listed, now. */
+void listing_walk(struct engine *engine);
 
 /* Whether AAPs of the last walk still have to be listed. */
 bool listing_is_walking(const struct engine *engine);
-
-/* Every AAP's are, now; sync_walked is called when all were, sync_walk_failed for each that could not be. */
-void listing_walk(struct engine *engine);
 
 /* AAP is gone. */
 void listing_forget(struct engine *engine, uint32_t aap);

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/tree/content.h"
-#include "fs/tree/tree.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 
@@ -61,23 +59,6 @@ struct audit *audit_open(void *memory)
     for (uint64_t i = queue->logged; i != queue->queued; i++)
         end_texts(&queue->opens[i % AUDIT_QUEUED]);
     return audit;
-}
-
-bool audit_name(struct registry *registry, struct node node, struct audit_open *opened)
-{
-    const struct registry_key *key;
-    const struct registry_aap *aap;
-    enum key_file file = content_key_file(registry, node, &aap, &key);
-    if (file == KEY_FILE_COUNT || !content_is_private(file))
-        return false;
-    enum published_name name = PUBLISHED_CURRENT;
-    while (content_published_file(name) != file)
-        name++;
-    bool own = node.kind == NODE_KIND_KEY_FILE;
-    snprintf(opened->file, sizeof(opened->file), "%s/%s%s%s%s", aap->name, own ? "keys/" : "",
-             own ? key->client_key_id : "", own ? "/" : "", tree_published_text(name));
-    memcpy(opened->client_key_id, key->client_key_id, sizeof(opened->client_key_id));
-    return true;
 }
 
 /* What a process calls itself is any bytes. */

@@ -14,7 +14,6 @@
 #include <sys/types.h>
 
 #include "fs/model/registry.h"
-#include "fs/tree/node_id.h"
 
 enum {
     AUDIT_KEPT = 256,
@@ -41,12 +40,6 @@ size_t audit_size(void);
 
 /* MEMORY, zeroed or as an earlier worker left it. */
 struct audit *audit_open(void *memory);
-
-/*
- * What the open of NODE reads: FILE and CLIENT_KEY_ID of OPENED. False for a node that is no private file of a key
- * (the private half and the password). With the registry's lock held.
- */
-bool audit_name(struct registry *registry, struct node node, struct audit_open *opened);
 
 /* The program that PID runs, as the kernel calls it and with nothing but printable characters; "?" for one that is gone. */
 void audit_find_program(pid_t pid, char program[static AUDIT_PROGRAM_SIZE]);

@@ -6,25 +6,7 @@
 #include <string.h>
 
 #include "fs/engine/control.h"
-
-static const enum key_file published_files[PUBLISHED_COUNT] = {
-    [PUBLISHED_CURRENT] = KEY_FILE_COUNT,
-    [PUBLISHED_CLIENT_KEY_JSON] = KEY_FILE_CLIENT_KEY_JSON,
-    [PUBLISHED_CLIENT_KEY_P12] = KEY_FILE_CLIENT_KEY_P12,
-    [PUBLISHED_PRIVATE_KEY_DATA] = KEY_FILE_PRIVATE_KEY_DATA,
-    [PUBLISHED_PRIVATE_KEY_PEM] = KEY_FILE_PRIVATE_KEY_PEM,
-    [PUBLISHED_CERTIFICATE_PEM] = KEY_FILE_CERTIFICATE_PEM,
-    [PUBLISHED_CLIENT_KEY_ID] = KEY_FILE_CLIENT_KEY_ID,
-    [PUBLISHED_KEY_ALGORITHM] = KEY_FILE_KEY_ALGORITHM,
-    [PUBLISHED_NOT_BEFORE] = KEY_FILE_NOT_BEFORE,
-    [PUBLISHED_NOT_AFTER] = KEY_FILE_NOT_AFTER,
-    [PUBLISHED_PASSWORD] = KEY_FILE_PASSWORD,
-};
-
-enum key_file content_published_file(enum published_name name)
-{
-    return published_files[name];
-}
+#include "fs/tree/names.h"
 
 /* The key whose bytes a published or key file node shows; NULL when it is gone. */
 static const struct registry_key *key_of(struct registry *registry, struct node node)
@@ -52,7 +34,7 @@ static int key_bytes(struct registry *registry, struct node node, const void **d
     if (node.kind == NODE_KIND_PUBLISHED && node.file == PUBLISHED_CURRENT)
         return link_target(registry, node, data, size);
     const struct registry_key *key = key_of(registry, node);
-    enum key_file file = node.kind == NODE_KIND_PUBLISHED ? published_files[node.file]
+    enum key_file file = node.kind == NODE_KIND_PUBLISHED ? published_name_file((enum published_name)node.file)
                                                           : (enum key_file)node.file;
     if (!key || !key->files[file].data)
         return -ESTALE;
@@ -64,7 +46,7 @@ static int key_bytes(struct registry *registry, struct node node, const void **d
 enum key_file content_key_file(struct registry *registry, struct node node, const struct registry_aap **aap,
                                const struct registry_key **key)
 {
-    enum key_file file = node.kind == NODE_KIND_PUBLISHED  ? published_files[node.file]
+    enum key_file file = node.kind == NODE_KIND_PUBLISHED  ? published_name_file((enum published_name)node.file)
                          : node.kind == NODE_KIND_KEY_FILE ? (enum key_file)node.file
                                                            : KEY_FILE_COUNT;
     *key = file == KEY_FILE_COUNT ? NULL : key_of(registry, node);
@@ -137,7 +119,7 @@ static int published_attributes(struct registry *registry, struct node node,
     if (node.file == PUBLISHED_CURRENT)
         attributes->st_mode = S_IFLNK | 0777;
     else
-        file_mode(aap, published_files[node.file], attributes);
+        file_mode(aap, published_name_file((enum published_name)node.file), attributes);
     attributes->st_size = (off_t)size;
     /* what no name shows any more has no link: as after a rename(2) over it */
     uint32_t published = numbered->published[node.file];

@@ -42,7 +42,4 @@ enum key_file content_key_file(struct registry *registry, struct node node, cons
 /* Whether FILE has the private half, or the password. */
 bool content_is_private(enum key_file file);
 
-/* The key_file that a published name shows; KEY_FILE_COUNT for `current`. */
-enum key_file content_published_file(enum published_name name);
-
 #endif

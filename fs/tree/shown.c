@@ -1,7 +1,7 @@
 #include "fs/tree/shown.h"
 
 #include "fs/applications/follow.h"
-#include "fs/tree/content.h"
+#include "fs/tree/names.h"
 
 /* Attributes end this long before a switch, and are not given out at all in its last moments: kernels count in ticks. */
 enum { EARLY_MS = 250, LAST_MS = 300 };
@@ -35,7 +35,7 @@ static const struct registry_key *key_with_file(struct registry *registry, struc
                                                 const struct numbered_generation *generation)
 {
     const struct registry_key *key = registry_key(registry, generation->key);
-    enum key_file file = content_published_file((enum published_name)node.file);
+    enum key_file file = published_name_file((enum published_name)node.file);
     return key && (file == KEY_FILE_COUNT || key->files[file].data) ? key : NULL;
 }
 

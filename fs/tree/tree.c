@@ -3,34 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/tree/content.h"
-
-static const char *const published_names[PUBLISHED_COUNT] = {
-    [PUBLISHED_CURRENT] = "current",
-    [PUBLISHED_CLIENT_KEY_JSON] = "client_key.json",
-    [PUBLISHED_CLIENT_KEY_P12] = "client_key.p12",
-    [PUBLISHED_PRIVATE_KEY_DATA] = "private_key_data",
-    [PUBLISHED_PRIVATE_KEY_PEM] = "private_key.pem",
-    [PUBLISHED_CERTIFICATE_PEM] = "certificate.pem",
-    [PUBLISHED_CLIENT_KEY_ID] = "client_key_id",
-    [PUBLISHED_KEY_ALGORITHM] = "key_algorithm",
-    [PUBLISHED_NOT_BEFORE] = "not_before",
-    [PUBLISHED_NOT_AFTER] = "not_after",
-    [PUBLISHED_PASSWORD] = "password",
-};
-
-enum published_name tree_published_name(const char *name)
-{
-    for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
-        if (strcmp(published_names[i], name) == 0)
-            return (enum published_name)i;
-    return PUBLISHED_COUNT;
-}
-
-const char *tree_published_text(enum published_name name)
-{
-    return published_names[name];
-}
+#include "fs/tree/names.h"
 
 /*
  * A directory whose names are known beforehand is a row of these; ENTRY says what its I-th name is
@@ -93,7 +66,7 @@ static int aap_entry(const struct tree *tree, struct node directory, unsigned in
 static const char *aap_entry_name(unsigned int i)
 {
     static const char *const fixed[AAP_PUBLISHED] = {"control", "status", "last_error", "keys"};
-    return i < AAP_PUBLISHED ? fixed[i] : published_names[i - AAP_PUBLISHED];
+    return i < AAP_PUBLISHED ? fixed[i] : published_name_text((enum published_name)(i - AAP_PUBLISHED));
 }
 
 static const char *mount_entry_name(unsigned int i)
@@ -106,14 +79,14 @@ static int key_entry(const struct tree *tree, struct node directory, unsigned in
                      struct tree_time time, struct node *node)
 {
     const struct registry_key *key = registry_key(tree->registry, directory.number);
-    enum key_file file = content_published_file((enum published_name)(i + 1));
+    enum key_file file = published_name_file((enum published_name)(i + 1));
     *node = (struct node){.kind = NODE_KIND_KEY_FILE, .file = file, .number = directory.number};
     return key && key->files[file].data ? 0 : -ENOENT;
 }
 
 static const char *key_entry_name(unsigned int i)
 {
-    return published_names[i + 1]; /* all but `current` */
+    return published_name_text((enum published_name)(i + 1)); /* all but `current` */
 }
 
 struct fixed_directory {

@@ -45,8 +45,4 @@ bool tree_list(const struct tree *tree, struct node directory, uint64_t offset,
 /* The directory that DIRECTORY is in; the root's is the root. */
 struct node tree_parent(const struct tree *tree, struct node directory);
 
-/* The published name that NAME is, or PUBLISHED_COUNT. */
-enum published_name tree_published_name(const char *name);
-const char *tree_published_text(enum published_name name);
-
 #endif

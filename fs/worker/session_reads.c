@@ -1,6 +1,7 @@
 /*
  * What a reader asks for: names, attributes, bytes, listings, opens. All of it is in memory.
  */
+#include "fs/tree/audited.h"
 #include "fs/worker/session_state.h"
 
 #include <errno.h>
@@ -242,7 +243,7 @@ static void tell_open(struct session *session, const struct fuse_ctx *context, s
     registry_lock(session->parts.registry);
     opened.time = time_of(session).now;
     const struct fuse_in_header *header = receive_slot_bytes(session->parts.slots, session->slot);
-    bool wanted = !audit_has(session->audit, header->unique) && audit_name(session->parts.registry, node, &opened);
+    bool wanted = !audit_has(session->audit, header->unique) && audited_name(session->parts.registry, node, &opened);
     registry_unlock(session->parts.registry);
     if (!wanted)
         return;
