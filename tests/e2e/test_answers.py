@@ -9,6 +9,7 @@ import pytest
 
 from altered import Altered
 from harness import AAPFS, PASSWORD, environment, make_state_key
+from test_check import Place
 from test_store import result_of
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
@@ -367,3 +368,42 @@ def test_check_says_which_aaps_have_no_client_keys(altered, emulator, tmp_path, 
     assert done.returncode == 0, done.stdout
     assert "have no client keys" in done.stdout
     assert any(line.startswith("warning") and "RAM role" in line for line in done.stdout.splitlines()) == (kind == "warning")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("settings", ["", "aaps = orders, payments"])
+def test_check_asks_nothing_of_an_aap_without_client_keys(altered, emulator, tmp_path, settings):
+    """Nor does it want a command to tell of its next key."""
+    def checked(*names):
+        altered.change = with_ram_role(*names)
+        return place.check(settings=settings, defaults="")
+
+    place = Place(tmp_path, altered.url)
+    said = checked("orders")
+    [line] = said.of("warning", "on_rotate")
+    assert line.startswith("payments: "), line
+    assert said.of("ok", "places") == ["1 AAP has a place left for the next rotation"]
+    asked = [text for text in map(json.dumps, emulator.records()) if "ListClientKeys" in text]
+    assert asked and not any("orders" in text for text in asked)
+    said = checked("orders", "payments")
+    assert said.of("warning", "on_rotate") == said.of("ok", "places") == [] and emulator.count("ListClientKeys") == len(asked)
+
+
+@pytest.mark.full
+def test_check_asks_on_behind_an_aap_whose_keys_are_not_listed(start_emulator, tmp_path):
+    def instead(operation):
+        if operation == "ListClientKeys":
+            asked.append(operation)
+        return (403, refusal) if operation == "ListClientKeys" and len(asked) in refused else None
+
+    proxy = Altered(start_emulator(aaps=("payments", "orders", "stock")).port)
+    proxy.instead, refusal = instead, b'{"RequestId": "r", "Code": "Forbidden.NoPermission", "Message": "m"}'
+    place, asked, refused = Place(tmp_path, proxy.url), [], {2}  # the first one is for the permission
+    said = place.check()
+    assert len(asked) == 4 and said.of("ok", "places") == ["2 AAPs have a place left for the next rotation"]
+    [line] = said.of("warning", "places")
+    assert line.startswith("payments: whether a place is left") and "Forbidden.NoPermission: m" in line and "permit ListClientKeys" in line
+    asked.clear()
+    refused.add(4)
+    assert place.check().of("warning", "places")[0].startswith("payments and 1 more: ")
+    proxy.close()
