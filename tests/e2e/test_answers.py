@@ -2,6 +2,8 @@
 import email.utils
 import errno
 import json
+import os
+import signal
 import subprocess
 import time
 
@@ -353,6 +355,37 @@ def test_the_first_write_asks_and_then_sends_nothing(start_mount, emulator, alte
     mount = start_mount(altered.url, settings="aaps = orders")
     assert result_of(mount, PASSWORD, "orders") == errno.EPERM
     assert emulator.count("CreateClientKey") == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("settings", ["", "aaps = payments, orders"])
+def test_a_new_worker_asks_before_it_sends(start_mount, emulator, altered, settings):
+    """The account is known by another AAP, and no listing has ended since."""
+    altered.change = with_ram_role("orders")
+    mount = start_mount(altered.url, settings=settings, expected_errors=None)
+    mount.write(".aapfs", "sync")
+    emulator.set_faults("ListApplicationAccessPoints delay=3000")
+    os.kill(a_worker_of(mount), signal.SIGKILL)
+    mount.write("payments", PASSWORD)
+    assert result_of(mount, PASSWORD, "orders") == errno.EPERM
+    assert mount.last_error("orders")["Code"] == "RamRole" and emulator.count("CreateClientKey") == 1
+    asked = emulator.count("GetClientKey")
+    adopted = json.dumps({**json.loads((mount / "payments/client_key.json").read_text()), "Password": PASSWORD})
+    assert result_of(mount, adopted, "orders") == errno.EPERM and emulator.count("GetClientKey") == asked
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", ["internal", "denied", "delay=20000"])
+def test_where_the_method_is_not_told_a_key_is_made(start_mount, emulator, altered, fault):
+    mount = start_mount(altered.url, settings="aaps = payments, orders", expected_errors=None)
+    mount.write(".aapfs", "sync")
+    slow = "ListApplicationAccessPoints delay=8000"
+    emulator.set_faults(slow)
+    os.kill(a_worker_of(mount), signal.SIGKILL)
+    mount.write("payments", PASSWORD)
+    emulator.set_faults(slow, f"DescribeApplicationAccessPoint {fault}")
+    mount.write("orders", PASSWORD)
+    assert mount.status("orders")["State"] == "active"
 
 
 @pytest.mark.full
