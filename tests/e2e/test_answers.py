@@ -332,6 +332,9 @@ def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_moun
     for command in (PASSWORD, "rotate", json.dumps({"KeyId": "KAAP.x", "PrivateKeyData": "MIIB", "Password": PASSWORD})):
         assert result_of(mount, command, "orders") == errno.EPERM
         assert mount.last_error("orders")["Code"] == "RamRole" and "RAM role" in mount.last_error("orders")["Message"]
+    for words in (["create", "orders"], ["rotate", "orders"]):  # nobody is asked for a password
+        done = subprocess.run([AAPFS, *words, "-m", mount.path], env=environment(), capture_output=True, text=True)
+        assert done.returncode == 1 and "orders: this AAP is used with a RAM role" in done.stderr, done.stderr
     assert emulator.count("CreateClientKey") == 1
     assert (emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")) == (listed, described)
     status = mount.status("orders")
