@@ -139,9 +139,18 @@ bool kms_error_is_ambiguous(const struct kms_error *error)
            !kms_error_is_of_kms(error);
 }
 
+/* Words with dots between them, as all of KMS's and its gateway's are; "403" and "403 Forbidden" are of others. */
+static bool is_code_of_kms(const char *code)
+{
+    return isalpha((unsigned char)code[0]) &&
+           code[strspn(code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.")] == '\0';
+}
+
+/* Others have a code to tell as well: firewalls, gateways of one's own. */
 bool kms_error_is_of_kms(const struct kms_error *error)
 {
-    return error->http_status && !matches("Http.*", error->code) && !matches("Answer.*", error->code);
+    return error->http_status && !matches("Http.*", error->code) && !matches("Answer.*", error->code) &&
+           (error->request_id[0] || is_code_of_kms(error->code));
 }
 
 bool kms_error_is_about_credentials(const struct kms_error *error)
