@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
 #include <openssl/crypto.h>
 
 #include "fs/commands/commands.h"
@@ -16,6 +17,7 @@
 #include "fs/commands/read_password.h"
 #include "fs/log.h"
 #include "fs/keys/control.h"
+#include "fs/tree/report_aap.h"
 #include "fs/usage.h"
 #include "kmsapi/cleanup.h"
 
@@ -66,6 +68,20 @@ static int has_key(const char *mountpoint, const char *aap)
     return access(path, F_OK) == 0;
 }
 
+/* After a line, where nobody needs to be asked for a password: KMS has no client keys of this AAP. */
+static bool is_for_ram_role(const char *mountpoint, const char *aap)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%s/status", mountpoint, aap);
+    json_t *status = json_load_file(path, 0, NULL);
+    const char *note = json_string_value(json_object_get(status, "Note"));
+    bool is = note && strncmp(note, REPORT_RAM_ROLE, strlen(REPORT_RAM_ROLE)) == 0;
+    if (is)
+        log_error("%s: %s", aap, note);
+    json_decref(status);
+    return is;
+}
+
 /* As JSON, in which every password can be said; none has a character that JSON would escape. */
 static int write_password(const char *mountpoint, const char *aap, const char *password, size_t size)
 {
@@ -113,7 +129,7 @@ int command_create(int count, char **words)
         return usage_end(words[0], '?');
     const char *aap = words[optind];
     bool rotate = strcmp(words[0], "rotate") == 0;
-    if (control_file_find(mountpoint, aap) < 0)
+    if (control_file_find(mountpoint, aap) < 0 || is_for_ram_role(mountpoint, aap))
         return 1;
     if (rotate && !has_key(mountpoint, aap)) {
         log_error("%s: there is no key to rotate; make one by: aapfs create %s", aap, aap);

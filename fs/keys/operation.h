@@ -329,7 +329,10 @@ void foreign_look(struct engine *engine);
 /* `adopt-state`: from now on it is. */
 void foreign_adopt(struct operation *operation);
 
-/* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
+/*
+ * Goes on with THEN when KMS has told that the store is the credentials' account's, and, where it can be told, whether
+ * the AAP has client keys; else ends the operation.
+ */
 void account_require(struct operation *operation, void (*then)(struct operation *operation));
 
 /* KMS tells AAP's AuthenticationMethod ("": it does not). With the registry's lock. */
