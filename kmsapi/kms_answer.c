@@ -19,9 +19,9 @@ static int malformed(struct kms_error *error, const char *name, const char *what
 
 static bool has_any(const json_t *object, const char *const *names)
 {
-    while (*names && !json_object_get(object, *names))
+    while (*names && !answer_body_member(object, *names))
         names++;
-    return *names || json_object_get(object, "RequestId") || json_object_size(object) == 0;
+    return *names || answer_body_member(object, "RequestId") || json_object_size(object) == 0;
 }
 
 int kms_answer_parse(const struct transport_answer *answer, const char *const *known, json_t **object,
@@ -46,19 +46,19 @@ int kms_answer_parse_key(const struct transport_answer *answer, const char *cons
 
 const char *kms_answer_text(const json_t *object, const char *name)
 {
-    const char *text = answer_body_text(json_object_get(object, name));
+    const char *text = answer_body_text(answer_body_member(object, name));
     return text ? text : "";
 }
 
 int kms_answer_string(const json_t *object, const char *name, const char **value, struct kms_error *error)
 {
     *value = kms_answer_text(object, name);
-    return (*value)[0] ? 0 : malformed(error, name, json_object_get(object, name) ? "is not a text" : "is missing");
+    return (*value)[0] ? 0 : malformed(error, name, answer_body_member(object, name) ? "is not a text" : "is missing");
 }
 
 bool kms_answer_number(const json_t *object, const char *name, size_t *value)
 {
-    const json_t *member = json_object_get(object, name);
+    const json_t *member = answer_body_member(object, name);
     if (!json_is_integer(member) || json_integer_value(member) < 0)
         return false;
     *value = (size_t)json_integer_value(member);
@@ -73,9 +73,9 @@ static bool is_nothing(const json_t *value)
 int kms_answer_list(const json_t *object, const char *name, const char *item, const json_t **list,
                     struct kms_error *error)
 {
-    *list = json_object_get(object, name);
+    *list = answer_body_member(object, name);
     if (json_is_object(*list))
-        *list = json_object_size(*list) > 0 && !json_object_get(*list, item) ? *list : json_object_get(*list, item);
+        *list = json_object_size(*list) > 0 && !answer_body_member(*list, item) ? *list : answer_body_member(*list, item);
     if (is_nothing(*list))
         *list = NULL;
     return !*list || json_is_array(*list) ? 0 : malformed(error, name, "is not a list");
@@ -84,8 +84,8 @@ int kms_answer_list(const json_t *object, const char *name, const char *item, co
 /* KMS's own example has a backslash and an n for a line's end: make it one. */
 static int mend_lines(json_t *object)
 {
-    const char *text = json_string_value(json_object_get(object, "PublicKeyData"));
-    if (!text || !strstr(text, "\\n"))
+    const char *text = kms_answer_text(object, "PublicKeyData");
+    if (!strstr(text, "\\n"))
         return 0;
     _cleanup_(free) char *mended = strdup(text);
     if (!mended)

@@ -76,23 +76,34 @@ static bool matches(const char *pattern, const char *text)
     return fnmatch(pattern, text, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
 }
 
+static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+/* Whether PATTERN fits the word that TEXT begins with, with quotation marks or without. */
+static bool begins_with(const char *pattern, const char *text)
+{
+    char word[64];
+    const char *begin = text;
+    while (*begin && !isalnum((unsigned char)*begin) && begin - text < 4)
+        begin++;
+    snprintf(word, sizeof(word), "%.*s", (int)strspn(begin, letters), begin);
+    return matches(pattern, word);
+}
+
 /*
- * Whether MESSAGE names a parameter that PATTERN fits: the word behind "parameter" or "Param", with quotation marks or without.
+ * Whether MESSAGE names a parameter that PATTERN fits: its first word, or the one behind "parameter", "Param", "specified" or
+ * "value of". Further words may be of a value that somebody gave.
  */
 static bool is_about(const char *pattern, const char *message)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    char word[64];
-    while ((message = strcasestr(message, "param"))) {
-        message += strspn(message, letters); /* the whole of "parameter" */
-        const char *named = message;
-        while (*named && !isalnum((unsigned char)*named) && named - message < 4)
-            named++;
-        snprintf(word, sizeof(word), "%.*s", (int)strspn(named, letters), named);
-        if (matches(pattern, word))
-            return true;
-    }
-    return false;
+    static const char *const before[] = {"param", "specified", "value of"};
+    bool found = begins_with(pattern, message);
+    for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++)
+        for (const char *at = strcasestr(message, before[i]); at && !found; at = strcasestr(at, before[i])) {
+            at += strlen(before[i]);
+            at += strspn(at, letters); /* the whole of "parameter" */
+            found = begins_with(pattern, at);
+        }
+    return found;
 }
 
 static bool fits(const struct kms_error_rule *rule, const char *code, const char *message, long http_status)
@@ -128,9 +139,18 @@ bool kms_error_is_ambiguous(const struct kms_error *error)
            !kms_error_is_of_kms(error);
 }
 
+/* Words with dots between them, as all of KMS's and its gateway's are; "403" and "403 Forbidden" are of others. */
+static bool is_code_of_kms(const char *code)
+{
+    return isalpha((unsigned char)code[0]) &&
+           code[strspn(code, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.")] == '\0';
+}
+
+/* Others have a code to tell as well: firewalls, gateways of one's own. */
 bool kms_error_is_of_kms(const struct kms_error *error)
 {
-    return error->http_status && !matches("Http.*", error->code) && !matches("Answer.*", error->code);
+    return error->http_status && !matches("Http.*", error->code) && !matches("Answer.*", error->code) &&
+           (error->request_id[0] || is_code_of_kms(error->code));
 }
 
 bool kms_error_is_about_credentials(const struct kms_error *error)

@@ -26,6 +26,8 @@ static const struct {
     {"volume-plugin", "[--socket PATH] [--state DIRECTORY]\n"
                       "             [--binds DIRECTORY] MOUNTPOINT"},
     {"with-mount", "[-o OPTIONS] MOUNTPOINT COMMAND [ARGUMENT]..."},
+    {"help", "[COMMAND]"},
+    {"version", ""},
     {"", "[COMMAND] --help"},
     {"", "--version"},
 };
@@ -34,7 +36,8 @@ enum { ROWS = sizeof(rows) / sizeof(rows[0]), SLIPS_MOST = 2, SHORT = 4 };
 
 static void print_row(FILE *stream, size_t i, const char *before)
 {
-    fprintf(stream, "%s aapfs %s%s%s\n", before, rows[i].command, rows[i].command[0] ? " " : "", rows[i].words);
+    const char *command = rows[i].command, *words = rows[i].words;
+    fprintf(stream, "%s aapfs %s%s%s\n", before, command, command[0] && words[0] ? " " : "", words);
 }
 
 static void print(FILE *stream, const char *command)

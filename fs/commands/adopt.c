@@ -48,14 +48,31 @@ static ssize_t mark_size(const char *text, size_t size)
     return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
+/* base64(1) breaks lines, and the SDKs for Go and Python read over that. */
+static void join_lines(json_t *file)
+{
+    const char *data = json_string_value(json_object_get(file, "PrivateKeyData"));
+    size_t size = 0;
+    char *joined = data && strpbrk(data, " \t\r\n") ? calloc(1, strlen(data) + 1) : NULL;
+    if (!joined)
+        return;
+    for (; *data; data++)
+        if (!strchr(" \t\r\n", *data))
+            joined[size++] = *data;
+    json_object_set_new(file, "PrivateKeyData", json_string(joined));
+    OPENSSL_cleanse(joined, size);
+    free(joined);
+}
+
 /* As the SDKs load it, other members are ignored; or what the command line prints for CreateClientKey. */
 static json_t *parse_key_file(const char *path, const char *text, size_t size)
 {
     ssize_t mark = mark_size(text, size);
     json_t *file = mark < 0 ? NULL : json_loadb(text + mark, size - (size_t)mark, 0, NULL);
     json_t *id = json_object_get(file, "KeyId");
-    if (!id && (id = json_object_get(file, "ClientKeyId")))
+    if ((!id || json_is_null(id)) && (id = json_object_get(file, "ClientKeyId")))
         json_object_set(file, "KeyId", id);
+    join_lines(file);
     if (json_is_string(id) && json_is_string(json_object_get(file, "PrivateKeyData")))
         return file;
     if (mark < 0)

@@ -7,60 +7,27 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
+#include <jansson.h>
 #include <openssl/crypto.h>
 
 #include "fs/base/log.h"
 #include "fs/base/usage.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/control_file.h"
+#include "fs/commands/read_password.h"
 #include "fs/engine/control.h"
+#include "fs/tree/report_aap.h"
 #include "kmsapi/cleanup.h"
-
-enum { LINE_SIZE = 256 };
 
 /* Instead of a password: the one that password_source says. */
 static const char kept[] = "rotate\n";
 
-/* One line of FILE without its newline: the size, or negative errno, -ENODATA where there is none. */
-static ssize_t read_line(int file, char line[LINE_SIZE])
-{
-    size_t size = 0;
-    while (size < LINE_SIZE) {
-        ssize_t got = read(file, line + size, 1);
-        if (got < 0)
-            return -errno;
-        if (got == 0 && size == 0)
-            return -ENODATA;
-        if (got == 0 || line[size] == '\n')
-            return (ssize_t)size;
-        size++;
-    }
-    return -EMSGSIZE;
-}
-
-static ssize_t ask_once(int terminal, const char *prompt, char line[LINE_SIZE])
-{
-    struct termios before, silent;
-    if (tcgetattr(terminal, &before) < 0)
-        return -errno;
-    silent = before;
-    silent.c_lflag &= ~(tcflag_t)ECHO;
-    if (tcsetattr(terminal, TCSAFLUSH, &silent) < 0)
-        return -errno;
-    dprintf(terminal, "%s", prompt);
-    ssize_t size = read_line(terminal, line);
-    dprintf(terminal, "\n");
-    tcsetattr(terminal, TCSAFLUSH, &before);
-    return size;
-}
-
 /* ROTATE: nothing is the kept one. The size of what was typed, 0 for nothing, or negative errno after a line. */
-static ssize_t ask(const char *aap, bool rotate, char line[LINE_SIZE])
+static ssize_t ask(const char *aap, bool rotate, char line[PASSWORD_LINE_SIZE])
 {
-    char prompt[300], again[LINE_SIZE] = "";
+    char prompt[300], again[PASSWORD_LINE_SIZE] = "";
     _cleanup_(close) int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
     if (terminal < 0 && rotate)
         return 0;
@@ -70,10 +37,10 @@ static ssize_t ask(const char *aap, bool rotate, char line[LINE_SIZE])
     }
     snprintf(prompt, sizeof(prompt), "Password for %.200s's new client key%s: ", aap,
              rotate ? " (Enter alone: the kept one)" : "");
-    ssize_t size = ask_once(terminal, prompt, line);
+    ssize_t size = read_password_ask(terminal, prompt, line);
     if (size == 0 && rotate)
         return 0;
-    ssize_t second = size < 0 ? size : ask_once(terminal, "Again: ", again);
+    ssize_t second = size < 0 ? size : read_password_ask(terminal, "Again: ", again);
     bool same = second == size && size >= 0 && memcmp(line, again, (size_t)size) == 0;
     OPENSSL_cleanse(again, sizeof(again));
     if (size < 0 || second < 0)
@@ -83,12 +50,12 @@ static ssize_t ask(const char *aap, bool rotate, char line[LINE_SIZE])
     return same ? size : -EINVAL;
 }
 
-static ssize_t take_from(const char *path, char line[LINE_SIZE])
+static ssize_t take_from(const char *path, char line[PASSWORD_LINE_SIZE])
 {
     bool standard = strcmp(path, "-") == 0;
     _cleanup_(close) int file =
         standard ? fcntl(0, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = file < 0 ? -errno : read_line(file, line);
+    ssize_t size = file < 0 ? -errno : read_password_line(file, line);
     if (size < 0)
         log_error("%s: %s", standard ? "standard input" : path, size == -ENODATA ? "it is empty" : strerror((int)-size));
     return size;
@@ -101,10 +68,24 @@ static int has_key(const char *mountpoint, const char *aap)
     return access(path, F_OK) == 0;
 }
 
+/* After a line, where nobody needs to be asked for a password: KMS has no client keys of this AAP. */
+static bool is_for_ram_role(const char *mountpoint, const char *aap)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%s/status", mountpoint, aap);
+    json_t *status = json_load_file(path, 0, NULL);
+    const char *note = json_string_value(json_object_get(status, "Note"));
+    bool is = note && strncmp(note, REPORT_RAM_ROLE, strlen(REPORT_RAM_ROLE)) == 0;
+    if (is)
+        log_error("%s: %s", aap, note);
+    json_decref(status);
+    return is;
+}
+
 /* As JSON, in which every password can be said; none has a character that JSON would escape. */
 static int write_password(const char *mountpoint, const char *aap, const char *password, size_t size)
 {
-    char command[LINE_SIZE + 32], reason[256];
+    char command[PASSWORD_LINE_SIZE + 32], reason[256];
     if (!control_password_is_valid(password, size, reason, sizeof(reason))) {
         log_error("%s: %s", aap, reason);
         return -EINVAL;
@@ -117,7 +98,7 @@ static int write_password(const char *mountpoint, const char *aap, const char *p
 
 static int create(const char *mountpoint, const char *aap, bool rotate, const char *password_file)
 {
-    char line[LINE_SIZE] = "";
+    char line[PASSWORD_LINE_SIZE] = "";
     ssize_t size = password_file ? take_from(password_file, line) : ask(aap, rotate, line);
     int r = (int)size;
     if (size == 0 && rotate && !password_file)
@@ -148,7 +129,7 @@ int command_create(int count, char **words)
         return usage_end(words[0], '?');
     const char *aap = words[optind];
     bool rotate = strcmp(words[0], "rotate") == 0;
-    if (control_file_find(mountpoint, aap) < 0)
+    if (control_file_find(mountpoint, aap) < 0 || is_for_ram_role(mountpoint, aap))
         return 1;
     if (rotate && !has_key(mountpoint, aap)) {
         log_error("%s: there is no key to rotate; make one by: aapfs create %s", aap, aap);

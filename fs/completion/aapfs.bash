@@ -27,7 +27,7 @@ _aapfs_words_before() {
 
 _aapfs() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} options= mount aap
-    local commands='adopt check create delete export reload rotate status upgrade volume-plugin with-mount'
+    local commands='adopt check create delete export help reload rotate status upgrade version volume-plugin with-mount'
     COMPREPLY=()
     case $before in
         -c | --config | --state-key | --password-file | --socket)
@@ -44,6 +44,7 @@ _aapfs() {
         check) options='-m -c --config --help' ;;
         delete) options='-m --foreign --help' ;;
         export) options='-c --config --region --state --state-key --help' ;;
+        help | version) options='--help' ;;
         reload | upgrade) options='-m --help' ;;
         status) options='-m --json --help' ;;
         volume-plugin) options='--socket --state --binds --help' ;;
@@ -66,7 +67,8 @@ _aapfs() {
             aap=$before
             mapfile -t COMPREPLY < <(compgen -W "$(_aapfs_list "$mount/$aap/keys")" -- "$word") ;;
         adopt:*) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-        reload:* | upgrade:* | check:* | status:* | create:* | rotate:* | delete:*) ;;
+        help:0) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
+        help:* | version:* | reload:* | upgrade:* | check:* | status:* | create:* | rotate:* | delete:*) ;;
         *) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
     esac
 }

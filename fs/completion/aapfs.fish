@@ -1,6 +1,6 @@
 # fish completion for aapfs(1). What a mount shows is asked for a second at most: its daemon may be away.
 
-set -l commands adopt check create delete export reload rotate status upgrade volume-plugin with-mount
+set -l commands adopt check create delete export help reload rotate status upgrade version volume-plugin with-mount
 
 function __aapfs_mountpoint
     set -l words (commandline -opc)
@@ -19,10 +19,12 @@ complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a check -d 'Wh
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a create -d 'Make a client key'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a delete -d 'Delete a client key in KMS'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a export -d 'The keys as files, from the store alone'
+complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a help -d 'How a command is called'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a reload -d 'Have a mount read its configuration again'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a rotate -d 'Make a client key in the place of the current one'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a status -d 'A table of the AAPs'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a upgrade -d 'Have the installed program take over a mount'
+complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a version -d 'The version'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a volume-plugin -d 'Volumes for Docker and podman'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -a with-mount -d 'Mount for a daemon without privilege'
 complete -c aapfs -n "not __fish_seen_subcommand_from $commands" -s f -d 'Stay in the foreground'
@@ -40,6 +42,7 @@ complete -c aapfs -n "__fish_seen_subcommand_from create rotate" -l password-fil
 complete -c aapfs -n "__fish_seen_subcommand_from delete" -l foreign -d 'A key made elsewhere'
 complete -c aapfs -n "__fish_seen_subcommand_from status" -l json -d 'As JSON'
 complete -c aapfs -n "__fish_seen_subcommand_from adopt create delete export rotate status" -a '(__aapfs_aaps)' -d AAP
+complete -c aapfs -n "__fish_seen_subcommand_from help" -a "$commands" -d Command
 complete -c aapfs -n "__fish_seen_subcommand_from volume-plugin" -l socket -r -d 'Where the plugin listens'
 complete -c aapfs -n "__fish_seen_subcommand_from volume-plugin" -l binds -r -d 'Where runtimes find the volumes'
 complete -c aapfs -n "__fish_seen_subcommand_from with-mount" -s o -x -d 'Mount options'

@@ -249,6 +249,13 @@ static int try_open(struct operation *operation, char *reason, size_t size)
     return r;
 }
 
+/* With the account KMS may have told that this AAP has no client keys. */
+static void ask_unless_ram_role(struct operation *operation)
+{
+    if (!ram_role_refuses(operation, name))
+        ask(operation);
+}
+
 void adopt_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
@@ -272,5 +279,5 @@ void adopt_begin(struct operation *operation)
     else if (leaves)
         operation_refuse(operation, name, EBUSY, "Busy", "the key is just leaving keys/; write again");
     else
-        account_require(operation, ask);
+        account_require(operation, ask_unless_ram_role);
 }

@@ -97,6 +97,7 @@ struct registry_aap {
     struct registry_key *foreign; /* made elsewhere: the public files only; any order */
     bool gone;                  /* KMS itself says that it does not exist */
     bool ram_role;              /* it is used with a RAM role, says KMS: there are no client keys */
+    bool method_asked;          /* which of both it is was told in this process, or asked for */
     struct registry_rotation rotation;
     struct registry_told told;
     int64_t in_use_until; /* NotAfter of the superseded key that applications may still use, the earliest; 0: none */

@@ -8,13 +8,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <linux/fuse.h>
@@ -28,145 +25,18 @@
 #include "fs/mount/worker_link.h"
 #include "fs/publisher/publisher.h"
 #include "fs/runner/runner.h"
+#include "fs/supervisor/children.h"
 #include "fs/supervisor/handover.h"
 #include "fs/supervisor/kept_mount.h"
+#include "fs/supervisor/leave.h"
 #include "fs/supervisor/reload.h"
 #include "fs/supervisor/supervisor_state.h"
 #include "fs/supervisor/upgrade.h"
 #include "fs/worker/worker.h"
 #include "kmsapi/cleanup.h"
 
-/* How long a worker may take to end after the mount is gone: then it is told to, and then it is killed. */
-enum { LEAVE_MS = 2000 };
-
-/* How long umount -f may take to unmount what it has aborted: half a second. */
-enum { ABORT_LOOKS = 25, ABORT_NS = 20000000 };
-
-/* How long the rest may take when the worker has ended. */
-enum { END_MS = 5000 };
-
-/* How long a runner that has nothing to do may take to end. */
-enum { RETIRE_MS = 1000 };
-
 /* The kernel sends it when it mounts. */
 enum { FIRST_MESSAGE_MS = 5000 };
-
-/* From now on nobody waits for it at a terminal. */
-static void begin_log(const struct supervisor_parts *parts)
-{
-    if (!parts->to_syslog)
-        log_as_daemon();
-}
-
-/* It has its socket and nothing else of the mount, whether there is one yet or not. */
-static int start_runner(struct supervisor *supervisor)
-{
-    supervisor->ran_before = supervisor->memory.head ? supervisor->memory.head->ran : 0;
-    pid_t process = child_start(&supervisor->runner);
-    if (process != 0)
-        return process < 0 ? (int)process : 0;
-    const int socket = supervisor->runner_socket[RUNNERS_END];
-    mount_memory_drop(&supervisor->memory);
-    child_keep_only(&socket, 1);
-    begin_log(supervisor->parts);
-    _exit(runner_run(socket));
-}
-
-/*
- * The version before's: one without a command ends at once, another one when it has none. Killed, it would leave a
- * command without its timeout, and that would be run again beside itself.
- */
-static void retire_runner(struct supervisor *supervisor)
-{
-    pid_t process = supervisor->runner.process;
-    if (process <= 0)
-        return;
-    supervisor->runner.replaced = true;
-    _cleanup_(close) int ended = pidfd_open(process, 0);
-    struct pollfd polled = {.fd = ended, .events = POLLIN};
-    if (kill(process, SIGUSR1) < 0 || poll(&polled, 1, RETIRE_MS) < 0)
-        log_error("the runner: %s", strerror(errno));
-}
-
-/* By itself: it kills the programs that print credentials for nobody. */
-static void end_runner(struct supervisor *supervisor)
-{
-    if (supervisor->runner.process > 0) {
-        _cleanup_(close) int ended = pidfd_open(supervisor->runner.process, 0);
-        struct pollfd polled = {.fd = ended, .events = POLLIN};
-        shutdown(supervisor->runner_socket[WORKERS_END], SHUT_RDWR); /* whoever else still has it */
-        if (ended >= 0)
-            (void)poll(&polled, 1, RETIRE_MS);
-        kill(supervisor->runner.process, SIGKILL);
-        waitpid(supervisor->runner.process, NULL, 0); /* it waits for nothing that could hold it */
-    }
-    supervisor->runner.process = 0;
-    for (int i = 0; i < 2; i++)
-        if (supervisor->runner_socket[i] >= 0)
-            close(supervisor->runner_socket[i]);
-}
-
-static int start_publisher(struct supervisor *supervisor)
-{
-    supervisor->published_before = supervisor->memory.head->published;
-    pid_t process = child_start(&supervisor->publisher);
-    supervisor->memory.head->publisher_lives = process >= 0;
-    if (process != 0)
-        return process < 0 ? (int)process : 0;
-    const int socket = supervisor->publisher_socket[PUBLISHERS_END];
-    const int fuse = supervisor->mount_point.fuse;
-    const int kept[] = {socket, fuse};
-    child_keep_only(kept, 2);
-    _exit(publisher_run(socket, supervisor->mount_point.path, supervisor->mount_point.device, fuse));
-}
-
-static void __attribute__((noreturn)) be_worker(struct supervisor *supervisor, int link)
-{
-    const struct state *state = supervisor->parts->state;
-    const struct worker_parts parts = {
-        .config = supervisor_config(supervisor),
-        .configurer = supervisor->parts->configurer,
-        .state = state,
-        .mount_point = &supervisor->mount_point,
-        .memory = supervisor->memory.descriptor,
-        .publisher = supervisor->publisher_socket[WORKERS_END],
-        .runner = supervisor->runner_socket[WORKERS_END],
-        .link = link,
-        .credentials = supervisor->parts->credentials,
-    };
-    /* not the state's lock: a worker that is slow to die keeps no other daemon out */
-    const int kept[] = {supervisor->mount_point.fuse, parts.memory, parts.publisher, parts.runner,
-                        parts.link, state->directory, state->key};
-    child_keep_only(kept, 7);
-    stop_here("worker-begins");
-    /* exit, not _exit: sanitizers report at exit; this is the end of the child's main */
-    exit(worker_run(&parts));
-}
-
-static int start_worker(struct supervisor *supervisor)
-{
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return -errno;
-    supervisor->answered_before = supervisor->memory.head->answered;
-    pid_t process = child_start(&supervisor->worker);
-    if (process == 0)
-        be_worker(supervisor, pair[1]);
-    close(pair[1]);
-    if (process < 0) {
-        close(pair[0]);
-        return (int)process;
-    }
-    supervisor->link = pair[0];
-    return 0;
-}
-
-static void unlink_worker(struct supervisor *supervisor)
-{
-    if (supervisor->link >= 0)
-        close(supervisor->link);
-    supervisor->link = -1;
-}
 
 static int catch_signals(struct supervisor *supervisor)
 {
@@ -192,7 +62,7 @@ static int make_parts(struct supervisor *supervisor)
         return -errno;
     r = catch_signals(supervisor);
     if (r == 0)
-        r = start_runner(supervisor);
+        r = supervisor_start_runner(supervisor);
     return r < 0 ? r : mount_memory_make(&supervisor->memory);
 }
 
@@ -256,74 +126,6 @@ static void tell_ready(struct supervisor *supervisor)
         log_error("NOTIFY_SOCKET: %s", strerror(-r));
 }
 
-/* The worker is waited for, and so does the service manager: killed, it would lose the key that KMS is making. */
-static void wait_to_leave(struct supervisor *supervisor, int64_t ms)
-{
-    supervisor->leave_until_ms = clock_monotonic_ms() + ms;
-    (void)service_notify_wait(ms + END_MS); /* a manager that does not hear it goes by its own limit */
-}
-
-static void leave(struct supervisor *supervisor)
-{
-    if (supervisor->leaving)
-        return;
-    supervisor->leaving = true;
-    upgrade_abandon(supervisor);
-    supervisor->leave_signal = SIGTERM;
-    /* of a lent mount the worker hears no end */
-    wait_to_leave(supervisor, supervisor->mount_point.lent ? 0 : LEAVE_MS);
-    /* while somebody answers what it waits for: it could not end otherwise */
-    if (supervisor->publisher.process > 0)
-        kill(supervisor->publisher.process, SIGKILL);
-    if (supervisor->kept)
-        kept_mount_forget();
-    int r = mount_point_unmount(&supervisor->mount_point);
-    if (r < 0) {
-        log_error("%s: cannot unmount: %s", supervisor->mount_point.path, strerror(-r));
-        supervisor->status = 1;
-    }
-}
-
-/* Leaves the mount to the service manager, and to the supervisor that it starts next: first what is under way ends. */
-static void leave_it_kept(struct supervisor *supervisor)
-{
-    if (supervisor->leaving)
-        return;
-    supervisor->leaving = supervisor->keeping = true;
-    upgrade_abandon(supervisor);
-    supervisor->leave_signal = SIGTERM;
-    wait_to_leave(supervisor, (int64_t)supervisor_config(supervisor)->request_timeout_ms + LEAVE_MS);
-    if (supervisor->link >= 0)
-        (void)worker_link_send(supervisor->link, WORKER_DRAIN, 0, "%s", "");
-}
-
-/* The publisher goes while somebody answers what it waits for, then the worker. */
-static void go_on_leaving(struct supervisor *supervisor)
-{
-    if (supervisor->publisher.process > 0)
-        kill(supervisor->publisher.process, SIGKILL);
-    else if (supervisor->link >= 0)
-        (void)worker_link_send(supervisor->link, WORKER_LEAVE, 0, "%s", "");
-}
-
-/*
- * The kernel's ENODEV, which ends a worker well, tells an unmount, and an abort: whoever may mount can do that from any
- * mount namespace, by umount -f. Where that unmounts, too, it comes a moment after.
- */
-static bool was_aborted(const struct mount_point *mount_point)
-{
-    static const struct timespec while_it_goes = {.tv_nsec = ABORT_NS};
-    char path[MOUNT_POINT_PATH_SIZE];
-    for (int i = 0; i < ABORT_LOOKS; i++) {
-        if (!mount_point_find(mount_point, path))
-            return false;
-        nanosleep(&while_it_goes, NULL);
-    }
-    log_error("%s: it was aborted from outside (umount -f in a container, or /sys/fs/fuse/connections): it is dead, and "
-              "this process ends", path);
-    return true;
-}
-
 /*
  * Whether a worker that ended with STATUS shows that none will ever serve, before any has: one that ends by itself finds
  * the configuration wrong; those that crash, one after the other, the memory or the program.
@@ -344,15 +146,15 @@ static bool is_hopeless(struct supervisor *supervisor, int status)
  */
 static void worker_ended(struct supervisor *supervisor, int status)
 {
-    unlink_worker(supervisor);
+    supervisor_unlink_worker(supervisor);
     reload_worker_ended(supervisor);
     if (!supervisor->leaving && upgrade_worker_ended(supervisor, status))
         return;
     if (supervisor->leaving || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
         supervisor->worker.process = 0;
-        if (!supervisor->leaving && was_aborted(&supervisor->mount_point))
+        if (!supervisor->leaving && supervisor_was_aborted(&supervisor->mount_point))
             supervisor->status = 1; /* for Restart=on-failure */
-        leave(supervisor);
+        supervisor_leave(supervisor);
         return;
     }
     if (is_hopeless(supervisor, status)) {
@@ -362,9 +164,9 @@ static void worker_ended(struct supervisor *supervisor, int status)
             log_error("%s: %s was killed by signal %d before it served, again and again", supervisor->mount_point.path,
                       supervisor->worker.name, WTERMSIG(status));
         if (supervisor->went_on && supervisor->kept)
-            leave_it_kept(supervisor);
+            supervisor_leave_it_kept(supervisor);
         else
-            leave(supervisor);
+            supervisor_leave(supervisor);
         return;
     }
     supervisor->memory.head->worker_restarts++;
@@ -379,7 +181,7 @@ static void helper_ended(struct supervisor *supervisor, struct child *helper, in
     if (helper == &supervisor->publisher)
         supervisor->memory.head->publisher_lives = false;
     if (supervisor->keeping && helper == &supervisor->publisher)
-        go_on_leaving(supervisor);
+        supervisor_go_on_leaving(supervisor);
     if (!supervisor->leaving)
         child_ended(helper, status, useful);
 }
@@ -389,9 +191,9 @@ static void take_signals(struct supervisor *supervisor)
     struct signalfd_siginfo info;
     while (read(supervisor->signals, &info, sizeof(info)) == sizeof(info))
         if (info.ssi_signo == SIGTERM && supervisor->kept)
-            leave_it_kept(supervisor);
+            supervisor_leave_it_kept(supervisor);
         else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-            leave(supervisor);
+            supervisor_leave(supervisor);
         else if (info.ssi_signo == SIGHUP && !supervisor->leaving)
             reload_take_signal(supervisor);
     pid_t process;
@@ -427,38 +229,9 @@ static void take_messages(struct supervisor *supervisor)
         else if (message.kind == WORKER_WANTS_RELOAD || message.kind == WORKER_RELOADED)
             reload_take_message(supervisor, &message);
         else if (supervisor->keeping && message.kind == WORKER_DRAINED)
-            go_on_leaving(supervisor);
+            supervisor_go_on_leaving(supervisor);
         else
             upgrade_take_message(supervisor, &message);
-    }
-}
-
-/* A lazily detached mount lives on in those who use it; the worker does not wait for them. */
-static void hurry(struct supervisor *supervisor)
-{
-    if (supervisor->worker.process <= 0 || clock_monotonic_ms() < supervisor->leave_until_ms)
-        return;
-    kill(supervisor->worker.process, supervisor->leave_signal);
-    supervisor->leave_signal = SIGKILL;
-    /* it may still wait for a key that KMS is making */
-    wait_to_leave(supervisor, (int64_t)supervisor_config(supervisor)->request_timeout_ms + 2 * LEAVE_MS);
-}
-
-static void start_what_is_due(struct supervisor *supervisor)
-{
-    int64_t now_ms = clock_monotonic_ms();
-    int r = 0;
-    if (supervisor->runner.process == 0 && now_ms >= supervisor->runner.start_ms)
-        r = start_runner(supervisor);
-    if (r == 0 && supervisor->publisher.process == 0 && now_ms >= supervisor->publisher.start_ms)
-        r = start_publisher(supervisor);
-    if (r == 0 && supervisor->worker.process == 0 && now_ms >= supervisor->worker.start_ms &&
-        supervisor->upgrade.stage != UPGRADE_TAKING_OVER)
-        r = start_worker(supervisor);
-    if (r < 0) {
-        log_error("fork: %s; it is tried again", strerror(-r));
-        supervisor->runner.start_ms = supervisor->publisher.start_ms = supervisor->worker.start_ms =
-            now_ms + 1000;
     }
 }
 
@@ -515,7 +288,7 @@ static void watch(struct supervisor *supervisor)
 {
     while (!supervisor->leaving || supervisor->worker.process > 0) {
         if (!supervisor->leaving) {
-            start_what_is_due(supervisor);
+            supervisor_start_what_is_due(supervisor);
             upgrade_tend(supervisor);
             reload_tend(supervisor);
         }
@@ -536,37 +309,11 @@ static void watch(struct supervisor *supervisor)
         if (!supervisor->leaving)
             take_requests(supervisor);
         if (alone && polled[2].revents & POLLERR)
-            leave(supervisor);
+            supervisor_leave(supervisor);
         if (supervisor->leaving)
-            hurry(supervisor);
+            supervisor_hurry(supervisor);
         else
             tell_ready(supervisor);
-    }
-}
-
-/* ABORT: mount_point_open_abort's, or -1. */
-static void end_publisher(struct supervisor *supervisor, int abort)
-{
-    pid_t process = supervisor->publisher.process;
-    int64_t until_ms = clock_monotonic_ms() + LEAVE_MS;
-    for (int i = 0; i < 2; i++)
-        if (supervisor->publisher_socket[i] >= 0)
-            close(supervisor->publisher_socket[i]);
-    if (process <= 0)
-        return;
-    while (waitpid(process, NULL, WNOHANG) == 0) {
-        int64_t left_ms = until_ms - clock_monotonic_ms();
-        struct pollfd polled = {.fd = supervisor->signals, .events = POLLIN};
-        struct signalfd_siginfo info;
-        if (left_ms <= 0) {
-            /* where the mount is kept, the next supervisor's worker answers it */
-            if (abort >= 0 && !supervisor->keeping && write(abort, "1", 1) < 0)
-                log_error("%s: %s; a process may be left waiting for the mount", supervisor->mount_point.path, strerror(errno));
-            break;
-        }
-        if (poll(&polled, 1, (int)left_ms) > 0 &&
-            read(supervisor->signals, &info, sizeof(info)) < 0 && errno != EAGAIN)
-            break;
     }
 }
 
@@ -592,20 +339,6 @@ static void begin(struct supervisor *supervisor, const struct supervisor_parts *
                     .verdict = EIO,
                     .reason = "the worker died before it had asked; everything is as before"},
     };
-}
-
-static int end_all(struct supervisor *supervisor)
-{
-    _cleanup_(close) int abort = mount_point_open_abort(&supervisor->mount_point);
-    close(supervisor->mount_point.fuse); /* the connection ends here, whoever still uses it */
-    end_publisher(supervisor, abort);
-    end_runner(supervisor);
-    unlink_worker(supervisor);
-    reload_end(supervisor);
-    request_socket_close(&supervisor->requests, supervisor->parts->state->directory);
-    close(supervisor->signals);
-    mount_memory_drop(&supervisor->memory);
-    return supervisor->status;
 }
 
 static struct kept_mount kept_mount(struct supervisor *supervisor)
@@ -635,7 +368,7 @@ static int go_on(struct supervisor *supervisor)
     give_to_keep(supervisor);
     hear_requests(supervisor);
     watch(supervisor);
-    return end_all(supervisor);
+    return supervisor_end_all(supervisor);
 }
 
 int supervisor_run(const struct supervisor_parts *parts)
@@ -644,11 +377,11 @@ int supervisor_run(const struct supervisor_parts *parts)
     char reason[512];
     begin(&supervisor, parts);
     if (kept_mount_is_wanted()) /* a service */
-        begin_log(parts);
+        supervisor_begin_log(parts);
     int r = make_parts(&supervisor);
     if (r < 0) {
         log_error("start: %s", strerror(-r));
-        end_runner(&supervisor);
+        supervisor_end_runner(&supervisor);
         return 1;
     }
     const struct kept_mount kept = kept_mount(&supervisor);
@@ -662,7 +395,7 @@ int supervisor_run(const struct supervisor_parts *parts)
                                            sizeof(reason));
     if (r < 0) {
         log_error("%s", reason);
-        end_runner(&supervisor);
+        supervisor_end_runner(&supervisor);
         return 1;
     }
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
@@ -672,14 +405,14 @@ int supervisor_run(const struct supervisor_parts *parts)
                   r == -ETIMEDOUT && parts->lent >= 0 ? "; another daemon has served this mount, and it is lost: start "
                                                         "with-mount again" : "");
         supervisor.status = 1;
-        leave(&supervisor);
+        supervisor_leave(&supervisor);
     } else {
-        begin_log(parts);
+        supervisor_begin_log(parts);
         give_to_keep(&supervisor);
         hear_requests(&supervisor);
     }
     watch(&supervisor);
-    return end_all(&supervisor);
+    return supervisor_end_all(&supervisor);
 }
 
 int supervisor_resume(const struct supervisor_parts *parts, const struct handover *handover)
@@ -717,9 +450,9 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
     supervisor.publisher.replaced = true; /* it is the version before */
     if (supervisor.publisher.process > 0)
         kill(supervisor.publisher.process, SIGKILL);
-    retire_runner(&supervisor);
+    supervisor_retire_runner(&supervisor);
     upgrade_resumed(&supervisor);
     give_to_keep(&supervisor);
     watch(&supervisor);
-    return end_all(&supervisor);
+    return supervisor_end_all(&supervisor);
 }

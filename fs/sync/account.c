@@ -9,6 +9,9 @@
 #include "fs/engine/operation.h"
 #include "fs/sync/ram_role.h"
 
+/* The method alone is worth no more. */
+enum { METHOD_MS_MOST = 3000 };
+
 static const char name[] = "DescribeApplicationAccessPoint";
 
 static void refuse(struct kms_error *error, int number, const char *code, const char *message)
@@ -118,14 +121,37 @@ static void take_answer(struct engine *engine, const struct kms_answer *answer,
 
 /* -- by a creation ------------------------------------------------------------------------- */
 
+static bool is_sure(const struct engine *engine)
+{
+    return engine->account_is_known && !engine->account_is_assumed;
+}
+
+/* Whether it was told, or cannot be, if the AAP has client keys. */
+static bool is_method_asked(const struct operation *operation)
+{
+    struct registry *registry = operation->engine->parts.registry;
+    registry_lock(registry);
+    const struct registry_aap *aap = registry_aap(registry, operation->aap);
+    bool asked = !aap || aap->method_asked;
+    registry_unlock(registry);
+    return asked;
+}
+
 static void answered(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
 {
     struct operation *operation = user;
-    struct registry *registry = operation->engine->parts.registry;
-    struct kms_error error;
-    take_answer(operation->engine, answer, aap, &error);
+    struct engine *engine = operation->engine;
+    struct registry *registry = engine->parts.registry;
+    struct kms_error error = {0};
+    if (answer->error.number && is_sure(engine)) /* the method alone was asked for: what is asked next tells as well */
+        engine_observe(engine, answer);
+    else
+        take_answer(engine, answer, aap, &error);
     registry_lock(registry);
-    ram_role_note(registry_aap(registry, operation->aap), aap ? aap->authentication_method : "");
+    struct registry_aap *its = registry_aap(registry, operation->aap);
+    ram_role_note(its, aap ? aap->authentication_method : "");
+    if (its)
+        its->method_asked = true;
     registry_unlock(registry);
     if (error.number)
         operation_fail(operation, name, &error);
@@ -138,8 +164,10 @@ static void ask(struct operation *operation)
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE];
     operation_aap_name(operation, aap_name);
-    if (kms_describe_application_access_point(engine->parts.transport, aap_name,
-                                              operation_time_left(operation), answered, operation) < 0)
+    unsigned int timeout_ms = operation_time_left(operation);
+    if (is_sure(engine) && timeout_ms > METHOD_MS_MOST)
+        timeout_ms = METHOD_MS_MOST;
+    if (kms_describe_application_access_point(engine->parts.transport, aap_name, timeout_ms, answered, operation) < 0)
         operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
 }
 
@@ -148,7 +176,7 @@ void account_require(struct operation *operation, void (*then)(struct operation 
     struct engine *engine = operation->engine;
     struct kms_error error;
     operation->then = then;
-    if (engine->account_is_known && !engine->account_is_assumed) {
+    if (is_sure(engine) && is_method_asked(operation)) {
         then(operation);
     } else if (account_is_other(engine)) {
         account_refuse(engine, &error);

@@ -15,7 +15,10 @@
 struct engine;
 struct operation;
 
-/* Goes on with THEN when KMS has told that the store is the credentials' account's; else ends the operation. */
+/*
+ * Goes on with THEN when KMS has told that the store is the credentials' account's, and, where it can be told, whether
+ * the AAP has client keys; else ends the operation.
+ */
 void account_require(struct operation *operation, void (*then)(struct operation *operation));
 
 /* Asks KMS for the account, by the AAP of that name; TOLD is called then, once. False: memory is short. */

@@ -12,6 +12,7 @@ void ram_role_note(struct registry_aap *aap, const char *authentication_method)
 {
     if (!aap || !authentication_method[0])
         return;
+    aap->method_asked = true;
     aap->ram_role = !kms_aap_may_have_client_keys(authentication_method);
     if (!aap->ram_role && strcmp(aap->failure.error.code, RAM_ROLE_CODE) == 0)
         aap->failure = (struct registry_failure){0}; /* it was made anew */

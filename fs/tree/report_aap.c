@@ -96,10 +96,9 @@ static const char *note_of(const struct registry_aap *aap, int64_t now, char *te
         return "KMS says that this AAP does not exist: its keys stay readable and no new one can be made; write "
                "forget and its name to .aapfs/control to remove it here";
     if (aap->ram_role)
-        return aap->keys ? "this AAP is used with a RAM role now and has no client keys: those of an earlier one stay readable, and "
-                           "no new one can be made"
-                         : "this AAP is used with a RAM role (AuthenticationMethod RAMRole): it has no client keys, and none can be "
-                           "made";
+        return aap->keys ? REPORT_RAM_ROLE " now and has no client keys: those of an earlier one stay readable, and no new one can be "
+                                           "made"
+                         : REPORT_RAM_ROLE " (AuthenticationMethod RAMRole): it has no client keys, and none can be made";
     if (note_places(aap, now, text, size))
         return text;
     if (aap->rotation.blocked)

@@ -12,6 +12,7 @@
 
 /* With what the Note begins where the rotation to come would find no place: aapfs status goes by it. */
 #define REPORT_NO_PLACE "no place for the next rotation"
+#define REPORT_RAM_ROLE "this AAP is used with a RAM role"
 
 /* NOW: KMS's time. NULL when memory is short. */
 json_t *report_aap_status(const struct registry_aap *aap, int64_t now);

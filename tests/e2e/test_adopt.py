@@ -151,6 +151,19 @@ def test_what_the_command_line_printed_is_adopted(mount, emulator, tmp_path):
 
 
 @pytest.mark.full
+def test_base64_in_lines_is_adopted(mount, emulator, tmp_path):
+    made = make_key(emulator)
+    data = made["PrivateKeyData"]
+    lines = "\r\n".join(data[at:at + 76] for at in range(0, len(data), 76)) + "\n"
+    (tmp_path / "key").write_text(json.dumps({"KeyId": None, "ClientKeyId": made["ClientKeyId"], "PrivateKeyData": lines}))
+    (tmp_path / "password").write_text(PASSWORD)
+    done = subprocess.run([AAPFS, "adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password"],
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, made["ClientKeyId"] + "\n", "")
+    assert (mount / "payments/private_key_data").read_text() == data + "\n"
+
+
+@pytest.mark.full
 def test_the_certificate_of_kms_is_read_in_every_form_or_said_to_be_none(start_mount, emulator):
     forms = {
         "no newline before its end": lambda pem: pem.strip().replace("\n-----END", "-----END"),

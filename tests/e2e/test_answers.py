@@ -2,6 +2,8 @@
 import email.utils
 import errno
 import json
+import os
+import signal
 import subprocess
 import time
 
@@ -9,6 +11,7 @@ import pytest
 
 from altered import Altered
 from harness import AAPFS, PASSWORD, environment, make_state_key
+from test_check import Place
 from test_store import result_of
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
@@ -329,6 +332,9 @@ def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_moun
     for command in (PASSWORD, "rotate", json.dumps({"KeyId": "KAAP.x", "PrivateKeyData": "MIIB", "Password": PASSWORD})):
         assert result_of(mount, command, "orders") == errno.EPERM
         assert mount.last_error("orders")["Code"] == "RamRole" and "RAM role" in mount.last_error("orders")["Message"]
+    for words in (["create", "orders"], ["rotate", "orders"]):  # nobody is asked for a password
+        done = subprocess.run([AAPFS, *words, "-m", mount.path], env=environment(), capture_output=True, text=True)
+        assert done.returncode == 1 and "orders: this AAP is used with a RAM role" in done.stderr, done.stderr
     assert emulator.count("CreateClientKey") == 1
     assert (emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")) == (listed, described)
     status = mount.status("orders")
@@ -355,6 +361,37 @@ def test_the_first_write_asks_and_then_sends_nothing(start_mount, emulator, alte
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("settings", ["", "aaps = payments, orders"])
+def test_a_new_worker_asks_before_it_sends(start_mount, emulator, altered, settings):
+    """The account is known by another AAP, and no listing has ended since."""
+    altered.change = with_ram_role("orders")
+    mount = start_mount(altered.url, settings=settings, expected_errors=None)
+    mount.write(".aapfs", "sync")
+    emulator.set_faults("ListApplicationAccessPoints delay=3000")
+    os.kill(a_worker_of(mount), signal.SIGKILL)
+    mount.write("payments", PASSWORD)
+    assert result_of(mount, PASSWORD, "orders") == errno.EPERM
+    assert mount.last_error("orders")["Code"] == "RamRole" and emulator.count("CreateClientKey") == 1
+    asked = emulator.count("GetClientKey")
+    adopted = json.dumps({**json.loads((mount / "payments/client_key.json").read_text()), "Password": PASSWORD})
+    assert result_of(mount, adopted, "orders") == errno.EPERM and emulator.count("GetClientKey") == asked
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", ["internal", "denied", "delay=20000"])
+def test_where_the_method_is_not_told_a_key_is_made(start_mount, emulator, altered, fault):
+    mount = start_mount(altered.url, settings="aaps = payments, orders", expected_errors=None)
+    mount.write(".aapfs", "sync")
+    slow = "ListApplicationAccessPoints delay=8000"
+    emulator.set_faults(slow)
+    os.kill(a_worker_of(mount), signal.SIGKILL)
+    mount.write("payments", PASSWORD)
+    emulator.set_faults(slow, f"DescribeApplicationAccessPoint {fault}")
+    mount.write("orders", PASSWORD)
+    assert mount.status("orders")["State"] == "active"
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("names, kind", [(("orders",), "ok"), (("orders", "payments"), "warning")])
 def test_check_says_which_aaps_have_no_client_keys(altered, emulator, tmp_path, names, kind):
     altered.change = with_ram_role(*names)
@@ -367,3 +404,42 @@ def test_check_says_which_aaps_have_no_client_keys(altered, emulator, tmp_path, 
     assert done.returncode == 0, done.stdout
     assert "have no client keys" in done.stdout
     assert any(line.startswith("warning") and "RAM role" in line for line in done.stdout.splitlines()) == (kind == "warning")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("settings", ["", "aaps = orders, payments"])
+def test_check_asks_nothing_of_an_aap_without_client_keys(altered, emulator, tmp_path, settings):
+    """Nor does it want a command to tell of its next key."""
+    def checked(*names):
+        altered.change = with_ram_role(*names)
+        return place.check(settings=settings, defaults="")
+
+    place = Place(tmp_path, altered.url)
+    said = checked("orders")
+    [line] = said.of("warning", "on_rotate")
+    assert line.startswith("payments: "), line
+    assert said.of("ok", "places") == ["1 AAP has a place left for the next rotation"]
+    asked = [text for text in map(json.dumps, emulator.records()) if "ListClientKeys" in text]
+    assert asked and not any("orders" in text for text in asked)
+    said = checked("orders", "payments")
+    assert said.of("warning", "on_rotate") == said.of("ok", "places") == [] and emulator.count("ListClientKeys") == len(asked)
+
+
+@pytest.mark.full
+def test_check_asks_on_behind_an_aap_whose_keys_are_not_listed(start_emulator, tmp_path):
+    def instead(operation):
+        if operation == "ListClientKeys":
+            asked.append(operation)
+        return (403, refusal) if operation == "ListClientKeys" and len(asked) in refused else None
+
+    proxy = Altered(start_emulator(aaps=("payments", "orders", "stock")).port)
+    proxy.instead, refusal = instead, b'{"RequestId": "r", "Code": "Forbidden.NoPermission", "Message": "m"}'
+    place, asked, refused = Place(tmp_path, proxy.url), [], {2}  # the first one is for the permission
+    said = place.check()
+    assert len(asked) == 4 and said.of("ok", "places") == ["2 AAPs have a place left for the next rotation"]
+    [line] = said.of("warning", "places")
+    assert line.startswith("payments: whether a place is left") and "Forbidden.NoPermission: m" in line and "permit ListClientKeys" in line
+    asked.clear()
+    refused.add(4)
+    assert place.check().of("warning", "places")[0].startswith("payments and 1 more: ")
+    proxy.close()

@@ -9,7 +9,7 @@ import pytest
 from harness import AAPFS, PASSWORD, ROOT
 
 COMPLETION = ROOT / "fs" / "completion"
-WORDS = ["adopt", "create", "delete", "export", "reload", "rotate", "status", "upgrade"]
+WORDS = ["adopt", "create", "delete", "export", "help", "reload", "rotate", "status", "upgrade", "version"]
 
 
 def needs(program):
@@ -27,7 +27,7 @@ def options_of_commands():
     usage = subprocess.run([AAPFS, "--help"], capture_output=True, text=True, check=True).stdout
     found = {}
     for line in re.sub(r"\n {8,}(?!aapfs)", " ", usage).splitlines():
-        words = re.match(r"(?:usage:)? +aapfs (?:([a-z|-]+) )?(.*)", line)
+        words = re.match(r"(?:usage:)? +aapfs(?: ([a-z|-]+))?(?: |$)(.*)", line)
         if not words:
             continue
         options = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", line))
@@ -49,6 +49,7 @@ def test_bash_completes(mount):
     assert complete_in_bash("sta") == ["status"]
     assert complete_in_bash("create", "-m", mount.path, "") == ["orders", "payments"]
     assert complete_in_bash("create", "-m", mount.path, "p") == ["payments"]
+    assert complete_in_bash("help", "st") == ["status"]
     assert complete_in_bash("delete", "-m", mount.path, "payments", "K") == [mount.key_id()]
     assert complete_in_bash("delete", "--f") == ["--foreign"]
     assert "--state-key" in complete_in_bash("--")
@@ -59,7 +60,7 @@ def test_bash_completes(mount):
 
 def test_each_completion_knows_every_sub_command():
     usage = subprocess.run([AAPFS, "--help"], capture_output=True, text=True).stdout
-    commands = {word for words in re.findall(r"^ +aapfs ([a-z|-]+) ", usage, re.M) for word in words.split("|")
+    commands = {word for words in re.findall(r"^ +aapfs ([a-z|-]+)(?: |$)", usage, re.M) for word in words.split("|")
                 if not word.startswith("-")}
     for name in ("aapfs.bash", "_aapfs", "aapfs.fish"):
         missing = [word for word in commands if not re.search(rf"\b{word}\b", (COMPLETION / name).read_text())]
@@ -142,6 +143,6 @@ def offered_by_fish(home, commands):
                                      pytest.param(offered_by_fish, marks=needs("fish"))])
 def test_each_option_of_each_sub_command_is_offered(tmp_path, offered):
     options = options_of_commands()
-    assert len(options) == 12 and options["check"] == {"-c", "--config", "-m", "--help"} and "--dev" in options[""]
+    assert len(options) == 14 and options["check"] == {"-c", "--config", "-m", "--help"} and "--dev" in options[""]
     for (command, wanted), found in zip(options.items(), offered(tmp_path, options)):
         assert wanted <= found, f"aapfs {command}: not offered: {wanted - found}"

@@ -36,7 +36,7 @@ def usages():
     """Of each sub-command, from the usage of all."""
     text = subprocess.run([AAPFS, "--help"], capture_output=True, text=True, check=True).stdout
     text = re.sub(r"\n {9,}", " ", text)
-    return {name: line for line, name in re.findall(r"^ +aapfs (([a-z][a-z-]+) .*)$", text, re.M)}
+    return {name: line for line, name in re.findall(r"^ +aapfs (([a-z][a-z-]+)(?: .*)?)$", text, re.M)}
 
 
 @pytest.mark.full
@@ -61,7 +61,7 @@ def test_each_sub_command_has_its_own_help():
     (["staus"], "status"), (["stat"], "status"), (["Status"], "status"), (["chekc"], "check"), (["creat"], "create"),
     (["creat", "payments"], "create"), (["staus", "-m", "/run/aap"], "status"), (["-f", "roate"], "rotate"),
     (["with_mount"], "with-mount"), (["--dev", "xport"], "export"), (["nonsense"], None), (["a-file"], None),
-    (["-f", "aapfs", "nonsense"], None), (["help", "staus"], "status"), (["sync"], None)])
+    (["-f", "aapfs", "nonsense"], None), (["help", "staus"], "status"), (["hlep"], "help"), (["verison"], "version"), (["sync"], None)])
 def test_what_is_no_command_and_no_place_makes_nothing(tmp_path, words, nearest):
     """It would be mounted on, where a missing mount point is made, and there would be a state key."""
     place = tmp_path / "place"
@@ -86,6 +86,10 @@ def test_help_and_version_as_words():
     assert said("help") == said("--help")
     assert said("help", "status") == said("status", "--help")
     assert said("version") == said("--version")
+    assert said("help", "--help") == said("help", "help") and "version" in said("--help")
+    for words in (["help", "status", "x"], ["help", "-x"], ["version", "x"]):
+        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (2, "") and done.stderr.endswith(said(words[0], "-h"))
 
 
 def test_a_directory_is_a_mount_point_without_a_slash(emulator, tmp_path):

@@ -337,6 +337,37 @@ def test_rotate_asks_and_enter_alone_is_the_kept_password(mount, emulator):
     assert len(passwords_sent(emulator)) == 3
 
 
+# a shell with jobs that leaves the terminal as its jobs do
+AT_A_SHELL = """trap : INT QUIT; "$1" create -m "$2" payments; stty -a; fg; echo "=$?"; exit"""
+
+
+@pytest.mark.parametrize("key", [b"\3", b"\x1c", b"\x1a"], ids=["interrupt", "quit", "stop"])
+def test_a_question_that_is_left_leaves_the_terminal_as_it_was(mount, key):
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvp("dash", ["dash", "-mc", AT_A_SHELL, "sh", str(AAPFS), str(mount.path)])
+    shown = b""
+
+    def read_until(*texts):
+        nonlocal shown
+        while not all(text in shown for text in texts):
+            shown += os.read(terminal, 4096)
+
+    read_until(b"client key: ")
+    os.write(terminal, key)
+    read_until(b" echo ", b" icanon ")
+    if key == b"\x1a":
+        read_until(b"new client key: ", b"extproc")
+        shown = shown[shown.index(b"extproc"):]
+        for prompt in (b"client key: ", b"Again: "):
+            read_until(prompt)
+            os.write(terminal, PASSWORD.encode() + b"\n")
+        read_until(b"=0")
+        assert PASSWORD.encode() not in shown and mount.key_id().encode() in shown
+    os.close(terminal)
+    os.waitpid(child, 0)
+
+
 def test_rotate_without_a_terminal_takes_the_kept_password(mount, emulator):
     mount.write("payments", PASSWORD)
     assert without_a_terminal(mount, "rotate", "payments") == (0, mount.key_id() + "\n", "")

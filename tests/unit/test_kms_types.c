@@ -353,6 +353,21 @@ static void a_key_in_a_body_that_is_no_json_is_found(void **state)
     }
 }
 
+/* As the SDKs for Go take them. */
+static void members_are_read_in_letters_of_either_case(void **state)
+{
+    ask_and_answer(CREATE, "{\"requestId\":\"r\",\"clientKeyId\":\"KAAP.1\",\"privateKeyData\":\"MIIB\"}");
+    assert_true(told.good);
+    assert_string_equal(told.id, "KAAP.1");
+    assert_string_equal(told.data, "MIIB");
+    ask_and_answer(LIST_KEYS, "{\"requestId\":\"r\",\"clientKeys\":[{\"clientKeyId\":\"KAAP.1\",\"publicKeyData\":\"a\\\\nb\"}]}");
+    assert_true(told.good);
+    assert_int_equal(told.count, 1);
+    ask_and_answer(LIST_AAPS, "{\"totalCount\":1,\"applicationAccessPoints\":{\"applicationAccessPoint\":[{\"name\":\"a\"}]}}");
+    assert_true(told.good);
+    assert_int_equal(told.count, 1);
+}
+
 static void a_creation_without_its_key_says_that_there_is_one(void **state)
 {
     static const char *const ids[] = {"{\"PrivateKeyData\":\"MIIB\"}", "{\"ClientKeyId\":null,\"PrivateKeyData\":\"MIIB\"}",
@@ -467,6 +482,7 @@ int main(void)
         cmocka_unit_test(each_list_and_whole_answer_too),
         cmocka_unit_test(a_key_that_came_is_taken_whatever_else_came_with_it),
         cmocka_unit_test(a_key_in_a_body_that_is_no_json_is_found),
+        cmocka_unit_test(members_are_read_in_letters_of_either_case),
         cmocka_unit_test(a_creation_without_its_key_says_that_there_is_one),
         cmocka_unit_test(what_kms_has_nothing_to_say_about_is_nothing),
         cmocka_unit_test(aaps_without_their_count_are_read_to_an_empty_page),

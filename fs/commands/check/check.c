@@ -51,7 +51,7 @@ static void look_at_all(struct check *check, struct credential_runs *runs)
 static void free_aaps(struct check *check)
 {
     for (size_t i = 0; i < check->aap_count; i++)
-        free(check->aaps[i]);
+        free(check->aaps[i].name);
     free(check->aaps);
 }
 

@@ -13,13 +13,18 @@
 #include "fs/runner/credential_runs.h"
 #include "kmsapi/credentials/source.h"
 
+struct check_aap {
+    char *name;
+    bool ram_role; /* it is used with a RAM role, says KMS: there are no client keys */
+};
+
 struct check {
     const struct config *config;
     const char *mountpoint;
     bool colours;
     unsigned int warnings, errors; /* lines of these kinds */
     char account[ACCOUNT_SIZE];    /* whose keys the state directory has; "": none */
-    char **aaps;                   /* those that can be shown, as configured or listed */
+    struct check_aap *aaps;        /* those that can be shown, as configured or listed */
     size_t aap_count;
     bool aaps_listed;              /* by KMS, completely */
 };

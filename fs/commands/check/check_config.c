@@ -136,7 +136,7 @@ void check_settings(struct check *check)
 static bool is_there(const struct check *check, const char *name)
 {
     for (size_t i = 0; i < check->aap_count; i++)
-        if (strcmp(check->aaps[i], name) == 0)
+        if (strcmp(check->aaps[i].name, name) == 0)
             return true;
     return false;
 }
@@ -152,14 +152,14 @@ static bool has_no_command(const struct config *config, const char *name)
     return !config_for_aap(config, name)->on_rotate[0];
 }
 
-/* The AAPs that can be known: KMS's and the configuration's, else those that have a section. */
+/* Of the AAPs that can be known: KMS's and the configuration's, else those that have a section. */
 static size_t find_untold(const struct check *check, FILE *names)
 {
     const struct config *config = check->config;
     size_t count = 0;
     for (size_t i = 0; i < check->aap_count; i++)
-        if (has_no_command(config, check->aaps[i]))
-            add_name(names, check->aaps[i], &count);
+        if (!check->aaps[i].ram_role && has_no_command(config, check->aaps[i].name))
+            add_name(names, check->aaps[i].name, &count);
     for (size_t i = 0; check->aap_count == 0 && i < config->section_count; i++)
         if (has_no_command(config, config->sections[i].name))
             add_name(names, config->sections[i].name, &count);

@@ -17,34 +17,49 @@ struct kms_check {
     struct asking asking;
     size_t hidden;      /* AAPs that cannot be shown */
     size_t ram_roles;   /* AAPs that have no client keys */
-    const char *keyed;  /* a listed one that may have some; NULL: none is known */
-    const char *aap;    /* one that KMS has; NULL: none is known */
+    const char *keyed;  /* one that KMS has and that may have some; NULL: none is known */
     char arn[ASK_TEXT_SIZE]; /* its; "": not known */
     bool keys_listed;
 };
 
-static void add_aap(struct check *check, const char *name)
+/* NULL: memory is short. */
+static struct check_aap *add_aap(struct check *check, const char *name)
 {
-    char **grown = reallocarray(check->aaps, check->aap_count + 1, sizeof(*grown));
+    struct check_aap *grown = reallocarray(check->aaps, check->aap_count + 1, sizeof(*grown));
     if (!grown)
-        return;
+        return NULL;
     check->aaps = grown;
-    grown[check->aap_count] = strdup(name);
-    check->aap_count += grown[check->aap_count] != NULL;
+    grown[check->aap_count] = (struct check_aap){.name = strdup(name)};
+    return grown[check->aap_count].name ? &grown[check->aap_count++] : NULL;
+}
+
+static struct check_aap *find_aap(struct check *check, const char *name)
+{
+    for (size_t i = 0; i < check->aap_count; i++)
+        if (strcmp(check->aaps[i].name, name) == 0)
+            return &check->aaps[i];
+    return NULL;
+}
+
+/* AAP: NULL, one that is not shown. What one answer leaves out another one may have told. */
+static void take_method(struct kms_check *kms, struct check_aap *aap, bool may_have_client_keys)
+{
+    if (aap)
+        aap->ram_role = aap->ram_role || !may_have_client_keys;
+    if (aap && !aap->ram_role && !kms->keyed)
+        kms->keyed = aap->name;
 }
 
 static void take_name(void *user, const struct kms_aap *aap)
 {
     struct kms_check *kms = user;
     struct check *check = kms->check;
-    if (!config_aap_name_is_shown(aap->name))
-        kms->hidden++;
-    else if (check->config->all_aaps)
-        add_aap(check, aap->name);
-    if (!kms_aap_may_have_client_keys(aap->authentication_method))
-        kms->ram_roles++;
-    else if (!kms->keyed && check->aap_count > 0 && strcmp(check->aaps[check->aap_count - 1], aap->name) == 0)
-        kms->keyed = check->aaps[check->aap_count - 1];
+    bool may_have_client_keys = kms_aap_may_have_client_keys(aap->authentication_method);
+    bool shown = config_aap_name_is_shown(aap->name);
+    kms->hidden += !shown;
+    kms->ram_roles += !may_have_client_keys;
+    if (shown)
+        take_method(kms, check->config->all_aaps ? add_aap(check, aap->name) : find_aap(check, aap->name), may_have_client_keys);
 }
 
 /* KMS forbids this one thing: other questions may be answered. */
@@ -113,8 +128,9 @@ static bool look_at_aaps(struct kms_check *kms)
     return is_forbidden(error);
 }
 
-static bool look_at_aap(struct kms_check *kms, const char *name)
+static bool look_at_aap(struct kms_check *kms, struct check_aap *aap)
 {
+    const char *name = aap->name;
     static const char operation[] = "DescribeApplicationAccessPoint";
     struct check *check = kms->check;
     const struct kms_error *error = &kms->asking.error;
@@ -123,8 +139,7 @@ static bool look_at_aap(struct kms_check *kms, const char *name)
             check_ok(check, operation, "permitted");
         if (!kms->asking.may_have_client_keys && !check->aaps_listed)
             check_warning(check, operation, "%s is used with a RAM role and has no client keys: it will be shown, and no key made", name);
-        else if (kms->asking.may_have_client_keys)
-            kms->aap = name;
+        take_method(kms, aap, kms->asking.may_have_client_keys);
         memcpy(kms->arn, kms->asking.text, sizeof(kms->arn));
         return true;
     }
@@ -146,8 +161,17 @@ static void look_at_each_aap(struct kms_check *kms)
     const struct check *check = kms->check;
     size_t most = check->aaps_listed ? 1 : DESCRIBED_MOST;
     for (size_t i = 0; i < check->aap_count && i < most; i++)
-        if (!look_at_aap(kms, check->aaps[i]))
+        if (!look_at_aap(kms, &check->aaps[i]))
             return;
+}
+
+/* KMS is not asked for keys of an AAP that has none. */
+static bool have_any_keys(const struct check *check)
+{
+    size_t i = 0;
+    while (i < check->aap_count && check->aaps[i].ram_role)
+        i++;
+    return i < check->aap_count;
 }
 
 static void look_at_client_keys(struct kms_check *kms)
@@ -155,7 +179,7 @@ static void look_at_client_keys(struct kms_check *kms)
     char id[ASK_TEXT_SIZE] = "";
     struct check *check = kms->check;
     const struct kms_error *error = &kms->asking.error;
-    const char *aap = kms->keyed ? kms->keyed : kms->aap ? kms->aap : check->aaps[0];
+    const char *aap = kms->keyed ? kms->keyed : check->aaps[0].name;
     if (ask_client_keys(&kms->asking, aap, NULL, NULL)) {
         check_ok(check, "ListClientKeys", "permitted; %s has %zu", aap, kms->asking.count);
         memcpy(id, kms->asking.text, sizeof(id));
@@ -213,7 +237,7 @@ static void look_at_kms(struct kms_check *kms)
     bool more = look_at_aaps(kms);
     if (more)
         look_at_each_aap(kms);
-    if (more && kms->check->aap_count > 0)
+    if (more && have_any_keys(kms->check))
         look_at_client_keys(kms);
     if (kms->keys_listed)
         check_places(kms->check, &kms->asking);
