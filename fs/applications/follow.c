@@ -173,21 +173,39 @@ static int64_t shown_until_ms(struct numbers *numbers, const struct registry_key
     return 0;
 }
 
-static int64_t wipe_removed(struct engine *engine)
+/* Wipes one whose time has come: its number; 0: there is none, and *NEXT_MS is when there is. */
+static uint32_t wipe_one(struct engine *engine, int64_t *next_ms)
 {
     struct registry *registry = engine->parts.registry;
-    int64_t next_ms = INT64_MAX, now_ms = clock_monotonic_ms();
+    int64_t now_ms = clock_monotonic_ms();
+    uint32_t number = 0;
+    *next_ms = INT64_MAX;
     registry_lock(registry);
-    struct registry_key *key = registry_first_removed(registry), *next;
-    for (; key; key = next) {
-        next = key->next;
+    for (struct registry_key *key = registry_first_removed(registry); key; key = key->next) {
         int64_t until_ms = shown_until_ms(registry_numbers(registry), key, settle_ms(engine) + KEEP_REMOVED_MS);
-        if (until_ms <= now_ms)
+        if (until_ms <= now_ms) {
+            number = key->number;
             registry_wipe_key(registry, key);
-        else
-            next_ms = sooner(next_ms, until_ms);
+            break;
+        }
+        *next_ms = sooner(*next_ms, until_ms);
     }
     registry_unlock(registry);
+    return number;
+}
+
+static void holders_told(void *user, int result)
+{
+    (void)user, (void)result; /* a file that the kernel cannot be told of it has for a day at most */
+}
+
+/* Whoever still holds a file of one open: the kernel asks again, and hears that there is none. */
+static int64_t wipe_removed(struct engine *engine)
+{
+    struct publish_request request = {PUBLISH_KEY_ATTRIBUTES, 0, holders_told, engine};
+    int64_t next_ms;
+    while ((request.number = wipe_one(engine, &next_ms)))
+        engine->parts.publish(engine->parts.publish_user, &request);
     return next_ms;
 }
 

@@ -15,9 +15,10 @@ static const char *const commands[] = {
     "retry-check", "rotate", "rotate-due",     "sync",    "upgrade",
 };
 
-/* What stands before the first hyphen of one, or of what somebody takes for one. */
+/* What stands before the first hyphen of one, or of what somebody takes for one: aapfs(1)'s words, and nouns. */
 static const char *const verbs[] = {
-    "adopt", "create", "delete", "forget", "reload", "reloaded", "retry", "rotate", "sync", "upgrade",
+    "adopt",  "adoption", "check", "create",   "delete", "deletion", "export", "forget",
+    "reload", "reloaded", "retry", "rotate", "rotation", "status",   "sync",   "upgrade",
 };
 
 static bool begins_with(const char *word, size_t size, const char *command)

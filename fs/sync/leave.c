@@ -25,12 +25,43 @@ bool leave_is_free(const struct engine *engine, uint32_t aap)
     return notes && !notes->running && !notes->hook_generation && !notes->upkeep.deleting && engine_is_caught_up(engine, aap);
 }
 
+static void told(void *user, int result)
+{
+    (void)user, (void)result; /* a file that the kernel cannot be told of it has for a day at most */
+}
+
+/* Whoever holds a file of it open: the kernel asks again, and hears that there is none. */
+static void tell_holders(struct engine *engine, uint32_t aap_number)
+{
+    struct publish_request request = {PUBLISH_GENERATION_ATTRIBUTES, 0, told, engine};
+    size_t count = 0;
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, aap_number);
+    for (const struct registry_key *key = aap ? aap->keys : NULL; key; key = key->next)
+        count++;
+    uint32_t *keys = calloc(count + 1, sizeof(*keys));
+    count = 0;
+    for (const struct registry_key *key = aap && keys ? aap->keys : NULL; key; key = key->next)
+        keys[count++] = key->number;
+    request.number = aap ? aap->generation : 0;
+    registry_unlock(engine->parts.registry);
+    if (request.number)
+        engine->parts.publish(engine->parts.publish_user, &request);
+    request.kind = PUBLISH_KEY_ATTRIBUTES;
+    while (count > 0) {
+        request.number = keys[--count];
+        engine->parts.publish(engine->parts.publish_user, &request);
+    }
+    free(keys);
+}
+
 static void hidden(void *user, int result)
 {
     struct leaving *leaving = user;
     struct engine *engine = leaving->engine;
     const struct leaving left = *leaving;
     free(leaving);
+    tell_holders(engine, left.aap);
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = registry_aap(engine->parts.registry, left.aap);
     if (aap)

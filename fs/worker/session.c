@@ -52,9 +52,12 @@ static void on_init(void *user, struct fuse_conn_info *connection)
 static ssize_t send_answer(int fuse, struct iovec *parts, int count, void *user)
 {
     struct session *session = user;
-    if (session->takes_idmap && init_reply_take_idmap(parts, count))
-        session->agreement.wanted |= MOUNT_AGREEMENT_IDMAP;
-    session->takes_idmap = false;
+    /* the first answer is INIT's, before there are others; from then on the engine's thread answers, too */
+    if (atomic_load_explicit(&session->takes_idmap, memory_order_relaxed)) {
+        if (init_reply_take_idmap(parts, count))
+            session->agreement.wanted |= MOUNT_AGREEMENT_IDMAP;
+        atomic_store_explicit(&session->takes_idmap, false, memory_order_relaxed);
+    }
     return writev(fuse, parts, count);
 }
 

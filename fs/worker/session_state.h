@@ -18,7 +18,7 @@ struct session {
     struct fuse_session *fuse;
     struct engine *engine;
     struct mount_agreement agreement;
-    bool takes_idmap; /* while INIT is answered: the kernel's offer is taken */
+    atomic_bool takes_idmap; /* while INIT is answered: the kernel's offer is taken */
     struct audit *audit; /* NULL: opens are not told */
     int stop; /* eventfd: readable when session_run is to return */
     atomic_bool stopping;

@@ -145,7 +145,8 @@ def began(text):
     print(f"{time.monotonic():.1f} {text}", flush=True)
 
 
-KMS = "[kms]\nregion = cn-hangzhou\nendpoint = http://127.0.0.1:8443\nrequest_timeout = 5s\n[mount]\ncreation_guard = 0s\n"
+KMS = ("[kms]\nregion = cn-hangzhou\nendpoint = http://127.0.0.1:8443\nrequest_timeout = 5s\n[mount]\ncreation_guard = 0s\n"
+       "[defaults]\nmax_keys = 1000\n")
 ESCAPED = "a\\x2db"  # as `systemd-escape a-b` says
 
 
@@ -219,7 +220,7 @@ def main():
     run("systemctl", "reload", "aapfs.service", good=False)
     assert "nonsense" in (MOUNT / ".aapfs" / "last_error").read_text()
     assert is_active() and main_pid() == pid and key_id() == second
-    configure(more="[defaults]\nmode = 0400\n")
+    configure(more="mode = 0400\n")
     run("systemctl", "reload", "aapfs.service")
     until(lambda: (MOUNT / "payments" / "client_key.json").stat().st_mode & 0o777 == 0o400, "the mode is as before")
 

@@ -311,6 +311,22 @@ def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(star
     assert mount.status("payments")["State"] == "active"
 
 
+@pytest.mark.full
+def test_a_held_file_of_a_deleted_key_is_no_more(start_mount, emulator):
+    """Its attributes would live for a day."""
+    mount = start_mount(emulator.url, settings_of_mount="settle = 1s")
+    mount.write("payments", PASSWORD)
+    first = mount.key_id()
+    mount.write("payments", PASSWORD)
+    held = os.open(mount / "payments/keys" / first / "client_key_id", os.O_RDONLY)
+    for _ in range(3):
+        os.fstat(held)
+        assert os.pread(held, 100, 0).decode() == first + "\n"
+    mount.write("payments", f"delete {first}")
+    until(lambda: is_stale(held), 30)
+    os.close(held)
+
+
 def test_an_aap_made_again_is_no_longer_deleted(start_mount, emulator):
     mount = start_mount(emulator.url, expected_errors=GONE)
     mount.write("payments", PASSWORD)

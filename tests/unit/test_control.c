@@ -146,6 +146,7 @@ static void what_looks_like_a_command_is_no_password(void **state)
         "reloded-now", "adopt-state", "adopt-stat", "adop-state", "adopt-key", "sync-now", "snyc-now", "forget-payments",
         "upgrade-now", "up-grade", "create-key", "rotat", "relod", "delete:KAAP.1", "sync", "upgrade", "forget",
         "--rotate", "-retry-check", "--delete-all",
+        "rotation-now", "deletion-now", "adoption-now", "status-all", "check-now", "export-key", "stauts-all",
     };
     static const char *const after[] = {"", " now", " KAAP.1x", " 2026-12-01T00:00:00Z 2027-12-01T00:00:00Z"};
     for (size_t i = 0; i < sizeof(typos) / sizeof(typos[0]); i++)

@@ -343,8 +343,8 @@ static void a_key_in_a_body_that_is_no_json_is_found(void **state)
         "{\"a\\u0000\":1,\"ClientKeyId\":\"KAAP.1\",\"PrivateKeyData\":\"MIIB\"}",
         "{\"ClientKeyId\":\"KAAP.1\",\"ClientKeyId\":\"KAAP.1\",\"PrivateKeyData\":\"MIIB\"}",
         "{\"Tip\":\"not \\\"ClientKeyId\\\":\\\"KAAP.2\\\"\",\"ClientKeyId\":\"KAAP.1\",\"PrivateKeyData\":\"MIIB\",}",
-        "<?xml version=\"1.0\"?><CreateClientKeyResponse><RequestId>r</RequestId><ClientKeyId>KAAP.1</ClientKeyId>"
-        "<PrivateKeyData>MIIB</PrivateKeyData></CreateClientKeyResponse>",
+        ("<?xml version=\"1.0\"?><CreateClientKeyResponse><RequestId>r</RequestId><ClientKeyId>KAAP.1</ClientKeyId>"
+         "<PrivateKeyData>MIIB</PrivateKeyData></CreateClientKeyResponse>"),
     };
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         ask_and_answer(CREATE, bodies[i]);
