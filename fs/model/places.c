@@ -50,13 +50,12 @@ static const struct registry_key *find_in_use(const struct registry_aap *aap, in
     return newest;
 }
 
+/* NEXT: the key that is the current one, or becomes it in a moment. */
 static enum place_kind kind_of(const struct registry_aap *aap, const struct registry_key *key, int64_t now,
-                               const struct registry_key *in_use)
+                               const struct registry_key *next, const struct registry_key *in_use)
 {
-    const struct registry_key *next = schedule_current(aap, now);
     if (key == next && key == aap->current && !key->adopted && key->not_after_time <= now)
         return PLACE_CURRENT_EXPIRED;
-    /* one that has begun becomes the current one in a moment */
     if (key == aap->current || key == next)
         return key->adopted ? PLACE_CURRENT_ADOPTED : PLACE_CURRENT;
     if (key->adopted)
@@ -99,11 +98,11 @@ static void add_rejected(struct places *places, bool automatic, const struct reg
 
 void places_look(const struct registry_aap *aap, int64_t now, bool automatic, struct places *places)
 {
-    const struct registry_key *in_use = find_in_use(aap, now);
+    const struct registry_key *in_use = find_in_use(aap, now), *next = schedule_current(aap, now);
     *places = (struct places){0};
     for (const struct registry_key *key = aap->keys; key; key = key->next)
         if (!key->deleted && !key->gone)
-            add(places, automatic, (struct place){key->client_key_id, kind_of(aap, key, now, in_use), key->not_after_time});
+            add(places, automatic, (struct place){key->client_key_id, kind_of(aap, key, now, next, in_use), key->not_after_time});
     for (const struct registry_id *id = aap->orphans; id; id = id->next)
         if (!id->unlisted)
             add(places, automatic, (struct place){id->client_key_id, PLACE_ORPHAN, 0});
