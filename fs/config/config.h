@@ -2,8 +2,8 @@
  * The configuration: /etc/aapfs/aapfs.conf or -c FILE, read by inih, every value checked. Read at start and at
  * a reload; read-only afterwards, any thread. DESIGN: "Configuration".
  *
- * config.c: what it is; config_file.c: reads it; config_parse.c: lines, sections and keys; config_settings.c: the
- * keys; config_value.c: one value each; config_names.c: users and groups; config_fixed.c: what a reload cannot change.
+ * config.c: what it is; file.c: reads it; parse.c: lines, sections and keys; settings.c: the
+ * keys; value.c: one value each; names.c: users and groups; fixed.c: what a reload cannot change.
  */
 #ifndef AAPFS_FS_CONFIG_CONFIG_H
 #define AAPFS_FS_CONFIG_CONFIG_H
@@ -104,7 +104,7 @@ int config_copy(const char *file, char *reason, size_t reason_size);
 
 /*
  * As config_read, from such a COPY. Who reads it first looks users and groups up, and notes in it what they are; everybody
- * later takes them from there, and waits for nobody (config_names.h).
+ * later takes them from there, and waits for nobody (names.h).
  */
 int config_read_copy(const char *file, int copy, struct config *config, char *reason, size_t reason_size);
 

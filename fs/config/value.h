@@ -1,6 +1,6 @@
 /*
  * One value of the configuration each: text to number, checked, with a word on what would be right.
- * Pure but for users and groups (config_names.h).
+ * Pure but for users and groups (names.h).
  *
  * Each returns 0 and fills *VALUE, or -EINVAL and REASON.
  */

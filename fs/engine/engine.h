@@ -20,7 +20,7 @@ struct operation;
 
 /* upkeep.c: what is done by itself. Times: CLOCK_BOOTTIME in milliseconds. */
 struct upkeep_notes {
-    /* automatic.c */
+    /* rotations.c */
     uint32_t seed_key, seed; /* of the current key */
     uint32_t failed_key;     /* the key that attempts in a row did not replace */
     unsigned int failures;
@@ -55,7 +55,7 @@ struct engine_aap {
     int network_error;     /* errno of a command that ended in a network error, and when */
     int64_t network_error_ms;
     unsigned int operations; /* commands that have ended */
-    /* listing.c */
+    /* client_keys.c */
     int64_t list_ms;   /* CLOCK_MONOTONIC of the next listing of its keys; 0: none */
     int64_t listed_ms; /* when the last one that can be believed was asked for; 0: never */
     unsigned int list_failures;
@@ -85,7 +85,7 @@ struct engine {
     bool account_is_assumed;          /* it has not, and will not: asking is forbidden */
     void (*account_told)(struct engine *engine, const struct kms_error *error); /* not NULL: KMS is being asked */
 
-    bool foreign_state; /* foreign.c: made on another machine; nothing may be done by itself */
+    bool foreign_state; /* foreign_state.c: made on another machine; nothing may be done by itself */
 
     /* unsaved.c */
     struct unsaved *unsaved;
@@ -96,7 +96,7 @@ struct engine {
 
     struct password_reading *password_readings; /* password_file.c: under way, or hanging */
 
-    /* settle.c */
+    /* doubts.c */
     struct left_intent *left_intents;
 
     struct listing *listing; /* client_keys.c */
@@ -105,7 +105,7 @@ struct engine {
     /* inherit.c */
     struct inherited *inherited; /* writes that wait until their AAP has caught up */
 
-    /* sync.c */
+    /* aaps.c */
     struct operation *sync_operation; /* the control write that asked for it, or NULL */
     bool syncing;    /* the AAPs are being listed */
     bool sync_again; /* once more after that: it was asked for meanwhile */

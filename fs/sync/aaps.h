@@ -1,7 +1,7 @@
 /*
  * Which AAPs there are: from the configuration, or as KMS lists them, now and again every sync_interval. What is new
  * gets a directory. One that a complete listing no longer names goes if nothing of it is here that KMS handed out;
- * of any other KMS itself is asked (listing.c). Then each AAP's keys are listed: the walk.
+ * of any other KMS itself is asked (client_keys.c). Then each AAP's keys are listed: the walk.
  *
  * Complete is a sync whose list of AAPs came; where they are named in the configuration, one in which KMS answered for
  * each of them. That something is not permitted is an answer: no later sync would learn more. The engine's thread.

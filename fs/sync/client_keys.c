@@ -28,7 +28,7 @@ struct listing {
     bool described;   /* KMS was asked for the AAP itself */
     int64_t asked_ms;
     unsigned int operations; /* engine_aap's, when it was asked */
-    int64_t again_ms; /* settle.c wants another look; 0: no */
+    int64_t again_ms; /* doubts.c wants another look; 0: no */
 
     /* keys whose private half is here and that were not listed: asked for one by one */
     char (*missing)[CLIENT_KEY_ID_SIZE];
