@@ -521,7 +521,7 @@ def test_nothing_waits_for_a_provider(start_emulator, start, odd):
     assert held.ask("now").startswith("EAGAIN")
     began = time.monotonic()
     held.stop()
-    assert time.monotonic() - began < 1  # nor does the end
+    assert time.monotonic() - began < 2.5  # nor does the end: the answer comes after 3 s
 
 
 def test_an_operation_that_is_denied_says_so(start_emulator, start):

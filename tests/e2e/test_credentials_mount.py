@@ -196,7 +196,7 @@ def test_a_mount_whose_program_runs_ends_at_once(start_mount, emulator, home):
     until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
     began = time.monotonic()
     mount.stop()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 10  # the program ends after 600 s
     until(lambda: has_ended(home / "pid"))
 
 

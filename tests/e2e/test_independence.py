@@ -21,13 +21,6 @@ def read_whole(path):
         os.close(descriptor)
 
 
-def read_thousand(path):
-    began = time.perf_counter()
-    for _ in range(1000):
-        read_whole(path)
-    return time.perf_counter() - began
-
-
 def requests_of(mount):
     """What the daemon has served so far, forgotten inodes aside: those come when they come."""
     requests = json.loads(read_whole(mount / ".aapfs/status"))["Requests"]
@@ -44,19 +37,16 @@ def test_warm_reads_while_the_daemon_is_stopped(mount):
     mount.write("payments", PASSWORD)
     path = mount / "payments/client_key.json"
     expected = read_whole(path)
-    running = read_thousand(path)
     processes = [mount.process.pid, *mount.children().values()]
     assert len(processes) == 4
     for pid in processes:
         os.kill(pid, signal.SIGSTOP)
     try:
-        stopped = read_thousand(path)
-        assert read_whole(path) == expected
+        for _ in range(1000):  # one that had to ask would wait for ever
+            assert read_whole(path) == expected
     finally:
         for pid in processes:
             os.kill(pid, signal.SIGCONT)
-    # a reader that had to ask would have waited for ever; this only bounds how much slower it is
-    assert stopped < 5 * running + 0.1
 
 
 @pytest.mark.core

@@ -147,12 +147,12 @@ def test_kms_unreachable_at_the_start(start_mount, start_emulator, remount, how)
     else:
         emulator.set_faults("* silent")
     again = []
-    seconds = seconds_until_served(lambda: again.append(remount(mount, emulator.url)), mount.path)
-    assert seconds < 1
+    seconds = seconds_until_served(lambda: again.append(remount(mount, emulator.url, request_timeout="4s")), mount.path)
+    assert seconds < 3  # it waits for none of KMS's answers
     assert shown(again[0]) == before
     began = time.monotonic()
     assert result_of(again[0], PASSWORD) == (errno.ECONNREFUSED if how == "refused" else errno.ETIMEDOUT)
-    assert time.monotonic() - began < 2  # request_timeout is 1 s
+    assert time.monotonic() - began < 6  # request_timeout is 4 s
     assert shown(again[0]) == before
 
 
