@@ -44,6 +44,15 @@ uint32_t engine_aap_count(const struct engine *engine)
     return count;
 }
 
+bool engine_has_aap(const struct engine *engine, uint32_t aap)
+{
+    struct registry *registry = engine->parts.registry;
+    registry_lock(registry);
+    bool there = registry_aap(registry, aap) && !numbers_aap(registry_numbers(registry), aap)->removed;
+    registry_unlock(registry);
+    return there;
+}
+
 struct engine_aap *engine_aap(struct engine *engine, uint32_t aap)
 {
     if (aap >= engine->aap_room) {

@@ -146,6 +146,9 @@ void engine_observe(struct engine *engine, const struct kms_answer *answer);
 /* AAPs are numbered from 1 to this; not every number is one. Takes the registry's lock. */
 uint32_t engine_aap_count(const struct engine *engine);
 
+/* Whether AAP is here, and not on its way out: nothing is begun of one that is. Takes the registry's lock. */
+bool engine_has_aap(const struct engine *engine, uint32_t aap);
+
 /* The engine's notes on an AAP; NULL when memory is short. */
 struct engine_aap *engine_aap(struct engine *engine, uint32_t aap);
 

@@ -112,16 +112,6 @@ static void begin_upgrade(struct operation *operation)
     engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
 }
 
-/* An AAP may have left since its control was opened. */
-static bool is_there(struct engine *engine, uint32_t aap)
-{
-    registry_lock(engine->parts.registry);
-    bool there = aap == 0 || (registry_aap(engine->parts.registry, aap) &&
-                              !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed);
-    registry_unlock(engine->parts.registry);
-    return there;
-}
-
 static void begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
@@ -133,7 +123,7 @@ static void begin(struct operation *operation)
     operation->waits_for_catch_up = !engine_is_caught_up(engine, operation->aap);
     if (operation->waits_for_catch_up)
         return;
-    if (!is_there(engine, operation->aap)) {
+    if (operation->aap != 0 && !engine_has_aap(engine, operation->aap)) { /* it has left since its control was opened */
         operation_end(operation, -ENOENT);
         return;
     }
