@@ -15,22 +15,17 @@
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/engine/parts.h"
-#include "fs/keys/adopt.h"
-#include "fs/keys/creation.h"
-#include "fs/keys/deletion.h"
-#include "fs/keys/forget.h"
 #include "fs/keys/password_file.h"
-#include "fs/keys/recheck.h"
 #include "fs/keys/unsaved.h"
 #include "fs/loop/catch_up.h"
 #include "fs/loop/foreign_state.h"
 #include "fs/loop/inherit.h"
 #include "fs/loop/load.h"
 #include "fs/loop/reload.h"
+#include "fs/loop/verbs.h"
 #include "fs/sync/aaps.h"
 #include "fs/sync/client_keys.h"
 #include "fs/sync/doubts.h"
-#include "fs/upkeep/rotations.h"
 #include "fs/upkeep/upkeep.h"
 
 /* Writes on their way from the session's thread to the engine's, oldest first. */
@@ -47,33 +42,11 @@ struct engine_queue {
     bool stop;
 };
 
-static const char *const verb_names[] = {
-    [CONTROL_CREATE] = "CreateClientKey",
-    [CONTROL_DELETE] = "DeleteClientKey",
-    [CONTROL_DELETE_FOREIGN] = "DeleteClientKey",
-    [CONTROL_ADOPT] = "adopt",
-    [CONTROL_RETRY_CHECK] = "CreateClientKey",
-    [CONTROL_ROTATE] = "CreateClientKey",
-    [CONTROL_RELOADED] = "reloaded",
-    [CONTROL_ROTATE_DUE] = "rotate-due",
-    [CONTROL_PUBLISH] = "CreateClientKey",
-    [CONTROL_SYNC] = "ListApplicationAccessPoints",
-    [CONTROL_UPGRADE] = "upgrade",
-    [CONTROL_RELOAD] = "reload",
-    [CONTROL_FORGET] = "forget",
-    [CONTROL_ADOPT_STATE] = "adopt-state",
-};
-
-static bool asks_kms(enum control_verb verb)
-{
-    return verb != CONTROL_RELOAD && verb != CONTROL_UPGRADE && verb != CONTROL_ADOPT_STATE && verb != CONTROL_RETRY_CHECK;
-}
-
 /* One command at a time for each AAP, and none that asks KMS right after the network failed one. */
 static bool may_begin(struct operation *operation, struct engine_aap *notes)
 {
     struct engine *engine = operation->engine;
-    const char *name = verb_names[operation->command.verb];
+    const char *name = verbs_name(operation->command.verb);
     int64_t guard_ms = engine->parts.config->creation_guard_ms;
     int64_t now_ms = clock_monotonic_ms();
 
@@ -83,7 +56,7 @@ static bool may_begin(struct operation *operation, struct engine_aap *notes)
                          "shows its result");
         return false;
     }
-    if (asks_kms(operation->command.verb) && notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
+    if (verbs_asks_kms(operation->command.verb) && notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
         int number = notes->network_error;
         int64_t since_ms = notes->network_error_ms;
         registry_lock(engine->parts.registry);
@@ -96,20 +69,6 @@ static bool may_begin(struct operation *operation, struct engine_aap *notes)
         return false;
     }
     return true;
-}
-
-/* Only this worker has a key that is not on the disk yet: it does not make way for another one before. */
-static void begin_upgrade(struct operation *operation)
-{
-    struct engine *engine = operation->engine;
-    if (engine->unsaved) {
-        operation_refuse(operation, verb_names[CONTROL_UPGRADE], EBUSY, UNSAVED_CODE,
-                         "a client key is served and not saved yet (Unsaved in its AAP's status), and the new version "
-                         "would not know it; make room on the disk, and upgrade when it is saved");
-        return;
-    }
-    operation->deadline_ms = INT64_MAX; /* the supervisor has its own */
-    engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
 }
 
 static void begin(struct operation *operation)
@@ -136,43 +95,7 @@ static void begin(struct operation *operation)
         aap->busy = true;
     registry_unlock(engine->parts.registry);
 
-    switch (operation->command.verb) {
-    case CONTROL_CREATE:
-        rotation_begin(operation);
-        break;
-    case CONTROL_DELETE:
-    case CONTROL_DELETE_FOREIGN:
-        retire_begin(operation);
-        break;
-    case CONTROL_ADOPT:
-        adopt_begin(operation);
-        break;
-    case CONTROL_RETRY_CHECK:
-        recheck_begin(operation);
-        break;
-    case CONTROL_ROTATE:
-        automatic_rotate(operation);
-        break;
-    case CONTROL_SYNC:
-        sync_begin(engine, operation);
-        break;
-    case CONTROL_UPGRADE:
-        begin_upgrade(operation);
-        break;
-    case CONTROL_RELOAD:
-        reload_begin(operation);
-        break;
-    case CONTROL_FORGET:
-        forget_begin(operation);
-        break;
-    case CONTROL_ADOPT_STATE:
-        foreign_adopt(operation);
-        break;
-    case CONTROL_RELOADED:
-    case CONTROL_ROTATE_DUE:
-    case CONTROL_PUBLISH:
-        break; /* not begun here: upkeep.h */
-    }
+    verbs_begin(operation);
 }
 
 /* The worker before has asked the supervisor; its verdict comes to this one. */
@@ -194,9 +117,9 @@ void loop_verdict(struct engine *engine, int number, const char *text)
         if (operation->ended || operation->command.verb != CONTROL_UPGRADE)
             continue;
         if (number == 0)
-            operation_succeed(operation, verb_names[CONTROL_UPGRADE]);
+            operation_succeed(operation, verbs_name(CONTROL_UPGRADE));
         else
-            operation_refuse(operation, verb_names[CONTROL_UPGRADE], number, "Upgrade", "%s", text);
+            operation_refuse(operation, verbs_name(CONTROL_UPGRADE), number, "Upgrade", "%s", text);
     }
 }
 
