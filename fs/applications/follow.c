@@ -16,12 +16,18 @@ enum {
 /* What is to be told of an AAP's generations. */
 struct following {
     struct engine *engine;
-    uint32_t aap;
-    int64_t due_ms;      /* CLOCK_MONOTONIC; INT64_MAX: nothing is */
+    struct due_entry due; /* AAP's next pass */
     int64_t soonest_ms;  /* of the next pass */
     uint32_t target; /* where the pass under way leads; 0: none is */
     uint32_t at;     /* the generation that it has come to */
     unsigned int told, walked;
+};
+
+/* Times: CLOCK_MONOTONIC. */
+struct follow {
+    struct due passes;
+    uint32_t removed; /* the key that was removed last when those were looked at */
+    int64_t wipe_ms;  /* when one of those is to be wiped */
 };
 
 static int64_t sooner(int64_t a, int64_t b)
@@ -37,22 +43,24 @@ static int64_t settle_ms(const struct engine *engine)
 static struct following *following_of(struct engine *engine, uint32_t aap)
 {
     struct engine_aap *notes = engine_aap(engine, aap);
-    if (notes && !notes->following) {
-        notes->following = calloc(1, sizeof(*notes->following));
-        if (notes->following)
-            *notes->following = (struct following){.engine = engine, .aap = aap, .due_ms = INT64_MAX};
+    if (!notes || notes->following || !due_reserve(&engine->follow->passes))
+        return notes ? notes->following : NULL;
+    struct following *following = notes->following = calloc(1, sizeof(*following));
+    if (following) {
+        following->engine = engine;
+        due_add(&engine->follow->passes, &following->due, aap);
     }
-    return notes ? notes->following : NULL;
+    return following;
 }
 
 /* With the registry's lock. */
 static int64_t due_ms(const struct following *following)
 {
     struct numbers *numbers = registry_numbers(following->engine->parts.registry);
-    const struct numbered_aap *aap = numbers_aap(numbers, following->aap);
+    const struct numbered_aap *aap = numbers_aap(numbers, following->due.number);
     if (!aap || aap->settled_generation <= aap->followed)
         return INT64_MAX;
-    int64_t first_ms = numbers_superseded_ms(numbers, following->aap, aap->followed);
+    int64_t first_ms = numbers_superseded_ms(numbers, following->due.number, aap->followed);
     if (first_ms == INT64_MAX)
         return first_ms;
     first_ms += settle_ms(following->engine);
@@ -67,8 +75,7 @@ void follow_expect(struct engine *engine, uint32_t aap)
     registry_lock(engine->parts.registry);
     int64_t due = due_ms(following);
     registry_unlock(engine->parts.registry);
-    following->due_ms = due;
-    engine->follow_ms = sooner(engine->follow_ms, following->due_ms);
+    due_at(&engine->follow->passes, &following->due, due);
 }
 
 void follow_expect_all(struct engine *engine)
@@ -82,12 +89,11 @@ static void end_pass(struct following *following)
 {
     struct engine *engine = following->engine;
     registry_lock(engine->parts.registry);
-    numbers_aap(registry_numbers(engine->parts.registry), following->aap)->followed = following->target;
+    numbers_aap(registry_numbers(engine->parts.registry), following->due.number)->followed = following->target;
     following->target = 0;
     following->soonest_ms = clock_monotonic_ms() + BETWEEN_MS;
-    following->due_ms = due_ms(following);
+    due_at(&engine->follow->passes, &following->due, due_ms(following));
     registry_unlock(engine->parts.registry);
-    engine->follow_ms = sooner(engine->follow_ms, following->due_ms);
 }
 
 /* The next older generation of which somebody may hold a file; 0: none. With the registry's lock. */
@@ -139,13 +145,13 @@ static void begin_pass(struct following *following)
     int64_t since_ms = clock_monotonic_ms() - settle_ms(engine);
     registry_lock(engine->parts.registry);
     struct numbers *numbers = registry_numbers(engine->parts.registry);
-    const struct numbered_aap *aap = numbers_aap(numbers, following->aap);
-    uint32_t target = numbers_shown_since(numbers, following->aap, since_ms);
+    const struct numbered_aap *aap = numbers_aap(numbers, following->due.number);
+    uint32_t target = numbers_shown_since(numbers, following->due.number, since_ms);
     while (target > aap->settled_generation) /* some of its names may still lead to an older one */
         target = numbers_generation(numbers, target)->previous;
     bool new = target > aap->followed;
     following->soonest_ms = clock_monotonic_ms() + BETWEEN_MS; /* where settle was made longer, it is not time */
-    following->due_ms = new ? INT64_MAX : due_ms(following);
+    due_at(&engine->follow->passes, &following->due, new ? INT64_MAX : due_ms(following));
     registry_unlock(engine->parts.registry);
     if (!new)
         return;
@@ -173,22 +179,30 @@ static int64_t shown_until_ms(struct numbers *numbers, const struct registry_key
     return 0;
 }
 
-/* Wipes one whose time has come: its number; 0: there is none, and *NEXT_MS is when there is. */
-static uint32_t wipe_one(struct engine *engine, int64_t *next_ms)
+/* Wipes one whose time has come: its number; 0: there is none. */
+static uint32_t wipe_one(struct engine *engine)
 {
     struct registry *registry = engine->parts.registry;
+    struct follow *follow = engine->follow;
     int64_t now_ms = clock_monotonic_ms();
     uint32_t number = 0;
-    *next_ms = INT64_MAX;
     registry_lock(registry);
-    for (struct registry_key *key = registry_first_removed(registry); key; key = key->next) {
+    const struct registry_key *last = registry_first_removed(registry);
+    bool is_new = last && last->number != follow->removed;
+    follow->removed = last ? last->number : 0;
+    if (is_new || now_ms >= follow->wipe_ms)
+        follow->wipe_ms = INT64_MAX;
+    else
+        last = NULL;
+    for (struct registry_key *key = last ? registry_first_removed(registry) : NULL; key; key = key->next) {
         int64_t until_ms = shown_until_ms(registry_numbers(registry), key, settle_ms(engine) + KEEP_REMOVED_MS);
         if (until_ms <= now_ms) {
             number = key->number;
             registry_wipe_key(registry, key);
+            follow->wipe_ms = 0; /* another one's time may have come too */
             break;
         }
-        *next_ms = sooner(*next_ms, until_ms);
+        follow->wipe_ms = sooner(follow->wipe_ms, until_ms);
     }
     registry_unlock(registry);
     return number;
@@ -200,34 +214,34 @@ static void holders_told(void *user, int result)
 }
 
 /* Whoever still holds a file of one open: the kernel asks again, and hears that there is none. */
-static int64_t wipe_removed(struct engine *engine)
+static void wipe_removed(struct engine *engine)
 {
     struct publish_request request = {PUBLISH_KEY_ATTRIBUTES, 0, holders_told, engine};
-    int64_t next_ms;
-    while ((request.number = wipe_one(engine, &next_ms)))
+    while ((request.number = wipe_one(engine)))
         engine->parts.publish(engine->parts.publish_user, &request);
-    return next_ms;
 }
 
 int64_t follow_tend(struct engine *engine)
 {
-    int64_t wipe_ms = wipe_removed(engine);
-    if (clock_monotonic_ms() < engine->follow_ms)
-        return sooner(engine->follow_ms, wipe_ms);
-    engine->follow_ms = INT64_MAX;
-    for (uint32_t aap = 1; aap < engine->aap_room; aap++) {
-        struct following *following = engine->aaps[aap].following;
-        if (!following || following->target != 0)
-            continue;
-        if (following->due_ms <= clock_monotonic_ms())
-            begin_pass(following);
-        engine->follow_ms = sooner(engine->follow_ms, following->due_ms);
-    }
-    return sooner(engine->follow_ms, wipe_ms);
+    struct follow *follow = engine->follow;
+    uint32_t aap;
+    wipe_removed(engine);
+    while ((aap = due_take(&follow->passes, clock_monotonic_ms())))
+        begin_pass(engine_noted(engine, aap)->following);
+    return sooner(due_when(&follow->passes), follow->wipe_ms);
+}
+
+bool follow_start(struct engine *engine)
+{
+    return (engine->follow = calloc(1, sizeof(*engine->follow)));
 }
 
 void follow_end(struct engine *engine)
 {
     for (uint32_t aap = 1; aap < engine->aap_room; aap++)
-        free(engine->aaps[aap].following);
+        if (engine->aaps[aap])
+            free(engine->aaps[aap]->following);
+    if (engine->follow)
+        due_free(&engine->follow->passes);
+    free(engine->follow);
 }

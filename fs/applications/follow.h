@@ -8,12 +8,16 @@
 #ifndef AAPFS_FS_APPLICATIONS_FOLLOW_H
 #define AAPFS_FS_APPLICATIONS_FOLLOW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct engine;
 
 /* After a switch, a reader in the middle of a file may end as he began for so long; then holders are told. */
 enum { FOLLOW_GRACE_MS = 300 };
+
+/* Before anything else here. False: memory is short. */
+bool follow_start(struct engine *engine);
 
 /* A generation of AAP was shown, and everybody who watches its names was told: its holders will be. */
 void follow_expect(struct engine *engine, uint32_t aap);

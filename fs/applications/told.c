@@ -72,7 +72,7 @@ int64_t told_look(struct engine *engine, uint32_t number)
     }
     const struct registry_key *used = told_in_use(aap, now);
     aap->in_use_until = used ? used->not_after_time : 0;
-    if (used && used->not_after_time - now < 3600)
+    if (used)
         wait_ms = (used->not_after_time - now) * 1000;
     registry_unlock(engine->parts.registry);
     if (notes->told_is_changed)
@@ -94,7 +94,7 @@ void told_set(struct engine *engine, uint32_t number, const char *client_key_id)
 void told_changed(struct engine *engine, uint32_t number)
 {
     engine_aap(engine, number)->upkeep.told_is_changed = true;
-    engine->upkeep_ms = 0;
+    engine_wake(engine, number);
 }
 
 /* -- the note ------------------------------------------------------------------------------ */

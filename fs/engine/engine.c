@@ -1,7 +1,9 @@
 #include "fs/engine/engine.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+/* Less may pass unnoticed: KMS's answers move its time a little each time. */
+enum { MOVED_MS = 1000 };
 
 int64_t engine_now(const struct engine *engine)
 {
@@ -28,8 +30,9 @@ void engine_observe(struct engine *engine, const struct kms_answer *answer)
     clock_follow(&engine->clock, clock_local_ms(), clock_boottime_ms());
     clock_observe(&engine->clock, transport->server_date, transport->sent_at_ms,
                   transport->received_at_ms, clock_boottime_ms());
-    if (clock_is_sure(&engine->clock) != sure)
-        engine->upkeep_ms = 0;
+    int64_t moved_ms = engine->clock.offset_ms - engine->woken_offset_ms;
+    if (clock_is_sure(&engine->clock) != sure || moved_ms > MOVED_MS || moved_ms < -MOVED_MS)
+        engine_wake_all(engine); /* what is due by KMS's time is due at other times */
     registry_lock(engine->parts.registry);
     registry_mount(engine->parts.registry)->clock_offset_ms = engine->clock.offset_ms;
     count_request(engine, answer);
@@ -53,33 +56,71 @@ bool engine_has_aap(const struct engine *engine, uint32_t aap)
     return there;
 }
 
+struct engine_aap *engine_noted(const struct engine *engine, uint32_t aap)
+{
+    return aap < engine->aap_room ? engine->aaps[aap] : NULL;
+}
+
+static bool make_room(struct engine *engine, uint32_t aap)
+{
+    size_t room = aap < 32 ? 64 : (size_t)aap * 2;
+    if (aap < engine->aap_room)
+        return true;
+    struct engine_aap **grown = reallocarray(engine->aaps, room, sizeof(struct engine_aap *));
+    if (!grown)
+        return false;
+    engine->aaps = grown;
+    while (engine->aap_room < room)
+        grown[engine->aap_room++] = NULL;
+    return true;
+}
+
 struct engine_aap *engine_aap(struct engine *engine, uint32_t aap)
 {
-    if (aap >= engine->aap_room) {
-        size_t room = aap < 32 ? 64 : (size_t)aap * 2;
-        struct engine_aap *grown = reallocarray(engine->aaps, room, sizeof(*grown));
-        if (!grown)
-            return NULL;
-        memset(grown + engine->aap_room, 0, (room - engine->aap_room) * sizeof(*grown));
-        engine->aaps = grown;
-        engine->aap_room = room;
+    struct engine_aap *notes = engine_noted(engine, aap);
+    if (notes || !make_room(engine, aap) || !due_reserve(&engine->looks) || !due_reserve(&engine->listings))
+        return notes;
+    notes = engine->aaps[aap] = calloc(1, sizeof(*notes));
+    if (notes) {
+        due_add(&engine->looks, &notes->look, aap);
+        due_add(&engine->listings, &notes->list, aap);
     }
-    return &engine->aaps[aap];
+    return notes;
 }
 
 bool engine_is_caught_up(const struct engine *engine, uint32_t aap)
 {
-    return aap >= engine->aap_room ||
-           (engine->aaps[aap].catching_up == 0 && engine->aaps[aap].generation_behind == 0);
+    const struct engine_aap *notes = engine_noted(engine, aap);
+    return !notes || (notes->catching_up == 0 && notes->generation_behind == 0);
 }
 
 void engine_want_listing(struct engine *engine, uint32_t aap, int64_t when_ms)
 {
     struct engine_aap *notes = engine_aap(engine, aap);
-    if (!notes)
-        return;
-    if (!notes->list_ms || when_ms < notes->list_ms)
-        notes->list_ms = when_ms;
-    if (when_ms < engine->listing_next_ms)
-        engine->listing_next_ms = when_ms;
+    if (notes)
+        due_by(&engine->listings, &notes->list, when_ms);
+}
+
+void engine_wake(struct engine *engine, uint32_t aap)
+{
+    struct engine_aap *notes = aap ? engine_aap(engine, aap) : NULL; /* 0: the mount's own */
+    if (notes)
+        due_at(&engine->looks, &notes->look, 0);
+}
+
+void engine_wake_all(struct engine *engine)
+{
+    engine->woken_offset_ms = engine->clock.offset_ms;
+    for (uint32_t aap = 1; aap < engine->aap_room; aap++)
+        if (engine->aaps[aap])
+            engine_wake(engine, aap);
+}
+
+void engine_free_aaps(struct engine *engine)
+{
+    for (uint32_t aap = 0; aap < engine->aap_room; aap++)
+        free(engine->aaps[aap]);
+    free(engine->aaps);
+    due_free(&engine->looks);
+    due_free(&engine->listings);
 }

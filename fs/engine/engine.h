@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fs/base/due.h"
 #include "fs/engine/kms_clock.h"
 #include "fs/engine/pace.h"
 #include "fs/engine/parts.h"
@@ -18,8 +19,10 @@
 
 struct operation;
 
-/* upkeep.c: what is done by itself. Times: CLOCK_BOOTTIME in milliseconds. */
+/* upkeep/: what is done by itself. Times: CLOCK_BOOTTIME in milliseconds. */
 struct upkeep_notes {
+    /* upkeep.c */
+    struct due_entry rotation, deletion; /* one that may begin now */
     /* rotations.c */
     uint32_t seed_key, seed; /* of the current key */
     uint32_t failed_key;     /* the key that attempts in a row did not replace */
@@ -43,6 +46,7 @@ struct upkeep_notes {
 
 /* What the engine remembers of an AAP between commands. */
 struct engine_aap {
+    struct due_entry look; /* upkeep.c: when this AAP is looked at next */
     struct operation *running;
     /* catch_up.c: publications that an earlier worker left half done */
     unsigned int catching_up;
@@ -56,13 +60,15 @@ struct engine_aap {
     int64_t network_error_ms;
     unsigned int operations; /* commands that have ended */
     /* client_keys.c */
-    int64_t list_ms;   /* CLOCK_MONOTONIC of the next listing of its keys; 0: none */
+    struct due_entry list; /* when its keys are listed next */
     int64_t listed_ms; /* when the last one that can be believed was asked for; 0: never */
     unsigned int list_failures;
     bool walk;         /* the walk through all AAPs has not come to it yet */
     bool missing;      /* whether KMS still has the AAP is to be asked first */
     bool unanswered;   /* the last listing failed, and not because it is not permitted */
     int64_t list_refused_ms; /* when the last one that KMS forbade was asked for; 0: none was since a good one */
+    /* doubts.c */
+    struct left_intent *left_intents; /* newest first */
     int64_t unsettled_ms; /* when an intent was left last, CLOCK_MONOTONIC */
     struct upkeep_notes upkeep;
 };
@@ -72,9 +78,12 @@ struct engine {
     struct kms_clock clock;
     int64_t start_ms, start_boot_ms; /* the local clock and CLOCK_BOOTTIME at the start */
     struct pace pace; /* of what nobody waits for; config's requests_per_second */
-    struct engine_aap *aaps; /* by number */
+    struct engine_aap **aaps; /* by number; each stays where it is */
     size_t aap_room;
     struct operation *operations;
+    struct due looks;    /* AAPs that upkeep/ is to look at, CLOCK_BOOTTIME; engine_wake */
+    struct due listings; /* AAPs whose keys are to be listed, CLOCK_MONOTONIC; engine_want_listing */
+    int64_t woken_offset_ms; /* the clock's offset when every AAP was woken last */
 
     /* account.c */
     struct store *store; /* NULL: no account is known yet */
@@ -90,17 +99,11 @@ struct engine {
     /* unsaved.c */
     struct unsaved *unsaved;
 
-    /* upkeep.c */
-    int64_t upkeep_ms; /* CLOCK_MONOTONIC: when to look again */
-    int64_t clock_asked_ms; /* CLOCK_BOOTTIME: when KMS was asked for its time last */
+    struct upkeep *upkeep; /* upkeep.c */
 
     struct password_reading *password_readings; /* password_file.c: under way, or hanging */
 
-    /* doubts.c */
-    struct left_intent *left_intents;
-
     struct listing *listing; /* client_keys.c */
-    int64_t listing_next_ms; /* CLOCK_MONOTONIC: when one is due; nothing is before */
 
     /* inherit.c */
     struct inherited *inherited; /* writes that wait until their AAP has caught up */
@@ -116,9 +119,9 @@ struct engine {
     struct sync_names *sync_names; /* what was listed */
     int64_t next_sync_ms; /* CLOCK_BOOTTIME; INT64_MAX: none */
     unsigned int sync_failures;
-    uint32_t next_to_show; /* AAP number */
+    uint32_t next_to_show, next_to_leave; /* AAP numbers: those before had their turn */
 
-    int64_t follow_ms; /* follow.c: CLOCK_MONOTONIC of the next pass; INT64_MAX: none */
+    struct follow *follow; /* follow.c */
     /* reload.c, sections.c */
     struct refresh *refresh; /* what the kernel is being told of a new configuration; NULL: nothing */
     bool refreshing;
@@ -149,10 +152,22 @@ uint32_t engine_aap_count(const struct engine *engine);
 /* Whether AAP is here, and not on its way out: nothing is begun of one that is. Takes the registry's lock. */
 bool engine_has_aap(const struct engine *engine, uint32_t aap);
 
-/* The engine's notes on an AAP; NULL when memory is short. */
+/* The engine's notes on an AAP, made now if there are none: NULL when memory is short. */
 struct engine_aap *engine_aap(struct engine *engine, uint32_t aap);
+
+/* The same, NULL where none were made: nothing has happened to that AAP. */
+struct engine_aap *engine_noted(const struct engine *engine, uint32_t aap);
 
 /* AAP's keys are to be listed at WHEN_MS (CLOCK_MONOTONIC), or before. */
 void engine_want_listing(struct engine *engine, uint32_t aap, int64_t when_ms);
+
+/*
+ * Something of AAP has changed, or of all of them: upkeep/ looks at it in this turn. Whatever may let something come due,
+ * or begin that is due, ends in one of these; time alone does not.
+ */
+void engine_wake(struct engine *engine, uint32_t aap);
+void engine_wake_all(struct engine *engine);
+
+void engine_free_aaps(struct engine *engine);
 
 #endif

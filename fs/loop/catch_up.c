@@ -22,7 +22,7 @@ static void publish(struct engine *engine, uint32_t aap, enum publish_kind kind,
     if (!one)
         return; /* the names are there; who watches is not told */
     *one = (struct catching_up){engine, aap};
-    engine->aaps[aap].catching_up++;
+    engine->aaps[aap]->catching_up++;
     const struct publish_request request = {kind, number, published, one};
     engine->parts.publish(engine->parts.publish_user, &request);
 }
@@ -30,7 +30,7 @@ static void publish(struct engine *engine, uint32_t aap, enum publish_kind kind,
 /* The names come last: what `current` leads to is there by then. */
 static void publish_names(struct engine *engine, uint32_t aap)
 {
-    struct engine_aap *notes = &engine->aaps[aap];
+    struct engine_aap *notes = engine->aaps[aap];
     uint32_t generation = notes->generation_behind;
     if (notes->catching_up > 0)
         return;
@@ -40,7 +40,7 @@ static void publish_names(struct engine *engine, uint32_t aap)
     if (!engine_is_caught_up(engine, aap))
         return;
     inherit_caught_up(engine, aap);
-    engine->upkeep_ms = 0;
+    engine_wake(engine, aap);
     hook_tend(engine, aap);
     follow_expect(engine, aap);
 }
@@ -51,7 +51,7 @@ static void published(void *user, int result)
     struct engine *engine = one->engine;
     uint32_t aap = one->aap;
     free(one);
-    engine->aaps[aap].catching_up--;
+    engine->aaps[aap]->catching_up--;
     (void)result; /* readers see the names all the same */
     publish_names(engine, aap);
 }
@@ -68,7 +68,7 @@ static void leave(struct engine *engine, uint32_t aap)
     if (!one)
         return; /* the next listing removes it */
     *one = (struct catching_up){engine, aap};
-    engine->aaps[aap].catching_up++;
+    engine->aaps[aap]->catching_up++;
     leave_begin(engine, aap, left, one);
 }
 
@@ -161,5 +161,6 @@ void catch_up(struct engine *engine)
     catch_up_aaps(engine);
     catch_up_keys(engine);
     for (uint32_t aap = 1; aap < engine->aap_room; aap++)
-        publish_names(engine, aap);
+        if (engine->aaps[aap])
+            publish_names(engine, aap);
 }

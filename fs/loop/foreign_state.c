@@ -13,7 +13,7 @@ static const char name[] = "adopt-state";
 static void set_foreign(struct engine *engine, bool foreign)
 {
     engine->foreign_state = foreign;
-    engine->upkeep_ms = 0;
+    engine_wake_all(engine);
     registry_lock(engine->parts.registry);
     registry_mount(engine->parts.registry)->foreign_state = foreign;
     registry_unlock(engine->parts.registry);

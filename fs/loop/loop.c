@@ -129,7 +129,7 @@ void loop_drain(struct engine *engine, bool drain)
     engine->told_drained = false;
     if (!drain)
         hook_tend_all(engine);
-    engine->upkeep_ms = 0;
+    engine_wake_all(engine);
 }
 
 /* Nor is it idle with a key that is not saved: a creation that ended after the upgrade began may have left one. */
@@ -268,8 +268,8 @@ static void *run(void *argument)
         int64_t publish_ms = parts->publish_tend ? parts->publish_tend(parts->publish_user) : INT64_MAX;
         if (publish_ms < next_ms)
             next_ms = publish_ms;
-        if (engine->upkeep_ms < next_ms) /* what ended just now may have let something begin */
-            next_ms = engine->upkeep_ms;
+        if (upkeep_next_ms(engine) < next_ms)
+            next_ms = upkeep_next_ms(engine);
         if (password_ms < next_ms)
             next_ms = password_ms;
         if (unsaved_ms < next_ms)
@@ -318,7 +318,8 @@ static void free_engine(struct engine *engine)
     if (engine->queue)
         pthread_mutex_destroy(&engine->queue->lock);
     free(engine->queue);
-    free(engine->aaps);
+    upkeep_end(engine);
+    engine_free_aaps(engine);
     free(engine);
 }
 
@@ -340,12 +341,13 @@ struct engine *loop_start(const struct engine_parts *parts)
         queue->end = &queue->first;
         pthread_mutex_init(&queue->lock, NULL);
     }
-    if (!queue || !sync_start(engine) || open_store(engine) < 0 || load_store(engine) < 0) {
+    bool good = queue && sync_start(engine) && follow_start(engine) && open_store(engine) == 0 && load_store(engine) == 0;
+    if (good)
+        foreign_look(engine);
+    if (!good || !upkeep_start(engine)) {
         free_engine(engine);
         return NULL;
     }
-    foreign_look(engine);
-    upkeep_start(engine);
     transport_watch(parts->transport, parts->publish_socket);
     transport_watch(parts->transport, parts->run_socket);
     transport_watch(parts->transport, parts->message_socket);

@@ -205,6 +205,7 @@ void reload_config(struct engine *engine, const struct config *config, bool aske
     registry_mount(registry)->control_is_off = !config->control;
     registry_unlock(registry);
     sections_tell_again(engine);
+    engine_wake_all(engine);
     sync_soon(engine);
     tell(engine);
 }

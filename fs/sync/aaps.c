@@ -223,11 +223,8 @@ static void clear_walk_failure(struct engine *engine, bool refusals)
 
 static void answered(struct engine *engine)
 {
-    if (!engine->sync_owed || engine->syncing || listing_is_walking(engine))
+    if (!engine->sync_owed || engine->syncing || listing_is_walking(engine) || !listing_has_all(engine))
         return;
-    for (size_t i = 0; i < engine->aap_room; i++)
-        if (engine->aaps[i].unanswered)
-            return;
     engine->sync_owed = false;
     clear_walk_failure(engine, false);
     registry_lock(engine->parts.registry);
@@ -261,13 +258,14 @@ static void leave_next(void *user, int result);
 /* An AAP that may go, and nothing of which is under way; 0: none. */
 static uint32_t next_to_leave(struct engine *engine)
 {
-    const struct registry_aap *aap = registry_first_aap(engine->parts.registry);
-    for (; aap; aap = aap->next) {
-        if (!engine_aap(engine, aap->number) || !leave_is_free(engine, aap->number))
-            continue;
-        if (!is_named(engine->sync_names, aap->name) && !leave_has_private(engine, aap) &&
-            !numbers_aap(registry_numbers(engine->parts.registry), aap->number)->removed)
-            return aap->number;
+    struct registry *registry = engine->parts.registry;
+    uint32_t count = numbers_aap_count(registry_numbers(registry));
+    while (engine->next_to_leave < count) {
+        uint32_t number = ++engine->next_to_leave;
+        const struct registry_aap *aap = registry_aap(registry, number);
+        if (aap && engine_aap(engine, number) && leave_is_free(engine, number) && !is_named(engine->sync_names, aap->name) &&
+            !leave_has_private(engine, aap) && !numbers_aap(registry_numbers(registry), number)->removed)
+            return number;
     }
     return 0;
 }
@@ -376,6 +374,7 @@ static void take(struct engine *engine)
     registry_mount(engine->parts.registry)->hidden = engine->sync_names->hidden;
     registry_unlock(engine->parts.registry);
     engine->next_to_show = 1;
+    engine->next_to_leave = 0;
     show_next(engine, 0);
 }
 

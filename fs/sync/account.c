@@ -81,7 +81,6 @@ static void take_refusal(struct engine *engine, struct kms_error *error)
         log_error("DescribeApplicationAccessPoint is not permitted (%s), so KMS does not tell whose the credentials are; "
                   "they are taken to be of the account %s, which the state directory names", error->code, engine->account);
     engine->account_is_known = engine->account_is_assumed = true;
-    engine->upkeep_ms = 0;
     note_in_mount(engine, error);
     *error = (struct kms_error){0};
 }
@@ -107,7 +106,6 @@ static void take_answer(struct engine *engine, const struct kms_answer *answer,
         engine->other_region[0] = '\0';
         if (!engine->store)
             open_store(engine, account, error);
-        engine->upkeep_ms = 0; /* what waited for this may go out */
         engine->account_is_known = error->number == 0 && strcmp(account, engine->account) == 0;
         if (error->number == 0 && !engine->account_is_known) {
             memcpy(engine->other_account, account, sizeof(account));

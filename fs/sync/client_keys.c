@@ -17,8 +17,8 @@
 /* The AAP under way, and what is due. */
 struct listing {
     const struct listing_walker *walker;
-    uint32_t turn;    /* the AAP whose turn was last */
-    size_t walk_left; /* AAPs that the last walk still has to list */
+    size_t walk_left;  /* AAPs that the last walk still has to list */
+    size_t unanswered; /* AAPs of which the last listing failed, and not because it is not permitted */
 
     uint32_t aap;     /* 0: none is under way */
     bool of_walk;     /* for the walk, which may have begun anew since */
@@ -48,6 +48,7 @@ void listing_walk(struct engine *engine)
     struct listing *listing = engine->listing;
     listing->walk_left = 0;
     listing->of_walk = false;
+    int64_t now_ms = clock_monotonic_ms(); /* what the walk before has left comes first */
     registry_lock(engine->parts.registry);
     for (const struct registry_aap *aap = registry_first_aap(engine->parts.registry); aap; aap = aap->next) {
         struct engine_aap *notes = engine_aap(engine, aap->number);
@@ -55,7 +56,7 @@ void listing_walk(struct engine *engine)
             continue;
         notes->walk = true;
         notes->list_failures = 0;
-        engine_want_listing(engine, aap->number, 1);
+        engine_want_listing(engine, aap->number, now_ms);
         listing->walk_left++;
     }
     registry_unlock(engine->parts.registry);
@@ -69,39 +70,24 @@ static void leave_walk(struct engine *engine)
         engine->listing->walker->ended(engine);
 }
 
+static void set_unanswered(struct engine *engine, struct engine_aap *notes, bool unanswered)
+{
+    engine->listing->unanswered += (size_t)unanswered - (size_t)notes->unanswered;
+    notes->unanswered = unanswered;
+}
+
 void listing_forget(struct engine *engine, uint32_t aap)
 {
     struct engine_aap *notes = engine_aap(engine, aap);
     if (!notes)
         return;
-    notes->list_ms = 0;
-    notes->missing = notes->unanswered = false;
+    due_at(&engine->listings, &notes->list, INT64_MAX);
+    notes->missing = false;
+    set_unanswered(engine, notes, false);
     if (notes->walk) {
         notes->walk = false;
         leave_walk(engine);
     }
-}
-
-/* The next AAP whose time has come; 0: none, and next_ms says when there is one. */
-static uint32_t choose(struct engine *engine)
-{
-    struct listing *listing = engine->listing;
-    int64_t now_ms = clock_monotonic_ms(), next_ms = INT64_MAX;
-    uint32_t room = (uint32_t)engine->aap_room, chosen = 0;
-    if (now_ms < engine->listing_next_ms)
-        return 0;
-    for (uint32_t i = 1; i <= room; i++) {
-        uint32_t aap = (listing->turn + i) % room;
-        int64_t due_ms = engine->aaps[aap].list_ms;
-        if (!due_ms)
-            continue;
-        if (due_ms <= now_ms && !chosen)
-            chosen = aap;
-        else if (due_ms < next_ms)
-            next_ms = due_ms;
-    }
-    engine->listing_next_ms = next_ms;
-    return chosen;
 }
 
 /* -- the AAP under way --------------------------------------------------------------------- */
@@ -109,16 +95,6 @@ static uint32_t choose(struct engine *engine)
 static struct registry_aap *its_aap(struct engine *engine)
 {
     return registry_aap(engine->parts.registry, engine->listing->aap);
-}
-
-/* Its directory may be on its way out. */
-static bool may_be_listed(struct engine *engine, uint32_t aap)
-{
-    registry_lock(engine->parts.registry);
-    bool there = registry_aap(engine->parts.registry, aap) &&
-                 !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed;
-    registry_unlock(engine->parts.registry);
-    return there;
 }
 
 /* In the AAP's last_error, if nothing that somebody wrote has failed; ERROR number 0: all is well again. */
@@ -149,7 +125,6 @@ static void note_refusal(struct engine *engine, const struct kms_error *error)
     struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
     notes->list_refused_ms = listing->asked_ms;
-    engine->upkeep_ms = 0; /* what waited for this may go out */
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
     bool unsettled = settle_has_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
@@ -174,8 +149,9 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
     note(engine, error ? error : &none);
-    if (may_be_listed(engine, listing->aap)) /* whoever waits for it sees what it says of the places */
+    if (engine_has_aap(engine, listing->aap)) /* whoever waits for it sees what it says of the places */
         engine->aap_changed(engine, listing->aap);
+    engine_wake(engine, listing->aap); /* what waited for this may go out */
     if (error)
         engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->list_failures++));
     else
@@ -186,7 +162,7 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     uint32_t aap = listing->aap;
     listing->aap = 0;
     listing->waits = false;
-    notes->unanswered = error && !kms_error_is_forbidden(error->code, error->http_status);
+    set_unanswered(engine, notes, error && !kms_error_is_forbidden(error->code, error->http_status));
     if (!listing->of_walk)
         listing->walker->answered(engine);
     else if (error)
@@ -200,7 +176,7 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
 /* The AAP has left meanwhile: its turn is over. */
 static bool left(struct engine *engine)
 {
-    bool there = may_be_listed(engine, engine->listing->aap);
+    bool there = engine_has_aap(engine, engine->listing->aap);
     if (!there)
         end_turn(engine, NULL);
     return !there;
@@ -418,10 +394,8 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
         listing->step = get_next;
         return;
     }
-    if (notes->listed_ms < notes->unsettled_ms)
-        engine->upkeep_ms = 0; /* what waited for this may go out */
     notes->listed_ms = listing->asked_ms;
-    settle_drop(engine);
+    settle_drop(engine, listing->aap);
     if (stale) {
         if (!listing->again_ms)
             listing->again_ms = clock_monotonic_ms() + STALE_RETRY_MS;
@@ -489,14 +463,14 @@ static void begin_turn(struct engine *engine, uint32_t aap)
 {
     struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, aap);
-    listing->turn = listing->aap = aap;
+    listing->aap = aap;
     listing->of_walk = notes->walk;
     listing->awaited = operation_waits_for_listing(notes->running);
     listing->described = false;
     listing->again_ms = 0;
     listing->step = notes->missing ? describe : list;
     notes->walk = false;
-    notes->list_ms = 0;
+    due_at(&engine->listings, &notes->list, INT64_MAX);
 }
 
 int64_t listing_tend(struct engine *engine)
@@ -509,10 +483,10 @@ int64_t listing_tend(struct engine *engine)
         return INT64_MAX;
     while (listing->aap == 0) {
         waiting = find_waiting(engine);
-        uint32_t aap = waiting ? waiting->aap : choose(engine);
+        uint32_t aap = waiting ? waiting->aap : due_take(&engine->listings, clock_monotonic_ms());
         if (aap == 0)
-            return engine->listing_next_ms;
-        if (may_be_listed(engine, aap)) {
+            return due_when(&engine->listings);
+        if (engine_has_aap(engine, aap)) {
             begin_turn(engine, aap);
         } else {
             listing_forget(engine, aap);
@@ -535,6 +509,11 @@ bool listing_start(struct engine *engine, const struct listing_walker *walker)
     if (engine->listing)
         engine->listing->walker = walker;
     return engine->listing;
+}
+
+bool listing_has_all(const struct engine *engine)
+{
+    return engine->listing->unanswered == 0;
 }
 
 bool listing_is_walking(const struct engine *engine)

@@ -32,6 +32,9 @@ void listing_walk(struct engine *engine);
 /* Whether AAPs of the last walk still have to be listed. */
 bool listing_is_walking(const struct engine *engine);
 
+/* Whether the last listing of each AAP came, or is not permitted. */
+bool listing_has_all(const struct engine *engine);
+
 /* AAP is gone. */
 void listing_forget(struct engine *engine, uint32_t aap);
 

@@ -13,7 +13,6 @@ enum { MISSES_ENOUGH = 2, ON_ITS_WAY_SECONDS = 60, RETRY_MS = 5000 };
 
 struct left_intent {
     uint64_t number;
-    uint32_t aap;
     char not_before[21], not_after[21];
     int64_t made;  /* KMS's time, seconds since 1970 */
     bool by_dates; /* aapfs chose them: they are a token */
@@ -25,12 +24,20 @@ struct left_intent {
     struct left_intent *next;
 };
 
+/* The newest of AAP's; NULL: it has none. */
+static struct left_intent *first_of(const struct engine *engine, uint32_t aap)
+{
+    const struct engine_aap *notes = engine_noted(engine, aap);
+    return notes ? notes->left_intents : NULL;
+}
+
 void settle_add(struct engine *engine, uint32_t aap, const struct record *intent)
 {
-    struct left_intent *left = calloc(1, sizeof(*left));
+    struct engine_aap *notes = engine_aap(engine, aap);
+    struct left_intent *left = notes ? calloc(1, sizeof(*left)) : NULL;
     if (!left)
         return; /* it is on the disk, and settled at the next start */
-    *left = (struct left_intent){.number = intent->intent, .aap = aap,
+    *left = (struct left_intent){.number = intent->intent,
                                  .made = intent->made_ns / 1000000000,
                                  .left = intent->made_ns / 1000000000};
     left->by_dates = !intent->dates_given && intent->not_before[0];
@@ -39,10 +46,10 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
         strcpy(left->not_before, intent->not_before);
         strcpy(left->not_after, intent->not_after);
     }
-    left->next = engine->left_intents;
-    engine->left_intents = left;
+    left->next = notes->left_intents;
+    notes->left_intents = left;
     engine_want_listing(engine, aap, 1); /* at once */
-    engine_aap(engine, aap)->unsettled_ms = clock_monotonic_ms();
+    notes->unsettled_ms = clock_monotonic_ms();
 }
 
 void settle_leave(struct operation *operation)
@@ -60,8 +67,9 @@ void settle_leave(struct operation *operation)
     struct store_intent *left = operation->intent;
     operation->intent = NULL;
     settle_add(engine, operation->aap, &intent);
-    if (engine->left_intents && engine->left_intents->number == operation->intent_number)
-        engine->left_intents->left = engine_now(engine);
+    struct left_intent *newest = first_of(engine, operation->aap);
+    if (newest && newest->number == operation->intent_number)
+        newest->left = engine_now(engine);
     store_leave(engine->store, left);
 }
 
@@ -101,8 +109,8 @@ static struct left_intent *find_by_dates(struct engine *engine, uint32_t aap,
                                          const struct kms_client_key *key)
 {
     struct left_intent *found = NULL;
-    for (struct left_intent *left = engine->left_intents; left; left = left->next) {
-        if (left->aap != aap || !has_its_dates(left, key))
+    for (struct left_intent *left = first_of(engine, aap); left; left = left->next) {
+        if (!has_its_dates(left, key))
             continue;
         if (strcmp(left->orphan, key->client_key_id) == 0)
             return left;
@@ -118,8 +126,8 @@ static void find_orphans(struct engine *engine, struct registry_aap *aap,
 {
     registry_clear_ids(&aap->orphans);
     registry_clear_ids(&aap->candidates);
-    for (struct left_intent *left = engine->left_intents; left; left = left->next)
-        left->unlisted = left->unlisted || left->aap == aap->number;
+    for (struct left_intent *left = first_of(engine, aap->number); left; left = left->next)
+        left->unlisted = true;
     for (size_t i = 0; i < count; i++) {
         struct left_intent *left = is_known(aap, keys[i].client_key_id)
                                        ? NULL
@@ -130,8 +138,8 @@ static void find_orphans(struct engine *engine, struct registry_aap *aap,
         left->unlisted = false;
     }
     /* one that was seen once stays until somebody deletes it: a listing may be short */
-    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
-        if (left->aap == aap->number && left->orphan[0])
+    for (const struct left_intent *left = first_of(engine, aap->number); left; left = left->next)
+        if (left->orphan[0])
             registry_add_orphan(aap, left->orphan, left->number, left->unlisted);
 }
 
@@ -157,8 +165,8 @@ int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struc
 {
     int64_t now = engine_now(engine), again_ms = 0;
     find_orphans(engine, aap, keys, count);
-    for (struct left_intent *left = engine->left_intents; left; left = left->next) {
-        if (left->aap != aap->number || left->orphan[0])
+    for (struct left_intent *left = first_of(engine, aap->number); left; left = left->next) {
+        if (left->orphan[0])
             continue;
         int64_t wait = left->left + ON_ITS_WAY_SECONDS - now;
         bool any = find_candidates(engine, aap, left, keys, count);
@@ -172,11 +180,11 @@ int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struc
     return again_ms;
 }
 
-/* Those of which nothing came go. */
-void settle_drop(struct engine *engine)
+/* Those that are gone leave the disk. */
+void settle_drop(struct engine *engine, uint32_t aap)
 {
-    struct left_intent **link = &engine->left_intents;
-    while (*link) {
+    struct engine_aap *notes = engine_noted(engine, aap);
+    for (struct left_intent **link = notes ? &notes->left_intents : NULL; link && *link;) {
         struct left_intent *left = *link;
         if (!left->gone) {
             link = &left->next;
@@ -190,37 +198,32 @@ void settle_drop(struct engine *engine)
 
 bool settle_has_intent(const struct engine *engine, uint32_t aap)
 {
-    const struct left_intent *left = engine->left_intents;
-    while (left && left->aap != aap)
-        left = left->next;
-    return left != NULL;
+    return first_of(engine, aap);
 }
 
 void settle_forget_aap(struct engine *engine, uint32_t aap)
 {
-    for (struct left_intent *left = engine->left_intents; left; left = left->next)
-        left->gone = left->gone || left->aap == aap;
-    settle_drop(engine);
+    for (struct left_intent *left = first_of(engine, aap); left; left = left->next)
+        left->gone = true;
+    settle_drop(engine, aap);
 }
 
 void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id)
 {
-    for (struct left_intent **link = &engine->left_intents; *link; link = &(*link)->next) {
-        struct left_intent *left = *link;
-        if (left->aap != aap || strcmp(left->orphan, client_key_id) != 0)
-            continue;
-        (void)store_forget(engine->store, left->number);
-        *link = left->next;
-        free(left);
+    struct left_intent *left = first_of(engine, aap);
+    while (left && strcmp(left->orphan, client_key_id) != 0)
+        left = left->next;
+    if (!left)
         return;
-    }
+    left->gone = true;
+    settle_drop(engine, aap);
 }
 
 unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since)
 {
     unsigned int count = 0;
-    for (const struct left_intent *left = engine->left_intents; left; left = left->next)
-        count += left->aap == aap && left->made > since && !(left->orphan[0] && left->unlisted);
+    for (const struct left_intent *left = first_of(engine, aap); left; left = left->next)
+        count += left->made > since && !(left->orphan[0] && left->unlisted);
     return count;
 }
 
@@ -232,9 +235,10 @@ bool settle_is_asked(struct engine *engine, uint32_t aap)
 
 void settle_end(struct engine *engine)
 {
-    while (engine->left_intents) {
-        struct left_intent *left = engine->left_intents;
-        engine->left_intents = left->next;
-        free(left);
-    }
+    for (uint32_t aap = 1; aap < engine->aap_room; aap++)
+        while (engine->aaps[aap] && engine->aaps[aap]->left_intents) {
+            struct left_intent *left = engine->aaps[aap]->left_intents;
+            engine->aaps[aap]->left_intents = left->next;
+            free(left);
+        }
 }

@@ -52,7 +52,7 @@ bool settle_has_intent(const struct engine *engine, uint32_t aap);
 int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count);
 
 /* After it, without the lock: intents of which nothing came leave the disk. */
-void settle_drop(struct engine *engine);
+void settle_drop(struct engine *engine, uint32_t aap);
 
 void settle_end(struct engine *engine);
 

@@ -21,7 +21,7 @@ bool leave_has_private(const struct engine *engine, const struct registry_aap *a
 
 bool leave_is_free(const struct engine *engine, uint32_t aap)
 {
-    const struct engine_aap *notes = aap < engine->aap_room ? &engine->aaps[aap] : NULL;
+    const struct engine_aap *notes = engine_noted(engine, aap);
     return notes && !notes->running && !notes->hook_generation && !notes->upkeep.deleting && engine_is_caught_up(engine, aap);
 }
 

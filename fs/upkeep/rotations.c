@@ -22,7 +22,7 @@ enum { UNPROVEN_MOST = 3, STALLED_MS = 10 * 60 * 1000, STALLED_MS_LEAST = 5000 }
 /* Creations since the current key, and since somebody asked for one, that left a key of no use, or may have. */
 static unsigned int unproven(const struct engine *engine, const struct registry_aap *aap)
 {
-    int64_t by_hand = engine->aaps[aap->number].asked_by_hand;
+    int64_t by_hand = engine_noted(engine, aap->number)->asked_by_hand;
     int64_t since = aap->current->asked > by_hand ? aap->current->asked : by_hand;
     unsigned int count = settle_count_since(engine, aap->number, since);
     for (const struct registry_id *id = aap->rejected; id; id = id->next)
@@ -59,7 +59,7 @@ static bool is_stalled(const struct engine *engine, const struct registry_aap *a
 {
     int64_t now_ms = clock_boottime_ms(), tenth_ms = (aap->current->not_after_time - rotation->next) * 100;
     int64_t patience_ms = tenth_ms < STALLED_MS_LEAST ? STALLED_MS_LEAST : tenth_ms < STALLED_MS ? tenth_ms : STALLED_MS;
-    if (!rotation->due || rotation->blocked || engine->aaps[aap->number].running) {
+    if (!rotation->due || rotation->blocked || engine_noted(engine, aap->number)->running) {
         notes->stalls_ms = 0;
         return false;
     }
@@ -131,14 +131,30 @@ static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_
     aap->rotation = rotation;
 }
 
+static void sooner_at(int64_t *wait_ms, int64_t at, int64_t now)
+{
+    if (at > now && at - now < *wait_ms / 1000)
+        *wait_ms = (at - now) * 1000;
+}
+
+/* A key that expires leaves its place. */
+static void sooner_by_keys(const struct registry_aap *aap, int64_t now, int64_t *wait_ms)
+{
+    for (const struct registry_key *key = aap->keys; key; key = key->next)
+        sooner_at(wait_ms, key->not_after_time, now);
+    for (const struct registry_key *key = aap->foreign; key; key = key->next)
+        sooner_at(wait_ms, key->not_after_time, now);
+    for (const struct registry_id *id = aap->rejected; id; id = id->next)
+        sooner_at(wait_ms, id->not_after, now);
+}
+
 /* Whether it may be begun; else *WAIT_MS is when that may change by itself. */
 static bool is_ready(struct engine *engine, const struct registry_aap *aap, int64_t now, int64_t *wait_ms)
 {
-    const struct engine_aap *notes = engine_aap(engine, aap->number);
+    const struct engine_aap *notes = engine_noted(engine, aap->number);
     const struct registry_rotation *rotation = &aap->rotation;
     if (!rotation->due) {
-        if (rotation->next && rotation->next - now < *wait_ms / 1000)
-            *wait_ms = (rotation->next - now) * 1000;
+        sooner_at(wait_ms, rotation->next, now);
         return false;
     }
     int64_t stalls_ms = notes->upkeep.stalls_ms - clock_boottime_ms();
@@ -160,12 +176,13 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
 int64_t automatic_look(struct engine *engine, uint32_t number, bool *ready, int64_t *end)
 {
     struct upkeep_notes *notes = &engine_aap(engine, number)->upkeep;
-    int64_t now = engine_now(engine), wait_ms = 3600 * 1000;
+    int64_t now = engine_now(engine), wait_ms = INT64_MAX;
     char aap_name[AAP_NAME_SIZE];
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = registry_aap(engine->parts.registry, number);
     fill(engine, aap, notes, now);
     *ready = is_ready(engine, aap, now, &wait_ms);
+    sooner_by_keys(aap, now, &wait_ms);
     *end = aap->current ? aap->current->not_after_time : 0;
     bool blocked = aap->rotation.blocked, tell = blocked && !notes->was_blocked;
     notes->was_blocked = blocked;
@@ -222,6 +239,7 @@ void automatic_begin(struct engine *engine, uint32_t number)
     }
     notes->running = operation;
     notes->upkeep.attempt_now = false;
+    notes->upkeep.stalls_ms = 0;
     registry_lock(engine->parts.registry);
     registry_aap(engine->parts.registry, number)->busy = true;
     registry_unlock(engine->parts.registry);
@@ -259,9 +277,10 @@ void automatic_attempt_due(struct engine *engine)
         int64_t at = schedule_rotate_at(aap);
         const struct registry_rotation *rotation = &aap->rotation;
         struct engine_aap *notes = engine_aap(engine, aap->number);
-        if (notes && ((at && now >= at) || rotation->due || rotation->failed || rotation->blocked))
-            notes->upkeep.attempt_now = true;
+        if (!notes || !((at && now >= at) || rotation->due || rotation->failed || rotation->blocked))
+            continue;
+        notes->upkeep.attempt_now = true;
+        engine_wake(engine, aap->number);
     }
     registry_unlock(engine->parts.registry);
-    engine->upkeep_ms = 0;
 }

@@ -32,7 +32,7 @@ int64_t scheduled_look(struct engine *engine, uint32_t number)
     struct registry_aap *aap = registry_aap(engine->parts.registry, number);
     struct registry_key *key = schedule_current(aap, now);
     int64_t next = schedule_next_begin(aap, now);
-    if (next && next - now < 3600)
+    if (next)
         wait_ms = (next - now) * 1000;
     if (key && key != aap->current && !engine->draining && !engine_aap(engine, number)->running &&
         engine_is_caught_up(engine, number) && numbers_key(registry_numbers(engine->parts.registry), key->number)->shown)

@@ -54,7 +54,7 @@ int64_t superseded_look(struct engine *engine, uint32_t number, bool *ready)
     if (!any || notes->upkeep.deleting || notes->running || !engine_is_caught_up(engine, number))
         return wait_ms;
     int64_t left_ms = notes->upkeep.delete_ms - clock_boottime_ms();
-    if (when > now && when - now < 3600)
+    if (when > now)
         wait_ms = (when - now) * 1000;
     else if (left_ms > 0)
         wait_ms = left_ms;

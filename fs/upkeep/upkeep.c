@@ -1,30 +1,33 @@
 #include "fs/upkeep/upkeep.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "fs/applications/told.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/sync/aaps.h"
+#include "fs/upkeep/net.h"
 #include "fs/upkeep/rotations.h"
 #include "fs/upkeep/scheduled.h"
 #include "fs/upkeep/superseded.h"
 #include "fs/upkeep/warnings.h"
 
 enum {
-    LOOK_MS = 60 * 1000,
 #ifdef AAPFS_WITH_STOPS
     CLOCK_ASK_MS = 1000,
 #else
     CLOCK_ASK_MS = 10 * 1000,
 #endif
+    MEMORY_MS = 1000, /* until memory may be there again */
 };
 
-/* What a walk has found: the most urgent rotation, and a deletion. 0: none. */
-struct found {
-    uint32_t rotation, deletion;
-    int64_t end;
-    int64_t wait_ms; /* until something comes due */
+struct upkeep {
+    struct due rotations;   /* that may begin now, the one whose key ends first before the others */
+    struct due deletions;   /* that may begin now */
+    int64_t clock_asked_ms; /* CLOCK_BOOTTIME: when KMS was asked for its time last */
+    int64_t again_ms;       /* CLOCK_BOOTTIME: when to tend again, if nothing is due before */
+    struct net *net;
 };
 
 static void sooner(int64_t *wait_ms, int64_t other_ms)
@@ -33,41 +36,48 @@ static void sooner(int64_t *wait_ms, int64_t other_ms)
         *wait_ms = other_ms < 0 ? 0 : other_ms;
 }
 
-static void look_at(struct engine *engine, uint32_t aap, struct found *found)
+/* -- what is due --------------------------------------------------------------------------- */
+
+/* WHEN INT64_MAX: it is not. False: memory is short. */
+static bool set_ready(struct due *due, struct due_entry *entry, uint32_t aap, int64_t when)
 {
+    bool added = entry->number != 0;
+    if (!added && (when == INT64_MAX || !due_reserve(due)))
+        return when == INT64_MAX;
+    if (!added)
+        due_add(due, entry, aap);
+    due_at(due, entry, when);
+    return true;
+}
+
+static void look_at(struct engine *engine, uint32_t aap)
+{
+    struct upkeep *upkeep = engine->upkeep;
+    struct engine_aap *notes = engine_noted(engine, aap);
     bool rotation = false, deletion = false;
-    int64_t end = 0;
-    sooner(&found->wait_ms, scheduled_look(engine, aap));
-    sooner(&found->wait_ms, automatic_look(engine, aap, &rotation, &end));
-    sooner(&found->wait_ms, told_look(engine, aap));
-    sooner(&found->wait_ms, superseded_look(engine, aap, &deletion));
-    sooner(&found->wait_ms, warnings_look(engine, aap));
-    if (rotation && (!found->rotation || end < found->end)) {
-        found->rotation = aap;
-        found->end = end;
-    }
-    if (deletion && !found->deletion)
-        found->deletion = aap;
+    int64_t end = 0, wait_ms = INT64_MAX;
+    due_at(&engine->looks, &notes->look, INT64_MAX);
+    sooner(&wait_ms, scheduled_look(engine, aap));
+    sooner(&wait_ms, automatic_look(engine, aap, &rotation, &end));
+    sooner(&wait_ms, told_look(engine, aap));
+    sooner(&wait_ms, superseded_look(engine, aap, &deletion));
+    sooner(&wait_ms, warnings_look(engine, aap));
+    if (!set_ready(&upkeep->rotations, &notes->upkeep.rotation, aap, rotation ? end : INT64_MAX) ||
+        !set_ready(&upkeep->deletions, &notes->upkeep.deletion, aap, deletion ? 0 : INT64_MAX))
+        sooner(&wait_ms, MEMORY_MS);
+    if (wait_ms != INT64_MAX) /* what a look has begun may have woken it already */
+        due_by(&engine->looks, &notes->look, clock_boottime_ms() + (wait_ms < 1 ? 1 : wait_ms));
 }
 
-/* Of one whose directory is on its way out nothing is begun. */
-static bool is_there(struct engine *engine, uint32_t aap)
+static void look_at_what_is_due(struct engine *engine)
 {
-    registry_lock(engine->parts.registry);
-    bool there = registry_aap(engine->parts.registry, aap) &&
-                 !numbers_aap(registry_numbers(engine->parts.registry), aap)->removed;
-    registry_unlock(engine->parts.registry);
-    return there && engine_aap(engine, aap);
+    uint32_t aap;
+    while ((aap = due_take(&engine->looks, clock_boottime_ms())))
+        if (engine_has_aap(engine, aap))
+            look_at(engine, aap);
 }
 
-static void walk(struct engine *engine, struct found *found)
-{
-    uint32_t count = engine_aap_count(engine);
-    *found = (struct found){.wait_ms = LOOK_MS};
-    for (uint32_t aap = 1; aap <= count; aap++)
-        if (is_there(engine, aap))
-            look_at(engine, aap, found);
-}
+/* -- what goes out ------------------------------------------------------------------------- */
 
 /* Nothing goes out by itself before KMS has told whose keys these are, and, beyond doubt, its time. */
 static bool may_send(const struct engine *engine)
@@ -81,19 +91,76 @@ static bool may_send(const struct engine *engine)
  */
 static int64_t settle_clock(struct engine *engine)
 {
+    struct upkeep *upkeep = engine->upkeep;
     const struct kms_clock *clock = &engine->clock;
     int64_t now_ms = clock_boottime_ms(), settles_ms = clock_settles_ms(clock);
-    int64_t at_ms = engine->clock_asked_ms ? engine->clock_asked_ms + CLOCK_ASK_MS : now_ms;
+    int64_t at_ms = upkeep->clock_asked_ms ? upkeep->clock_asked_ms + CLOCK_ASK_MS : now_ms;
     if (settles_ms == 0)
         return INT64_MAX;
-    if (engine->clock_asked_ms >= clock->doubted_ms && at_ms < settles_ms)
+    if (upkeep->clock_asked_ms >= clock->doubted_ms && at_ms < settles_ms)
         at_ms = settles_ms;
     if (at_ms > now_ms)
         return at_ms - now_ms;
-    engine->clock_asked_ms = now_ms;
+    upkeep->clock_asked_ms = now_ms;
     sync_soon(engine);
     return CLOCK_ASK_MS;
 }
+
+/* Whether nothing of AAP is under way, and it is there. */
+static bool may_begin(struct engine *engine, uint32_t aap)
+{
+    return engine_has_aap(engine, aap) && !engine_noted(engine, aap)->running;
+}
+
+/* The most urgent one; a rotation goes before a deletion. */
+static void begin_one(struct engine *engine)
+{
+    uint32_t aap;
+    if ((aap = due_take(&engine->upkeep->rotations, INT64_MAX - 1))) {
+        if (may_begin(engine, aap))
+            automatic_begin(engine, aap);
+    } else if ((aap = due_take(&engine->upkeep->deletions, INT64_MAX - 1)) && may_begin(engine, aap)) {
+        superseded_begin(engine, aap);
+    }
+    engine_wake(engine, aap);
+}
+
+static bool is_any_ready(const struct upkeep *upkeep)
+{
+    return due_when(&upkeep->rotations) != INT64_MAX || due_when(&upkeep->deletions) != INT64_MAX;
+}
+
+/* Until the pace allows the next one. */
+static int64_t begin_ready(struct engine *engine)
+{
+    unsigned int rate = engine->parts.config->requests_per_second;
+    while (may_send(engine) && is_any_ready(engine->upkeep)) {
+        int64_t now_ms = clock_monotonic_ms();
+        if (!pace_take(&engine->pace, rate, now_ms))
+            return pace_next_ms(&engine->pace, rate) - now_ms;
+        begin_one(engine);
+    }
+    return INT64_MAX;
+}
+
+void upkeep_tend(struct engine *engine)
+{
+    look_at_what_is_due(engine);
+    int64_t wait_ms = net_tend(engine, engine->upkeep->net, look_at);
+    sooner(&wait_ms, settle_clock(engine));
+    sooner(&wait_ms, begin_ready(engine));
+    engine->upkeep->again_ms = clock_boottime_ms() + (wait_ms < 1 ? 1 : wait_ms);
+}
+
+int64_t upkeep_next_ms(const struct engine *engine)
+{
+    int64_t now_ms = clock_boottime_ms(), at_ms = engine->upkeep->again_ms;
+    if (due_when(&engine->looks) < at_ms) /* what ended just now may have let something begin */
+        at_ms = due_when(&engine->looks);
+    return clock_monotonic_ms() + (at_ms > now_ms ? at_ms - now_ms : 0);
+}
+
+/* -- the start and the end ----------------------------------------------------------------- */
 
 void upkeep_fill(struct engine *engine, uint32_t aap)
 {
@@ -103,44 +170,44 @@ void upkeep_fill(struct engine *engine, uint32_t aap)
     (void)told_look(engine, aap);
 }
 
-void upkeep_start(struct engine *engine)
+bool upkeep_start(struct engine *engine)
 {
+    struct upkeep *upkeep = engine->upkeep = calloc(1, sizeof(*upkeep));
+    if (!upkeep || !(upkeep->net = net_new()))
+        return false;
     uint32_t count = engine_aap_count(engine);
-    for (uint32_t aap = 1; aap <= count; aap++)
-        if (registry_aap(engine->parts.registry, aap) && engine_aap(engine, aap))
-            upkeep_fill(engine, aap);
+    for (uint32_t aap = 1; aap <= count; aap++) {
+        if (!registry_aap(engine->parts.registry, aap) || !engine_aap(engine, aap))
+            continue;
+        upkeep_fill(engine, aap);
+        engine_wake(engine, aap);
+    }
+    return true;
+}
+
+void upkeep_end(struct engine *engine)
+{
+    if (!engine->upkeep)
+        return;
+    due_free(&engine->upkeep->rotations);
+    due_free(&engine->upkeep->deletions);
+    free(engine->upkeep->net);
+    free(engine->upkeep);
 }
 
 void upkeep_follow_clock(struct engine *engine)
 {
-    if (!clock_follow(&engine->clock, clock_local_ms(), clock_boottime_ms()))
-        return;
-    registry_lock(engine->parts.registry);
-    registry_mount(engine->parts.registry)->clock_offset_ms = engine->clock.offset_ms;
-    registry_unlock(engine->parts.registry);
-    engine->upkeep_ms = 0;
+    const struct kms_clock before = engine->clock;
+    if (clock_follow(&engine->clock, clock_local_ms(), clock_boottime_ms())) {
+        registry_lock(engine->parts.registry);
+        registry_mount(engine->parts.registry)->clock_offset_ms = engine->clock.offset_ms;
+        registry_unlock(engine->parts.registry);
+    }
+    if (before.followed && before.step_ms != engine->clock.step_ms)
+        engine_wake_all(engine);
 }
 
-void upkeep_tend(struct engine *engine)
-{
-    unsigned int rate = engine->parts.config->requests_per_second;
-    while (clock_monotonic_ms() >= engine->upkeep_ms) {
-        struct found found;
-        int64_t now_ms = clock_monotonic_ms();
-        walk(engine, &found);
-        sooner(&found.wait_ms, settle_clock(engine));
-        bool any = may_send(engine) && (found.rotation || found.deletion);
-        if (any && !pace_take(&engine->pace, rate, now_ms)) {
-            sooner(&found.wait_ms, pace_next_ms(&engine->pace, rate) - now_ms);
-            any = false;
-        }
-        engine->upkeep_ms = now_ms + (any ? 0 : found.wait_ms < 1 ? 1 : found.wait_ms);
-        if (any && found.rotation)
-            automatic_begin(engine, found.rotation);
-        else if (any)
-            superseded_begin(engine, found.deletion);
-    }
-}
+/* -- commands ------------------------------------------------------------------------------ */
 
 bool upkeep_command(struct operation *operation)
 {
@@ -167,12 +234,12 @@ bool upkeep_command(struct operation *operation)
 
 void upkeep_ended(struct operation *operation, int result)
 {
-    operation->engine->upkeep_ms = 0;
     if (operation->automatic && operation->command.verb == CONTROL_DELETE)
         superseded_ended(operation, result);
     else if (operation->automatic && operation->command.verb == CONTROL_ROTATE)
         automatic_ended(operation, result);
-    /* whoever is answered sees it */
-    if (is_there(operation->engine, operation->aap))
-        upkeep_fill(operation->engine, operation->aap);
+    if (operation->aap == 0 || !engine_has_aap(operation->engine, operation->aap))
+        return;
+    upkeep_fill(operation->engine, operation->aap); /* whoever is answered sees it */
+    engine_wake(operation->engine, operation->aap);
 }

@@ -1,6 +1,10 @@
 /*
- * What a mount does by itself: each AAP is looked at when something of it comes due, and at least once a minute, so that
- * a clock that was set or a machine that was asleep is noticed. Each subject has a file of its own; the engine's thread.
+ * What a mount does by itself: each AAP is looked at when something of it comes due or something of it has changed
+ * (engine_wake), and at no other time. What is ready goes out one after the other, the most urgent rotation first. Each
+ * subject has a file of its own; the engine's thread.
+ *
+ * A subject's look (rotations, scheduled, superseded, warnings; told) sees to the AAP of that number, and tells in how many
+ * milliseconds at the latest it wants to look again: 0 at once, INT64_MAX when something has changed.
  */
 #ifndef AAPFS_FS_UPKEEP_UPKEEP_H
 #define AAPFS_FS_UPKEEP_UPKEEP_H
@@ -11,12 +15,18 @@
 struct engine;
 struct operation;
 
-/* At the engine's start, and before it takes anything up: what is known already; whether the clock was set. */
-void upkeep_start(struct engine *engine);
+/* At the engine's start: what is known already. False: memory is short. */
+bool upkeep_start(struct engine *engine);
+void upkeep_end(struct engine *engine);
+
+/* Before the engine takes anything up: whether the clock was set. */
 void upkeep_follow_clock(struct engine *engine);
 
-/* Looks, and begins what is due and may go out. When to look again is engine->upkeep_ms. */
+/* Looks at what is due, and begins what is ready and may go out. */
 void upkeep_tend(struct engine *engine);
+
+/* When to tend again, CLOCK_MONOTONIC. */
+int64_t upkeep_next_ms(const struct engine *engine);
 
 /* What status tells of AAP, which is there. */
 void upkeep_fill(struct engine *engine, uint32_t aap);
@@ -26,10 +36,5 @@ bool upkeep_command(struct operation *operation);
 
 /* OPERATION, anybody's, ends with RESULT. */
 void upkeep_ended(struct operation *operation, int result);
-
-/*
- * The subjects' looks (rotations, scheduled, superseded, warnings; told): each looks at the AAP of that number and tells in
- * how many milliseconds at the latest it wants to look again; 0 stands for "at once".
- */
 
 #endif

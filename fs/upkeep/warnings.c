@@ -39,11 +39,32 @@ static void write_line(const struct registry_aap *aap, const struct registry_key
                  aap->rotation.next ? "its rotation fails, see last_error" : "nothing will replace it by itself", aap->name);
 }
 
+/* The key whose end nobody will see to by itself; NULL. */
+static const struct registry_key *unattended(const struct registry_aap *aap, int64_t now)
+{
+    int64_t end = aap_state_end(aap);
+    if (end == 0)
+        return NULL;
+    return end == aap->current->not_after_time ? aap->current : told_in_use(aap, now);
+}
+
+/* When the next line may come due by time alone, in milliseconds. With the registry's lock. */
+static int64_t wait_ms(const struct registry_aap *aap, int64_t now)
+{
+    int64_t next = aap->current && aap->current->not_after_time > now ? aap->current->not_after_time : INT64_MAX;
+    const struct registry_key *key = unattended(aap, now);
+    for (unsigned int i = 0; key && i < STEP_COUNT; i++) {
+        int64_t at = key->not_after_time - steps[i] * day;
+        if (at > now && at < next && at > key->not_before_time)
+            next = at;
+    }
+    return next == INT64_MAX ? next : (next - now) * 1000;
+}
+
 /* With the registry's lock; true: LINE is to be logged. */
 static bool look(struct upkeep_notes *notes, const struct registry_aap *aap, int64_t now, char line[static LINE_SIZE])
 {
     const struct registry_key *current = aap->current;
-    int64_t end = aap_state_end(aap);
     if (!current)
         return false;
     if (now >= current->not_after_time) {
@@ -54,8 +75,8 @@ static bool look(struct upkeep_notes *notes, const struct registry_aap *aap, int
                  "password to %s/control", aap->name, current->client_key_id, current->not_after, aap->name);
         return true;
     }
-    const struct registry_key *key = end == current->not_after_time ? current : told_in_use(aap, now);
-    if (end == 0 || !key)
+    const struct registry_key *key = unattended(aap, now);
+    if (!key)
         return false;
     if (notes->warned_key != key->number) {
         notes->warned_key = key->number;
@@ -83,11 +104,13 @@ int64_t warnings_look(struct engine *engine, uint32_t number)
     int64_t silent_ms = silent_for_ms(engine);
     if (silent_ms > 0)
         return silent_ms;
+    int64_t now = engine_now(engine);
     registry_lock(engine->parts.registry);
-    bool tell = look(&engine_aap(engine, number)->upkeep, registry_aap(engine->parts.registry, number),
-                     engine_now(engine), line);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, number);
+    bool tell = look(&engine_aap(engine, number)->upkeep, aap, now, line);
+    int64_t next_ms = wait_ms(aap, now);
     registry_unlock(engine->parts.registry);
     if (tell)
         log_error("%s", line);
-    return INT64_MAX;
+    return next_ms;
 }

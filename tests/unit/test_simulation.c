@@ -22,6 +22,17 @@ static void count_deletion(struct simulated_aap *aap, struct simulated_key *key)
     deletions++;
 }
 
+static unsigned int failing;
+
+/* Each attempt succeeds, and begins when it is due: none is ever late. */
+static void look_for_failures(struct registry *registry)
+{
+    registry_lock(registry);
+    for (const struct registry_aap *aap = registry_first_aap(registry); aap; aap = aap->next)
+        failing += aap->rotation.failed;
+    registry_unlock(registry);
+}
+
 static int compare_times(const void *left, const void *right)
 {
     int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
@@ -69,6 +80,7 @@ static void judge(unsigned int years)
     assert_true(most_within(all, count, 60) <= 5);
     assert_true(most_within(all, count, 3600) <= AAPS / 20);
     assert_int_equal(deletions + left, count + AAPS);
+    assert_int_equal(failing, 0);
     assert_true(left <= 2 * AAPS); /* what has expired is gone */
 }
 
@@ -81,6 +93,7 @@ static void three_years(void **unused)
         .quota = CONFIG_QUOTA_KEYS,
         .end = SIMULATED_BEGIN + INT64_C(365) * years * DAY,
         .deletes = count_deletion,
+        .tick = look_for_failures,
     };
     config_defaults(&simulated_config);
     strcpy(simulated_config.region, "cn-hangzhou");

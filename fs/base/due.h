@@ -1,0 +1,43 @@
+/*
+ * A queue of what is to be looked at, by time: a heap, so that nothing looks at what is not due. What waits has an entry in
+ * itself, which stays where it is while it is in the queue. Pure; one thread. The clock is the user's.
+ */
+#ifndef AAPFS_FS_BASE_DUE_H
+#define AAPFS_FS_BASE_DUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct due_entry {
+    uint32_t number; /* what it stands for, an AAP for instance; 0: it was never added */
+    int64_t when;    /* INT64_MAX: never */
+    size_t place;    /* in the heap */
+};
+
+/* Zeroed: empty. */
+struct due {
+    struct due_entry **heap;
+    size_t count, room;
+};
+
+/* Room for one more. False: memory is short. */
+bool due_reserve(struct due *due);
+
+/* ENTRY belongs to the queue from now on, as NUMBER's, and is due never. There is room for it. */
+void due_add(struct due *due, struct due_entry *entry, uint32_t number);
+
+/* ENTRY, which was added, is due at WHEN; at WHEN or before. */
+void due_at(struct due *due, struct due_entry *entry, int64_t when);
+void due_by(struct due *due, struct due_entry *entry, int64_t when);
+
+/* When the first one is due; INT64_MAX: none ever is. Those of one time come by their numbers. */
+int64_t due_when(const struct due *due);
+
+/* The number of the first one if it is due at NOW, from then on never; 0: none is. */
+uint32_t due_take(struct due *due, int64_t now);
+
+/* The entries are their owners'. */
+void due_free(struct due *due);
+
+#endif
