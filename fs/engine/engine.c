@@ -83,7 +83,7 @@ struct engine_aap *engine_aap(struct engine *engine, uint32_t aap)
     notes = engine->aaps[aap] = calloc(1, sizeof(*notes));
     if (notes) {
         due_add(&engine->looks, &notes->look, aap);
-        due_add(&engine->listings, &notes->list, aap);
+        due_add(&engine->listings, &notes->listing.due, aap);
     }
     return notes;
 }
@@ -98,7 +98,7 @@ void engine_want_listing(struct engine *engine, uint32_t aap, int64_t when_ms)
 {
     struct engine_aap *notes = engine_aap(engine, aap);
     if (notes)
-        due_by(&engine->listings, &notes->list, when_ms);
+        due_by(&engine->listings, &notes->listing.due, when_ms);
 }
 
 void engine_wake(struct engine *engine, uint32_t aap)

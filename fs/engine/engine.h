@@ -44,32 +44,38 @@ struct upkeep_notes {
     uint32_t expired_key;
 };
 
-/* What the engine remembers of an AAP between commands. */
+/* client_keys.c: the listings of its keys. Times: CLOCK_MONOTONIC in milliseconds. */
+struct listing_notes {
+    struct due_entry due;
+    int64_t listed_ms;     /* when the last one that can be believed was asked for; 0: never */
+    int64_t refused_ms;    /* when the last one that KMS forbade was asked for; 0: none was since a good one */
+    unsigned int failures;
+    bool of_walk;    /* the walk through all AAPs has not come to it yet */
+    bool missing;    /* whether KMS still has the AAP is to be asked first */
+    bool unanswered; /* the last listing failed, and not because it is not permitted */
+};
+
+/* What the engine remembers of an AAP between commands. It stays where it is. */
 struct engine_aap {
-    struct due_entry look; /* upkeep.c: when this AAP is looked at next */
+    struct due_entry look; /* when upkeep/ looks at it next */
     struct operation *running;
+    unsigned int operations; /* commands that have ended */
+    /* operation.c: errno of a command that ended in a network error, and when */
+    int network_error;
+    int64_t network_error_ms;
+    /* creation.c */
+    int64_t created_ms; /* CLOCK_MONOTONIC of the last creation's end; 0: none */
+    pid_t creator;
+    int64_t asked_by_hand; /* KMS's time when somebody asked for a creation; what failed until then does not count */
     /* catch_up.c: publications that an earlier worker left half done */
     unsigned int catching_up;
     uint32_t generation_behind; /* to be published when its directory and keys are */
     uint32_t hook_generation;   /* hook.c: for which on_rotate runs; 0: it does not */
     struct following *following; /* follow.c */
-    int64_t created_ms;    /* CLOCK_MONOTONIC of the last creation's end; 0: none */
-    pid_t creator;
-    int64_t asked_by_hand; /* KMS's time when somebody asked for a creation; what failed until then does not count */
-    int network_error;     /* errno of a command that ended in a network error, and when */
-    int64_t network_error_ms;
-    unsigned int operations; /* commands that have ended */
-    /* client_keys.c */
-    struct due_entry list; /* when its keys are listed next */
-    int64_t listed_ms; /* when the last one that can be believed was asked for; 0: never */
-    unsigned int list_failures;
-    bool walk;         /* the walk through all AAPs has not come to it yet */
-    bool missing;      /* whether KMS still has the AAP is to be asked first */
-    bool unanswered;   /* the last listing failed, and not because it is not permitted */
-    int64_t list_refused_ms; /* when the last one that KMS forbade was asked for; 0: none was since a good one */
+    struct listing_notes listing;
     /* doubts.c */
     struct left_intent *left_intents; /* newest first */
-    int64_t unsettled_ms; /* when an intent was left last, CLOCK_MONOTONIC */
+    int64_t unsettled_ms; /* when one was left last, CLOCK_MONOTONIC */
     struct upkeep_notes upkeep;
 };
 
@@ -108,19 +114,7 @@ struct engine {
     /* inherit.c */
     struct inherited *inherited; /* writes that wait until their AAP has caught up */
 
-    /* aaps.c */
-    struct operation *sync_operation; /* the control write that asked for it, or NULL */
-    bool syncing;    /* the AAPs are being listed */
-    bool sync_again; /* once more after that: it was asked for meanwhile */
-    bool sync_waits_for_account, sync_walk_failed;
-    bool sync_uncounted; /* what was listed came without its total */
-    bool sync_owed;  /* complete once KMS has answered for each AAP: there is no list of them */
-    struct kms_error sync_error; /* with which the account was asked for; number 0: it was told */
-    struct sync_names *sync_names; /* what was listed */
-    int64_t next_sync_ms; /* CLOCK_BOOTTIME; INT64_MAX: none */
-    unsigned int sync_failures;
-    uint32_t next_to_show, next_to_leave; /* AAP numbers: those before had their turn */
-
+    struct sync *sync; /* aaps.c */
     struct follow *follow; /* follow.c */
     /* reload.c, sections.c */
     struct refresh *refresh; /* what the kernel is being told of a new configuration; NULL: nothing */

@@ -144,7 +144,7 @@ static void listed(struct operation *operation, const struct kms_error *error)
     const struct engine_aap *notes = engine_aap(operation->engine, operation->aap);
     bool is_known = !error || strcmp(error->code, "Publication") == 0;
     /* or there is no better knowledge to wait for */
-    bool usable = is_known || notes->list_failures >= LISTINGS_FAILED ||
+    bool usable = is_known || notes->listing.failures >= LISTINGS_FAILED ||
                   kms_error_is_forbidden(error->code, error->http_status);
     if (!usable) {
         operation_fail(operation, name, error);

@@ -329,7 +329,6 @@ struct engine *loop_start(const struct engine_parts *parts)
     if (!engine)
         return NULL;
     engine->parts = *parts;
-    engine->next_sync_ms = INT64_MAX;
     engine->operation_ended = upkeep_ended;
     engine->aap_changed = upkeep_fill;
     engine->start_ms = clock_local_ms();

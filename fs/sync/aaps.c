@@ -38,18 +38,32 @@ static int compare_names(const void *left, const void *right)
     return strcmp(left, right);
 }
 
+struct sync {
+    struct operation *operation; /* the control write that asked for it, or NULL */
+    bool listing; /* the AAPs are being listed */
+    bool again;   /* once more after that: it was asked for meanwhile */
+    bool waits_for_account, walk_failed;
+    bool uncounted; /* what was listed came without its total */
+    bool owed;      /* complete once KMS has answered for each AAP: there is no list of them */
+    struct kms_error account_error; /* with which the account was asked for; number 0: it was told */
+    struct sync_names *names;       /* what was listed */
+    int64_t next_ms;                /* CLOCK_BOOTTIME; INT64_MAX: none */
+    unsigned int failures;
+    uint32_t next_to_show, next_to_leave; /* AAP numbers: those before had their turn */
+};
+
 static void free_names(struct engine *engine)
 {
-    if (engine->sync_names)
-        free(engine->sync_names->names);
-    free(engine->sync_names);
-    engine->sync_names = NULL;
+    if (engine->sync->names)
+        free(engine->sync->names->names);
+    free(engine->sync->names);
+    engine->sync->names = NULL;
 }
 
 static struct sync_names *new_names(struct engine *engine, size_t room)
 {
     free_names(engine);
-    struct sync_names *names = engine->sync_names = calloc(1, sizeof(*names));
+    struct sync_names *names = engine->sync->names = calloc(1, sizeof(*names));
     if (names)
         names->names = calloc(room + 1, sizeof(*names->names));
     return names && names->names ? names : NULL;
@@ -89,9 +103,9 @@ static int64_t interval_ms(const struct engine *engine)
 static int64_t retry_ms(struct engine *engine)
 {
     int64_t wait_ms = FIRST_RETRY_MS;
-    for (unsigned int i = 0; i < engine->sync_failures && wait_ms < LAST_RETRY_MS; i++)
+    for (unsigned int i = 0; i < engine->sync->failures && wait_ms < LAST_RETRY_MS; i++)
         wait_ms *= 2;
-    engine->sync_failures++;
+    engine->sync->failures++;
     int64_t most_ms = engine->parts.config->sync_interval_ms;
     most_ms = most_ms < LAST_RETRY_MS ? most_ms : LAST_RETRY_MS;
     return wait_ms < most_ms ? wait_ms : most_ms;
@@ -99,21 +113,21 @@ static int64_t retry_ms(struct engine *engine)
 
 int64_t sync_tend(struct engine *engine)
 {
-    struct operation *operation = engine->sync_operation;
+    struct operation *operation = engine->sync->operation;
     if (operation && operation->answered) { /* its time is up; the listings go on without it */
-        engine->sync_operation = NULL;
+        engine->sync->operation = NULL;
         operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
                          "KMS took too long to list everything; it goes on in the background");
     }
     int64_t now_ms = clock_boottime_ms();
     /* one that is complete with its walk is not begun anew before that has ended */
-    bool walks = engine->sync_owed && listing_is_walking(engine) && !engine->syncing && engine->account_is_known;
-    if (!engine->draining && now_ms >= engine->next_sync_ms && !walks)
+    bool walks = engine->sync->owed && listing_is_walking(engine) && !engine->sync->listing && engine->account_is_known;
+    if (!engine->draining && now_ms >= engine->sync->next_ms && !walks)
         sync_begin(engine, NULL);
-    if (engine->next_sync_ms == INT64_MAX || engine->draining)
+    if (engine->sync->next_ms == INT64_MAX || engine->draining)
         return INT64_MAX;
     /* a machine that slept wakes up to another time */
-    int64_t wait_ms = engine->next_sync_ms - now_ms;
+    int64_t wait_ms = engine->sync->next_ms - now_ms;
     return clock_monotonic_ms() + (wait_ms < LOOK_MS && !(walks && wait_ms <= 0) ? wait_ms : LOOK_MS);
 }
 
@@ -140,41 +154,41 @@ static bool is_answer(const struct kms_error *error)
 
 static void end_well(struct engine *engine)
 {
-    struct operation *operation = engine->sync_operation;
-    engine->sync_operation = NULL;
+    struct operation *operation = engine->sync->operation;
+    engine->sync->operation = NULL;
     if (operation)
         operation_succeed(operation, name);
 }
 
 static void end_badly(struct engine *engine, const struct kms_error *error)
 {
-    struct operation *operation = engine->sync_operation;
-    engine->sync_operation = NULL;
+    struct operation *operation = engine->sync->operation;
+    engine->sync->operation = NULL;
     if (operation)
         operation_fail(operation, name, error);
 }
 
 static void walk(struct engine *engine)
 {
-    engine->sync_walk_failed = false;
-    engine->sync_owed = !engine->parts.config->all_aaps;
+    engine->sync->walk_failed = false;
+    engine->sync->owed = !engine->parts.config->all_aaps;
     listing_walk(engine);
 }
 
 /* The AAPs are known, or cannot be. */
 static void finish(struct engine *engine, const struct kms_error *error)
 {
-    bool again = engine->sync_again;
-    engine->syncing = engine->sync_again = false;
+    bool again = engine->sync->again;
+    engine->sync->listing = engine->sync->again = false;
     free_names(engine);
-    if (!error && engine->sync_error.number)
-        error = &engine->sync_error;
+    if (!error && engine->sync->account_error.number)
+        error = &engine->sync->account_error;
     note(engine, error, !error && (engine->parts.config->all_aaps || !engine->account_is_known));
     if (!error) {
-        engine->sync_failures = 0;
+        engine->sync->failures = 0;
         sections_tell(engine);
     }
-    engine->next_sync_ms = clock_boottime_ms() + (error ? retry_ms(engine) : interval_ms(engine));
+    engine->sync->next_ms = clock_boottime_ms() + (error ? retry_ms(engine) : interval_ms(engine));
     engine->parts.first_sync_ended(engine->parts.event_user);
     if (again)
         sync_begin(engine, NULL);
@@ -201,10 +215,10 @@ static void tell_unanswered(struct engine *engine, const struct kms_error *error
 
 static void walk_failed(struct engine *engine, const struct kms_error *error)
 {
-    engine->sync_walk_failed = true;
-    if (engine->sync_owed && !is_answer(error))
+    engine->sync->walk_failed = true;
+    if (engine->sync->owed && !is_answer(error))
         tell_unanswered(engine, error);
-    if (!engine->syncing)
+    if (!engine->sync->listing)
         end_badly(engine, error);
 }
 
@@ -223,9 +237,9 @@ static void clear_walk_failure(struct engine *engine, bool refusals)
 
 static void answered(struct engine *engine)
 {
-    if (!engine->sync_owed || engine->syncing || listing_is_walking(engine) || !listing_has_all(engine))
+    if (!engine->sync->owed || engine->sync->listing || listing_is_walking(engine) || !listing_has_all(engine))
         return;
-    engine->sync_owed = false;
+    engine->sync->owed = false;
     clear_walk_failure(engine, false);
     registry_lock(engine->parts.registry);
     registry_mount(engine->parts.registry)->last_sync = engine_now(engine);
@@ -234,10 +248,10 @@ static void answered(struct engine *engine)
 
 static void walked(struct engine *engine)
 {
-    if (engine->syncing) /* another walk is about to begin */
+    if (engine->sync->listing) /* another walk is about to begin */
         return;
     answered(engine);
-    if (!engine->sync_walk_failed)
+    if (!engine->sync->walk_failed)
         clear_walk_failure(engine, true);
     end_well(engine);
 }
@@ -260,10 +274,10 @@ static uint32_t next_to_leave(struct engine *engine)
 {
     struct registry *registry = engine->parts.registry;
     uint32_t count = numbers_aap_count(registry_numbers(registry));
-    while (engine->next_to_leave < count) {
-        uint32_t number = ++engine->next_to_leave;
+    while (engine->sync->next_to_leave < count) {
+        uint32_t number = ++engine->sync->next_to_leave;
         const struct registry_aap *aap = registry_aap(registry, number);
-        if (aap && engine_aap(engine, number) && leave_is_free(engine, number) && !is_named(engine->sync_names, aap->name) &&
+        if (aap && engine_aap(engine, number) && leave_is_free(engine, number) && !is_named(engine->sync->names, aap->name) &&
             !leave_has_private(engine, aap) && !numbers_aap(registry_numbers(registry), number)->removed)
             return number;
     }
@@ -288,13 +302,13 @@ static void leave_next(void *user, int result)
    take nothing away. */
 static bool may_take_away(struct engine *engine)
 {
-    bool all_empty = engine->sync_names->count == 0 && engine->sync_names->hidden == 0, serves = false;
+    bool all_empty = engine->sync->names->count == 0 && engine->sync->names->hidden == 0, serves = false;
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_first_aap(engine->parts.registry);
     for (; aap; aap = aap->next)
         serves = serves || leave_has_private(engine, aap);
     registry_unlock(engine->parts.registry);
-    return engine->parts.config->all_aaps && engine->account_is_known && !engine->sync_uncounted && !(all_empty && serves);
+    return engine->parts.config->all_aaps && engine->account_is_known && !engine->sync->uncounted && !(all_empty && serves);
 }
 
 /* Shows one AAP after the other, so that a long list does not crowd the root's directory lock. */
@@ -306,7 +320,7 @@ static void show_next(void *user, int result)
     registry_lock(registry);
     struct numbers *numbers = registry_numbers(registry);
     uint32_t count = numbers_aap_count(numbers);
-    uint32_t number = result < 0 ? count + 1 : engine->next_to_show;
+    uint32_t number = result < 0 ? count + 1 : engine->sync->next_to_show;
     while (number <= count && (numbers_aap(numbers, number)->shown || numbers_aap(numbers, number)->removed ||
                                !registry_aap(registry, number)))
         number++;
@@ -321,7 +335,7 @@ static void show_next(void *user, int result)
             fail(engine, -result, "Publication", "the mount's publisher does not answer");
         return;
     }
-    engine->next_to_show = number + 1;
+    engine->sync->next_to_show = number + 1;
     const struct publish_request request = {PUBLISH_AAP, number, show_next, engine};
     engine->parts.publish(engine->parts.publish_user, &request);
 }
@@ -332,25 +346,25 @@ static void mark(struct engine *engine)
     bool all_aaps = engine->parts.config->all_aaps;
     for (struct registry_aap *aap = registry_first_aap(engine->parts.registry); aap; aap = aap->next) {
         struct engine_aap *notes = engine_aap(engine, aap->number);
-        bool listed = all_aaps && is_named(engine->sync_names, aap->name);
+        bool listed = all_aaps && is_named(engine->sync->names, aap->name);
         if (listed && aap->gone) {
             aap->gone = false;
             told_changed(engine, aap->number);
         }
         if (notes)
-            notes->missing = !listed;
+            notes->listing.missing = !listed;
     }
 }
 
 static void add_all(struct engine *engine)
 {
-    struct sync_names *names = engine->sync_names;
+    struct sync_names *names = engine->sync->names;
     struct registry *registry = engine->parts.registry;
     for (size_t i = 0; i < names->count; i++) {
         const struct sync_name *told = &names->names[i];
         struct registry_aap *aap = registry_find_aap(registry, told->name);
         if (aap && numbers_aap(registry_numbers(registry), aap->number)->removed) {
-            engine->sync_again = true; /* it is just leaving: once more when it has left */
+            engine->sync->again = true; /* it is just leaving: once more when it has left */
             continue;
         }
         aap = registry_add_aap(registry, told->name, config_for_aap(engine->parts.config, told->name));
@@ -371,30 +385,30 @@ static void take(struct engine *engine)
     registry_lock(engine->parts.registry);
     add_all(engine);
     mark(engine);
-    registry_mount(engine->parts.registry)->hidden = engine->sync_names->hidden;
+    registry_mount(engine->parts.registry)->hidden = engine->sync->names->hidden;
     registry_unlock(engine->parts.registry);
-    engine->next_to_show = 1;
-    engine->next_to_leave = 0;
+    engine->sync->next_to_show = 1;
+    engine->sync->next_to_leave = 0;
     show_next(engine, 0);
 }
 
 static void account_learnt(struct engine *engine, const struct kms_error *error)
 {
-    if (!engine->sync_waits_for_account)
+    if (!engine->sync->waits_for_account)
         return;
-    engine->sync_waits_for_account = false;
+    engine->sync->waits_for_account = false;
     if (!engine->parts.config->all_aaps && error->number && !is_answer(error))
-        engine->sync_error = *error; /* the names are shown all the same */
+        engine->sync->account_error = *error; /* the names are shown all the same */
     take(engine);
 }
 
 static void have_names(struct engine *engine)
 {
-    struct sync_names *names = engine->sync_names;
+    struct sync_names *names = engine->sync->names;
     if (names->count > 0)
         qsort(names->names, names->count, sizeof(*names->names), compare_names);
     if ((!engine->account_is_known || engine->account_is_assumed) && names->count > 0 && account_learn(engine, names->first, account_learnt))
-        engine->sync_waits_for_account = true;
+        engine->sync->waits_for_account = true;
     else
         take(engine);
 }
@@ -408,7 +422,7 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
         finish(engine, &answer->error);
         return;
     }
-    engine->sync_uncounted = answer->uncounted;
+    engine->sync->uncounted = answer->uncounted;
     struct sync_names *names = new_names(engine, count);
     for (size_t i = 0; names && i < count; i++)
         add_name(names, aaps[i].name, aaps[i].authentication_method);
@@ -432,25 +446,25 @@ static void take_configured(struct engine *engine)
 
 void sync_soon(struct engine *engine)
 {
-    if (engine->syncing)
-        engine->sync_again = true;
+    if (engine->sync->listing)
+        engine->sync->again = true;
     else
-        engine->next_sync_ms = clock_boottime_ms();
+        engine->sync->next_ms = clock_boottime_ms();
 }
 
 void sync_begin(struct engine *engine, struct operation *operation)
 {
     const struct config *config = engine->parts.config;
     if (operation)
-        engine->sync_operation = operation;
-    if (engine->syncing) {
+        engine->sync->operation = operation;
+    if (engine->sync->listing) {
         /* what is under way may have been asked for before what the writer wants to see */
-        engine->sync_again = engine->sync_again || operation;
+        engine->sync->again = engine->sync->again || operation;
         return;
     }
-    engine->syncing = true;
-    engine->sync_error = (struct kms_error){0};
-    engine->next_sync_ms = INT64_MAX;
+    engine->sync->listing = true;
+    engine->sync->account_error = (struct kms_error){0};
+    engine->sync->next_ms = INT64_MAX;
     (void)pace_take(&engine->pace, config->requests_per_second, clock_monotonic_ms()); /* it never waits */
     if (!config->all_aaps)
         take_configured(engine);
@@ -461,11 +475,22 @@ void sync_begin(struct engine *engine, struct operation *operation)
 
 void sync_end(struct engine *engine)
 {
-    free_names(engine);
+    if (engine->sync)
+        free_names(engine);
+    free(engine->sync);
+}
+
+static bool is_awaited(const struct engine *engine)
+{
+    return operation_is_awaited(engine->sync->operation);
 }
 
 bool sync_start(struct engine *engine)
 {
-    static const struct listing_walker walker = {walk_failed, walked, answered};
+    static const struct listing_walker walker = {walk_failed, walked, answered, is_awaited};
+    engine->sync = calloc(1, sizeof(*engine->sync));
+    if (!engine->sync)
+        return false;
+    engine->sync->next_ms = INT64_MAX;
     return listing_start(engine, &walker);
 }

@@ -54,8 +54,8 @@ void listing_walk(struct engine *engine)
         struct engine_aap *notes = engine_aap(engine, aap->number);
         if (!notes)
             continue;
-        notes->walk = true;
-        notes->list_failures = 0;
+        notes->listing.of_walk = true;
+        notes->listing.failures = 0;
         engine_want_listing(engine, aap->number, now_ms);
         listing->walk_left++;
     }
@@ -72,8 +72,8 @@ static void leave_walk(struct engine *engine)
 
 static void set_unanswered(struct engine *engine, struct engine_aap *notes, bool unanswered)
 {
-    engine->listing->unanswered += (size_t)unanswered - (size_t)notes->unanswered;
-    notes->unanswered = unanswered;
+    engine->listing->unanswered += (size_t)unanswered - (size_t)notes->listing.unanswered;
+    notes->listing.unanswered = unanswered;
 }
 
 void listing_forget(struct engine *engine, uint32_t aap)
@@ -81,11 +81,11 @@ void listing_forget(struct engine *engine, uint32_t aap)
     struct engine_aap *notes = engine_aap(engine, aap);
     if (!notes)
         return;
-    due_at(&engine->listings, &notes->list, INT64_MAX);
-    notes->missing = false;
+    due_at(&engine->listings, &notes->listing.due, INT64_MAX);
+    notes->listing.missing = false;
     set_unanswered(engine, notes, false);
-    if (notes->walk) {
-        notes->walk = false;
+    if (notes->listing.of_walk) {
+        notes->listing.of_walk = false;
         leave_walk(engine);
     }
 }
@@ -124,7 +124,7 @@ static void note_refusal(struct engine *engine, const struct kms_error *error)
 {
     struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
-    notes->list_refused_ms = listing->asked_ms;
+    notes->listing.refused_ms = listing->asked_ms;
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
     bool unsettled = settle_has_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
@@ -153,9 +153,9 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
         engine->aap_changed(engine, listing->aap);
     engine_wake(engine, listing->aap); /* what waited for this may go out */
     if (error)
-        engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->list_failures++));
+        engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->listing.failures++));
     else
-        notes->list_failures = 0;
+        notes->listing.failures = 0;
     if (!error && listing->again_ms)
         engine_want_listing(engine, listing->aap, listing->again_ms);
     clear_work(listing);
@@ -251,7 +251,7 @@ static void described(void *user, const struct kms_answer *answer, const struct 
         end_turn(engine, NULL);
         return;
     }
-    engine_aap(engine, listing->aap)->missing = false;
+    engine_aap(engine, listing->aap)->listing.missing = false;
     listing->step = list;
 }
 
@@ -382,7 +382,7 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
     if (believed && !stale)
         mark_unlisted(aap, listed);
     aap->cannot_settle = false;
-    notes->list_refused_ms = 0;
+    notes->listing.refused_ms = 0;
     registry_unlock(engine->parts.registry);
     if (!good) {
         end_in_short_memory(engine);
@@ -394,7 +394,7 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
         listing->step = get_next;
         return;
     }
-    notes->listed_ms = listing->asked_ms;
+    notes->listing.listed_ms = listing->asked_ms;
     settle_drop(engine, listing->aap);
     if (stale) {
         if (!listing->again_ms)
@@ -464,13 +464,13 @@ static void begin_turn(struct engine *engine, uint32_t aap)
     struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, aap);
     listing->aap = aap;
-    listing->of_walk = notes->walk;
+    listing->of_walk = notes->listing.of_walk;
     listing->awaited = operation_waits_for_listing(notes->running);
     listing->described = false;
     listing->again_ms = 0;
-    listing->step = notes->missing ? describe : list;
-    notes->walk = false;
-    due_at(&engine->listings, &notes->list, INT64_MAX);
+    listing->step = notes->listing.missing ? describe : list;
+    notes->listing.of_walk = false;
+    due_at(&engine->listings, &notes->listing.due, INT64_MAX);
 }
 
 int64_t listing_tend(struct engine *engine)
@@ -496,7 +496,7 @@ int64_t listing_tend(struct engine *engine)
     if (left(engine))
         return 0;
     int64_t now_ms = clock_monotonic_ms();
-    bool hurry = operation_is_awaited(engine->sync_operation) || (waiting && !waiting->automatic && !waiting->answered);
+    bool hurry = listing->walker->is_awaited(engine) || (waiting && !waiting->automatic && !waiting->answered);
     if (!hurry && !pace_take(&engine->pace, per_second, now_ms))
         return pace_next_ms(&engine->pace, per_second);
     listing->step(engine);

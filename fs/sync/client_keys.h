@@ -21,6 +21,7 @@ struct listing_walker {
     void (*failed)(struct engine *engine, const struct kms_error *error); /* the walk's turn of one AAP */
     void (*ended)(struct engine *engine);                                 /* every AAP of the walk had its turn */
     void (*answered)(struct engine *engine);                              /* a turn that belongs to no walk is over */
+    bool (*is_awaited)(const struct engine *engine);                      /* somebody waits for the walk's end */
 };
 
 /* Before anything else here. WALKER stays the caller's. False: memory is short. */

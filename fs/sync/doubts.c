@@ -230,7 +230,7 @@ unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64
 bool settle_is_asked(struct engine *engine, uint32_t aap)
 {
     const struct engine_aap *notes = engine_aap(engine, aap);
-    return notes && (notes->listed_ms >= notes->unsettled_ms || notes->list_refused_ms >= notes->unsettled_ms);
+    return notes && (notes->listing.listed_ms >= notes->unsettled_ms || notes->listing.refused_ms >= notes->unsettled_ms);
 }
 
 void settle_end(struct engine *engine)
