@@ -29,7 +29,6 @@ struct upkeep_notes {
     unsigned int failures;
     int64_t retry_ms;
     bool attempt_now;        /* rotate-due */
-    bool was_blocked;
     int64_t stalls_ms;       /* until when one that is due has time to begin; 0: none is due, or it has begun */
     bool was_stalled;
     /* told.c */

@@ -4,8 +4,8 @@ static const int64_t expiring_seconds = INT64_C(30) * 86400;
 
 int64_t aap_state_end(const struct registry_aap *aap)
 {
-    const struct registry_rotation *rotation = &aap->rotation;
-    bool unattended = aap->current && (rotation->next == 0 || rotation->failed || rotation->blocked);
+    enum rotation_state state = aap->rotation.state;
+    bool unattended = aap->current && state != ROTATION_PLANNED && state != ROTATION_DUE;
     int64_t end = unattended ? aap->current->not_after_time : 0;
     return aap->in_use_until && (!end || aap->in_use_until < end) ? aap->in_use_until : end;
 }
@@ -21,8 +21,8 @@ enum aap_state aap_state_of(const struct registry_aap *aap, int64_t now)
         return AAP_EXPIRED;
     if (now < current->not_before_time - AAP_STATE_CLOCK_SECONDS)
         return AAP_SCHEDULED;
-    if (aap->rotation.due)
-        return aap->rotation.failed || aap->rotation.blocked ? AAP_FAILING : AAP_DUE;
+    if (aap->rotation.state >= ROTATION_DUE)
+        return aap->rotation.state == ROTATION_DUE ? AAP_DUE : AAP_FAILING;
     int64_t end = aap_state_end(aap);
     return end && end - now < expiring_seconds ? AAP_EXPIRING : AAP_ACTIVE;
 }

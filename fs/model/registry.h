@@ -63,13 +63,20 @@ struct registry_hook {
     char text[96];
 };
 
+/* What becomes of the current key by itself. */
+enum rotation_state {
+    ROTATION_NONE,    /* nothing replaces it, or there is none */
+    ROTATION_PLANNED, /* it is replaced in time */
+    ROTATION_DUE,     /* the time has come: begun as soon as it may be, or under way */
+    ROTATION_FAILING, /* due, and an attempt has failed or cannot be begun: tried again */
+    ROTATION_BLOCKED, /* due; too many creations unsettled or rejected: nothing is made until somebody writes */
+};
+
 /* When the current key is replaced. Written by schedule's user in the engine; KMS's time, seconds since 1970. */
 struct registry_rotation {
-    int64_t next;  /* 0: nothing will replace it */
-    bool due;      /* its time has come, or a rotation is under way */
-    bool failed;   /* the last attempt since it was due failed */
+    int64_t next; /* 0: nothing will replace it */
+    enum rotation_state state;
     bool no_place; /* it would find none, nor may make one: places.h */
-    bool blocked;  /* too many creations that are unsettled or rejected: nothing is made until somebody writes */
 };
 
 /* Up to which key the applications were told: on_rotate ended well, `reloaded`, or a first key. */

@@ -101,7 +101,7 @@ static const char *note_of(const struct registry_aap *aap, int64_t now, char *te
                          : REPORT_RAM_ROLE " (AuthenticationMethod RAMRole): it has no client keys, and none can be made";
     if (note_places(aap, now, text, size))
         return text;
-    if (aap->rotation.blocked)
+    if (aap->rotation.state == ROTATION_BLOCKED)
         return "the last creations were rejected or their ends are not known: no key is made until somebody writes "
                "to control; see last_error, Rejected, Orphans and Candidates";
     if (aap->cannot_settle)

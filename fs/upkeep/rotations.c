@@ -59,7 +59,7 @@ static bool is_stalled(const struct engine *engine, const struct registry_aap *a
 {
     int64_t now_ms = clock_boottime_ms(), tenth_ms = (aap->current->not_after_time - rotation->next) * 100;
     int64_t patience_ms = tenth_ms < STALLED_MS_LEAST ? STALLED_MS_LEAST : tenth_ms < STALLED_MS ? tenth_ms : STALLED_MS;
-    if (!rotation->due || rotation->blocked || engine_noted(engine, aap->number)->running) {
+    if (engine_noted(engine, aap->number)->running) {
         notes->stalls_ms = 0;
         return false;
     }
@@ -112,7 +112,19 @@ static bool has_no_place(const struct registry_aap *aap, const struct registry_r
     int64_t begins = schedule_next_begin(aap, now);
     if (rotation->next == 0 || (begins && begins <= rotation->next))
         return false;
-    return !places_allow_rotation(aap, rotation->due ? now : rotation->next);
+    return !places_allow_rotation(aap, now < rotation->next ? rotation->next : now);
+}
+
+static enum rotation_state state_of(const struct engine *engine, const struct registry_aap *aap, struct upkeep_notes *notes,
+                                    const struct registry_rotation *rotation, int64_t now)
+{
+    bool due = rotation->next && now >= rotation->next, blocked = due && is_blocked(engine, aap, now);
+    bool fails = due && !blocked && (notes->failures > 0 || is_stalled(engine, aap, notes, rotation));
+    if (!due || blocked)
+        notes->stalls_ms = 0;
+    if (!due)
+        return rotation->next ? ROTATION_PLANNED : ROTATION_NONE;
+    return blocked ? ROTATION_BLOCKED : fails ? ROTATION_FAILING : ROTATION_DUE;
 }
 
 /* With the registry's lock. */
@@ -123,10 +135,8 @@ static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_
         follow_key(aap, notes);
         if (!engine->foreign_state)
             rotation.next = schedule_due(aap, notes->seed);
-        rotation.due = rotation.next && now >= rotation.next;
         rotation.no_place = has_no_place(aap, &rotation, now);
-        rotation.blocked = rotation.due && is_blocked(engine, aap, now);
-        rotation.failed = rotation.due && (notes->failures > 0 || is_stalled(engine, aap, notes, &rotation));
+        rotation.state = state_of(engine, aap, notes, &rotation, now);
     }
     aap->rotation = rotation;
 }
@@ -153,7 +163,7 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
 {
     const struct engine_aap *notes = engine_noted(engine, aap->number);
     const struct registry_rotation *rotation = &aap->rotation;
-    if (!rotation->due) {
+    if (rotation->state < ROTATION_DUE) {
         sooner_at(wait_ms, rotation->next, now);
         return false;
     }
@@ -164,7 +174,7 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
         return false;
     if (notes->upkeep.attempt_now)
         return true;
-    if (rotation->blocked)
+    if (rotation->state == ROTATION_BLOCKED)
         return false;
     /* one in that second would not count */
     int64_t left_ms = now > notes->asked_by_hand ? notes->upkeep.retry_ms - clock_boottime_ms() : 1000;
@@ -180,13 +190,13 @@ int64_t automatic_look(struct engine *engine, uint32_t number, bool *ready, int6
     char aap_name[AAP_NAME_SIZE];
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = registry_aap(engine->parts.registry, number);
+    bool was_blocked = aap->rotation.state == ROTATION_BLOCKED;
     fill(engine, aap, notes, now);
     *ready = is_ready(engine, aap, now, &wait_ms);
     sooner_by_keys(aap, now, &wait_ms);
     *end = aap->current ? aap->current->not_after_time : 0;
-    bool blocked = aap->rotation.blocked, tell = blocked && !notes->was_blocked;
-    notes->was_blocked = blocked;
-    bool stalled = aap->rotation.failed && notes->failures == 0, tell_stall = stalled && !notes->was_stalled;
+    bool tell = aap->rotation.state == ROTATION_BLOCKED && !was_blocked;
+    bool stalled = aap->rotation.state == ROTATION_FAILING && notes->failures == 0, tell_stall = stalled && !notes->was_stalled;
     notes->was_stalled = stalled;
     if (tell_stall)
         note_stall(engine, aap);
@@ -277,7 +287,7 @@ void automatic_attempt_due(struct engine *engine)
         int64_t at = schedule_rotate_at(aap);
         const struct registry_rotation *rotation = &aap->rotation;
         struct engine_aap *notes = engine_aap(engine, aap->number);
-        if (!notes || !((at && now >= at) || rotation->due || rotation->failed || rotation->blocked))
+        if (!notes || !((at && now >= at) || rotation->state >= ROTATION_DUE))
             continue;
         notes->upkeep.attempt_now = true;
         engine_wake(engine, aap->number);

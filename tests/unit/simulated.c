@@ -346,7 +346,7 @@ static int64_t next_event(void)
     for (const struct registry_aap *aap = registry_first_aap(registry); aap; aap = aap->next) {
         if (aap->rotation.next > now && aap->rotation.next < next)
             next = aap->rotation.next;
-        if (aap->rotation.due && now + 600 < next)
+        if (aap->rotation.state >= ROTATION_DUE && now + 600 < next)
             next = now + 600;
         for (const struct registry_key *key = aap->keys; key; key = key->next)
             if (key->not_after_time > now && key->not_after_time < next)

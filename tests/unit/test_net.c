@@ -83,7 +83,7 @@ static const char *round_of_looks(void)
 
 static void make_due(struct registry_aap *aap)
 {
-    aap->rotation.due = true;
+    aap->rotation.state = ROTATION_DUE;
 }
 
 static void end_use(struct registry_aap *aap)

@@ -55,7 +55,7 @@ static int make_world(void **state)
     world->aap = registry_add_aap(world->registry, "payments", &world->config);
     struct registry_key *key = add_key(world, "KAAP.current", now - day, now + 300 * day);
     registry_make_current(world->registry, world->aap, key, 1);
-    world->aap->rotation.next = now + 200 * day;
+    world->aap->rotation = (struct registry_rotation){.next = now + 200 * day, .state = ROTATION_PLANNED};
     *state = world;
     return 0;
 }
@@ -114,7 +114,7 @@ static void the_note_says_what_to_do_about_the_most_urgent(void **state)
     assert_note(world, "");
     aap->busy = true;
     assert_note(world, "under way");
-    aap->rotation.next = 0;
+    aap->rotation = (struct registry_rotation){0};
     aap->current->not_after_time = now + 20 * day;
     assert_note(world, "nothing will rotate");
     aap->in_use_until = now + 10 * day;
@@ -124,13 +124,13 @@ static void the_note_says_what_to_do_about_the_most_urgent(void **state)
     assert_note(world, "has not ended");
     aap->last_hook = (struct registry_hook){.time = now, .ok = false, .text = "status 1"};
     assert_note(world, "on_rotate failed");
-    aap->rotation.due = aap->rotation.failed = true;
+    aap->rotation.state = ROTATION_FAILING;
     assert_note(world, "last attempt to rotate failed");
     aap->current->not_after_time = now;
     assert_note(world, "has expired");
     aap->current->gone = true;
     assert_note(world, "no longer has the current key");
-    aap->rotation.blocked = true;
+    aap->rotation.state = ROTATION_BLOCKED;
     assert_note(world, "until somebody writes");
     aap->gone = true;
     assert_note(world, "does not exist");

@@ -126,8 +126,8 @@ static void judge(struct simulated_aap *aap, const struct registry_aap *seen)
         fail_msg("%s has no valid key: %s: %s", aap->name, seen->failure.error.code, seen->failure.error.message);
     for (size_t i = 0; i < SIMULATED_KEYS; i++)
         place = place || (aap->keys[i].id && may_be_freed(aap, &aap->keys[i]));
-    full_when_due += seen->rotation.due && !place;
-    if (!seen->rotation.due || !place)
+    full_when_due += seen->rotation.state >= ROTATION_DUE && !place;
+    if (seen->rotation.state < ROTATION_DUE || !place)
         aap->notes[LATE_SINCE] = 0;
     else if (!aap->notes[LATE_SINCE])
         aap->notes[LATE_SINCE] = simulated_now();

@@ -29,7 +29,7 @@ static void look_for_failures(struct registry *registry)
 {
     registry_lock(registry);
     for (const struct registry_aap *aap = registry_first_aap(registry); aap; aap = aap->next)
-        failing += aap->rotation.failed;
+        failing += aap->rotation.state == ROTATION_FAILING;
     registry_unlock(registry);
 }
 
