@@ -55,7 +55,7 @@ static void write_head(int priority, char head[static 64])
     else if (form == WITH_TIME && gmtime_r(&now, &parts))
         size = strftime(head, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
     if (size > 0)
-        snprintf(head + size, 64 - size, " %s ", priority == LOG_ERR ? "error" : "notice");
+        snprintf(head + size, 64 - size, " %s ", priority == LOG_ERR ? "error" : priority == LOG_WARNING ? "warning" : "notice");
 }
 
 /* Who reads a daemon's log may stand still, and no key waits for that. */
@@ -86,7 +86,7 @@ write_line(int priority, const char *format, va_list arguments)
     unsigned int count = atomic_exchange(&missing, 0);
     snprintf(gap, sizeof(gap), "%u lines were not logged: the log was full", count);
     if (count > 0)
-        print_line(LOG_ERR, gap);
+        print_line(LOG_WARNING, gap);
     print_line(priority, line);
 }
 
@@ -95,6 +95,14 @@ void log_error(const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     write_line(LOG_ERR, format, arguments);
+    va_end(arguments);
+}
+
+void log_warning(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_line(LOG_WARNING, format, arguments);
     va_end(arguments);
 }
 

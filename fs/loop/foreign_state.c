@@ -29,8 +29,8 @@ void foreign_look(struct engine *engine)
         return;
     set_foreign(engine, true);
     if (engine->parts.first)
-        log_error("%s: it was made on another machine; its keys are served; if it belongs to this one now, write "
-                  "adopt-state to .aapfs/control", state->path);
+        log_warning("%s: it was made on another machine; its keys are served; if it belongs to this one now, write "
+                    "adopt-state to .aapfs/control", state->path);
 }
 
 void foreign_adopt(struct operation *operation)

@@ -20,7 +20,7 @@ static void be_mortal(void)
     char score[16] = "";
     _cleanup_(close) int file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
     if (file >= 0 && read(file, score, sizeof(score) - 1) > 0 && score[0] == '-' && pwrite(file, "0", 1, 0) < 0)
-        log_error("/proc/self/oom_score_adj: %s", strerror(errno));
+        log_warning("/proc/self/oom_score_adj: %s", strerror(errno));
 }
 
 pid_t child_start(struct child *child)
@@ -73,11 +73,11 @@ void child_ended(struct child *child, int status, bool useful)
     child->failures++;
     child->start_ms = clock_monotonic_ms() + wait_ms;
     if (WIFSIGNALED(status))
-        log_error("%s was killed by signal %d; it is started again%s", child->name, WTERMSIG(status),
-                  wait_ms > 0 ? " after a while" : "");
+        log_warning("%s was killed by signal %d; it is started again%s", child->name, WTERMSIG(status),
+                    wait_ms > 0 ? " after a while" : "");
     else
-        log_error("%s ended with status %d; it is started again%s", child->name,
-                  WEXITSTATUS(status), wait_ms > 0 ? " after a while" : "");
+        log_warning("%s ended with status %d; it is started again%s", child->name,
+                    WEXITSTATUS(status), wait_ms > 0 ? " after a while" : "");
 }
 
 static int compare(const void *left, const void *right)

@@ -99,7 +99,7 @@ void supervisor_start_what_is_due(struct supervisor *supervisor)
         supervisor->upgrade.stage != UPGRADE_TAKING_OVER)
         r = start_worker(supervisor);
     if (r < 0) {
-        log_error("fork: %s; it is tried again", strerror(-r));
+        log_warning("fork: %s; it is tried again", strerror(-r));
         supervisor->runner.start_ms = supervisor->publisher.start_ms = supervisor->worker.start_ms =
             now_ms + 1000;
     }

@@ -78,7 +78,7 @@ bool kept_mount_give(const struct kept_mount *kept)
     if (r == 0)
         r = service_notify_store(names[PART_NOTE], note);
     if (r < 0) {
-        log_error("the service manager cannot keep the mount: %s", strerror(-r));
+        log_warning("the service manager cannot keep the mount: %s", strerror(-r));
         kept_mount_forget();
     }
     return r == 0;
@@ -220,7 +220,7 @@ static void detach_noted(const struct note *note, int fuse)
 static void refuse(const struct kept_mount *kept, const struct note *note, const int parts[PARTS], const char *reason)
 {
     char path[MOUNT_POINT_PATH_SIZE];
-    log_error("the mount that the service manager has kept is made anew: %s", reason);
+    log_warning("the mount that the service manager has kept is made anew: %s", reason);
     kept_mount_forget();
     if (note->device != 0)
         detach_noted(note, parts[PART_FUSE]);

@@ -270,8 +270,8 @@ static void hear_requests(struct supervisor *supervisor)
         return;
     int r = request_socket_open(&supervisor->requests, supervisor->parts->state->directory);
     if (r < 0)
-        log_error("%s: aapfs reload and upgrade will not reach this mount: %s", supervisor->parts->state->path,
-                  strerror(-r));
+        log_warning("%s: aapfs reload and upgrade will not reach this mount: %s", supervisor->parts->state->path,
+                    strerror(-r));
 }
 
 static void take_requests(struct supervisor *supervisor)

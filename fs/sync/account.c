@@ -78,8 +78,8 @@ static void take_refusal(struct engine *engine, struct kms_error *error)
         return;
     }
     if (!engine->account_is_assumed)
-        log_error("DescribeApplicationAccessPoint is not permitted (%s), so KMS does not tell whose the credentials are; "
-                  "they are taken to be of the account %s, which the state directory names", error->code, engine->account);
+        log_warning("DescribeApplicationAccessPoint is not permitted (%s), so KMS does not tell whose the credentials are; "
+                    "they are taken to be of the account %s, which the state directory names", error->code, engine->account);
     engine->account_is_known = engine->account_is_assumed = true;
     note_in_mount(engine, error);
     *error = (struct kms_error){0};

@@ -131,8 +131,8 @@ static void note_refusal(struct engine *engine, const struct kms_error *error)
     aap->cannot_settle = unsettled;
     registry_unlock(engine->parts.registry);
     if (tell) /* only this thread removes AAPs */
-        log_error("%s: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
-                  "ListClientKeys is not permitted (%s): permit it, or look in KMS's console", aap->name, error->code);
+        log_warning("%s: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
+                    "ListClientKeys is not permitted (%s): permit it, or look in KMS's console", aap->name, error->code);
 }
 
 static void clear_work(struct listing *listing)
@@ -215,8 +215,8 @@ static void set_gone(struct engine *engine, bool gone)
     if (changed)
         told_changed(engine, engine->listing->aap);
     if (tell) /* only this thread removes AAPs */
-        log_error("%s: KMS no longer has this application access point; its keys stay readable here; make it again, "
-                  "or write forget %s to .aapfs/control", aap->name, aap->name);
+        log_warning("%s: KMS no longer has this application access point; its keys stay readable here; make it again, "
+                    "or write forget %s to .aapfs/control", aap->name, aap->name);
 }
 
 static void note_method(struct engine *engine, const struct kms_aap *aap)

@@ -26,10 +26,10 @@ void sections_tell(struct engine *engine)
         if (is_shown(engine->parts.registry, name))
             continue;
         if (missing++ < LINES_MOST)
-            log_error("%s: [aap %s]: KMS has no such AAP (or it is not shown)", config->file, name);
+            log_warning("%s: [aap %s]: KMS has no such AAP (or it is not shown)", config->file, name);
     }
     if (missing > LINES_MOST)
-        log_error("%s: %zu more sections of that kind", config->file, missing - LINES_MOST);
+        log_warning("%s: %zu more sections of that kind", config->file, missing - LINES_MOST);
 }
 
 void sections_tell_again(struct engine *engine)

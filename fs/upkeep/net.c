@@ -88,8 +88,8 @@ static void compare(struct engine *engine, struct net *net, uint32_t aap, void (
     if (net->told || is_same(&before, &after))
         return;
     net->told = true;
-    log_error("%s: something changed or came due that was not awaited; it is seen to, but that is a fault of aapfs: "
-              "please report it", name);
+    log_warning("%s: something changed or came due that was not awaited; it is seen to, but that is a fault of aapfs: "
+                "please report it", name);
 }
 
 int64_t net_tend(struct engine *engine, struct net *net, void (*look)(struct engine *engine, uint32_t aap))

@@ -208,7 +208,7 @@ int64_t automatic_look(struct engine *engine, uint32_t number, bool *ready, int6
                   "by itself: look at last_error, and Rejected, Orphans and Candidates in status, mend the cause, then "
                   "write rotate or a password to %s/control", aap_name, UNPROVEN_MOST, aap_name);
     if (tell_stall)
-        log_error("%s: %s", aap_name, failure.error.message);
+        log_warning("%s: %s", aap_name, failure.error.message);
     return wait_ms;
 }
 
@@ -275,8 +275,8 @@ void automatic_ended(struct operation *operation, int result)
     registry_unlock(engine->parts.registry);
     notes->retry_ms = clock_boottime_ms() + schedule_retry_ms(notes->failures, left, random);
     if (first)
-        log_error("%s: the rotation that is due failed: %s: %s; it is tried again, see status and last_error", aap_name,
-                  failure.error.code, failure.error.message);
+        log_warning("%s: the rotation that is due failed: %s: %s; it is tried again, see status and last_error", aap_name,
+                    failure.error.code, failure.error.message);
 }
 
 void automatic_attempt_due(struct engine *engine)

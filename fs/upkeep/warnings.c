@@ -12,7 +12,7 @@
 static const int64_t day = 86400;
 static const int64_t steps[] = {180, 90, 30, 7};
 
-enum { STEP_COUNT = sizeof(steps) / sizeof(steps[0]), LINE_SIZE = 768, WITHOUT_KMS_MS = 10 * 60 * 1000 };
+enum { STEP_COUNT = sizeof(steps) / sizeof(steps[0]), NOTICES = 2, LINE_SIZE = 768, WITHOUT_KMS_MS = 10 * 60 * 1000 };
 
 /* How many steps are behind; a key that was never that far from its end has none of those. */
 static unsigned int steps_passed(const struct registry_key *key, int64_t now)
@@ -61,33 +61,35 @@ static int64_t wait_ms(const struct registry_aap *aap, int64_t now)
     return next == INT64_MAX ? next : (next - now) * 1000;
 }
 
-/* With the registry's lock; true: LINE is to be logged. */
-static bool look(struct upkeep_notes *notes, const struct registry_aap *aap, int64_t now, char line[static LINE_SIZE])
+enum level { NOTHING, NOTICE, WARNING, ERROR };
+
+/* With the registry's lock; the level at which LINE is to be logged. */
+static enum level look(struct upkeep_notes *notes, const struct registry_aap *aap, int64_t now, char line[static LINE_SIZE])
 {
     const struct registry_key *current = aap->current;
     if (!current)
-        return false;
+        return NOTHING;
     if (now >= current->not_after_time) {
         if (notes->expired_key == current->number)
-            return false;
+            return NOTHING;
         notes->expired_key = current->number;
         snprintf(line, LINE_SIZE, "%s: the client key %s has expired at %s; KMS does not take it any more: write rotate or a "
                  "password to %s/control", aap->name, current->client_key_id, current->not_after, aap->name);
-        return true;
+        return ERROR;
     }
     const struct registry_key *key = unattended(aap, now);
     if (!key)
-        return false;
+        return NOTHING;
     if (notes->warned_key != key->number) {
         notes->warned_key = key->number;
         notes->warned_steps = 0;
     }
     unsigned int passed = steps_passed(key, now);
     if (passed <= notes->warned_steps)
-        return false;
+        return NOTHING;
     notes->warned_steps = passed;
     write_line(aap, key, now, line);
-    return true;
+    return passed > NOTICES ? WARNING : NOTICE;
 }
 
 /* How long to wait for KMS's time: a machine's own clock may be years off when it starts. By either clock's count. */
@@ -107,10 +109,14 @@ int64_t warnings_look(struct engine *engine, uint32_t number)
     int64_t now = engine_now(engine);
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, number);
-    bool tell = look(&engine_aap(engine, number)->upkeep, aap, now, line);
+    enum level level = look(&engine_aap(engine, number)->upkeep, aap, now, line);
     int64_t next_ms = wait_ms(aap, now);
     registry_unlock(engine->parts.registry);
-    if (tell)
+    if (level == ERROR)
         log_error("%s", line);
+    else if (level == WARNING)
+        log_warning("%s", line);
+    else if (level == NOTICE)
+        log_notice("%s", line);
     return next_ms;
 }

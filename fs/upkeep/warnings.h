@@ -1,7 +1,7 @@
 /*
- * A line to the log 180, 90, 30 and 7 days before something that applications use ends and nobody will see to it by
- * itself, and one when the current key has expired. Each once for a key in a worker's life; the first when KMS's time is
- * known, or KMS has told none for a while. The engine's thread.
+ * A line to the log before something that applications use ends and nothing will see to it by itself: a notice 180 and 90
+ * days before, a warning 30 and 7 days; and an error when the current key has expired. Each once for a key in a worker's
+ * life; the first when KMS's time is known, or KMS has told none for a while. The engine's thread.
  */
 #ifndef AAPFS_FS_UPKEEP_WARNINGS_H
 #define AAPFS_FS_UPKEEP_WARNINGS_H

@@ -48,7 +48,7 @@ static void write_one(struct audit *audit)
                    opened.uid, opened.gid, opened.program);
         audit_logged(audit);
     } else if (dropped > 0) {
-        log_error("audit: %llu opens were not logged: the log was full", (unsigned long long)dropped);
+        log_warning("audit: %llu opens were not logged: the log was full", (unsigned long long)dropped);
         audit_told_dropped(audit, dropped);
     }
 }

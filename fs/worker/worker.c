@@ -464,12 +464,12 @@ static int start_audit(struct worker *worker)
         head->audit = wanted ? MOUNT_AUDIT_YES : MOUNT_AUDIT_NO;
     bool audited = head->audit == MOUNT_AUDIT_YES;
     if (audited != wanted)
-        log_error("audit: stays %s as long as this mount lives; umount and mount again", audited ? "yes" : "no");
+        log_warning("audit: stays %s as long as this mount lives; umount and mount again", audited ? "yes" : "no");
     if (!audited)
         return 0;
     if (!head->served && caller_can_be_elsewhere())
-        log_error("audit: this is a pid namespace of its own: who opens a key from outside of it is told without its program%s; run "
-                  "aapfs in the host's", sees_pids(worker) ? ", and with pid 0" : "");
+        log_warning("audit: this is a pid namespace of its own: who opens a key from outside of it is told without its program%s; run "
+                    "aapfs in the host's", sees_pids(worker) ? ", and with pid 0" : "");
     worker->audit = audit_open(worker->memory.audit);
     worker->audit_log = audit_log_start(worker->audit);
     return worker->audit_log ? 0 : -ENOMEM;

@@ -23,7 +23,7 @@ ENDS = re.compile(r"aapfs: [\w-]+: the client key \S+.*\n")  # a line before an 
 
 KILLED = re.compile(r"aapfs: aapfs-(worker|publisher|runner) was killed by signal 9; it is started again.*\n")
 
-TIMED = re.compile(r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|notice) (?=aapfs: )")
+TIMED = re.compile(r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|warning|notice) (?=aapfs: )")
 DONE = re.compile(
     r"aapfs: [\w.-]+: (?:(?:(?:created|adopted) KAAP\.\S+|adopted KAAP\.\S+ in the place of KAAP\.\S+|rotated from KAAP\.\S+ to KAAP\.\S+),"
     r" valid (?:from \d\S+Z )?until \d\S+Z|deleted KAAP\.\S+), by (?:control \(uid \d+, pid -?\d+\)|rotate_at|its NotBefore|delete_superseded)"

@@ -99,11 +99,11 @@ def test_a_scheduled_key_that_begins_is_told(start_mount, emulator, clock):
     assert lines_of(mount, 3)[2] == f"aapfs: payments: rotated from {first} to {second}, valid until {end}, by its NotBefore"
 
 
-def test_errors_have_their_level(start_mount, emulator):
+def test_warnings_have_their_level(start_mount, emulator):
     mount = start_mount(emulator.url, expected_errors=None)
     os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
     until(mount.log)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ error aapfs: aapfs-worker was killed by signal 9; .*\n", mount.log())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ warning aapfs: aapfs-worker was killed by signal 9; .*\n", mount.log())
 
 
 def test_the_journal_has_a_time_of_its_own(start_mount, emulator):
@@ -131,7 +131,7 @@ def test_a_full_log_holds_up_no_key(start_mount, emulator, tmp_path):
     assert os.read(reading, size) == b"\n" * size
     mount.write("payments", PASSWORD)
     gap, rotated = os.read(reading, size).decode().splitlines()
-    assert re.fullmatch(r"20\S+Z error aapfs: 2 lines were not logged: the log was full", gap)
+    assert re.fullmatch(r"20\S+Z warning aapfs: 2 lines were not logged: the log was full", gap)
     assert f"to {mount.key_id()}, valid until" in rotated
     os.close(filling)
     os.close(reading)
