@@ -26,12 +26,12 @@ void engine_observe(struct engine *engine, const struct kms_answer *answer)
     const struct transport_answer *transport = answer->transport;
     if (!transport)
         return;
-    bool sure = clock_is_sure(&engine->clock);
+    bool sure = clock_is_sure(&engine->clock), observed = engine->clock.observed;
     clock_follow(&engine->clock, clock_local_ms(), clock_boottime_ms());
     clock_observe(&engine->clock, transport->server_date, transport->sent_at_ms,
                   transport->received_at_ms, clock_boottime_ms());
     int64_t moved_ms = engine->clock.offset_ms - engine->woken_offset_ms;
-    if (clock_is_sure(&engine->clock) != sure || moved_ms > MOVED_MS || moved_ms < -MOVED_MS)
+    if (clock_is_sure(&engine->clock) != sure || engine->clock.observed != observed || moved_ms > MOVED_MS || moved_ms < -MOVED_MS)
         engine_wake_all(engine); /* what is due by KMS's time is due at other times */
     registry_lock(engine->parts.registry);
     registry_mount(engine->parts.registry)->clock_offset_ms = engine->clock.offset_ms;

@@ -368,7 +368,10 @@ static void add_all(struct engine *engine)
             continue;
         }
         aap = registry_add_aap(registry, told->name, config_for_aap(engine->parts.config, told->name));
+        bool was = aap && aap->ram_role;
         ram_role_note(aap, told->method);
+        if (aap && aap->ram_role != was)
+            engine_wake(engine, aap->number);
         names->hidden += aap == NULL;
     }
 }

@@ -58,8 +58,8 @@ static void look_at(struct engine *engine, uint32_t aap)
     int64_t end = 0, wait_ms = INT64_MAX;
     due_at(&engine->looks, &notes->look, INT64_MAX);
     sooner(&wait_ms, scheduled_look(engine, aap));
+    sooner(&wait_ms, told_look(engine, aap)); /* what is in use has its place */
     sooner(&wait_ms, automatic_look(engine, aap, &rotation, &end));
-    sooner(&wait_ms, told_look(engine, aap));
     sooner(&wait_ms, superseded_look(engine, aap, &deletion));
     sooner(&wait_ms, warnings_look(engine, aap));
     if (!set_ready(&upkeep->rotations, &notes->upkeep.rotation, aap, rotation ? end : INT64_MAX) ||
@@ -166,8 +166,8 @@ void upkeep_fill(struct engine *engine, uint32_t aap)
 {
     bool ready;
     int64_t end;
-    (void)automatic_look(engine, aap, &ready, &end);
     (void)told_look(engine, aap);
+    (void)automatic_look(engine, aap, &ready, &end);
 }
 
 bool upkeep_start(struct engine *engine)
