@@ -7,6 +7,7 @@ struct numbers {
     uint32_t key_count;
     uint32_t generation_count;
     uint32_t foreign_count; /* places that are or were in use */
+    uint32_t newest_by_hash[NUMBERS_HASHES]; /* the newest AAP whose name has this hash; 0: none */
     struct numbered_aap aaps[NUMBERS_MOST_AAPS];
     struct numbered_key keys[NUMBERS_MOST_KEYS];
     struct numbered_generation generations[NUMBERS_MOST_GENERATIONS];
@@ -23,12 +24,22 @@ static bool is_text(const char *text, size_t size)
     return text[0] && memchr(text, '\0', size);
 }
 
-static bool aap_makes_sense(const struct numbers *numbers, const struct numbered_aap *aap)
+/* FNV-1a. Where every name has the same one, they are searched. */
+static uint32_t hash_of(const char *name)
 {
+    uint32_t hash = 2166136261;
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619;
+    return hash % NUMBERS_HASHES;
+}
+
+static bool aap_makes_sense(const struct numbers *numbers, uint32_t number)
+{
+    const struct numbered_aap *aap = &numbers->aaps[number - 1];
     for (unsigned int i = 0; i < PUBLISHED_COUNT; i++)
         if (aap->published[i] > numbers->generation_count)
             return false;
-    return is_text(aap->name, sizeof(aap->name)) && aap->newest <= numbers->generation_count &&
+    return is_text(aap->name, sizeof(aap->name)) && aap->same_hash < number && aap->newest <= numbers->generation_count &&
            aap->settled_generation <= numbers->generation_count &&
            aap->hook_generation <= numbers->generation_count &&
            aap->followed <= numbers->generation_count;
@@ -58,6 +69,18 @@ static bool generation_makes_sense(const struct numbers *numbers, uint32_t numbe
     return true;
 }
 
+static bool key_makes_sense(const struct numbers *numbers, uint32_t number)
+{
+    const struct numbered_key *key = &numbers->keys[number - 1];
+    return is_text(key->client_key_id, sizeof(key->client_key_id)) && key->aap != 0 && key->aap <= numbers->aap_count &&
+           key->previous < number && (key->previous == 0 || numbers->keys[key->previous - 1].aap == key->aap);
+}
+
+static bool is_key_of(const struct numbers *numbers, uint32_t key, uint32_t aap)
+{
+    return key == 0 || (key <= numbers->key_count && numbers->keys[key - 1].aap == aap);
+}
+
 static bool foreign_makes_sense(const struct numbers *numbers, const struct numbered_foreign *foreign)
 {
     return foreign->key == 0 ||
@@ -77,20 +100,21 @@ static bool makes_sense(const struct numbers *numbers)
     for (uint32_t i = 0; i < numbers->foreign_count; i++)
         if (!foreign_makes_sense(numbers, &numbers->foreign[i]))
             return false;
-    for (uint32_t i = 0; i < numbers->aap_count; i++)
-        if (!aap_makes_sense(numbers, &numbers->aaps[i]))
+    for (uint32_t i = 0; i < NUMBERS_HASHES; i++)
+        if (numbers->newest_by_hash[i] > numbers->aap_count)
             return false;
-    for (uint32_t i = 0; i < numbers->key_count; i++) {
-        const struct numbered_key *key = &numbers->keys[i];
-        if (!is_text(key->client_key_id, sizeof(key->client_key_id)) || key->aap == 0 ||
-            key->aap > numbers->aap_count)
+    for (uint32_t i = 1; i <= numbers->aap_count; i++)
+        if (!aap_makes_sense(numbers, i))
             return false;
-    }
+    for (uint32_t i = 1; i <= numbers->key_count; i++)
+        if (!key_makes_sense(numbers, i))
+            return false;
     for (uint32_t i = 1; i <= numbers->generation_count; i++)
         if (!generation_makes_sense(numbers, i))
             return false;
     for (uint32_t i = 0; i < numbers->aap_count; i++)
-        if (numbers->aaps[i].newest != 0 && !is_of(numbers, numbers->aaps[i].newest, i + 1))
+        if ((numbers->aaps[i].newest != 0 && !is_of(numbers, numbers->aaps[i].newest, i + 1)) ||
+            !is_key_of(numbers, numbers->aaps[i].newest_key, i + 1))
             return false;
     return true;
 }
@@ -107,30 +131,39 @@ static uint32_t one_more(uint32_t *count)
     return *count;
 }
 
+uint32_t numbers_find_aap(const struct numbers *numbers, const char *name)
+{
+    uint32_t number = numbers->newest_by_hash[hash_of(name)];
+    while (number != 0 && strcmp(numbers->aaps[number - 1].name, name) != 0)
+        number = numbers->aaps[number - 1].same_hash;
+    return number;
+}
+
+/* A worker that dies before it is in its list leaves a number of which nobody has seen anything. */
 uint32_t numbers_add_aap(struct numbers *numbers, const char *name)
 {
-    for (uint32_t i = 0; i < numbers->aap_count; i++)
-        if (strcmp(numbers->aaps[i].name, name) == 0)
-            return i + 1;
-    if (numbers->aap_count == NUMBERS_MOST_AAPS || strlen(name) >= AAP_NAME_SIZE)
-        return 0;
-    memcpy(numbers->aaps[numbers->aap_count].name, name, strlen(name) + 1);
-    return one_more(&numbers->aap_count);
+    uint32_t *newest = &numbers->newest_by_hash[hash_of(name)], known = numbers_find_aap(numbers, name);
+    if (known || numbers->aap_count == NUMBERS_MOST_AAPS || strlen(name) >= AAP_NAME_SIZE)
+        return known;
+    struct numbered_aap *aap = &numbers->aaps[numbers->aap_count];
+    memcpy(aap->name, name, strlen(name) + 1);
+    aap->same_hash = *newest;
+    return *newest = one_more(&numbers->aap_count);
 }
 
 uint32_t numbers_add_key(struct numbers *numbers, uint32_t aap, const char *client_key_id)
 {
-    for (uint32_t i = numbers->key_count; i > 0; i--)
-        if (numbers->keys[i - 1].aap == aap &&
-            strcmp(numbers->keys[i - 1].client_key_id, client_key_id) == 0)
-            return i;
-    if (numbers->key_count == NUMBERS_MOST_KEYS || strlen(client_key_id) >= CLIENT_KEY_ID_SIZE ||
-        !numbers_aap(numbers, aap))
-        return 0;
+    struct numbered_aap *of = numbers_aap(numbers, aap);
+    uint32_t number = of ? of->newest_key : 0;
+    while (number != 0 && strcmp(numbers->keys[number - 1].client_key_id, client_key_id) != 0)
+        number = numbers->keys[number - 1].previous;
+    if (number != 0 || !of || numbers->key_count == NUMBERS_MOST_KEYS || strlen(client_key_id) >= CLIENT_KEY_ID_SIZE)
+        return number;
     struct numbered_key *key = &numbers->keys[numbers->key_count];
     memcpy(key->client_key_id, client_key_id, strlen(client_key_id) + 1);
     key->aap = aap;
-    return one_more(&numbers->key_count);
+    key->previous = of->newest_key;
+    return of->newest_key = one_more(&numbers->key_count);
 }
 
 uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t made_ns)

@@ -35,6 +35,7 @@ enum published_name {
 
 enum {
     NUMBERS_MOST_AAPS = 32768,
+    NUMBERS_HASHES = 1 << 14,
     NUMBERS_MOST_KEYS = 1 << 20,
     NUMBERS_MOST_GENERATIONS = 1 << 20,
     NUMBERS_MOST_FOREIGN = 1 << 15,
@@ -52,6 +53,8 @@ struct numbered_aap {
     bool shown, settled;      /* its directory has been published */
     bool removed;             /* nothing is known of it any more: its directory goes, or (not settled) has gone */
     uint32_t removals;        /* of the directory: one that comes again is another directory to the kernel */
+    uint32_t same_hash;       /* the AAP before whose name has this hash; 0: none */
+    uint32_t newest_key;      /* 0: it has none */
     uint32_t newest;          /* generation */
     uint32_t settled_generation; /* every name shows it, and every watcher was told */
     bool loose;               /* while that is not the newest: the kernel asks for every name soon, see tree/lifetime.h */
@@ -65,6 +68,7 @@ struct numbered_aap {
 struct numbered_key {
     char client_key_id[CLIENT_KEY_ID_SIZE];
     uint32_t aap;
+    uint32_t previous;   /* the AAP's key before; 0: none */
     bool shown, settled; /* keys/<id> has been published */
     uint32_t removals;   /* of keys/<id>, as above */
 };
@@ -98,7 +102,10 @@ size_t numbers_size(void);
 /* MEMORY, zeroed or as an earlier worker left it: the numbers in it; NULL when they make no sense. */
 struct numbers *numbers_open(void *memory);
 
-/* The number of the AAP NAME, given now if it has none; 0 when there is no room. */
+/* The number of the AAP NAME; 0: it has none. */
+uint32_t numbers_find_aap(const struct numbers *numbers, const char *name);
+
+/* The same, given now if it has none; 0 when there is no room. */
 uint32_t numbers_add_aap(struct numbers *numbers, const char *name);
 
 /* The number of CLIENT_KEY_ID in AAP, given now if it has none; 0 when there is no room. */

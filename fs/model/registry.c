@@ -1,7 +1,6 @@
 #include "fs/model/registry.h"
 
 #include <pthread.h>
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +14,6 @@ struct registry {
     struct numbers *numbers;
     struct registry_mount mount;
     struct registry_aap *first, *last;
-    void *by_name; /* a search tree, tsearch(3) */
     /* by number, for requests that come with node ids */
     struct registry_aap **aaps;
     struct registry_key **keys;
@@ -60,19 +58,12 @@ static void free_aap(struct registry_aap *aap)
     free(aap);
 }
 
-static int compare_names(const void *left, const void *right)
-{
-    const struct registry_aap *a = left, *b = right;
-    return strcmp(a->name, b->name);
-}
-
 void registry_free(struct registry *registry)
 {
     if (!registry)
         return;
     while (registry->first) {
         struct registry_aap *aap = registry->first;
-        tdelete(aap, &registry->by_name, compare_names);
         registry->first = aap->next;
         free_aap(aap);
     }
@@ -115,12 +106,7 @@ struct registry_aap *registry_first_aap(struct registry *registry)
 
 struct registry_aap *registry_find_aap(struct registry *registry, const char *name)
 {
-    struct registry_aap wanted = {0};
-    if (strlen(name) >= sizeof(wanted.name))
-        return NULL;
-    memcpy(wanted.name, name, strlen(name) + 1);
-    struct registry_aap *const *found = tfind(&wanted, &registry->by_name, compare_names);
-    return found ? *found : NULL;
+    return registry_aap(registry, numbers_find_aap(registry->numbers, name));
 }
 
 /* Makes room for index NUMBER in a table of pointers. */
@@ -153,14 +139,8 @@ struct registry_aap *registry_add_aap(struct registry *registry, const char *nam
     aap->number = number;
     aap->config = config;
     memcpy(aap->name, name, strlen(name) + 1); /* numbers checked the length */
-    if (!tsearch(aap, &registry->by_name, compare_names)) {
-        free(aap);
-        return NULL;
-    }
-    if (registry->last)
-        registry->last->next = aap;
-    else
-        registry->first = aap;
+    aap->before = registry->last;
+    *(registry->last ? &registry->last->next : &registry->first) = aap;
     registry->last = aap;
     registry->aaps[number] = aap;
     numbers_aap(registry->numbers, number)->removed = false;
@@ -213,13 +193,8 @@ static void forget_names(struct numbered_aap *numbered)
 
 void registry_remove_aap(struct registry *registry, struct registry_aap *aap)
 {
-    struct registry_aap **link = &registry->first, *before = NULL;
-    for (; *link != aap; link = &(*link)->next)
-        before = *link;
-    *link = aap->next;
-    if (registry->last == aap)
-        registry->last = before;
-    tdelete(aap, &registry->by_name, compare_names);
+    *(aap->before ? &aap->before->next : &registry->first) = aap->next;
+    *(aap->next ? &aap->next->before : &registry->last) = aap->before;
     registry->aaps[aap->number] = NULL;
     forget_keys(registry, aap->keys);
     forget_keys(registry, aap->foreign);

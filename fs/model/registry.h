@@ -118,7 +118,7 @@ struct registry_aap {
     struct registry_id *unsaved;    /* served, and not on the disk yet */
     struct registry_id *orphans;    /* made here, and its private half is lost */
     struct registry_id *candidates; /* made since a creation here whose end is not known, maybe elsewhere */
-    struct registry_aap *next;
+    struct registry_aap *next, *before;
 };
 
 /* What the mount as a whole reports; .aapfs/status and .aapfs/last_error. */

@@ -16,7 +16,7 @@
 #include "fs/tree/report_history.h"
 
 /* Changes whenever anything in the memory does: a worker of another version must not guess. */
-static const char magic[16] = "aapfs mount 4";
+static const char magic[16] = "aapfs mount 5";
 
 enum { PAGE = 4096 };
 

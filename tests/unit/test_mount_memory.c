@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -49,6 +50,25 @@ static void numbers_mean_the_same_to_the_next_worker(void **state)
     munmap(numbers, numbers_size());
 }
 
+/* More names than there are hashes, and keys of all of them. */
+static void each_name_and_id_has_one_number(void **state)
+{
+    enum { AAPS = 20000 };
+    struct numbers *numbers = numbers_open(shared(numbers_size()));
+    for (int again = 0; again < 2; again++)
+        for (uint32_t i = 1; i <= AAPS; i++) {
+            char name[16];
+            snprintf(name, sizeof(name), "aap-%u", i);
+            assert_int_equal(numbers_add_aap(numbers, name), i);
+            assert_int_equal(numbers_add_key(numbers, i, "KAAP.1"), 2 * i - 1);
+            assert_int_equal(numbers_add_key(numbers, i, "KAAP.2"), 2 * i);
+        }
+    assert_int_equal(numbers_find_aap(numbers, "aap-0"), 0);
+    assert_int_equal(numbers_add_key(numbers, AAPS + 1, "KAAP.1"), 0);
+    assert_non_null(numbers_open(numbers));
+    munmap(numbers, numbers_size());
+}
+
 static void numbers_that_make_no_sense_are_refused(void **state)
 {
     struct numbers *numbers = some_numbers();
@@ -59,7 +79,7 @@ static void numbers_that_make_no_sense_are_refused(void **state)
     uint32_t *const places[] = {&counts[0],       &counts[1],       &counts[2],
                                 &aap->newest,     &aap->published[3], &aap->settled_generation,
                                 &key->aap,        &generation->aap, &generation->key,
-                                &aap->hook_generation};
+                                &aap->hook_generation, &aap->same_hash, &aap->newest_key, &key->previous, counts + 4};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         uint32_t before = *places[i];
         *places[i] = UINT32_MAX;
@@ -256,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_mean_the_same_to_the_next_worker),
+        cmocka_unit_test(each_name_and_id_has_one_number),
         cmocka_unit_test(numbers_that_make_no_sense_are_refused),
         cmocka_unit_test(contents_are_kept_for_the_next_worker),
         cmocka_unit_test(contents_that_the_ring_has_passed_over_are_gone),
