@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 enum control_verb {
+    CONTROL_NOT_PARSED,
     CONTROL_CREATE, /* a password, alone or with dates, bare or as JSON */
     CONTROL_DELETE, /* delete KAAP.… */
     CONTROL_DELETE_FOREIGN, /* the same for a key that was made elsewhere */
@@ -25,6 +26,7 @@ enum control_verb {
     CONTROL_ADOPT_STATE, /* the state directory belongs to this machine now */
     CONTROL_ROTATE_DUE,  /* what is due is attempted now */
     CONTROL_PUBLISH, /* the engine's own: a Scheduled key becomes the current one */
+    CONTROL_VERBS,
 };
 
 enum { CONTROL_SIZE = 4096 }; /* st_size of every control file, and the most that is accepted */

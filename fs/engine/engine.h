@@ -17,6 +17,7 @@
 #include "kmsapi/kms.h"
 
 struct operation;
+struct verb;
 
 /* upkeep.c: what is done by itself. Times: CLOCK_BOOTTIME in milliseconds. */
 struct upkeep_notes {
@@ -125,6 +126,7 @@ struct engine {
     bool sections_told;
 
     /* what follows, above: given by the loop */
+    const struct verb *verbs; /* by enum control_verb */
     void (*operation_ended)(struct operation *operation, int result);
     void (*aap_changed)(struct engine *engine, uint32_t aap); /* something that its status tells */
 

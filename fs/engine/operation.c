@@ -98,20 +98,24 @@ void operation_end(struct operation *operation, int result)
     operation_answer(operation, result);
 }
 
-void operation_fail(struct operation *operation, const char *name, const struct kms_error *error)
+static const char *verb_name(const struct operation *operation)
+{
+    return operation->engine->verbs[operation->command.verb].name;
+}
+
+void operation_fail(struct operation *operation, const struct kms_error *error)
 {
     registry_lock(operation->engine->parts.registry);
     struct registry_failure *failure = operation_failure(operation);
     failure->error = *error;
     failure->time = engine_now(operation->engine);
     if (failure->error.operation[0] == '\0')
-        snprintf(failure->error.operation, sizeof(failure->error.operation), "%s", name);
+        snprintf(failure->error.operation, sizeof(failure->error.operation), "%s", verb_name(operation));
     registry_unlock(operation->engine->parts.registry);
     operation_end(operation, -error->number);
 }
 
-void operation_refuse(struct operation *operation, const char *name, int number, const char *code,
-                      const char *format, ...)
+void operation_refuse(struct operation *operation, int number, const char *code, const char *format, ...)
 {
     struct kms_error error = {.number = number};
     va_list arguments;
@@ -119,16 +123,16 @@ void operation_refuse(struct operation *operation, const char *name, int number,
     vsnprintf(error.message, sizeof(error.message), format, arguments);
     va_end(arguments);
     snprintf(error.code, sizeof(error.code), "%s", code);
-    operation_fail(operation, name, &error);
+    operation_fail(operation, &error);
 }
 
-void operation_succeed(struct operation *operation, const char *name)
+void operation_succeed(struct operation *operation)
 {
     registry_lock(operation->engine->parts.registry);
     struct registry_failure *failure = operation_failure(operation);
     const char *failed = failure->error.operation;
     /* a creation asks for its AAP's account, so that succeeded too */
-    if (strcmp(failed, name) == 0 || strcmp(failed, "control") == 0 ||
+    if (strcmp(failed, verb_name(operation)) == 0 || strcmp(failed, "control") == 0 ||
         (operation->intent_number && strcmp(failed, "DescribeApplicationAccessPoint") == 0))
         *failure = (struct registry_failure){0};
     registry_unlock(operation->engine->parts.registry);

@@ -14,6 +14,14 @@
 #include "fs/store/store.h"
 #include "kmsapi/kms.h"
 
+/* What a verb is to who carries it out; the table is loop/verbs.c. */
+struct verb {
+    const char *name; /* of its operation, in last_error: KMS's, where there is one that it is for */
+    void (*begin)(struct operation *operation); /* NULL: no write begins it */
+    bool asks_kms;
+    bool beside_others; /* it begins also while another command of its AAP is under way, and ends at once */
+};
+
 struct operation {
     struct engine *engine;
     uint32_t aap; /* 0: the mount */
@@ -75,16 +83,16 @@ const struct config_aap *operation_aap_name(const struct operation *operation,
 
 /*
  * Notes ERROR in last_error of the operation's AAP or the mount, and ends the operation with it.
- * An error without an operation's name gets NAME.
+ * An error without an operation's name gets that of its verb.
  */
-void operation_fail(struct operation *operation, const char *name, const struct kms_error *error);
+void operation_fail(struct operation *operation, const struct kms_error *error);
 
 /* The same with an error of aapfs's own; the message is printf-like. */
-void operation_refuse(struct operation *operation, const char *name, int number, const char *code,
-                      const char *format, ...) __attribute__((format(printf, 5, 6)));
+void operation_refuse(struct operation *operation, int number, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
-/* Ends the operation well; a last_error of NAME is emptied. */
-void operation_succeed(struct operation *operation, const char *name);
+/* Ends the operation well; a last_error of its verb is emptied. */
+void operation_succeed(struct operation *operation);
 
 /* For a write of its own: in the engine's list. NULL when memory is short. */
 struct operation *operation_new(struct engine *engine, const struct engine_write *write);

@@ -34,7 +34,7 @@ static void published(void *user, int result)
 {
     struct operation *operation = user;
     if (result < 0) {
-        operation_refuse(operation, name, -result, "Publication",
+        operation_refuse(operation, -result, "Publication",
                          "the key was made and is in keys/, but the mount's publisher does not "
                          "answer");
         return;
@@ -42,15 +42,15 @@ static void published(void *user, int result)
     if (operation->command.verb == CONTROL_PUBLISH)
         operation_end(operation, 0);
     else if (operation->of_no_use)
-        operation_refuse(operation, name, EKEYREJECTED, "KeyOfNoUse",
+        operation_refuse(operation, EKEYREJECTED, "KeyOfNoUse",
                          "KMS made a client key that %s; it is in keys/: look at the validity that KMS gives, and at the clocks",
                          operation->generation ? "is to be replaced at once" : "is not valid yet, and becomes the current one when it is");
     else if (operation->save_error)
-        operation_refuse(operation, name, -operation->save_error, UNSAVED_CODE,
+        operation_refuse(operation, -operation->save_error, UNSAVED_CODE,
                          "the key was made and is served, but could not be saved: %s; it is tried again "
                          "until it is, do not stop aapfs before", strerror(-operation->save_error));
     else
-        operation_succeed(operation, name);
+        operation_succeed(operation);
     hook_tend(operation->engine, operation->aap);
     follow_expect(operation->engine, operation->aap);
 }
@@ -79,7 +79,7 @@ static void reject(struct operation *operation, const struct record *record, con
     registry_lock(registry);
     judge_reject(registry_aap(registry, operation->aap), record);
     registry_unlock(registry);
-    operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
+    operation_refuse(operation, EKEYREJECTED, "KeyRejected", "%s", reason);
 }
 
 /* Puts the key into the registry, as the current one unless it is Scheduled. 0 or negative errno. */
@@ -121,7 +121,7 @@ static void judge(struct operation *operation, const struct record *record)
         r = admit(operation, record, &forms);
     client_key_clear(&forms);
     if (r < 0) {
-        operation_refuse(operation, name, -r, "Memory", "the key %s was made%s but cannot be shown now",
+        operation_refuse(operation, -r, "Memory", "the key %s was made%s but cannot be shown now",
                          record->client_key_id, operation->save_error ? "" : " and saved,");
         return;
     }
@@ -139,7 +139,7 @@ static bool save(struct operation *operation, const struct record *record)
     int r = store_save(engine->store, operation->intent, record);
     if (r == -EINVAL || r == -EEXIST || r == -EMSGSIZE) {
         settle_leave(operation);
-        operation_refuse(operation, name, EKEYREJECTED, "KeyRejected",
+        operation_refuse(operation, EKEYREJECTED, "KeyRejected",
                          r == -EEXIST    ? "KMS's answer has the ClientKeyId of an earlier key"
                          : r == -EINVAL  ? "the ClientKeyId is not one that can be a name"
                                          : "PrivateKeyData is too large for a client key");
@@ -213,7 +213,7 @@ static void created(void *user, const struct kms_answer *answer, const struct km
             store_drop(engine->store, steal_pointer(&operation->intent));
         if (!answer->error.maybe_done && place_is_refused(operation, &answer->error))
             return;
-        operation_fail(operation, name, &answer->error);
+        operation_fail(operation, &answer->error);
         return;
     }
     struct engine_aap *notes = engine_aap(engine, operation->aap);
@@ -250,7 +250,7 @@ static bool guard(struct operation *operation)
     bool same = operation->pid != 0 && notes->creator == operation->pid; /* 0: somebody who is not seen from here */
     if (notes->created_ms && !same &&
         since_ms < engine->parts.config->creation_guard_ms) {
-        operation_refuse(operation, name, EBUSY, "CreationGuard",
+        operation_refuse(operation, EBUSY, "CreationGuard",
                          "another process made a key of this AAP %lld ms ago; look at status, and "
                          "write again if another one is wanted",
                          (long long)since_ms);
@@ -325,7 +325,7 @@ static void send(struct operation *operation, const char *aap_name)
                               engine->parts.config->request_timeout_ms, created, operation) == 0)
         return;
     store_drop(engine->store, steal_pointer(&operation->intent));
-    operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
+    operation_refuse(operation, ENOMEM, "Memory", "memory is short; nothing was sent");
 }
 
 /* From here on a key may come. */
@@ -334,7 +334,7 @@ static void reserve(struct operation *operation)
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE];
     if (operation->answered && !operation->automatic) {
-        operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
+        operation_refuse(operation, ETIMEDOUT, "Network.Timeout",
                          "KMS took too long to tell what has to be known before; no key was asked for: write again");
         return;
     }
@@ -351,8 +351,7 @@ static void reserve(struct operation *operation)
     if (r < 0) {
         if (r == -ENOENT) /* which would say that KMS does not know the AAP */
             r = -EIO;
-        operation_refuse(operation, name, -r, "State",
-                         "the state directory has no room for a key: %s; nothing was sent",
+        operation_refuse(operation, -r, "State", "the state directory has no room for a key: %s; nothing was sent",
                          strerror(-r));
         return;
     }
@@ -363,14 +362,14 @@ static void reserve(struct operation *operation)
 /* With the account KMS may have told that this AAP has no client keys: no place is made there. */
 static void require_place(struct operation *operation)
 {
-    if (!ram_role_refuses(operation, name))
+    if (!ram_role_refuses(operation))
         place_require(operation, reserve);
 }
 
 void rotation_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
-    if (ram_role_refuses(operation, name))
+    if (ram_role_refuses(operation))
         return;
     if (!operation->automatic)
         engine_aap(engine, operation->aap)->asked_by_hand = engine_now(engine);

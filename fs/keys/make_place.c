@@ -9,8 +9,6 @@
 #include "fs/keys/deletion.h"
 #include "fs/model/places.h"
 
-static const char name[] = "CreateClientKey";
-
 /* Listings in a row that fail before a creation goes by what is known. */
 enum { LISTINGS_FAILED = 8 };
 
@@ -58,12 +56,11 @@ static void refuse(struct operation *operation, const char *why)
     error.number = EDQUOT;
     if (!error.code[0])
         strcpy(error.code, "MaxKeys");
-    memcpy(error.operation, name, sizeof(name));
     if (why)
         snprintf(error.message, sizeof(error.message), "no place: %.*s; %.*s", WHY_SIZE - 1, why, (int)REST_SIZE, text);
     else
         snprintf(error.message, sizeof(error.message), "no place: %s", text);
-    operation_fail(operation, name, &error);
+    operation_fail(operation, &error);
 }
 
 /* For the log: what the deletion is by. */
@@ -79,7 +76,7 @@ static void free_one(struct operation *operation, const struct place *place)
     struct engine *engine = operation->engine;
     struct operation *deletion = operation_new_automatic(engine, operation->aap, CONTROL_DELETE);
     if (!deletion) {
-        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
+        operation_refuse(operation, ENOMEM, "Memory", "memory is short; nothing was sent");
         return;
     }
     (void)pace_take(&engine->pace, engine->parts.config->requests_per_second, clock_monotonic_ms()); /* it never waits */
@@ -147,11 +144,11 @@ static void listed(struct operation *operation, const struct kms_error *error)
     bool usable = is_known || notes->list_failures >= LISTINGS_FAILED ||
                   kms_error_is_forbidden(error->code, error->http_status);
     if (!usable) {
-        operation_fail(operation, name, error);
+        operation_fail(operation, error);
         return;
     }
     if (operation->quota_error.number && !learn_quota(operation, is_known))
-        operation_fail(operation, name, &operation->quota_error);
+        operation_fail(operation, &operation->quota_error);
     else
         find(operation);
 }

@@ -46,26 +46,20 @@ struct engine_queue {
 static bool may_begin(struct operation *operation, struct engine_aap *notes)
 {
     struct engine *engine = operation->engine;
-    const char *name = verbs_name(operation->command.verb);
     int64_t guard_ms = engine->parts.config->creation_guard_ms;
     int64_t now_ms = clock_monotonic_ms();
 
     if (notes->running) {
-        operation_refuse(operation, name, EBUSY, "Busy",
-                         "an earlier command for this AAP is still under way; wait until status "
+        operation_refuse(operation, EBUSY, "Busy", "an earlier command for this AAP is still under way; wait until status "
                          "shows its result");
         return false;
     }
-    if (verbs_asks_kms(operation->command.verb) && notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
-        int number = notes->network_error;
-        int64_t since_ms = notes->network_error_ms;
+    if (verbs[operation->command.verb].asks_kms && notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
         registry_lock(engine->parts.registry);
         struct kms_error error = operation_failure(operation)->error;
         registry_unlock(engine->parts.registry);
-        error.number = number;
-        operation_fail(operation, name, &error);
-        notes->network_error = number;
-        notes->network_error_ms = since_ms;
+        error.number = notes->network_error;
+        operation_fail(operation, &error);
         return false;
     }
     return true;
@@ -86,16 +80,18 @@ static void begin(struct operation *operation)
         operation_end(operation, -ENOENT);
         return;
     }
-    if (upkeep_command(operation) || !may_begin(operation, notes))
-        return;
-    notes->running = operation;
-    registry_lock(engine->parts.registry);
-    struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
-    if (aap)
-        aap->busy = true;
-    registry_unlock(engine->parts.registry);
-
-    verbs_begin(operation);
+    const struct verb *verb = &verbs[operation->command.verb];
+    if (!verb->beside_others) {
+        if (!may_begin(operation, notes))
+            return;
+        notes->running = operation;
+        registry_lock(engine->parts.registry);
+        struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+        if (aap)
+            aap->busy = true;
+        registry_unlock(engine->parts.registry);
+    }
+    verb->begin(operation);
 }
 
 /* The worker before has asked the supervisor; its verdict comes to this one. */
@@ -117,9 +113,9 @@ void loop_verdict(struct engine *engine, int number, const char *text)
         if (operation->ended || operation->command.verb != CONTROL_UPGRADE)
             continue;
         if (number == 0)
-            operation_succeed(operation, verbs_name(CONTROL_UPGRADE));
+            operation_succeed(operation);
         else
-            operation_refuse(operation, verbs_name(CONTROL_UPGRADE), number, "Upgrade", "%s", text);
+            operation_refuse(operation, number, "Upgrade", "%s", text);
     }
 }
 
@@ -186,12 +182,12 @@ static void take_write(struct engine *engine, const struct engine_write *write)
     }
     char reason[256];
     if (!engine->parts.config->control)
-        operation_refuse(operation, "control", EPERM, "ControlIsOff",
+        operation_refuse(operation, EPERM, "ControlIsOff",
                          "control = no in the configuration: nothing is written here; to change that, change it there "
                          "and send SIGHUP to aapfs");
     else if (control_parse(write->aap == 0, write->data, write->size, write->offset, engine_now(engine),
                       &operation->command, reason, sizeof(reason)) < 0)
-        operation_refuse(operation, "control", EINVAL, "InvalidCommand", "%s", reason);
+        operation_refuse(operation, EINVAL, "InvalidCommand", "%s", reason);
     else
         begin(operation);
 }
@@ -329,6 +325,7 @@ struct engine *loop_start(const struct engine_parts *parts)
         return NULL;
     engine->parts = *parts;
     engine->next_sync_ms = INT64_MAX;
+    engine->verbs = verbs;
     engine->operation_ended = upkeep_ended;
     engine->aap_changed = upkeep_fill;
     engine->start_ms = clock_local_ms();

@@ -9,8 +9,6 @@
 #include "fs/sync/aaps.h"
 #include "fs/sync/sections.h"
 
-static const char name[] = "reload";
-
 /* The supervisor gives the reading up before that. */
 enum { READ_MS = 15000 };
 
@@ -145,7 +143,7 @@ static void tell_next(void *user, int result)
     reload_free(engine);
     struct operation *operation = asking(engine);
     if (operation && operation->config_is_here)
-        operation_succeed(operation, name);
+        operation_succeed(operation);
     engine->parts.reloaded(engine->parts.answer_user, told);
 }
 
@@ -181,7 +179,7 @@ void reload_refused(struct engine *engine, int number, const char *text)
 {
     struct operation *operation = asking(engine);
     if (operation)
-        operation_refuse(operation, name, number, "Reload", "%s", text);
+        operation_refuse(operation, number, "Reload", "%s", text);
 }
 
 void reload_config(struct engine *engine, const struct config *config, bool asked)

@@ -102,7 +102,7 @@ int64_t sync_tend(struct engine *engine)
     struct operation *operation = engine->sync_operation;
     if (operation && operation->answered) { /* its time is up; the listings go on without it */
         engine->sync_operation = NULL;
-        operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
+        operation_refuse(operation, ETIMEDOUT, "Network.Timeout",
                          "KMS took too long to list everything; it goes on in the background");
     }
     int64_t now_ms = clock_boottime_ms();
@@ -143,7 +143,7 @@ static void end_well(struct engine *engine)
     struct operation *operation = engine->sync_operation;
     engine->sync_operation = NULL;
     if (operation)
-        operation_succeed(operation, name);
+        operation_succeed(operation);
 }
 
 static void end_badly(struct engine *engine, const struct kms_error *error)
@@ -151,7 +151,7 @@ static void end_badly(struct engine *engine, const struct kms_error *error)
     struct operation *operation = engine->sync_operation;
     engine->sync_operation = NULL;
     if (operation)
-        operation_fail(operation, name, error);
+        operation_fail(operation, error);
 }
 
 static void walk(struct engine *engine)

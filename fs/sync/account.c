@@ -154,7 +154,7 @@ static void answered(void *user, const struct kms_answer *answer, const struct k
         its->method_asked = true;
     registry_unlock(registry);
     if (error.number)
-        operation_fail(operation, name, &error);
+        operation_fail(operation, &error);
     else
         operation->then(operation);
 }
@@ -167,8 +167,11 @@ static void ask(struct operation *operation)
     unsigned int timeout_ms = operation_time_left(operation);
     if (is_sure(engine) && timeout_ms > METHOD_MS_MOST)
         timeout_ms = METHOD_MS_MOST;
-    if (kms_describe_application_access_point(engine->parts.transport, aap_name, timeout_ms, answered, operation) < 0)
-        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
+    if (kms_describe_application_access_point(engine->parts.transport, aap_name, timeout_ms, answered, operation) == 0)
+        return;
+    struct kms_error error;
+    refuse(&error, ENOMEM, "Memory", "memory is short; nothing was sent");
+    operation_fail(operation, &error);
 }
 
 void account_require(struct operation *operation, void (*then)(struct operation *operation))
@@ -180,7 +183,7 @@ void account_require(struct operation *operation, void (*then)(struct operation 
         then(operation);
     } else if (account_is_other(engine)) {
         account_refuse(engine, &error);
-        operation_fail(operation, name, &error);
+        operation_fail(operation, &error);
     } else if (engine->account_told) {
         operation->waits_for_account = true;
     } else {

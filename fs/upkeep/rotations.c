@@ -188,7 +188,7 @@ int64_t automatic_look(struct engine *engine, uint32_t number, bool *ready, int6
 static void chosen(struct operation *operation, int result, const char *reason)
 {
     if (result < 0)
-        operation_refuse(operation, name, EINVAL, "PasswordSource", "%s; nothing was sent", reason);
+        operation_refuse(operation, EINVAL, "PasswordSource", "%s; nothing was sent", reason);
     else
         rotation_begin(operation);
 }
@@ -197,7 +197,7 @@ void automatic_rotate(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE], id[CLIENT_KEY_ID_SIZE] = "";
-    if (ram_role_refuses(operation, name))
+    if (ram_role_refuses(operation))
         return;
     const struct config_aap *config = operation_aap_name(operation, aap_name);
     registry_lock(engine->parts.registry);
@@ -207,7 +207,7 @@ void automatic_rotate(struct operation *operation)
     registry_unlock(engine->parts.registry);
 
     if (!id[0])
-        operation_refuse(operation, name, ENOENT, "NoKey", "there is no key to rotate; write a password");
+        operation_refuse(operation, ENOENT, "NoKey", "there is no key to rotate; write a password");
     else
         password_choose(operation, aap_name, config, id, chosen);
 }

@@ -142,27 +142,25 @@ void upkeep_tend(struct engine *engine)
     }
 }
 
-bool upkeep_command(struct operation *operation)
+void upkeep_begin_reloaded(struct operation *operation)
 {
     struct engine *engine = operation->engine;
-    if (operation->command.verb == CONTROL_ROTATE_DUE) {
-        automatic_attempt_due(engine);
-        operation_succeed(operation, "rotate-due");
-        return true;
-    }
-    if (operation->command.verb != CONTROL_RELOADED)
-        return false;
     registry_lock(engine->parts.registry);
     bool has_key = registry_aap(engine->parts.registry, operation->aap)->current;
     registry_unlock(engine->parts.registry);
     if (!has_key) {
-        operation_refuse(operation, "reloaded", ENOENT, "NoKey", "this AAP has no client key yet");
-        return true;
+        operation_refuse(operation, ENOENT, "NoKey", "this AAP has no client key yet");
+        return;
     }
     told_set(engine, operation->aap, NULL);
     told_note(engine, operation->aap);
-    operation_succeed(operation, "reloaded");
-    return true;
+    operation_succeed(operation);
+}
+
+void upkeep_begin_rotate_due(struct operation *operation)
+{
+    automatic_attempt_due(operation->engine);
+    operation_succeed(operation);
 }
 
 void upkeep_ended(struct operation *operation, int result)
