@@ -50,8 +50,9 @@ struct control_command {
 int control_parse(bool mount, const char *text, size_t size, int64_t offset, int64_t now,
                   struct control_command *command, char *reason, size_t reason_size);
 
-/* Wipes. */
+/* Wipes all, or what is secret alone. */
 void control_clear(struct control_command *command);
+void control_wipe_secrets(struct control_command *command);
 
 /* Whether PASSWORD follows KMS's rules; if not, REASON. For config and `aapfs create` too. */
 bool control_password_is_valid(const char *password, size_t size, char *reason,

@@ -1,5 +1,6 @@
 #include "fs/engine/operation.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +16,14 @@
 
 /* An answer may come at a request's own deadline: those who wait are answered a little later. */
 enum { ANSWER_MS = 500 };
+
+/* Begun once, waiting for one thing at a time, and ended once. */
+void operation_enter(struct operation *operation, enum operation_stage stage)
+{
+    assert(operation->stage != OPERATION_ENDED && operation->stage != stage);
+    assert(operation->stage == OPERATION_UNDER_WAY || stage == OPERATION_UNDER_WAY || stage == OPERATION_ENDED);
+    operation->stage = stage;
+}
 
 void operation_answer(struct operation *operation, int result)
 {
@@ -91,8 +100,8 @@ void operation_end(struct operation *operation, int result)
 
     if (result == 0)
         done_tell(operation);
-    control_clear(&operation->command);
-    operation->ended = true;
+    control_wipe_secrets(&operation->command);
+    operation_enter(operation, OPERATION_ENDED);
     operation->result = result;
     operation->ended_ms = clock_monotonic_ms();
     operation_answer(operation, result);
@@ -183,6 +192,7 @@ struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, e
     operation->engine = engine;
     operation->aap = aap;
     operation->automatic = true;
+    operation->stage = OPERATION_UNDER_WAY;
     operation->command.verb = verb;
     operation->deadline_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
     operation->next = engine->operations;
@@ -193,7 +203,7 @@ struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, e
 static bool is_repetition(const struct operation *operation, const struct engine_write *write)
 {
     /* another process may have changed the configuration's file since */
-    if (operation->reloads && (operation->pid != write->pid || write->pid == 0))
+    if (operation->command.verb == CONTROL_RELOAD && (operation->pid != write->pid || write->pid == 0))
         return false;
     return !operation->automatic && operation->aap == write->aap && write->uid != (uid_t)-1 &&
            operation->uid == write->uid && operation->size == write->size &&
@@ -207,11 +217,12 @@ bool operation_join(struct engine *engine, const struct engine_write *write)
          operation = operation->next) {
         if (!is_repetition(operation, write))
             continue;
-        if (operation->ended && operation->interrupted) {
+        bool ended = operation->stage == OPERATION_ENDED;
+        if (ended && operation->interrupted) {
             parts->answer(parts->answer_user, write->number, operation->result);
             return true;
         }
-        if (!operation->ended && add_waiting(operation, write->number)) {
+        if (!ended && add_waiting(operation, write->number)) {
             if (operation->answered) /* it is parked: whoever comes now waits anew */
                 operation->deadline_ms =
                     clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
@@ -230,15 +241,14 @@ int64_t operations_tend(struct engine *engine)
     struct operation **link = &engine->operations;
     while (*link) {
         struct operation *operation = *link;
-        int64_t until_ms = operation->ended
-                               ? operation->ended_ms + engine->parts.config->request_timeout_ms
-                               : operation->deadline_ms;
-        if (operation->ended && (!operation->interrupted || now_ms >= until_ms)) {
+        bool ended = operation->stage == OPERATION_ENDED;
+        int64_t until_ms = ended ? operation->ended_ms + engine->parts.config->request_timeout_ms : operation->deadline_ms;
+        if (ended && (!operation->interrupted || now_ms >= until_ms)) {
             *link = operation->next;
             operation_free(operation);
             continue;
         }
-        if (!operation->ended && !operation->answered && now_ms >= until_ms)
+        if (!ended && !operation->answered && now_ms >= until_ms)
             operation_answer(operation, -ETIMEDOUT);
         if (until_ms > now_ms && until_ms < next_ms)
             next_ms = until_ms;
@@ -254,7 +264,7 @@ bool operation_is_awaited(const struct operation *operation)
 
 bool operation_waits_for_listing(const struct operation *operation)
 {
-    return operation && operation->listed_then && !operation->ended;
+    return operation && operation->stage == OPERATION_WAITS_FOR_LISTING;
 }
 
 void operation_listed(struct engine *engine, uint32_t aap, const struct kms_error *error)
@@ -262,8 +272,7 @@ void operation_listed(struct engine *engine, uint32_t aap, const struct kms_erro
     struct operation *operation = engine_aap(engine, aap)->running;
     if (!operation_waits_for_listing(operation))
         return;
-    void (*then)(struct operation *, const struct kms_error *) = operation->listed_then;
-    operation->listed_then = NULL;
+    operation_enter(operation, OPERATION_UNDER_WAY);
     operation->listed = true;
-    then(operation, error);
+    operation->listed_then(operation, error);
 }

@@ -22,9 +22,20 @@ struct verb {
     bool beside_others; /* it begins also while another command of its AAP is under way, and ends at once */
 };
 
+/* What may still be done with an operation. */
+enum operation_stage {
+    OPERATION_WAITS_FOR_CATCH_UP, /* not begun: what an earlier worker left of its AAP comes first. It may be refused, or joined */
+    OPERATION_UNDER_WAY,          /* begun: its file goes on with it, from what it has asked KMS, the publisher or a thread for */
+    OPERATION_WAITS_FOR_ACCOUNT,  /* KMS is being asked for a sync whose account this is: nothing of its own was sent */
+    OPERATION_WAITS_FOR_LISTING,  /* of its AAP's keys: that goes before those that nobody waits for */
+    OPERATION_WAITS_FOR_DELETION, /* of a key of its AAP, for it or by itself: it goes on when there may be a place */
+    OPERATION_ENDED, /* whoever repeats the write hears its result; nothing else may be done, and its secrets are wiped */
+};
+
 struct operation {
     struct engine *engine;
     uint32_t aap; /* 0: the mount */
+    enum operation_stage stage;
     pid_t pid;
     uid_t uid;
     char *bytes; /* as they were written: a repeated write is known by them; wiped */
@@ -35,7 +46,6 @@ struct operation {
     size_t waiting_count;
     int64_t deadline_ms; /* when those who wait are answered, whatever is still going on */
     bool answered;
-    bool waits_for_catch_up; /* it is not begun yet */
     bool interrupted; /* somebody was not there any more when the result came */
     bool automatic;   /* nobody has asked for it */
     const char *by;   /* of an automatic one: what has, for the log; or NULL */
@@ -52,11 +62,9 @@ struct operation {
 
     /* make_place.c */
     bool listed;              /* it has had a listing of its AAP's keys */
-    /* not NULL: it waits for one; ERROR NULL: it went well */
+    /* OPERATION_WAITS_FOR_LISTING; ERROR NULL: it went well */
     void (*listed_then)(struct operation *operation, const struct kms_error *error);
-    bool waits_for_deletion;  /* one that was under way */
-    bool frees;               /* a key is being deleted for it */
-    char freed_id[CLIENT_KEY_ID_SIZE];
+    char freed_id[CLIENT_KEY_ID_SIZE]; /* OPERATION_WAITS_FOR_DELETION: what is deleted for it; "": one that was under way */
     struct kms_error quota_error; /* with which KMS has refused one more key; number 0: it has not */
     unsigned int most;            /* places that KMS gives then */
 
@@ -64,18 +72,18 @@ struct operation {
 
     /* account.c */
     void (*then)(struct operation *operation);
-    bool waits_for_account;
 
     /* reload.c */
-    bool reloads;
     bool config_is_here; /* the configuration that it asked for holds */
 
-    bool ended;
     int result;
     int64_t ended_ms;
     struct operation *next;
 };
 
+
+/* STAGE is next: after OPERATION_UNDER_WAY any other, after one that waits that or the end, after the end none. */
+void operation_enter(struct operation *operation, enum operation_stage stage);
 
 /* The name of the operation's AAP; the AAP's configuration. */
 const struct config_aap *operation_aap_name(const struct operation *operation,

@@ -83,7 +83,7 @@ static void free_one(struct operation *operation, const struct place *place)
     snprintf(deletion->command.client_key_id, sizeof(deletion->command.client_key_id), "%s", place->client_key_id);
     snprintf(operation->freed_id, sizeof(operation->freed_id), "%s", place->client_key_id);
     deletion->by = freed_by[place->kind];
-    operation->frees = true;
+    operation_enter(operation, OPERATION_WAITS_FOR_DELETION);
     engine_aap(engine, operation->aap)->upkeep.deleting = deletion;
     retire_begin(deletion);
 }
@@ -93,6 +93,7 @@ static void listed(struct operation *operation, const struct kms_error *error);
 static void list(struct operation *operation)
 {
     operation->listed_then = listed;
+    operation_enter(operation, OPERATION_WAITS_FOR_LISTING);
     engine_want_listing(operation->engine, operation->aap, 1); /* at once */
 }
 
@@ -111,7 +112,7 @@ static void find(struct operation *operation)
     if (places.filled < most || is_late)
         operation->then(operation);
     else if (engine_aap(engine, operation->aap)->upkeep.deleting)
-        operation->waits_for_deletion = true; /* which may free one */
+        operation_enter(operation, OPERATION_WAITS_FOR_DELETION); /* which may free one */
     else if (!operation->listed)
         list(operation);
     else if (!places_are_enough(&places, most))
@@ -157,11 +158,11 @@ void place_deleted(struct engine *engine, uint32_t aap, int result)
 {
     struct operation *operation = engine_aap(engine, aap)->running;
     char why[WHY_SIZE];
-    if (!operation || !(operation->frees || operation->waits_for_deletion))
+    if (!operation || operation->stage != OPERATION_WAITS_FOR_DELETION)
         return;
-    bool frees = operation->frees;
-    operation->frees = operation->waits_for_deletion = false;
-    if (frees && result < 0) {
+    operation_enter(operation, OPERATION_UNDER_WAY);
+    bool is_for_it = operation->freed_id[0];
+    if (is_for_it && result < 0) {
         registry_lock(engine->parts.registry);
         const struct kms_error *error = &operation_failure(operation)->error;
         snprintf(why, sizeof(why), "%.60s cannot be deleted: %.40s: %.30s", operation->freed_id, error->code, error->message);
@@ -169,5 +170,6 @@ void place_deleted(struct engine *engine, uint32_t aap, int result)
         refuse(operation, why);
         return;
     }
+    operation->freed_id[0] = '\0';
     find(operation);
 }

@@ -73,8 +73,7 @@ static void begin(struct operation *operation)
         operation_end(operation, -ENOMEM);
         return;
     }
-    operation->waits_for_catch_up = !engine_is_caught_up(engine, operation->aap);
-    if (operation->waits_for_catch_up)
+    if (!engine_is_caught_up(engine, operation->aap))
         return;
     if (operation->aap != 0 && !engine_has_aap(engine, operation->aap)) { /* it has left since its control was opened */
         operation_end(operation, -ENOENT);
@@ -91,6 +90,7 @@ static void begin(struct operation *operation)
             aap->busy = true;
         registry_unlock(engine->parts.registry);
     }
+    operation_enter(operation, OPERATION_UNDER_WAY);
     verb->begin(operation);
 }
 
@@ -103,6 +103,7 @@ static void inherit_upgrade(struct engine *engine, const struct engine_write *wr
         return;
     }
     operation->command.verb = CONTROL_UPGRADE;
+    operation_enter(operation, OPERATION_UNDER_WAY);
     operation->deadline_ms = INT64_MAX;
     engine->parts.upgrade(engine->parts.answer_user, write->number, true);
 }
@@ -110,7 +111,7 @@ static void inherit_upgrade(struct engine *engine, const struct engine_write *wr
 void loop_verdict(struct engine *engine, int number, const char *text)
 {
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
-        if (operation->ended || operation->command.verb != CONTROL_UPGRADE)
+        if (operation->stage == OPERATION_ENDED || operation->command.verb != CONTROL_UPGRADE)
             continue;
         if (number == 0)
             operation_succeed(operation);
@@ -135,7 +136,7 @@ static bool is_idle(const struct engine *engine)
         return false;
     for (const struct operation *operation = engine->operations; operation;
          operation = operation->next)
-        if (!operation->ended && operation->command.verb != CONTROL_UPGRADE)
+        if (operation->stage != OPERATION_ENDED && operation->command.verb != CONTROL_UPGRADE)
             return false;
     return true;
 }
@@ -152,9 +153,8 @@ static void tell_drained(struct engine *engine)
 static void begin_waiting(struct engine *engine)
 {
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
-        if (!operation->waits_for_catch_up || !engine_is_caught_up(engine, operation->aap))
+        if (operation->stage != OPERATION_WAITS_FOR_CATCH_UP || !engine_is_caught_up(engine, operation->aap))
             continue;
-        operation->waits_for_catch_up = false;
         if (operation->answered) /* its time was up before it began */
             operation_end(operation, -ETIMEDOUT);
         else
@@ -226,7 +226,7 @@ static bool may_stop(struct engine *engine, int64_t *until_ms)
     engine->draining = true;
     for (const struct operation *operation = engine->operations; operation;
          operation = operation->next)
-        awaited = awaited || (!operation->ended && operation->intent);
+        awaited = awaited || (operation->stage != OPERATION_ENDED && operation->intent);
     if (*until_ms == INT64_MAX)
         *until_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + 500;
     return !awaited || clock_monotonic_ms() >= *until_ms;

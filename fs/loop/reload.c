@@ -62,7 +62,7 @@ void reload_free(struct engine *engine)
 static struct operation *asking(const struct engine *engine)
 {
     struct operation *operation = engine->operations;
-    while (operation && (operation->ended || !operation->reloads))
+    while (operation && (operation->stage == OPERATION_ENDED || operation->command.verb != CONTROL_RELOAD))
         operation = operation->next;
     return operation;
 }
@@ -169,7 +169,6 @@ void reload_refresh_all(struct engine *engine)
 void reload_begin(struct operation *operation)
 {
     int64_t until_ms = clock_monotonic_ms() + READ_MS;
-    operation->reloads = true;
     if (operation->deadline_ms < until_ms) /* it has nothing to do with KMS */
         operation->deadline_ms = until_ms;
     operation->engine->parts.reload(operation->engine->parts.answer_user);

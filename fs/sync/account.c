@@ -185,7 +185,7 @@ void account_require(struct operation *operation, void (*then)(struct operation 
         account_refuse(engine, &error);
         operation_fail(operation, &error);
     } else if (engine->account_told) {
-        operation->waits_for_account = true;
+        operation_enter(operation, OPERATION_WAITS_FOR_ACCOUNT);
     } else {
         ask(operation);
     }
@@ -207,9 +207,9 @@ static void learnt(void *user, const struct kms_answer *answer, const struct kms
     if (answer->error.number && error.number)
         note_in_mount(engine, &error);
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
-        if (!operation->waits_for_account)
+        if (operation->stage != OPERATION_WAITS_FOR_ACCOUNT)
             continue;
-        operation->waits_for_account = false;
+        operation_enter(operation, OPERATION_UNDER_WAY);
         if (error.number && !account_is_other(engine))
             ask(operation); /* this AAP may be one that may be described */
         else
