@@ -36,51 +36,56 @@ struct operation {
     struct engine *engine;
     uint32_t aap; /* 0: the mount */
     enum operation_stage stage;
-    pid_t pid;
-    uid_t uid;
-    char *bytes; /* as they were written: a repeated write is known by them; wiped */
-    size_t size;
-    struct control_command command;
+    struct control_command command; /* its verb stays after the end */
+    struct operation *next;         /* of the engine's */
 
-    uint64_t *waiting; /* the writes that wait for the result */
-    size_t waiting_count;
-    int64_t deadline_ms; /* when those who wait are answered, whatever is still going on */
-    bool answered;
-    bool interrupted; /* somebody was not there any more when the result came */
-    bool automatic;   /* nobody has asked for it */
-    const char *by;   /* of an automatic one: what has, for the log; or NULL */
+    bool automatic; /* nobody has asked for it */
+    const char *by; /* of an automatic one: what has, for the log; or NULL */
+    struct {
+        pid_t pid;
+        uid_t uid;
+        char *bytes; /* as they were written: a repeated write is known by them; wiped */
+        size_t size;
+    } caller;
 
-    /* a creation's key on its way */
-    uint32_t key, generation;
-    char not_before[21], not_after[21];
-    struct store_intent *intent; /* until it is saved, dropped or left */
-    uint64_t intent_number;      /* 0: nothing can have been sent */
-    int64_t intent_made;         /* KMS's time, seconds since 1970 */
-    int64_t told_time;           /* the same, told when it refused the request for its time; 0: it did not */
-    int save_error;              /* negative errno: the key is served and not saved yet */
-    bool of_no_use;              /* it came, and has not begun or is to be replaced at once, which nobody asked for */
+    struct {
+        uint64_t *writes;
+        size_t count;
+        int64_t deadline_ms; /* when they are answered, whatever is still going on */
+        bool answered;
+        bool interrupted; /* somebody was not there any more when the result came */
+    } waiters;
 
-    /* make_place.c */
-    bool listed;              /* it has had a listing of its AAP's keys */
-    /* OPERATION_WAITS_FOR_LISTING; ERROR NULL: it went well */
-    void (*listed_then)(struct operation *operation, const struct kms_error *error);
-    char freed_id[CLIENT_KEY_ID_SIZE]; /* OPERATION_WAITS_FOR_DELETION: what is deleted for it; "": one that was under way */
-    struct kms_error quota_error; /* with which KMS has refused one more key; number 0: it has not */
-    unsigned int most;            /* places that KMS gives then */
-
-    uint32_t leaving; /* forget.c: the AAP that goes */
-
-    /* account.c */
-    void (*then)(struct operation *operation);
-
-    /* reload.c */
-    bool config_is_here; /* the configuration that it asked for holds */
-
-    int result;
+    int result; /* OPERATION_ENDED */
     int64_t ended_ms;
-    struct operation *next;
-};
 
+    /* what it goes on with, with the account known, or with a place; after OPERATION_WAITS_FOR_LISTING, ERROR NULL: it went well */
+    void (*then)(struct operation *operation);
+    void (*listed_then)(struct operation *operation, const struct kms_error *error);
+
+    uint32_t key, generation; /* that it brings, shows or deletes; 0: none yet */
+    uint64_t intent_number;   /* 0: nothing can have been sent or saved */
+
+    /* Not a union: a creation finds a place, and both are looked at whatever the verb is. */
+    struct {
+        char not_before[21], not_after[21];
+        struct store_intent *intent; /* until it is saved, dropped or left */
+        int64_t made;                /* the intent; KMS's time, seconds since 1970 */
+        int64_t told_time;           /* the same, told when it refused the request for its time; 0: it did not */
+        int save_error;              /* negative errno: the key is served and not saved yet */
+        bool of_no_use;              /* it came, and has not begun or is to be replaced at once, which nobody asked for */
+    } creation;
+    struct { /* make_place.c */
+        bool listed;                 /* it has had a listing of its AAP's keys */
+        char freed_id[CLIENT_KEY_ID_SIZE]; /* OPERATION_WAITS_FOR_DELETION: what is deleted for it; "": one that was under way */
+        struct kms_error quota_error; /* with which KMS has refused one more key; number 0: it has not */
+        unsigned int most;            /* places that KMS gives then */
+    } place;
+    union {
+        uint32_t leaving;    /* forget.c: the AAP that goes */
+        bool config_is_here; /* reload.c: the configuration that it asked for holds */
+    };
+};
 
 /* STAGE is next: after OPERATION_UNDER_WAY any other, after one that waits that or the end, after the end none. */
 void operation_enter(struct operation *operation, enum operation_stage stage);
@@ -127,8 +132,15 @@ struct registry_failure *operation_failure(struct operation *operation);
 /* Answers whose time is up, forgets what nobody can join any more; when to look again. */
 int64_t operations_tend(struct engine *engine);
 
-/* Whether there is an OPERATION, and somebody still waits for it. */
+/* Whether there is an OPERATION, and somebody still waits for it; or somebody did, and was told that it takes too long. */
 bool operation_is_awaited(const struct operation *operation);
+bool operation_is_late(const struct operation *operation);
+
+/* A key may come of it from here on: those who wait hear of it by this intent after a worker's death. */
+void operation_note_intent(struct operation *operation, uint64_t intent_number);
+
+/* It is its AAP's command under way, until its end. With the registry's lock. */
+void operation_take_aap(struct operation *operation);
 
 /* Whether OPERATION, which may be NULL, waits for a listing of its AAP's keys; AAP's turn has ended: it goes on, if it did. */
 bool operation_waits_for_listing(const struct operation *operation);

@@ -122,9 +122,7 @@ static void keep(struct operation *operation, struct record *record, struct clie
         return;
     }
     /* from here on a successor finds it */
-    for (size_t i = 0; i < operation->waiting_count; i++)
-        engine->parts.note_intent(engine->parts.note_user, operation->waiting[i], record->intent);
-    operation->intent_number = record->intent;
+    operation_note_intent(operation, record->intent);
     stop_here("engine-adopted");
     if (admit(operation, record, forms) < 0) {
         operation_refuse(operation, ENOMEM, "Memory", "the key is saved but cannot be shown now");
@@ -214,7 +212,7 @@ static void got(void *user, const struct kms_answer *answer, const struct kms_cl
     operation_aap_name(operation, aap_name);
     if (answer->error.number)
         operation_fail(operation, &answer->error);
-    else if (operation->answered)
+    else if (operation_is_late(operation))
         operation_refuse(operation, ETIMEDOUT, "Network.Timeout",
                          "KMS took too long to tell whose key it is; nothing was changed: write again");
     else if (strcmp(key->client_key_id, operation->command.client_key_id) != 0)

@@ -23,7 +23,7 @@ static unsigned int look(const struct operation *operation, struct places *place
     places_look(aap, clock_is_sure(&engine->clock) ? engine_now(engine) : 0, operation->automatic, places);
     if (engine->foreign_state) /* another machine may go on with the same keys */
         places->freeable = 0;
-    return operation->quota_error.number ? operation->most : aap->config->max_keys;
+    return operation->place.quota_error.number ? operation->place.most : aap->config->max_keys;
 }
 
 /*
@@ -37,7 +37,7 @@ static bool learn_quota(struct operation *operation, bool listed)
     registry_lock(operation->engine->parts.registry);
     unsigned int most = registry_aap(operation->engine->parts.registry, operation->aap)->config->max_keys;
     (void)look(operation, &places);
-    operation->most = places.filled < most ? places.filled : most;
+    operation->place.most = places.filled < most ? places.filled : most;
     registry_unlock(operation->engine->parts.registry);
     return places.filled >= most || places.filled == CONFIG_QUOTA_KEYS || (!listed && places.freeable > 0);
 }
@@ -46,7 +46,7 @@ static bool learn_quota(struct operation *operation, bool listed)
 static void refuse(struct operation *operation, const char *why)
 {
     struct engine *engine = operation->engine;
-    struct kms_error error = operation->quota_error; /* KMS's own word, where it has spoken */
+    struct kms_error error = operation->place.quota_error; /* KMS's own word, where it has spoken */
     char text[PLACES_TEXT_SIZE];
     struct places places;
     registry_lock(engine->parts.registry);
@@ -81,7 +81,7 @@ static void free_one(struct operation *operation, const struct place *place)
     }
     (void)pace_take(&engine->pace, engine->parts.config->requests_per_second, clock_monotonic_ms()); /* it never waits */
     snprintf(deletion->command.client_key_id, sizeof(deletion->command.client_key_id), "%s", place->client_key_id);
-    snprintf(operation->freed_id, sizeof(operation->freed_id), "%s", place->client_key_id);
+    snprintf(operation->place.freed_id, sizeof(operation->place.freed_id), "%s", place->client_key_id);
     deletion->by = freed_by[place->kind];
     operation_enter(operation, OPERATION_WAITS_FOR_DELETION);
     engine_aap(engine, operation->aap)->upkeep.deleting = deletion;
@@ -108,12 +108,11 @@ static void find(struct operation *operation)
         memcpy(id, places.first.client_key_id, strlen(places.first.client_key_id) + 1);
     registry_unlock(engine->parts.registry);
     const struct place first = {id, places.first.kind, places.first.not_after};
-    bool is_late = operation->answered && !operation->automatic; /* which ends it: nothing is deleted for it */
-    if (places.filled < most || is_late)
+    if (places.filled < most || operation_is_late(operation)) /* which ends it: nothing is deleted for it */
         operation->then(operation);
     else if (engine_aap(engine, operation->aap)->upkeep.deleting)
         operation_enter(operation, OPERATION_WAITS_FOR_DELETION); /* which may free one */
-    else if (!operation->listed)
+    else if (!operation->place.listed)
         list(operation);
     else if (!places_are_enough(&places, most))
         refuse(operation, NULL);
@@ -129,10 +128,10 @@ void place_require(struct operation *operation, void (*then)(struct operation *o
 
 bool place_is_refused(struct operation *operation, const struct kms_error *error)
 {
-    if (error->number != EDQUOT || operation->quota_error.number)
+    if (error->number != EDQUOT || operation->place.quota_error.number)
         return false;
-    operation->quota_error = *error;
-    operation->listed = false;
+    operation->place.quota_error = *error;
+    operation->place.listed = false;
     list(operation);
     return true;
 }
@@ -140,6 +139,7 @@ bool place_is_refused(struct operation *operation, const struct kms_error *error
 static void listed(struct operation *operation, const struct kms_error *error)
 {
     const struct engine_aap *notes = engine_aap(operation->engine, operation->aap);
+    operation->place.listed = true;
     bool is_known = !error || strcmp(error->code, "Publication") == 0;
     /* or there is no better knowledge to wait for */
     bool usable = is_known || notes->list_failures >= LISTINGS_FAILED ||
@@ -148,8 +148,8 @@ static void listed(struct operation *operation, const struct kms_error *error)
         operation_fail(operation, error);
         return;
     }
-    if (operation->quota_error.number && !learn_quota(operation, is_known))
-        operation_fail(operation, &operation->quota_error);
+    if (operation->place.quota_error.number && !learn_quota(operation, is_known))
+        operation_fail(operation, &operation->place.quota_error);
     else
         find(operation);
 }
@@ -161,15 +161,15 @@ void place_deleted(struct engine *engine, uint32_t aap, int result)
     if (!operation || operation->stage != OPERATION_WAITS_FOR_DELETION)
         return;
     operation_enter(operation, OPERATION_UNDER_WAY);
-    bool is_for_it = operation->freed_id[0];
+    bool is_for_it = operation->place.freed_id[0];
     if (is_for_it && result < 0) {
         registry_lock(engine->parts.registry);
         const struct kms_error *error = &operation_failure(operation)->error;
-        snprintf(why, sizeof(why), "%.60s cannot be deleted: %.40s: %.30s", operation->freed_id, error->code, error->message);
+        snprintf(why, sizeof(why), "%.60s cannot be deleted: %.40s: %.30s", operation->place.freed_id, error->code, error->message);
         registry_unlock(engine->parts.registry);
         refuse(operation, why);
         return;
     }
-    operation->freed_id[0] = '\0';
+    operation->place.freed_id[0] = '\0';
     find(operation);
 }

@@ -83,11 +83,8 @@ static void begin(struct operation *operation)
     if (!verb->beside_others) {
         if (!may_begin(operation, notes))
             return;
-        notes->running = operation;
         registry_lock(engine->parts.registry);
-        struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
-        if (aap)
-            aap->busy = true;
+        operation_take_aap(operation);
         registry_unlock(engine->parts.registry);
     }
     operation_enter(operation, OPERATION_UNDER_WAY);
@@ -104,7 +101,7 @@ static void inherit_upgrade(struct engine *engine, const struct engine_write *wr
     }
     operation->command.verb = CONTROL_UPGRADE;
     operation_enter(operation, OPERATION_UNDER_WAY);
-    operation->deadline_ms = INT64_MAX;
+    operation->waiters.deadline_ms = INT64_MAX;
     engine->parts.upgrade(engine->parts.answer_user, write->number, true);
 }
 
@@ -155,7 +152,7 @@ static void begin_waiting(struct engine *engine)
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
         if (operation->stage != OPERATION_WAITS_FOR_CATCH_UP || !engine_is_caught_up(engine, operation->aap))
             continue;
-        if (operation->answered) /* its time was up before it began */
+        if (operation_is_late(operation)) /* its time was up before it began */
             operation_end(operation, -ETIMEDOUT);
         else
             begin(operation);
@@ -226,7 +223,7 @@ static bool may_stop(struct engine *engine, int64_t *until_ms)
     engine->draining = true;
     for (const struct operation *operation = engine->operations; operation;
          operation = operation->next)
-        awaited = awaited || (operation->stage != OPERATION_ENDED && operation->intent);
+        awaited = awaited || (operation->stage != OPERATION_ENDED && operation->creation.intent);
     if (*until_ms == INT64_MAX)
         *until_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + 500;
     return !awaited || clock_monotonic_ms() >= *until_ms;
@@ -391,7 +388,7 @@ void loop_stop(struct engine *engine)
         struct operation *operation = engine->operations;
         engine->operations = operation->next;
         /* a key that is saved is the current one from the next start on */
-        operation_answer(operation, operation->generation && !operation->save_error ? 0 : -EIO);
+        operation_answer(operation, operation->generation && !operation->creation.save_error ? 0 : -EIO);
         operation_free(operation);
     }
     unsaved_end(engine);

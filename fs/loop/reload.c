@@ -169,8 +169,8 @@ void reload_refresh_all(struct engine *engine)
 void reload_begin(struct operation *operation)
 {
     int64_t until_ms = clock_monotonic_ms() + READ_MS;
-    if (operation->deadline_ms < until_ms) /* it has nothing to do with KMS */
-        operation->deadline_ms = until_ms;
+    if (operation->waiters.deadline_ms < until_ms) /* it has nothing to do with KMS */
+        operation->waiters.deadline_ms = until_ms;
     operation->engine->parts.reload(operation->engine->parts.answer_user);
 }
 

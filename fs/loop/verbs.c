@@ -26,8 +26,8 @@ static void begin_upgrade(struct operation *operation)
                          "would not know it; make room on the disk, and upgrade when it is saved");
         return;
     }
-    operation->deadline_ms = INT64_MAX; /* the supervisor has its own */
-    engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
+    operation->waiters.deadline_ms = INT64_MAX; /* the supervisor has its own */
+    engine->parts.upgrade(engine->parts.answer_user, operation->waiters.writes[0], false);
 }
 
 static void begin_sync(struct operation *operation)

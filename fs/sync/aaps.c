@@ -100,7 +100,7 @@ static int64_t retry_ms(struct engine *engine)
 int64_t sync_tend(struct engine *engine)
 {
     struct operation *operation = engine->sync_operation;
-    if (operation && operation->answered) { /* its time is up; the listings go on without it */
+    if (operation && operation_is_late(operation)) { /* its time is up; the listings go on without it */
         engine->sync_operation = NULL;
         operation_refuse(operation, ETIMEDOUT, "Network.Timeout",
                          "KMS took too long to list everything; it goes on in the background");

@@ -522,7 +522,7 @@ int64_t listing_tend(struct engine *engine)
     if (left(engine))
         return 0;
     int64_t now_ms = clock_monotonic_ms();
-    bool hurry = operation_is_awaited(engine->sync_operation) || (waiting && !waiting->automatic && !waiting->answered);
+    bool hurry = operation_is_awaited(engine->sync_operation) || operation_is_awaited(waiting);
     if (!hurry && !pace_take(&engine->pace, per_second, now_ms))
         return pace_next_ms(&engine->pace, per_second);
     listing->step(engine);

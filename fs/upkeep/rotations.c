@@ -220,10 +220,9 @@ void automatic_begin(struct engine *engine, uint32_t number)
         notes->upkeep.retry_ms = clock_boottime_ms() + 1000;
         return;
     }
-    notes->running = operation;
     notes->upkeep.attempt_now = false;
     registry_lock(engine->parts.registry);
-    registry_aap(engine->parts.registry, number)->busy = true;
+    operation_take_aap(operation);
     registry_unlock(engine->parts.registry);
     automatic_rotate(operation);
 }
@@ -233,7 +232,7 @@ void automatic_ended(struct operation *operation, int result)
     struct engine *engine = operation->engine;
     struct upkeep_notes *notes = &engine_aap(engine, operation->aap)->upkeep;
     uint32_t random = 0;
-    if (result == 0 || (operation->generation && !operation->of_no_use)) /* the key that it brought is the current one */
+    if (result == 0 || (operation->generation && !operation->creation.of_no_use)) /* the key that it brought is the current one */
         return;
     (void)RAND_bytes((unsigned char *)&random, sizeof(random));
     registry_lock(engine->parts.registry);

@@ -19,8 +19,7 @@ static struct operation *begin(struct engine *engine, struct registry_aap *aap, 
         operation_enter(operation, OPERATION_ENDED);
         return NULL;
     }
-    engine_aap(engine, aap->number)->running = operation;
-    aap->busy = true;
+    operation_take_aap(operation);
     return operation;
 }
 
