@@ -12,7 +12,6 @@
 #include "fs/engine/kms_clock.h"
 #include "fs/engine/pace.h"
 #include "fs/engine/parts.h"
-#include "fs/model/arn.h"
 #include "fs/store/store.h"
 #include "kmsapi/kms.h"
 
@@ -77,14 +76,8 @@ struct engine {
     size_t aap_room;
     struct operation *operations;
 
-    /* account.c */
-    struct store *store; /* NULL: no account is known yet */
-    char account[ACCOUNT_SIZE];       /* the store's */
-    char other_account[ACCOUNT_SIZE]; /* the credentials', where that is another one; "": it is not */
-    char other_region[ARN_REGION_SIZE]; /* the endpoint's, where that is not the configuration's; "" */
-    bool account_is_known;            /* KMS has told the store's account */
-    bool account_is_assumed;          /* it has not, and will not: asking is forbidden */
-    void (*account_told)(struct engine *engine, const struct kms_error *error); /* not NULL: KMS is being asked */
+    struct account *account; /* account.c */
+    struct store *store;     /* the account's; NULL: none is known yet */
 
     bool foreign_state; /* foreign_state.c: made on another machine; nothing may be done by itself */
 

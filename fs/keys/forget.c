@@ -88,14 +88,12 @@ static void described(void *user, const struct kms_answer *answer, const struct 
 void forget_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
-    struct kms_error error;
     if (!find(operation))
         return;
     /* another account's KMS would say that it does not know the AAP */
     if (account_is_other(engine)) {
-        account_refuse(engine, &error);
-        operation_fail(operation, &error);
-    } else if (!engine->account_is_known) {
+        operation_fail(operation, account_error(engine));
+    } else if (!account_may_send(engine)) {
         operation_refuse(operation, EAGAIN, "AccountUnknown",
                          "KMS has not told yet whose account the credentials are; write sync, then forget again");
     } else if (kms_describe_application_access_point(engine->parts.transport, operation->command.aap_name,

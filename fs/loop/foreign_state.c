@@ -21,9 +21,9 @@ void foreign_look(struct engine *engine)
 {
     const struct state *state = engine->parts.state;
     /* made where there was no id; a disk that refuses is told of by what has to be written */
-    if (engine->account[0] && !machine_is_noted(state->directory))
+    if (engine->store && !machine_is_noted(state->directory))
         (void)machine_note(state->directory, MACHINE_ID_FILE);
-    if (!engine->account[0] || !machine_is_other(state->directory, MACHINE_ID_FILE))
+    if (!engine->store || !machine_is_other(state->directory, MACHINE_ID_FILE))
         return;
     set_foreign(engine, true);
     if (engine->parts.first)

@@ -24,6 +24,7 @@
 #include "fs/loop/reload.h"
 #include "fs/loop/verbs.h"
 #include "fs/sync/aaps.h"
+#include "fs/sync/account.h"
 #include "fs/sync/client_keys.h"
 #include "fs/sync/doubts.h"
 #include "fs/upkeep/upkeep.h"
@@ -282,23 +283,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Where keys were kept before, their store is there. */
-static int open_store(struct engine *engine)
-{
-    const struct engine_parts *parts = &engine->parts;
-    char reason[2 * STATE_PATH_SIZE + 256];
-    int r = state_find_account(parts->state, parts->config->region, engine->account, reason,
-                               sizeof(reason));
-    if (r == 0 && engine->account[0])
-        r = state_open_store(parts->state, parts->config->region, engine->account, &engine->store,
-                             reason, sizeof(reason));
-    if (r < 0)
-        log_error("state: %s", reason);
-    else
-        memcpy(registry_mount(parts->registry)->account, engine->account, sizeof(engine->account));
-    return r;
-}
-
 static void free_engine(struct engine *engine)
 {
     reload_free(engine);
@@ -307,7 +291,7 @@ static void free_engine(struct engine *engine)
     sync_end(engine);
     inherit_end(engine);
     follow_end(engine);
-    store_close(engine->store);
+    account_end(engine);
     if (engine->queue)
         pthread_mutex_destroy(&engine->queue->lock);
     free(engine->queue);
@@ -334,7 +318,7 @@ struct engine *loop_start(const struct engine_parts *parts)
         queue->end = &queue->first;
         pthread_mutex_init(&queue->lock, NULL);
     }
-    if (!queue || !sync_start(engine) || open_store(engine) < 0 || load_store(engine) < 0) {
+    if (!queue || !sync_start(engine) || account_start(engine) < 0 || load_store(engine) < 0) {
         free_engine(engine);
         return NULL;
     }

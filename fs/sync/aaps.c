@@ -107,7 +107,7 @@ int64_t sync_tend(struct engine *engine)
     }
     int64_t now_ms = clock_boottime_ms();
     /* one that is complete with its walk is not begun anew before that has ended */
-    bool walks = engine->sync_owed && listing_is_walking(engine) && !engine->syncing && engine->account_is_known;
+    bool walks = engine->sync_owed && listing_is_walking(engine) && !engine->syncing && account_may_send(engine);
     if (!engine->draining && now_ms >= engine->next_sync_ms && !walks)
         sync_begin(engine, NULL);
     if (engine->next_sync_ms == INT64_MAX || engine->draining)
@@ -169,7 +169,7 @@ static void finish(struct engine *engine, const struct kms_error *error)
     free_names(engine);
     if (!error && engine->sync_error.number)
         error = &engine->sync_error;
-    note(engine, error, !error && (engine->parts.config->all_aaps || !engine->account_is_known));
+    note(engine, error, !error && (engine->parts.config->all_aaps || !account_may_send(engine)));
     if (!error) {
         engine->sync_failures = 0;
         sections_tell(engine);
@@ -180,7 +180,7 @@ static void finish(struct engine *engine, const struct kms_error *error)
         sync_begin(engine, NULL);
     else if (error)
         end_badly(engine, error);
-    else if (engine->account_is_known)
+    else if (account_may_send(engine))
         walk(engine);
     else
         end_well(engine); /* no keys can be listed: another account's would say nothing about ours */
@@ -215,7 +215,7 @@ static void clear_walk_failure(struct engine *engine, bool refusals)
     registry_lock(engine->parts.registry);
     struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
     for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
-        if (strcmp(failure->error.operation, asked[i]) == 0 && (i < 2 || !engine->account_is_assumed) &&
+        if (strcmp(failure->error.operation, asked[i]) == 0 && (i < 2 || !account_is_assumed(engine)) &&
             (refusals || !is_answer(&failure->error)))
             *failure = (struct registry_failure){0};
     registry_unlock(engine->parts.registry);
@@ -296,7 +296,7 @@ static bool may_take_away(struct engine *engine)
     for (; aap; aap = aap->next)
         serves = serves || leave_has_private(engine, aap);
     registry_unlock(engine->parts.registry);
-    return engine->parts.config->all_aaps && engine->account_is_known && !engine->sync_uncounted && !(all_empty && serves);
+    return engine->parts.config->all_aaps && account_may_send(engine) && !engine->sync_uncounted && !(all_empty && serves);
 }
 
 /* Shows one AAP after the other, so that a long list does not crowd the root's directory lock. */
@@ -365,9 +365,7 @@ static void add_all(struct engine *engine)
 static void take(struct engine *engine)
 {
     if (account_is_other(engine)) {
-        struct kms_error error;
-        account_refuse(engine, &error);
-        finish(engine, &error);
+        finish(engine, account_error(engine));
         return;
     }
     registry_lock(engine->parts.registry);
@@ -394,7 +392,7 @@ static void have_names(struct engine *engine)
     struct sync_names *names = engine->sync_names;
     if (names->count > 0)
         qsort(names->names, names->count, sizeof(*names->names), compare_names);
-    if ((!engine->account_is_known || engine->account_is_assumed) && names->count > 0 && account_learn(engine, names->first, account_learnt))
+    if (!account_is_known(engine) && names->count > 0 && account_learn(engine, names->first, account_learnt))
         engine->sync_waits_for_account = true;
     else
         take(engine);

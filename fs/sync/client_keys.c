@@ -8,6 +8,7 @@
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/foreign_keys.h"
 #include "fs/sync/listed_ids.h"
@@ -505,7 +506,7 @@ int64_t listing_tend(struct engine *engine)
     unsigned int per_second = engine->parts.config->requests_per_second;
     /* another account's listing says nothing about ours */
     const struct operation *waiting = find_waiting(engine);
-    if (!engine->account_is_known || (engine->draining && !waiting) || listing->waits)
+    if (!account_may_send(engine) || (engine->draining && !waiting) || listing->waits)
         return INT64_MAX;
     while (listing->aap == 0) {
         waiting = find_waiting(engine);

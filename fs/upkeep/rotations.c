@@ -12,6 +12,7 @@
 #include "fs/keys/password.h"
 #include "fs/model/places.h"
 #include "fs/model/schedule.h"
+#include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/ram_role.h"
 
@@ -70,7 +71,7 @@ static bool is_stalled(const struct engine *engine, const struct registry_aap *a
 
 static const char *why_stalled(struct engine *engine, const struct registry_aap *aap)
 {
-    if (!engine->account_is_known)
+    if (!account_may_send(engine))
         return "KMS has not told whose account this is, see .aapfs/last_error";
     if (!clock_is_sure(&engine->clock))
         return "KMS's time is in doubt";

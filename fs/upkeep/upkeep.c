@@ -6,6 +6,7 @@
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/sync/aaps.h"
+#include "fs/sync/account.h"
 #include "fs/upkeep/rotations.h"
 #include "fs/upkeep/scheduled.h"
 #include "fs/upkeep/superseded.h"
@@ -72,7 +73,7 @@ static void walk(struct engine *engine, struct found *found)
 /* Nothing goes out by itself before KMS has told whose keys these are, and, beyond doubt, its time. */
 static bool may_send(const struct engine *engine)
 {
-    return engine->account_is_known && clock_is_sure(&engine->clock) && !engine->foreign_state && !engine->draining;
+    return account_may_send(engine) && clock_is_sure(&engine->clock) && !engine->foreign_state && !engine->draining;
 }
 
 /*
