@@ -64,6 +64,17 @@ static void left(void *user, int result)
         operation_succeed(operation);
 }
 
+/* Another account's KMS would say that it does not know the AAP. TOLD: KMS has said whose the credentials are. */
+static bool is_ours(struct operation *operation, bool told)
+{
+    if (account_is_other(operation->engine))
+        operation_fail(operation, account_error(operation->engine));
+    else if (!told)
+        operation_refuse(operation, EAGAIN, "AccountUnknown",
+                         "KMS has not told yet whose account the credentials are; write sync, then forget again");
+    return told && !account_is_other(operation->engine);
+}
+
 static void described(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
 {
     struct operation *operation = user;
@@ -78,6 +89,8 @@ static void described(void *user, const struct kms_answer *answer, const struct 
         operation_fail(operation, &answer->error);
         return;
     }
+    if (!is_ours(operation, account_is_known(engine)))
+        return;
     operation->leaving = find(operation); /* a command may have begun meanwhile */
     if (!operation->leaving)
         return;
@@ -88,16 +101,8 @@ static void described(void *user, const struct kms_answer *answer, const struct 
 void forget_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
-    if (!find(operation))
-        return;
-    /* another account's KMS would say that it does not know the AAP */
-    if (account_is_other(engine)) {
-        operation_fail(operation, account_error(engine));
-    } else if (!account_may_send(engine)) {
-        operation_refuse(operation, EAGAIN, "AccountUnknown",
-                         "KMS has not told yet whose account the credentials are; write sync, then forget again");
-    } else if (kms_describe_application_access_point(engine->parts.transport, operation->command.aap_name,
-                                                     operation_time_left(operation), described, operation) < 0) {
+    if (find(operation) && is_ours(operation, account_may_send(engine)) &&
+        kms_describe_application_access_point(engine->parts.transport, operation->command.aap_name,
+                                              operation_time_left(operation), described, operation) < 0)
         operation_refuse(operation, ENOMEM, "Memory", "memory is short");
-    }
 }

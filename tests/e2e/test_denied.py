@@ -150,3 +150,17 @@ def test_what_an_answer_says_of_the_account_holds_the_second_time_too(start_moun
         mount.write("payments", PASSWORD)
     finally:
         altered.close()
+
+
+@pytest.mark.full
+def test_an_account_that_is_only_taken_for_ours_forgets_nothing(start_mount, emulator, start_emulator, remount):  # noqa: F811
+    """Another account does not know the AAP: that says nothing of ours."""
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    key = mount.key_id()
+    other = start_emulator("--account-id", "42", aaps=("orders",))
+    other.set_faults(NO_DESCRIBE)
+    mount = remount(mount, other.url, expected_errors=re.compile(f"{re.escape(ASSUMED)}|aapfs: payments: KMS no longer has .*\n"))
+    other.set_faults()
+    assert result_of(mount, "forget payments", ".aapfs") == errno.EAGAIN
+    assert mount.last_error(".aapfs")["Code"] == "AccountUnknown" and mount.key_id() == key
