@@ -336,6 +336,8 @@ static void reserve(struct operation *operation)
                          "KMS took too long to tell what has to be known before; no key was asked for: write again");
         return;
     }
+    if (!account_holds(operation))
+        return;
     choose_dates(operation, operation_aap_name(operation, aap_name));
     operation->creation.made = engine_now(engine);
     const struct store_wish wish = {

@@ -8,6 +8,7 @@
 #include "fs/engine/operation.h"
 #include "fs/keys/deletion.h"
 #include "fs/model/places.h"
+#include "fs/sync/account.h"
 
 /* Listings in a row that fail before a creation goes by what is known. */
 enum { LISTINGS_FAILED = 8 };
@@ -102,6 +103,8 @@ static void find(struct operation *operation)
     struct engine *engine = operation->engine;
     struct places places;
     char id[CLIENT_KEY_ID_SIZE] = "";
+    if (!account_holds(operation))
+        return;
     registry_lock(engine->parts.registry);
     unsigned int most = look(operation, &places);
     if (places.first.client_key_id)
@@ -132,7 +135,8 @@ bool place_is_refused(struct operation *operation, const struct kms_error *error
         return false;
     operation->place.quota_error = *error;
     operation->place.listed = false;
-    list(operation);
+    if (account_holds(operation))
+        list(operation);
     return true;
 }
 

@@ -29,7 +29,7 @@ enum account_state {
 struct account {
     enum account_state state;
     char name[ACCOUNT_SIZE]; /* the store's; "": there is none yet */
-    struct kms_error error;  /* ACCOUNT_OTHER, ACCOUNT_OTHER_REGION */
+    struct kms_error error;  /* of the answer by which nothing is sent */
     void (*told)(struct engine *engine, const struct kms_error *error); /* not NULL: KMS is being asked */
 };
 
@@ -151,9 +151,13 @@ static struct kms_error take_arn(struct engine *engine, const char *arn)
     const char *configured = engine->parts.config->region;
     char owner[ACCOUNT_SIZE], region[ARN_REGION_SIZE];
     if (arn_account(arn, owner) < 0 || arn_region(arn, region) < 0) {
-        if (!account_is_other(engine))
+        const struct kms_error error =
+            kms_error_make(name, EIO, "Answer.Malformed", "KMS's answer: the AAP's Arn names no account");
+        if (!account_is_other(engine)) {
             account->state = ACCOUNT_UNKNOWN;
-        return kms_error_make(name, EIO, "Answer.Malformed", "KMS's answer: the AAP's Arn names no account");
+            account->error = error;
+        }
+        return error;
     }
     if (strcmp(region, configured) == 0)
         return compare(engine, owner);
@@ -176,6 +180,10 @@ static void take_answer(struct engine *engine, const struct kms_answer *answer, 
         return;
     *error = take_arn(engine, aap->arn);
     note_in_mount(engine, error);
+    /* no listing comes before the account is ours */
+    for (struct operation *operation = engine->operations; operation && !account_may_send(engine); operation = operation->next)
+        if (operation->stage == OPERATION_WAITS_FOR_LISTING)
+            operation_fail(operation, error);
 }
 
 /* -- by a creation ------------------------------------------------------------------------- */
@@ -239,6 +247,14 @@ void account_require(struct operation *operation, void (*then)(struct operation 
         operation_enter(operation, OPERATION_WAITS_FOR_ACCOUNT);
     else
         ask(operation);
+}
+
+bool account_holds(struct operation *operation)
+{
+    bool holds = account_may_send(operation->engine);
+    if (!holds)
+        operation_fail(operation, account_error(operation->engine));
+    return holds;
 }
 
 /* -- after a listing ----------------------------------------------------------------------- */

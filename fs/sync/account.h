@@ -25,6 +25,12 @@ void account_end(struct engine *engine);
  */
 void account_require(struct operation *operation, void (*then)(struct operation *operation));
 
+/*
+ * Whether that still holds, after KMS was asked for other things: an answer to somebody else may have told of another
+ * account. False: OPERATION has ended with that.
+ */
+bool account_holds(struct operation *operation);
+
 /* Asks KMS for the account, by the AAP of that name; TOLD is called then, once. False: memory is short. */
 bool account_learn(struct engine *engine, const char *aap_name, void (*told)(struct engine *, const struct kms_error *error));
 
