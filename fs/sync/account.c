@@ -174,7 +174,9 @@ static void take_answer(struct engine *engine, const struct kms_answer *answer, 
 {
     engine_observe(engine, answer);
     *error = answer->error;
-    if (kms_error_is_forbidden(error->code, error->http_status) && !account_is_other(engine))
+    if (error->number && account_is_known(engine)) /* the method alone is missing: what is asked next tells as well */
+        *error = (struct kms_error){0};
+    else if (kms_error_is_forbidden(error->code, error->http_status) && !account_is_other(engine))
         take_refusal(engine, error);
     if (answer->error.number)
         return;
@@ -204,11 +206,8 @@ static void answered(void *user, const struct kms_answer *answer, const struct k
     struct operation *operation = user;
     struct engine *engine = operation->engine;
     struct registry *registry = engine->parts.registry;
-    struct kms_error error = {0};
-    if (answer->error.number && account_is_known(engine)) /* the method alone was asked for: what is asked next tells as well */
-        engine_observe(engine, answer);
-    else
-        take_answer(engine, answer, aap, &error);
+    struct kms_error error;
+    take_answer(engine, answer, aap, &error);
     registry_lock(registry);
     struct registry_aap *its = registry_aap(registry, operation->aap);
     ram_role_note(its, aap ? aap->authentication_method : "");

@@ -227,3 +227,29 @@ def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start
         mount.write("payments", PASSWORD)
     finally:
         altered.close()
+
+
+@pytest.mark.full
+def test_what_kms_has_told_of_the_account_is_not_taken_back_by_a_refusal(start_mount, emulator, remount):  # noqa: F811
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    emulator.set_faults(NO_DESCRIBE)
+    altered = Altered(emulator.port)
+    try:
+        mount = remount(mount, altered.url, request_timeout="10s", expected_errors=ASSUMED)
+        emulator.set_faults()
+        creation = Held(altered, "DescribeApplicationAccessPoint")
+        first, _ = write_beside(mount, PASSWORD)
+        assert creation.asked.wait(20)
+        refusal = b'{"Code": "Forbidden.NoPermission", "Message": "no", "RequestId": "00000000-0000-4000-8000-000000000000"}'
+        sync = Held(altered, "DescribeApplicationAccessPoint", (403, refusal))
+        second, results = write_beside(mount, "sync", ".aapfs")
+        assert sync.asked.wait(20)
+        creation.release()
+        first.join(20)
+        assert mount.last_error(".aapfs") is None
+        sync.release()
+        second.join(20)
+        assert results == [0] and mount.last_error(".aapfs") is None
+    finally:
+        altered.close()
