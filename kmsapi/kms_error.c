@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -210,6 +211,18 @@ bool kms_error_is_gone(const struct kms_error *error)
 const struct kms_error_rule *kms_error_rule(size_t i)
 {
     return i < RULE_COUNT ? &rules[i] : NULL;
+}
+
+struct kms_error kms_error_make(const char *operation, int number, const char *code, const char *format, ...)
+{
+    struct kms_error error = {.number = number};
+    va_list arguments;
+    snprintf(error.operation, sizeof(error.operation), "%s", operation);
+    snprintf(error.code, sizeof(error.code), "%s", code);
+    va_start(arguments, format);
+    vsnprintf(error.message, sizeof(error.message), format, arguments);
+    va_end(arguments);
+    return error;
 }
 
 void kms_error_set_message(struct kms_error *error, const char *message, size_t size,

@@ -40,6 +40,10 @@ struct kms_error_rule {
     enum kms_retry retry;
 };
 
+/* An error of one's own, not KMS's; the message is printf-like. */
+struct kms_error kms_error_make(const char *operation, int number, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* The errno for ERROR's Code, message and HTTP status; EIO where nothing better is known. */
 int kms_error_errno(const struct kms_error *error);
 

@@ -340,6 +340,12 @@ int control_parse(bool mount, const char *text, size_t size, int64_t offset, int
     return r;
 }
 
+void control_wipe_secrets(struct control_command *command)
+{
+    OPENSSL_cleanse(command->password, sizeof(command->password));
+    OPENSSL_cleanse(command->private_key_data, sizeof(command->private_key_data));
+}
+
 void control_clear(struct control_command *command)
 {
     OPENSSL_cleanse(command, sizeof(*command));

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 enum control_verb {
+    CONTROL_NOT_PARSED,
     CONTROL_CREATE, /* a password, alone or with dates, bare or as JSON */
     CONTROL_DELETE, /* delete KAAP.… */
     CONTROL_DELETE_FOREIGN, /* the same for a key that was made elsewhere */
@@ -25,6 +26,7 @@ enum control_verb {
     CONTROL_ADOPT_STATE, /* the state directory belongs to this machine now */
     CONTROL_ROTATE_DUE,  /* what is due is attempted now */
     CONTROL_PUBLISH, /* the engine's own: a Scheduled key becomes the current one */
+    CONTROL_VERBS,
 };
 
 enum { CONTROL_SIZE = 4096 }; /* st_size of every control file, and the most that is accepted */
@@ -48,8 +50,9 @@ struct control_command {
 int control_parse(bool mount, const char *text, size_t size, int64_t offset, int64_t now,
                   struct control_command *command, char *reason, size_t reason_size);
 
-/* Wipes. */
+/* Wipes all, or what is secret alone. */
 void control_clear(struct control_command *command);
+void control_wipe_secrets(struct control_command *command);
 
 /* Whether PASSWORD follows KMS's rules; if not, REASON. For config and `aapfs create` too. */
 bool control_password_is_valid(const char *password, size_t size, char *reason,

@@ -82,7 +82,7 @@ static void say_who(const struct operation *operation, const struct config_aap *
 {
     char source[CONFIG_PATH_SIZE + 8], writer[64];
     enum control_verb verb = operation->command.verb;
-    snprintf(writer, sizeof(writer), "control (uid %u, pid %d)", (unsigned int)operation->uid, (int)operation->pid);
+    snprintf(writer, sizeof(writer), "control (uid %u, pid %d)", (unsigned int)operation->caller.uid, (int)operation->caller.pid);
     if (verb == CONTROL_ROTATE) {
         say_source(config, source, sizeof(source));
         snprintf(who, WHO_SIZE, "%s, password_source = %s", operation->automatic ? "rotate_at" : writer, source);

@@ -13,11 +13,11 @@
 #include "fs/engine/kms_clock.h"
 #include "fs/engine/pace.h"
 #include "fs/engine/parts.h"
-#include "fs/model/arn.h"
 #include "fs/store/store.h"
 #include "kmsapi/kms.h"
 
 struct operation;
+struct verb;
 
 /* upkeep/: what is done by itself. Times: CLOCK_BOOTTIME in milliseconds. */
 struct upkeep_notes {
@@ -90,14 +90,8 @@ struct engine {
     struct due listings; /* AAPs whose keys are to be listed, CLOCK_MONOTONIC; engine_want_listing */
     int64_t woken_offset_ms; /* the clock's offset when every AAP was woken last */
 
-    /* account.c */
-    struct store *store; /* NULL: no account is known yet */
-    char account[ACCOUNT_SIZE];       /* the store's */
-    char other_account[ACCOUNT_SIZE]; /* the credentials', where that is another one; "": it is not */
-    char other_region[ARN_REGION_SIZE]; /* the endpoint's, where that is not the configuration's; "" */
-    bool account_is_known;            /* KMS has told the store's account */
-    bool account_is_assumed;          /* it has not, and will not: asking is forbidden */
-    void (*account_told)(struct engine *engine, const struct kms_error *error); /* not NULL: KMS is being asked */
+    struct account *account; /* account.c */
+    struct store *store;     /* the account's; NULL: none is known yet */
 
     bool foreign_state; /* foreign_state.c: made on another machine; nothing may be done by itself */
 
@@ -121,6 +115,7 @@ struct engine {
     bool sections_told;
 
     /* what follows, above: given by the loop */
+    const struct verb *verbs; /* by enum control_verb */
     void (*operation_ended)(struct operation *operation, int result);
     void (*aap_changed)(struct engine *engine, uint32_t aap); /* something that its status tells */
 

@@ -1,5 +1,6 @@
 #include "fs/engine/operation.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,14 +17,22 @@
 /* An answer may come at a request's own deadline: those who wait are answered a little later. */
 enum { ANSWER_MS = 500 };
 
+/* Begun once, waiting for one thing at a time, and ended once. */
+void operation_enter(struct operation *operation, enum operation_stage stage)
+{
+    assert(operation->stage != OPERATION_ENDED && operation->stage != stage);
+    assert(operation->stage == OPERATION_UNDER_WAY || stage == OPERATION_UNDER_WAY || stage == OPERATION_ENDED);
+    operation->stage = stage;
+}
+
 void operation_answer(struct operation *operation, int result)
 {
     const struct engine_parts *parts = &operation->engine->parts;
-    for (size_t i = 0; i < operation->waiting_count; i++)
-        if (!parts->answer(parts->answer_user, operation->waiting[i], result))
-            operation->interrupted = true;
-    operation->waiting_count = 0;
-    operation->answered = true;
+    for (size_t i = 0; i < operation->waiters.count; i++)
+        if (!parts->answer(parts->answer_user, operation->waiters.writes[i], result))
+            operation->waiters.interrupted = true;
+    operation->waiters.count = 0;
+    operation->waiters.answered = true;
 }
 
 const struct config_aap *operation_aap_name(const struct operation *operation,
@@ -39,17 +48,17 @@ const struct config_aap *operation_aap_name(const struct operation *operation,
 
 unsigned int operation_time_left(const struct operation *operation)
 {
-    int64_t left_ms = operation->deadline_ms - ANSWER_MS - clock_monotonic_ms();
+    int64_t left_ms = operation->waiters.deadline_ms - ANSWER_MS - clock_monotonic_ms();
     return left_ms < 1 ? 1 : (unsigned int)left_ms;
 }
 
 void operation_free(struct operation *operation)
 {
-    if (operation->intent)
-        store_leave(operation->engine->store, operation->intent);
-    OPENSSL_clear_free(operation->bytes, operation->size);
+    if (operation->creation.intent)
+        store_leave(operation->engine->store, operation->creation.intent);
+    OPENSSL_clear_free(operation->caller.bytes, operation->caller.size);
     control_clear(&operation->command);
-    free(operation->waiting);
+    free(operation->waiters.writes);
     free(operation);
 }
 
@@ -91,27 +100,31 @@ void operation_end(struct operation *operation, int result)
 
     if (result == 0)
         done_tell(operation);
-    control_clear(&operation->command);
-    operation->ended = true;
+    control_wipe_secrets(&operation->command);
+    operation_enter(operation, OPERATION_ENDED);
     operation->result = result;
     operation->ended_ms = clock_monotonic_ms();
     operation_answer(operation, result);
 }
 
-void operation_fail(struct operation *operation, const char *name, const struct kms_error *error)
+static const char *verb_name(const struct operation *operation)
+{
+    return operation->engine->verbs[operation->command.verb].name;
+}
+
+void operation_fail(struct operation *operation, const struct kms_error *error)
 {
     registry_lock(operation->engine->parts.registry);
     struct registry_failure *failure = operation_failure(operation);
     failure->error = *error;
     failure->time = engine_now(operation->engine);
     if (failure->error.operation[0] == '\0')
-        snprintf(failure->error.operation, sizeof(failure->error.operation), "%s", name);
+        snprintf(failure->error.operation, sizeof(failure->error.operation), "%s", verb_name(operation));
     registry_unlock(operation->engine->parts.registry);
     operation_end(operation, -error->number);
 }
 
-void operation_refuse(struct operation *operation, const char *name, int number, const char *code,
-                      const char *format, ...)
+void operation_refuse(struct operation *operation, int number, const char *code, const char *format, ...)
 {
     struct kms_error error = {.number = number};
     va_list arguments;
@@ -119,16 +132,16 @@ void operation_refuse(struct operation *operation, const char *name, int number,
     vsnprintf(error.message, sizeof(error.message), format, arguments);
     va_end(arguments);
     snprintf(error.code, sizeof(error.code), "%s", code);
-    operation_fail(operation, name, &error);
+    operation_fail(operation, &error);
 }
 
-void operation_succeed(struct operation *operation, const char *name)
+void operation_succeed(struct operation *operation)
 {
     registry_lock(operation->engine->parts.registry);
     struct registry_failure *failure = operation_failure(operation);
     const char *failed = failure->error.operation;
     /* a creation asks for its AAP's account, so that succeeded too */
-    if (strcmp(failed, name) == 0 || strcmp(failed, "control") == 0 ||
+    if (strcmp(failed, verb_name(operation)) == 0 || strcmp(failed, "control") == 0 ||
         (operation->intent_number && strcmp(failed, "DescribeApplicationAccessPoint") == 0))
         *failure = (struct registry_failure){0};
     registry_unlock(operation->engine->parts.registry);
@@ -139,12 +152,29 @@ void operation_succeed(struct operation *operation, const char *name)
 static bool add_waiting(struct operation *operation, uint64_t number)
 {
     uint64_t *grown =
-        reallocarray(operation->waiting, operation->waiting_count + 1, sizeof(*grown));
+        reallocarray(operation->waiters.writes, operation->waiters.count + 1, sizeof(*grown));
     if (!grown)
         return false;
-    operation->waiting = grown;
-    operation->waiting[operation->waiting_count++] = number;
+    operation->waiters.writes = grown;
+    operation->waiters.writes[operation->waiters.count++] = number;
     return true;
+}
+
+static void begin_waiting(struct operation *operation)
+{
+    operation->waiters.deadline_ms =
+        clock_monotonic_ms() + operation->engine->parts.config->request_timeout_ms + ANSWER_MS;
+    operation->waiters.answered = false;
+}
+
+/* In the engine's list. */
+static void add(struct engine *engine, struct operation *operation, uint32_t aap)
+{
+    operation->engine = engine;
+    operation->aap = aap;
+    begin_waiting(operation);
+    operation->next = engine->operations;
+    engine->operations = operation;
 }
 
 struct operation *operation_new(struct engine *engine, const struct engine_write *write)
@@ -152,22 +182,17 @@ struct operation *operation_new(struct engine *engine, const struct engine_write
     struct operation *operation = calloc(1, sizeof(*operation));
     if (!operation)
         return NULL;
-    operation->engine = engine;
-    operation->aap = write->aap;
-    operation->pid = write->pid;
-    operation->uid = write->uid;
-    operation->bytes = OPENSSL_malloc(write->size + 1);
-    operation->size = write->inherited ? 0 : write->size;
-    if (!operation->bytes || !add_waiting(operation, write->number)) {
+    operation->caller.pid = write->pid;
+    operation->caller.uid = write->uid;
+    operation->caller.size = write->inherited ? 0 : write->size;
+    operation->caller.bytes = OPENSSL_malloc(write->size + 1);
+    if (!operation->caller.bytes || !add_waiting(operation, write->number)) {
         operation_free(operation);
         return NULL;
     }
     if (!write->inherited)
-        memcpy(operation->bytes, write->data, write->size);
-    operation->deadline_ms =
-        clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
-    operation->next = engine->operations;
-    engine->operations = operation;
+        memcpy(operation->caller.bytes, write->data, write->size);
+    add(engine, operation, write->aap);
     return operation;
 }
 
@@ -176,24 +201,21 @@ struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, e
     struct operation *operation = calloc(1, sizeof(*operation));
     if (!operation)
         return NULL;
-    operation->engine = engine;
-    operation->aap = aap;
     operation->automatic = true;
     operation->command.verb = verb;
-    operation->deadline_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
-    operation->next = engine->operations;
-    engine->operations = operation;
+    operation->stage = OPERATION_UNDER_WAY;
+    add(engine, operation, aap);
     return operation;
 }
 
 static bool is_repetition(const struct operation *operation, const struct engine_write *write)
 {
     /* another process may have changed the configuration's file since */
-    if (operation->reloads && (operation->pid != write->pid || write->pid == 0))
+    if (operation->command.verb == CONTROL_RELOAD && (operation->caller.pid != write->pid || write->pid == 0))
         return false;
     return !operation->automatic && operation->aap == write->aap && write->uid != (uid_t)-1 &&
-           operation->uid == write->uid && operation->size == write->size &&
-           CRYPTO_memcmp(operation->bytes, write->data, write->size) == 0;
+           operation->caller.uid == write->uid && operation->caller.size == write->size &&
+           CRYPTO_memcmp(operation->caller.bytes, write->data, write->size) == 0;
 }
 
 bool operation_join(struct engine *engine, const struct engine_write *write)
@@ -203,15 +225,14 @@ bool operation_join(struct engine *engine, const struct engine_write *write)
          operation = operation->next) {
         if (!is_repetition(operation, write))
             continue;
-        if (operation->ended && operation->interrupted) {
+        bool ended = operation->stage == OPERATION_ENDED;
+        if (ended && operation->waiters.interrupted) {
             parts->answer(parts->answer_user, write->number, operation->result);
             return true;
         }
-        if (!operation->ended && add_waiting(operation, write->number)) {
-            if (operation->answered) /* it is parked: whoever comes now waits anew */
-                operation->deadline_ms =
-                    clock_monotonic_ms() + engine->parts.config->request_timeout_ms + ANSWER_MS;
-            operation->answered = false;
+        if (!ended && add_waiting(operation, write->number)) {
+            if (operation->waiters.answered) /* it is parked: whoever comes now waits anew */
+                begin_waiting(operation);
             if (operation->intent_number)
                 parts->note_intent(parts->note_user, write->number, operation->intent_number);
             return true;
@@ -226,15 +247,14 @@ int64_t operations_tend(struct engine *engine)
     struct operation **link = &engine->operations;
     while (*link) {
         struct operation *operation = *link;
-        int64_t until_ms = operation->ended
-                               ? operation->ended_ms + engine->parts.config->request_timeout_ms
-                               : operation->deadline_ms;
-        if (operation->ended && (!operation->interrupted || now_ms >= until_ms)) {
+        bool ended = operation->stage == OPERATION_ENDED;
+        int64_t until_ms = ended ? operation->ended_ms + engine->parts.config->request_timeout_ms : operation->waiters.deadline_ms;
+        if (ended && (!operation->waiters.interrupted || now_ms >= until_ms)) {
             *link = operation->next;
             operation_free(operation);
             continue;
         }
-        if (!operation->ended && !operation->answered && now_ms >= until_ms)
+        if (!ended && !operation->waiters.answered && now_ms >= until_ms)
             operation_answer(operation, -ETIMEDOUT);
         if (until_ms > now_ms && until_ms < next_ms)
             next_ms = until_ms;
@@ -245,12 +265,33 @@ int64_t operations_tend(struct engine *engine)
 
 bool operation_is_awaited(const struct operation *operation)
 {
-    return operation && !operation->answered;
+    return operation && !operation->automatic && !operation->waiters.answered;
+}
+
+bool operation_is_late(const struct operation *operation)
+{
+    return !operation->automatic && operation->waiters.answered;
+}
+
+void operation_note_intent(struct operation *operation, uint64_t intent_number)
+{
+    const struct engine_parts *parts = &operation->engine->parts;
+    operation->intent_number = intent_number;
+    for (size_t i = 0; i < operation->waiters.count; i++)
+        parts->note_intent(parts->note_user, operation->waiters.writes[i], intent_number);
+}
+
+void operation_take_aap(struct operation *operation)
+{
+    struct registry_aap *aap = registry_aap(operation->engine->parts.registry, operation->aap);
+    engine_aap(operation->engine, operation->aap)->running = operation;
+    if (aap)
+        aap->busy = true;
 }
 
 bool operation_waits_for_listing(const struct operation *operation)
 {
-    return operation && operation->listed_then && !operation->ended;
+    return operation && operation->stage == OPERATION_WAITS_FOR_LISTING;
 }
 
 void operation_listed(struct engine *engine, uint32_t aap, const struct kms_error *error)
@@ -258,8 +299,6 @@ void operation_listed(struct engine *engine, uint32_t aap, const struct kms_erro
     struct operation *operation = engine_aap(engine, aap)->running;
     if (!operation_waits_for_listing(operation))
         return;
-    void (*then)(struct operation *, const struct kms_error *) = operation->listed_then;
-    operation->listed_then = NULL;
-    operation->listed = true;
-    then(operation, error);
+    operation_enter(operation, OPERATION_UNDER_WAY);
+    operation->listed_then(operation, error);
 }

@@ -18,8 +18,6 @@
 #include "kmsapi/certificate.h"
 #include "kmsapi/iso_time.h"
 
-static const char name[] = "adopt";
-
 /* -- showing ------------------------------------------------------------------------------- */
 
 /* That KMS was asked for the key went well too. */
@@ -35,12 +33,12 @@ static void clear_failure(struct operation *operation)
 static void shown(struct operation *operation, int result)
 {
     if (result < 0) {
-        operation_refuse(operation, name, -result, "Publication",
+        operation_refuse(operation, -result, "Publication",
                          "the key is saved and in keys/, but the mount's publisher does not answer");
         return;
     }
     clear_failure(operation);
-    operation_succeed(operation, name);
+    operation_succeed(operation);
     hook_tend(operation->engine, operation->aap);
 }
 
@@ -120,16 +118,14 @@ static void keep(struct operation *operation, struct record *record, struct clie
     if (r < 0) {
         if (r == -ENOENT) /* which would say that KMS does not know the key */
             r = -EIO;
-        operation_refuse(operation, name, -r, "State", "the key cannot be saved: %s; nothing was changed", strerror(-r));
+        operation_refuse(operation, -r, "State", "the key cannot be saved: %s; nothing was changed", strerror(-r));
         return;
     }
     /* from here on a successor finds it */
-    for (size_t i = 0; i < operation->waiting_count; i++)
-        engine->parts.note_intent(engine->parts.note_user, operation->waiting[i], record->intent);
-    operation->intent_number = record->intent;
+    operation_note_intent(operation, record->intent);
     stop_here("engine-adopted");
     if (admit(operation, record, forms) < 0) {
-        operation_refuse(operation, name, ENOMEM, "Memory", "the key is saved but cannot be shown now");
+        operation_refuse(operation, ENOMEM, "Memory", "the key is saved but cannot be shown now");
         return;
     }
     const struct publish_request request = {PUBLISH_KEY, operation->key, key_shown, operation};
@@ -183,11 +179,11 @@ static void judge(struct operation *operation, const char *aap_name, const struc
     set_times(operation, &record);
     int r = judge_record(engine->parts.library, &record, &forms, reason, sizeof(reason));
     if (r == 0 && !is_certificate(key->public_key_data)) {
-        operation_refuse(operation, name, EIO, "Answer.Malformed",
+        operation_refuse(operation, EIO, "Answer.Malformed",
                          "the certificate that KMS has for this ClientKeyId (PublicKeyData) cannot be read as PEM, so "
                          "whether the key is the one that KMS knows cannot be told; nothing was changed");
     } else if (r == 0 && !certificate_is_of(key->public_key_data, &forms, record.password)) {
-        operation_refuse(operation, name, EKEYREJECTED, "OtherCertificate",
+        operation_refuse(operation, EKEYREJECTED, "OtherCertificate",
                          "the certificate that KMS has for this ClientKeyId belongs to another private key; nothing was "
                          "changed");
     } else if (r == 0) {
@@ -195,9 +191,9 @@ static void judge(struct operation *operation, const char *aap_name, const struc
             (void)certificate_read(key->public_key_data, &forms.certificate_pem);
         keep(operation, &record, &forms);
     } else if (r == -EKEYREJECTED) {
-        operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s; nothing was changed", reason);
+        operation_refuse(operation, EKEYREJECTED, "KeyRejected", "%s; nothing was changed", reason);
     } else {
-        operation_refuse(operation, name, -r, "Memory", "memory is short; nothing was changed");
+        operation_refuse(operation, -r, "Memory", "memory is short; nothing was changed");
     }
     client_key_clear(&forms);
 }
@@ -215,17 +211,17 @@ static void got(void *user, const struct kms_answer *answer, const struct kms_cl
     engine_observe(operation->engine, answer);
     operation_aap_name(operation, aap_name);
     if (answer->error.number)
-        operation_fail(operation, name, &answer->error);
-    else if (operation->answered)
-        operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
+        operation_fail(operation, &answer->error);
+    else if (operation_is_late(operation))
+        operation_refuse(operation, ETIMEDOUT, "Network.Timeout",
                          "KMS took too long to tell whose key it is; nothing was changed: write again");
     else if (strcmp(key->client_key_id, operation->command.client_key_id) != 0)
-        operation_refuse(operation, name, EIO, "Answer.Malformed", "KMS's answer is of another key; nothing was changed");
+        operation_refuse(operation, EIO, "Answer.Malformed", "KMS's answer is of another key; nothing was changed");
     else if (strcmp(key->aap_name, aap_name) != 0)
-        operation_refuse(operation, name, EINVAL, "OtherAap",
+        operation_refuse(operation, EINVAL, "OtherAap",
                          "the key belongs to another application access point; write it to that one's control");
     else if (has_ended(operation->engine, key->not_after))
-        operation_refuse(operation, name, EINVAL, "Expired", "the key has expired; nothing was changed");
+        operation_refuse(operation, EINVAL, "Expired", "the key has expired; nothing was changed");
     else
         judge(operation, aap_name, key);
 }
@@ -235,7 +231,7 @@ static void ask(struct operation *operation)
     struct engine *engine = operation->engine;
     if (kms_get_client_key(engine->parts.transport, operation->command.client_key_id, operation_time_left(operation),
                            got, operation) < 0)
-        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
+        operation_refuse(operation, ENOMEM, "Memory", "memory is short");
 }
 
 /* Before KMS is asked: whether it opens with the password. */
@@ -252,7 +248,7 @@ static int try_open(struct operation *operation, char *reason, size_t size)
 /* With the account KMS may have told that this AAP has no client keys. */
 static void ask_unless_ram_role(struct operation *operation)
 {
-    if (!ram_role_refuses(operation, name))
+    if (!ram_role_refuses(operation))
         ask(operation);
 }
 
@@ -261,11 +257,11 @@ void adopt_begin(struct operation *operation)
     struct engine *engine = operation->engine;
     const char *id = operation->command.client_key_id;
     char reason[256] = "memory is short";
-    if (ram_role_refuses(operation, name))
+    if (ram_role_refuses(operation))
         return;
     int r = try_open(operation, reason, sizeof(reason));
     if (r < 0) {
-        operation_refuse(operation, name, -r, "KeyRejected", "%s; nothing was changed", reason);
+        operation_refuse(operation, -r, "KeyRejected", "%s; nothing was changed", reason);
         return;
     }
     registry_lock(engine->parts.registry);
@@ -275,9 +271,9 @@ void adopt_begin(struct operation *operation)
     bool leaves = foreign && foreign->deleted;
     registry_unlock(engine->parts.registry);
     if (here)
-        operation_refuse(operation, name, EEXIST, "KnownKey", "the private half of this key is here already");
+        operation_refuse(operation, EEXIST, "KnownKey", "the private half of this key is here already");
     else if (leaves)
-        operation_refuse(operation, name, EBUSY, "Busy", "the key is just leaving keys/; write again");
+        operation_refuse(operation, EBUSY, "Busy", "the key is just leaving keys/; write again");
     else
         account_require(operation, ask_unless_ram_role);
 }

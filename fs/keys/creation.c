@@ -34,23 +34,23 @@ static void published(void *user, int result)
 {
     struct operation *operation = user;
     if (result < 0) {
-        operation_refuse(operation, name, -result, "Publication",
+        operation_refuse(operation, -result, "Publication",
                          "the key was made and is in keys/, but the mount's publisher does not "
                          "answer");
         return;
     }
     if (operation->command.verb == CONTROL_PUBLISH)
         operation_end(operation, 0);
-    else if (operation->of_no_use)
-        operation_refuse(operation, name, EKEYREJECTED, "KeyOfNoUse",
+    else if (operation->creation.of_no_use)
+        operation_refuse(operation, EKEYREJECTED, "KeyOfNoUse",
                          "KMS made a client key that %s; it is in keys/: look at the validity that KMS gives, and at the clocks",
                          operation->generation ? "is to be replaced at once" : "is not valid yet, and becomes the current one when it is");
-    else if (operation->save_error)
-        operation_refuse(operation, name, -operation->save_error, UNSAVED_CODE,
+    else if (operation->creation.save_error)
+        operation_refuse(operation, -operation->creation.save_error, UNSAVED_CODE,
                          "the key was made and is served, but could not be saved: %s; it is tried again "
-                         "until it is, do not stop aapfs before", strerror(-operation->save_error));
+                         "until it is, do not stop aapfs before", strerror(-operation->creation.save_error));
     else
-        operation_succeed(operation, name);
+        operation_succeed(operation);
     hook_tend(operation->engine, operation->aap);
     follow_expect(operation->engine, operation->aap);
 }
@@ -79,7 +79,7 @@ static void reject(struct operation *operation, const struct record *record, con
     registry_lock(registry);
     judge_reject(registry_aap(registry, operation->aap), record);
     registry_unlock(registry);
-    operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
+    operation_refuse(operation, EKEYREJECTED, "KeyRejected", "%s", reason);
 }
 
 /* Puts the key into the registry, as the current one unless it is Scheduled. 0 or negative errno. */
@@ -96,12 +96,12 @@ static int admit(struct operation *operation, const struct record *record, struc
         if (!record->scheduled)
             operation->generation = registry_make_current(registry, aap, key, record->made_ns);
         if (operation->automatic && schedule_is_useless(aap, key))
-            operation->of_no_use = true;
+            operation->creation.of_no_use = true;
         r = operation->generation || record->scheduled ? 0 : -ENOSPC;
     }
     registry_unlock(registry);
     stop_here("engine-registered");
-    if (r == 0 && !operation->save_error) /* only this thread removes keys */
+    if (r == 0 && !operation->creation.save_error) /* only this thread removes keys */
         judge_keep_forms(operation->engine->store, record->aap_name, key);
     return r;
 }
@@ -121,8 +121,8 @@ static void judge(struct operation *operation, const struct record *record)
         r = admit(operation, record, &forms);
     client_key_clear(&forms);
     if (r < 0) {
-        operation_refuse(operation, name, -r, "Memory", "the key %s was made%s but cannot be shown now",
-                         record->client_key_id, operation->save_error ? "" : " and saved,");
+        operation_refuse(operation, -r, "Memory", "the key %s was made%s but cannot be shown now",
+                         record->client_key_id, operation->creation.save_error ? "" : " and saved,");
         return;
     }
     const struct publish_request request = {PUBLISH_KEY, operation->key, key_shown, operation};
@@ -136,17 +136,17 @@ static void judge(struct operation *operation, const struct record *record)
 static bool save(struct operation *operation, const struct record *record)
 {
     struct engine *engine = operation->engine;
-    int r = store_save(engine->store, operation->intent, record);
+    int r = store_save(engine->store, operation->creation.intent, record);
     if (r == -EINVAL || r == -EEXIST || r == -EMSGSIZE) {
         settle_leave(operation);
-        operation_refuse(operation, name, EKEYREJECTED, "KeyRejected",
+        operation_refuse(operation, EKEYREJECTED, "KeyRejected",
                          r == -EEXIST    ? "KMS's answer has the ClientKeyId of an earlier key"
                          : r == -EINVAL  ? "the ClientKeyId is not one that can be a name"
                                          : "PrivateKeyData is too large for a client key");
         return false;
     }
-    struct store_intent *intent = steal_pointer(&operation->intent);
-    operation->save_error = r;
+    struct store_intent *intent = steal_pointer(&operation->creation.intent);
+    operation->creation.save_error = r;
     if (r < 0 && unsaved_keep(engine, operation->aap, intent, record) < 0)
         store_leave(engine->store, intent);
     return true;
@@ -158,11 +158,11 @@ static void set_times(struct operation *operation, const struct kms_answer *answ
     struct registry *registry = operation->engine->parts.registry;
     int64_t now = answer->transport && answer->transport->server_date ? answer->transport->server_date
                                                                     : engine_now(operation->engine);
-    record->asked = operation->intent_made;
+    record->asked = operation->creation.made;
     registry_lock(registry);
     judge_set_times(registry_aap(registry, operation->aap), now, record); /* by the clock that judges it */
     registry_unlock(registry);
-    operation->of_no_use = record->scheduled && !record->dates_given;
+    operation->creation.of_no_use = record->scheduled && !record->dates_given;
 }
 
 /* A record's texts are not const, since who opens one owns them; here they are the answer's. */
@@ -189,7 +189,7 @@ static void reserve(struct operation *operation);
 /* It was refused for its time: the dates that were chosen by it may be wrong as well. */
 static bool is_dated_wrongly(const struct operation *operation, const struct kms_answer *answer)
 {
-    return operation->not_before[0] && !operation->command.has_dates && !operation->told_time && answer->transport &&
+    return operation->creation.not_before[0] && !operation->command.has_dates && !operation->creation.told_time && answer->transport &&
            answer->transport->time_was_wrong && kms_error_is_about_the_clock(&answer->error);
 }
 
@@ -202,23 +202,23 @@ static void created(void *user, const struct kms_answer *answer, const struct km
     engine_observe(engine, answer);
     if (answer->error.number != 0) {
         if (is_dated_wrongly(operation, answer)) {
-            store_drop(engine->store, steal_pointer(&operation->intent));
-            operation->told_time = answer->transport->server_date;
+            store_drop(engine->store, steal_pointer(&operation->creation.intent));
+            operation->creation.told_time = answer->transport->server_date;
             reserve(operation);
             return;
         }
         if (answer->error.maybe_done)
             settle_leave(operation);
         else
-            store_drop(engine->store, steal_pointer(&operation->intent));
+            store_drop(engine->store, steal_pointer(&operation->creation.intent));
         if (!answer->error.maybe_done && place_is_refused(operation, &answer->error))
             return;
-        operation_fail(operation, name, &answer->error);
+        operation_fail(operation, &answer->error);
         return;
     }
     struct engine_aap *notes = engine_aap(engine, operation->aap);
     notes->created_ms = clock_monotonic_ms();
-    notes->creator = operation->pid;
+    notes->creator = operation->caller.pid;
 
     char aap_name[AAP_NAME_SIZE], begins[ISO_TIME_SIZE], ends[ISO_TIME_SIZE];
     int64_t now = engine_now(engine), last = calendar_add_years(now, UNDATED_YEARS, LEAP_DAY_TO_FEBRUARY_28);
@@ -227,8 +227,8 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         .aap_name = aap_name,
         .client_key_id = borrow(key->client_key_id),
         .key_algorithm = borrow(key->key_algorithm),
-        .not_before = borrow(date_or_asked(key->not_before, operation->not_before, now, begins)),
-        .not_after = borrow(date_or_asked(key->not_after, operation->not_after, last, ends)),
+        .not_before = borrow(date_or_asked(key->not_before, operation->creation.not_before, now, begins)),
+        .not_after = borrow(date_or_asked(key->not_after, operation->creation.not_after, last, ends)),
         .private_key_data = borrow(key->private_key_data),
         .password = operation->command.password,
         .request_id = borrow(answer->request_id),
@@ -247,10 +247,10 @@ static bool guard(struct operation *operation)
     struct engine *engine = operation->engine;
     const struct engine_aap *notes = engine_aap(engine, operation->aap);
     int64_t since_ms = clock_monotonic_ms() - notes->created_ms;
-    bool same = operation->pid != 0 && notes->creator == operation->pid; /* 0: somebody who is not seen from here */
+    bool same = operation->caller.pid != 0 && notes->creator == operation->caller.pid; /* 0: somebody who is not seen from here */
     if (notes->created_ms && !same &&
         since_ms < engine->parts.config->creation_guard_ms) {
-        operation_refuse(operation, name, EBUSY, "CreationGuard",
+        operation_refuse(operation, EBUSY, "CreationGuard",
                          "another process made a key of this AAP %lld ms ago; look at status, and "
                          "write again if another one is wanted",
                          (long long)since_ms);
@@ -263,22 +263,22 @@ static void choose_dates(struct operation *operation, const struct config_aap *c
 {
     const struct control_command *command = &operation->command;
     if (command->has_dates) {
-        memcpy(operation->not_before, command->not_before, sizeof(operation->not_before));
-        memcpy(operation->not_after, command->not_after, sizeof(operation->not_after));
+        memcpy(operation->creation.not_before, command->not_before, sizeof(operation->creation.not_before));
+        memcpy(operation->creation.not_after, command->not_after, sizeof(operation->creation.not_after));
         return;
     }
-    operation->not_before[0] = operation->not_after[0] = '\0';
+    operation->creation.not_before[0] = operation->creation.not_after[0] = '\0';
     if (config->validity_seconds == 0)
         return;
     uint32_t random[2];
     if (RAND_bytes((unsigned char *)random, sizeof(random)) != 1)
         memset(random, 0, sizeof(random));
     const struct engine *engine = operation->engine;
-    int64_t now = operation->told_time ? operation->told_time : clock_earliest(&engine->clock, engine_now(engine));
+    int64_t now = operation->creation.told_time ? operation->creation.told_time : clock_earliest(&engine->clock, engine_now(engine));
     const struct validity_length length = {config->validity_years, config->validity_seconds};
     const struct validity validity = validity_choose(now, &length, random);
-    iso_time_format(validity.not_before, operation->not_before);
-    iso_time_format(validity.not_after, operation->not_after);
+    iso_time_format(validity.not_before, operation->creation.not_before);
+    iso_time_format(validity.not_after, operation->creation.not_after);
 }
 
 static unsigned int park_ms(const struct engine *engine)
@@ -310,22 +310,20 @@ static void send(struct operation *operation, const char *aap_name)
     const struct kms_create_client_key request = {
         .aap_name = aap_name,
         .password = operation->command.password,
-        .not_before = operation->not_before[0] ? operation->not_before : NULL,
-        .not_after = operation->not_after[0] ? operation->not_after : NULL,
+        .not_before = operation->creation.not_before[0] ? operation->creation.not_before : NULL,
+        .not_after = operation->creation.not_after[0] ? operation->creation.not_after : NULL,
         .parked = parked,
         .park_ms = park_ms(engine),
-        .dated = operation->not_before[0] && !operation->command.has_dates && !operation->told_time,
+        .dated = operation->creation.not_before[0] && !operation->command.has_dates && !operation->creation.told_time,
     };
-    for (size_t i = 0; i < operation->waiting_count; i++)
-        engine->parts.note_intent(engine->parts.note_user, operation->waiting[i],
-                                  operation->intent_number);
+    operation_note_intent(operation, store_intent_number(operation->creation.intent));
     stop_here("engine-reserved");
     /* its whole time, whatever was spent before: whoever waits is answered by the operation's own deadline */
     if (kms_create_client_key(engine->parts.transport, &request,
                               engine->parts.config->request_timeout_ms, created, operation) == 0)
         return;
-    store_drop(engine->store, steal_pointer(&operation->intent));
-    operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
+    store_drop(engine->store, steal_pointer(&operation->creation.intent));
+    operation_refuse(operation, ENOMEM, "Memory", "memory is short; nothing was sent");
 }
 
 /* From here on a key may come. */
@@ -333,44 +331,44 @@ static void reserve(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE];
-    if (operation->answered && !operation->automatic) {
-        operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
+    if (operation_is_late(operation)) {
+        operation_refuse(operation, ETIMEDOUT, "Network.Timeout",
                          "KMS took too long to tell what has to be known before; no key was asked for: write again");
         return;
     }
+    if (!account_holds(operation))
+        return;
     choose_dates(operation, operation_aap_name(operation, aap_name));
-    operation->intent_made = engine_now(engine);
+    operation->creation.made = engine_now(engine);
     const struct store_wish wish = {
         .aap_name = aap_name,
-        .not_before = operation->not_before,
-        .not_after = operation->not_after,
+        .not_before = operation->creation.not_before,
+        .not_after = operation->creation.not_after,
         .dates_given = operation->command.has_dates,
-        .made_ns = nanoseconds(operation->intent_made),
+        .made_ns = nanoseconds(operation->creation.made),
     };
-    int r = store_reserve(engine->store, &wish, &operation->intent);
+    int r = store_reserve(engine->store, &wish, &operation->creation.intent);
     if (r < 0) {
         if (r == -ENOENT) /* which would say that KMS does not know the AAP */
             r = -EIO;
-        operation_refuse(operation, name, -r, "State",
-                         "the state directory has no room for a key: %s; nothing was sent",
+        operation_refuse(operation, -r, "State", "the state directory has no room for a key: %s; nothing was sent",
                          strerror(-r));
         return;
     }
-    operation->intent_number = store_intent_number(operation->intent);
     send(operation, aap_name);
 }
 
 /* With the account KMS may have told that this AAP has no client keys: no place is made there. */
 static void require_place(struct operation *operation)
 {
-    if (!ram_role_refuses(operation, name))
+    if (!ram_role_refuses(operation))
         place_require(operation, reserve);
 }
 
 void rotation_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
-    if (ram_role_refuses(operation, name))
+    if (ram_role_refuses(operation))
         return;
     if (!operation->automatic)
         engine_aap(engine, operation->aap)->asked_by_hand = engine_now(engine);

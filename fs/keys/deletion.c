@@ -11,8 +11,6 @@
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 
-static const char name[] = "DeleteClientKey";
-
 /* Its record goes, and so does its id from the lists; what a reader sees of it is gone already. */
 static void forget(struct operation *operation)
 {
@@ -37,11 +35,11 @@ static void forget(struct operation *operation)
     }
     registry_unlock(engine->parts.registry);
     if (r < 0 && r != -ENOENT)
-        operation_refuse(operation, name, -r, "State",
+        operation_refuse(operation, -r, "State",
                          "the key is deleted in KMS and shown no more, but its record cannot be removed: %s; "
                          "the next start shows it again", strerror(-r));
     else
-        operation_succeed(operation, name);
+        operation_succeed(operation);
 }
 
 static void hidden(void *user, int result)
@@ -58,7 +56,7 @@ static void deleted(void *user, const struct kms_answer *answer)
     engine_observe(engine, answer);
     /* what KMS does not know is gone already */
     if (answer->error.number != 0 && !kms_error_is_gone(&answer->error)) {
-        operation_fail(operation, name, &answer->error);
+        operation_fail(operation, &answer->error);
         return;
     }
     registry_lock(registry);
@@ -72,7 +70,7 @@ static void deleted(void *user, const struct kms_answer *answer)
     registry_unlock(registry);
     if (is_current) {
         told_changed(engine, operation->aap);
-        operation_succeed(operation, name);
+        operation_succeed(operation);
         return;
     }
     if (!key) {
@@ -88,7 +86,7 @@ static void send(struct operation *operation)
     struct engine *engine = operation->engine;
     if (kms_delete_client_key(engine->parts.transport, operation->command.client_key_id,
                               operation_time_left(operation), deleted, operation) < 0)
-        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
+        operation_refuse(operation, ENOMEM, "Memory", "memory is short");
 }
 
 void retire_begin(struct operation *operation)
@@ -112,25 +110,23 @@ void retire_begin(struct operation *operation)
 
     const struct operation *deleting = engine_aap(engine, operation->aap)->upkeep.deleting;
     if (deleting && deleting != operation && strcmp(deleting->command.client_key_id, client_key_id) == 0) {
-        operation_refuse(operation, name, EBUSY, "Busy", "it is being deleted already; look at keys/");
+        operation_refuse(operation, EBUSY, "Busy", "it is being deleted already; look at keys/");
         return;
     }
     bool asked_for_elsewhere = operation->command.verb == CONTROL_DELETE_FOREIGN;
     if (!is_current && (ours ? asked_for_elsewhere : elsewhere && !asked_for_elsewhere)) {
-        operation_refuse(operation, name, EPERM, "NotOurs",
-                         ours ? "it was made here: write delete instead of delete-foreign"
+        operation_refuse(operation, EPERM, "NotOurs", ours ? "it was made here: write delete instead of delete-foreign"
                               : "it was made elsewhere, or may have been; to delete it all the same write "
                                 "delete-foreign instead of delete");
         return;
     }
     if (!ours && !elsewhere) {
-        operation_refuse(operation, name, ENOENT, "UnknownKey",
+        operation_refuse(operation, ENOENT, "UnknownKey",
                          "no client key of that id is known here; look into keys/ and status");
         return;
     }
     if (is_current && !makes_place) {
-        operation_refuse(operation, name, EBUSY, "CurrentKey",
-                         "the current key is not deleted; make a new one first");
+        operation_refuse(operation, EBUSY, "CurrentKey", "the current key is not deleted; make a new one first");
         return;
     }
     /* another account's KMS would say that it does not know the key */

@@ -11,8 +11,6 @@
 #include "fs/sync/doubts.h"
 #include "fs/sync/leave.h"
 
-static const char name[] = "forget";
-
 /* Its number, if nothing of it is under way; else the operation has ended. */
 static uint32_t find(struct operation *operation)
 {
@@ -24,11 +22,11 @@ static uint32_t find(struct operation *operation)
     registry_unlock(engine->parts.registry);
 
     if (!number || leaves) {
-        operation_refuse(operation, name, ENOENT, "UnknownAap", "no application access point of that name is known here");
+        operation_refuse(operation, ENOENT, "UnknownAap", "no application access point of that name is known here");
         return 0;
     }
     if (!engine_aap(engine, number) || !leave_is_free(engine, number)) {
-        operation_refuse(operation, name, EBUSY, "Busy",
+        operation_refuse(operation, EBUSY, "Busy",
                          "a command or on_rotate of that AAP is still under way, or the deletion of a superseded key; wait "
                          "until it has ended");
         return 0;
@@ -59,11 +57,22 @@ static void left(void *user, int result)
     settle_forget_aap(engine, operation->leaving);
     int r = store_remove_aap(engine->store, operation->command.aap_name);
     if (r < 0)
-        operation_refuse(operation, name, -r, "State",
+        operation_refuse(operation, -r, "State",
                          "the AAP is shown no more, but its records cannot be removed: %s; the next start shows it "
                          "again", strerror(-r));
     else
-        operation_succeed(operation, name);
+        operation_succeed(operation);
+}
+
+/* Another account's KMS would say that it does not know the AAP. TOLD: KMS has said whose the credentials are. */
+static bool is_ours(struct operation *operation, bool told)
+{
+    if (account_is_other(operation->engine))
+        operation_fail(operation, account_error(operation->engine));
+    else if (!told)
+        operation_refuse(operation, EAGAIN, "AccountUnknown",
+                         "KMS has not told yet whose account the credentials are; write sync, then forget again");
+    return told && !account_is_other(operation->engine);
 }
 
 static void described(void *user, const struct kms_answer *answer, const struct kms_aap *aap)
@@ -72,14 +81,16 @@ static void described(void *user, const struct kms_answer *answer, const struct 
     struct engine *engine = operation->engine;
     engine_observe(engine, answer);
     if (answer->error.number == 0) {
-        operation_refuse(operation, name, EBUSY, "KmsHasIt",
+        operation_refuse(operation, EBUSY, "KmsHasIt",
                          "KMS still has this application access point; delete it there first");
         return;
     }
     if (!kms_error_is_gone(&answer->error)) {
-        operation_fail(operation, name, &answer->error);
+        operation_fail(operation, &answer->error);
         return;
     }
+    if (!is_ours(operation, account_is_known(engine)))
+        return;
     operation->leaving = find(operation); /* a command may have begun meanwhile */
     if (!operation->leaving)
         return;
@@ -90,18 +101,8 @@ static void described(void *user, const struct kms_answer *answer, const struct 
 void forget_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
-    struct kms_error error;
-    if (!find(operation))
-        return;
-    /* another account's KMS would say that it does not know the AAP */
-    if (account_is_other(engine)) {
-        account_refuse(engine, &error);
-        operation_fail(operation, name, &error);
-    } else if (!engine->account_is_known) {
-        operation_refuse(operation, name, EAGAIN, "AccountUnknown",
-                         "KMS has not told yet whose account the credentials are; write sync, then forget again");
-    } else if (kms_describe_application_access_point(engine->parts.transport, operation->command.aap_name,
-                                                     operation_time_left(operation), described, operation) < 0) {
-        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
-    }
+    if (find(operation) && is_ours(operation, account_may_send(engine)) &&
+        kms_describe_application_access_point(engine->parts.transport, operation->command.aap_name,
+                                              operation_time_left(operation), described, operation) < 0)
+        operation_refuse(operation, ENOMEM, "Memory", "memory is short");
 }

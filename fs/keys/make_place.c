@@ -8,8 +8,7 @@
 #include "fs/engine/operation.h"
 #include "fs/keys/deletion.h"
 #include "fs/model/places.h"
-
-static const char name[] = "CreateClientKey";
+#include "fs/sync/account.h"
 
 /* Listings in a row that fail before a creation goes by what is known. */
 enum { LISTINGS_FAILED = 8 };
@@ -25,7 +24,7 @@ static unsigned int look(const struct operation *operation, struct places *place
     places_look(aap, clock_is_sure(&engine->clock) ? engine_now(engine) : 0, operation->automatic, places);
     if (engine->foreign_state) /* another machine may go on with the same keys */
         places->freeable = 0;
-    return operation->quota_error.number ? operation->most : aap->config->max_keys;
+    return operation->place.quota_error.number ? operation->place.most : aap->config->max_keys;
 }
 
 /*
@@ -39,7 +38,7 @@ static bool learn_quota(struct operation *operation, bool listed)
     registry_lock(operation->engine->parts.registry);
     unsigned int most = registry_aap(operation->engine->parts.registry, operation->aap)->config->max_keys;
     (void)look(operation, &places);
-    operation->most = places.filled < most ? places.filled : most;
+    operation->place.most = places.filled < most ? places.filled : most;
     registry_unlock(operation->engine->parts.registry);
     return places.filled >= most || places.filled == CONFIG_QUOTA_KEYS || (!listed && places.freeable > 0);
 }
@@ -48,7 +47,7 @@ static bool learn_quota(struct operation *operation, bool listed)
 static void refuse(struct operation *operation, const char *why)
 {
     struct engine *engine = operation->engine;
-    struct kms_error error = operation->quota_error; /* KMS's own word, where it has spoken */
+    struct kms_error error = operation->place.quota_error; /* KMS's own word, where it has spoken */
     char text[PLACES_TEXT_SIZE];
     struct places places;
     registry_lock(engine->parts.registry);
@@ -58,12 +57,11 @@ static void refuse(struct operation *operation, const char *why)
     error.number = EDQUOT;
     if (!error.code[0])
         strcpy(error.code, "MaxKeys");
-    memcpy(error.operation, name, sizeof(name));
     if (why)
         snprintf(error.message, sizeof(error.message), "no place: %.*s; %.*s", WHY_SIZE - 1, why, (int)REST_SIZE, text);
     else
         snprintf(error.message, sizeof(error.message), "no place: %s", text);
-    operation_fail(operation, name, &error);
+    operation_fail(operation, &error);
 }
 
 /* For the log: what the deletion is by. */
@@ -79,14 +77,14 @@ static void free_one(struct operation *operation, const struct place *place)
     struct engine *engine = operation->engine;
     struct operation *deletion = operation_new_automatic(engine, operation->aap, CONTROL_DELETE);
     if (!deletion) {
-        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short; nothing was sent");
+        operation_refuse(operation, ENOMEM, "Memory", "memory is short; nothing was sent");
         return;
     }
     (void)pace_take(&engine->pace, engine->parts.config->requests_per_second, clock_monotonic_ms()); /* it never waits */
     snprintf(deletion->command.client_key_id, sizeof(deletion->command.client_key_id), "%s", place->client_key_id);
-    snprintf(operation->freed_id, sizeof(operation->freed_id), "%s", place->client_key_id);
+    snprintf(operation->place.freed_id, sizeof(operation->place.freed_id), "%s", place->client_key_id);
     deletion->by = freed_by[place->kind];
-    operation->frees = true;
+    operation_enter(operation, OPERATION_WAITS_FOR_DELETION);
     engine_aap(engine, operation->aap)->upkeep.deleting = deletion;
     retire_begin(deletion);
 }
@@ -96,6 +94,7 @@ static void listed(struct operation *operation, const struct kms_error *error);
 static void list(struct operation *operation)
 {
     operation->listed_then = listed;
+    operation_enter(operation, OPERATION_WAITS_FOR_LISTING);
     engine_want_listing(operation->engine, operation->aap, 1); /* at once */
 }
 
@@ -104,18 +103,19 @@ static void find(struct operation *operation)
     struct engine *engine = operation->engine;
     struct places places;
     char id[CLIENT_KEY_ID_SIZE] = "";
+    if (!account_holds(operation))
+        return;
     registry_lock(engine->parts.registry);
     unsigned int most = look(operation, &places);
     if (places.first.client_key_id)
         memcpy(id, places.first.client_key_id, strlen(places.first.client_key_id) + 1);
     registry_unlock(engine->parts.registry);
     const struct place first = {id, places.first.kind, places.first.not_after};
-    bool is_late = operation->answered && !operation->automatic; /* which ends it: nothing is deleted for it */
-    if (places.filled < most || is_late)
+    if (places.filled < most || operation_is_late(operation)) /* which ends it: nothing is deleted for it */
         operation->then(operation);
     else if (engine_aap(engine, operation->aap)->upkeep.deleting)
-        operation->waits_for_deletion = true; /* which may free one */
-    else if (!operation->listed)
+        operation_enter(operation, OPERATION_WAITS_FOR_DELETION); /* which may free one */
+    else if (!operation->place.listed)
         list(operation);
     else if (!places_are_enough(&places, most))
         refuse(operation, NULL);
@@ -131,27 +131,29 @@ void place_require(struct operation *operation, void (*then)(struct operation *o
 
 bool place_is_refused(struct operation *operation, const struct kms_error *error)
 {
-    if (error->number != EDQUOT || operation->quota_error.number)
+    if (error->number != EDQUOT || operation->place.quota_error.number)
         return false;
-    operation->quota_error = *error;
-    operation->listed = false;
-    list(operation);
+    operation->place.quota_error = *error;
+    operation->place.listed = false;
+    if (account_holds(operation))
+        list(operation);
     return true;
 }
 
 static void listed(struct operation *operation, const struct kms_error *error)
 {
     const struct engine_aap *notes = engine_aap(operation->engine, operation->aap);
+    operation->place.listed = true;
     bool is_known = !error || strcmp(error->code, "Publication") == 0;
     /* or there is no better knowledge to wait for */
     bool usable = is_known || notes->listing.failures >= LISTINGS_FAILED ||
                   kms_error_is_forbidden(error->code, error->http_status);
     if (!usable) {
-        operation_fail(operation, name, error);
+        operation_fail(operation, error);
         return;
     }
-    if (operation->quota_error.number && !learn_quota(operation, is_known))
-        operation_fail(operation, name, &operation->quota_error);
+    if (operation->place.quota_error.number && !learn_quota(operation, is_known))
+        operation_fail(operation, &operation->place.quota_error);
     else
         find(operation);
 }
@@ -160,17 +162,18 @@ void place_deleted(struct engine *engine, uint32_t aap, int result)
 {
     struct operation *operation = engine_aap(engine, aap)->running;
     char why[WHY_SIZE];
-    if (!operation || !(operation->frees || operation->waits_for_deletion))
+    if (!operation || operation->stage != OPERATION_WAITS_FOR_DELETION)
         return;
-    bool frees = operation->frees;
-    operation->frees = operation->waits_for_deletion = false;
-    if (frees && result < 0) {
+    operation_enter(operation, OPERATION_UNDER_WAY);
+    bool is_for_it = operation->place.freed_id[0];
+    if (is_for_it && result < 0) {
         registry_lock(engine->parts.registry);
         const struct kms_error *error = &operation_failure(operation)->error;
-        snprintf(why, sizeof(why), "%.60s cannot be deleted: %.40s: %.30s", operation->freed_id, error->code, error->message);
+        snprintf(why, sizeof(why), "%.60s cannot be deleted: %.40s: %.30s", operation->place.freed_id, error->code, error->message);
         registry_unlock(engine->parts.registry);
         refuse(operation, why);
         return;
     }
+    operation->place.freed_id[0] = '\0';
     find(operation);
 }

@@ -11,9 +11,6 @@
 #include "fs/keys/judge.h"
 #include "fs/model/schedule.h"
 
-/* What it ends with is the end of the creation that the key came from. */
-static const char name[] = "CreateClientKey";
-
 enum { IDS_MOST = 64 };
 
 /* Takes the key in; the newest one that is newer than the current becomes that. */
@@ -69,14 +66,13 @@ static void show_next(void *user, int result)
 
     const struct publish_request request = {PUBLISH_KEY, number, show_next, operation};
     if (result < 0)
-        operation_refuse(operation, name, -result, "Publication",
-                         "a key opens now, but the mount's publisher does not answer");
+        operation_refuse(operation, -result, "Publication", "a key opens now, but the mount's publisher does not answer");
     else if (number)
         operation->engine->parts.publish(operation->engine->parts.publish_user, &request);
     else if (operation->generation)
         rotation_show_generation(operation);
     else
-        operation_succeed(operation, name);
+        operation_succeed(operation);
 }
 
 void recheck_begin(struct operation *operation)
@@ -86,7 +82,7 @@ void recheck_begin(struct operation *operation)
     char aap_name[AAP_NAME_SIZE], reason[256] = "";
     size_t count = 0, opened = 0;
     if (!ids) {
-        operation_refuse(operation, name, ENOMEM, "Memory", "memory is short");
+        operation_refuse(operation, ENOMEM, "Memory", "memory is short");
         return;
     }
     operation_aap_name(operation, aap_name);
@@ -99,10 +95,9 @@ void recheck_begin(struct operation *operation)
     for (size_t i = 0; i < count; i++)
         opened += judge_again(operation, aap_name, ids[i], reason, sizeof(reason)) == 0;
     if (count == 0)
-        operation_refuse(operation, name, ENOENT, "NothingRejected",
-                         "no client key of this AAP is rejected");
+        operation_refuse(operation, ENOENT, "NothingRejected", "no client key of this AAP is rejected");
     else if (opened == 0)
-        operation_refuse(operation, name, EKEYREJECTED, "KeyRejected", "%s", reason);
+        operation_refuse(operation, EKEYREJECTED, "KeyRejected", "%s", reason);
     else
         show_next(operation, 0);
     free(ids);

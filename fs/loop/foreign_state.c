@@ -8,8 +8,6 @@
 #include "fs/engine/operation.h"
 #include "fs/store/machine.h"
 
-static const char name[] = "adopt-state";
-
 static void set_foreign(struct engine *engine, bool foreign)
 {
     engine->foreign_state = foreign;
@@ -23,9 +21,9 @@ void foreign_look(struct engine *engine)
 {
     const struct state *state = engine->parts.state;
     /* made where there was no id; a disk that refuses is told of by what has to be written */
-    if (engine->account[0] && !machine_is_noted(state->directory))
+    if (engine->store && !machine_is_noted(state->directory))
         (void)machine_note(state->directory, MACHINE_ID_FILE);
-    if (!engine->account[0] || !machine_is_other(state->directory, MACHINE_ID_FILE))
+    if (!engine->store || !machine_is_other(state->directory, MACHINE_ID_FILE))
         return;
     set_foreign(engine, true);
     if (engine->parts.first)
@@ -38,10 +36,9 @@ void foreign_adopt(struct operation *operation)
     struct engine *engine = operation->engine;
     int r = engine->foreign_state ? machine_note(engine->parts.state->directory, MACHINE_ID_FILE) : 0;
     if (r < 0) {
-        operation_refuse(operation, name, -r, "State", "%s: %s; nothing was changed",
-                         engine->parts.state->path, strerror(-r));
+        operation_refuse(operation, -r, "State", "%s: %s; nothing was changed", engine->parts.state->path, strerror(-r));
         return;
     }
     set_foreign(engine, false);
-    operation_succeed(operation, name);
+    operation_succeed(operation);
 }

@@ -11,6 +11,7 @@
 #include "fs/engine/parts.h"
 #include "fs/keys/judge.h"
 #include "fs/model/schedule.h"
+#include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/foreign_keys.h"
 
@@ -23,7 +24,7 @@ static void damaged(struct engine *engine, const char *path, int error)
 {
     const struct engine_parts *parts = &engine->parts;
     log_error("%s/%s-%s/%s: %s; it stays where it is", parts->state->path, parts->config->region,
-              engine->account, path, store_error_text(error));
+              account_name(engine), path, store_error_text(error));
     registry_mount(parts->registry)->damaged++;
 }
 

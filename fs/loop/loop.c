@@ -24,6 +24,7 @@
 #include "fs/loop/reload.h"
 #include "fs/loop/verbs.h"
 #include "fs/sync/aaps.h"
+#include "fs/sync/account.h"
 #include "fs/sync/client_keys.h"
 #include "fs/sync/doubts.h"
 #include "fs/upkeep/upkeep.h"
@@ -46,26 +47,20 @@ struct engine_queue {
 static bool may_begin(struct operation *operation, struct engine_aap *notes)
 {
     struct engine *engine = operation->engine;
-    const char *name = verbs_name(operation->command.verb);
     int64_t guard_ms = engine->parts.config->creation_guard_ms;
     int64_t now_ms = clock_monotonic_ms();
 
     if (notes->running) {
-        operation_refuse(operation, name, EBUSY, "Busy",
-                         "an earlier command for this AAP is still under way; wait until status "
+        operation_refuse(operation, EBUSY, "Busy", "an earlier command for this AAP is still under way; wait until status "
                          "shows its result");
         return false;
     }
-    if (verbs_asks_kms(operation->command.verb) && notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
-        int number = notes->network_error;
-        int64_t since_ms = notes->network_error_ms;
+    if (verbs[operation->command.verb].asks_kms && notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
         registry_lock(engine->parts.registry);
         struct kms_error error = operation_failure(operation)->error;
         registry_unlock(engine->parts.registry);
-        error.number = number;
-        operation_fail(operation, name, &error);
-        notes->network_error = number;
-        notes->network_error_ms = since_ms;
+        error.number = notes->network_error;
+        operation_fail(operation, &error);
         return false;
     }
     return true;
@@ -79,23 +74,22 @@ static void begin(struct operation *operation)
         operation_end(operation, -ENOMEM);
         return;
     }
-    operation->waits_for_catch_up = !engine_is_caught_up(engine, operation->aap);
-    if (operation->waits_for_catch_up)
+    if (!engine_is_caught_up(engine, operation->aap))
         return;
     if (operation->aap != 0 && !engine_has_aap(engine, operation->aap)) { /* it has left since its control was opened */
         operation_end(operation, -ENOENT);
         return;
     }
-    if (upkeep_command(operation) || !may_begin(operation, notes))
-        return;
-    notes->running = operation;
-    registry_lock(engine->parts.registry);
-    struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
-    if (aap)
-        aap->busy = true;
-    registry_unlock(engine->parts.registry);
-
-    verbs_begin(operation);
+    const struct verb *verb = &verbs[operation->command.verb];
+    if (!verb->beside_others) {
+        if (!may_begin(operation, notes))
+            return;
+        registry_lock(engine->parts.registry);
+        operation_take_aap(operation);
+        registry_unlock(engine->parts.registry);
+    }
+    operation_enter(operation, OPERATION_UNDER_WAY);
+    verb->begin(operation);
 }
 
 /* The worker before has asked the supervisor; its verdict comes to this one. */
@@ -107,19 +101,20 @@ static void inherit_upgrade(struct engine *engine, const struct engine_write *wr
         return;
     }
     operation->command.verb = CONTROL_UPGRADE;
-    operation->deadline_ms = INT64_MAX;
+    operation_enter(operation, OPERATION_UNDER_WAY);
+    operation->waiters.deadline_ms = INT64_MAX;
     engine->parts.upgrade(engine->parts.answer_user, write->number, true);
 }
 
 void loop_verdict(struct engine *engine, int number, const char *text)
 {
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
-        if (operation->ended || operation->command.verb != CONTROL_UPGRADE)
+        if (operation->stage == OPERATION_ENDED || operation->command.verb != CONTROL_UPGRADE)
             continue;
         if (number == 0)
-            operation_succeed(operation, verbs_name(CONTROL_UPGRADE));
+            operation_succeed(operation);
         else
-            operation_refuse(operation, verbs_name(CONTROL_UPGRADE), number, "Upgrade", "%s", text);
+            operation_refuse(operation, number, "Upgrade", "%s", text);
     }
 }
 
@@ -139,7 +134,7 @@ static bool is_idle(const struct engine *engine)
         return false;
     for (const struct operation *operation = engine->operations; operation;
          operation = operation->next)
-        if (!operation->ended && operation->command.verb != CONTROL_UPGRADE)
+        if (operation->stage != OPERATION_ENDED && operation->command.verb != CONTROL_UPGRADE)
             return false;
     return true;
 }
@@ -156,10 +151,9 @@ static void tell_drained(struct engine *engine)
 static void begin_waiting(struct engine *engine)
 {
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
-        if (!operation->waits_for_catch_up || !engine_is_caught_up(engine, operation->aap))
+        if (operation->stage != OPERATION_WAITS_FOR_CATCH_UP || !engine_is_caught_up(engine, operation->aap))
             continue;
-        operation->waits_for_catch_up = false;
-        if (operation->answered) /* its time was up before it began */
+        if (operation_is_late(operation)) /* its time was up before it began */
             operation_end(operation, -ETIMEDOUT);
         else
             begin(operation);
@@ -186,12 +180,12 @@ static void take_write(struct engine *engine, const struct engine_write *write)
     }
     char reason[256];
     if (!engine->parts.config->control)
-        operation_refuse(operation, "control", EPERM, "ControlIsOff",
+        operation_refuse(operation, EPERM, "ControlIsOff",
                          "control = no in the configuration: nothing is written here; to change that, change it there "
                          "and send SIGHUP to aapfs");
     else if (control_parse(write->aap == 0, write->data, write->size, write->offset, engine_now(engine),
                       &operation->command, reason, sizeof(reason)) < 0)
-        operation_refuse(operation, "control", EINVAL, "InvalidCommand", "%s", reason);
+        operation_refuse(operation, EINVAL, "InvalidCommand", "%s", reason);
     else
         begin(operation);
 }
@@ -230,7 +224,7 @@ static bool may_stop(struct engine *engine, int64_t *until_ms)
     engine->draining = true;
     for (const struct operation *operation = engine->operations; operation;
          operation = operation->next)
-        awaited = awaited || (!operation->ended && operation->intent);
+        awaited = awaited || (operation->stage != OPERATION_ENDED && operation->creation.intent);
     if (*until_ms == INT64_MAX)
         *until_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + 500;
     return !awaited || clock_monotonic_ms() >= *until_ms;
@@ -289,23 +283,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Where keys were kept before, their store is there. */
-static int open_store(struct engine *engine)
-{
-    const struct engine_parts *parts = &engine->parts;
-    char reason[2 * STATE_PATH_SIZE + 256];
-    int r = state_find_account(parts->state, parts->config->region, engine->account, reason,
-                               sizeof(reason));
-    if (r == 0 && engine->account[0])
-        r = state_open_store(parts->state, parts->config->region, engine->account, &engine->store,
-                             reason, sizeof(reason));
-    if (r < 0)
-        log_error("state: %s", reason);
-    else
-        memcpy(registry_mount(parts->registry)->account, engine->account, sizeof(engine->account));
-    return r;
-}
-
 static void free_engine(struct engine *engine)
 {
     reload_free(engine);
@@ -314,7 +291,7 @@ static void free_engine(struct engine *engine)
     sync_end(engine);
     inherit_end(engine);
     follow_end(engine);
-    store_close(engine->store);
+    account_end(engine);
     if (engine->queue)
         pthread_mutex_destroy(&engine->queue->lock);
     free(engine->queue);
@@ -329,6 +306,7 @@ struct engine *loop_start(const struct engine_parts *parts)
     if (!engine)
         return NULL;
     engine->parts = *parts;
+    engine->verbs = verbs;
     engine->operation_ended = upkeep_ended;
     engine->aap_changed = upkeep_fill;
     engine->start_ms = clock_local_ms();
@@ -340,7 +318,7 @@ struct engine *loop_start(const struct engine_parts *parts)
         queue->end = &queue->first;
         pthread_mutex_init(&queue->lock, NULL);
     }
-    bool good = queue && sync_start(engine) && follow_start(engine) && open_store(engine) == 0 && load_store(engine) == 0;
+    bool good = queue && sync_start(engine) && follow_start(engine) && account_start(engine) == 0 && load_store(engine) == 0;
     if (good)
         foreign_look(engine);
     if (!good || !upkeep_start(engine)) {
@@ -395,7 +373,7 @@ void loop_stop(struct engine *engine)
         struct operation *operation = engine->operations;
         engine->operations = operation->next;
         /* a key that is saved is the current one from the next start on */
-        operation_answer(operation, operation->generation && !operation->save_error ? 0 : -EIO);
+        operation_answer(operation, operation->generation && !operation->creation.save_error ? 0 : -EIO);
         operation_free(operation);
     }
     unsaved_end(engine);

@@ -9,8 +9,6 @@
 #include "fs/sync/aaps.h"
 #include "fs/sync/sections.h"
 
-static const char name[] = "reload";
-
 /* The supervisor gives the reading up before that. */
 enum { READ_MS = 15000 };
 
@@ -64,7 +62,7 @@ void reload_free(struct engine *engine)
 static struct operation *asking(const struct engine *engine)
 {
     struct operation *operation = engine->operations;
-    while (operation && (operation->ended || !operation->reloads))
+    while (operation && (operation->stage == OPERATION_ENDED || operation->command.verb != CONTROL_RELOAD))
         operation = operation->next;
     return operation;
 }
@@ -145,7 +143,7 @@ static void tell_next(void *user, int result)
     reload_free(engine);
     struct operation *operation = asking(engine);
     if (operation && operation->config_is_here)
-        operation_succeed(operation, name);
+        operation_succeed(operation);
     engine->parts.reloaded(engine->parts.answer_user, told);
 }
 
@@ -171,9 +169,8 @@ void reload_refresh_all(struct engine *engine)
 void reload_begin(struct operation *operation)
 {
     int64_t until_ms = clock_monotonic_ms() + READ_MS;
-    operation->reloads = true;
-    if (operation->deadline_ms < until_ms) /* it has nothing to do with KMS */
-        operation->deadline_ms = until_ms;
+    if (operation->waiters.deadline_ms < until_ms) /* it has nothing to do with KMS */
+        operation->waiters.deadline_ms = until_ms;
     operation->engine->parts.reload(operation->engine->parts.answer_user);
 }
 
@@ -181,7 +178,7 @@ void reload_refused(struct engine *engine, int number, const char *text)
 {
     struct operation *operation = asking(engine);
     if (operation)
-        operation_refuse(operation, name, number, "Reload", "%s", text);
+        operation_refuse(operation, number, "Reload", "%s", text);
 }
 
 void reload_config(struct engine *engine, const struct config *config, bool asked)

@@ -14,85 +14,41 @@
 #include "fs/loop/reload.h"
 #include "fs/sync/aaps.h"
 #include "fs/upkeep/rotations.h"
-
-static const char *const verb_names[] = {
-    [CONTROL_CREATE] = "CreateClientKey",
-    [CONTROL_DELETE] = "DeleteClientKey",
-    [CONTROL_DELETE_FOREIGN] = "DeleteClientKey",
-    [CONTROL_ADOPT] = "adopt",
-    [CONTROL_RETRY_CHECK] = "CreateClientKey",
-    [CONTROL_ROTATE] = "CreateClientKey",
-    [CONTROL_RELOADED] = "reloaded",
-    [CONTROL_ROTATE_DUE] = "rotate-due",
-    [CONTROL_PUBLISH] = "CreateClientKey",
-    [CONTROL_SYNC] = "ListApplicationAccessPoints",
-    [CONTROL_UPGRADE] = "upgrade",
-    [CONTROL_RELOAD] = "reload",
-    [CONTROL_FORGET] = "forget",
-    [CONTROL_ADOPT_STATE] = "adopt-state",
-};
-
-const char *verbs_name(enum control_verb verb)
-{
-    return verb_names[verb];
-}
-
-bool verbs_asks_kms(enum control_verb verb)
-{
-    return verb != CONTROL_RELOAD && verb != CONTROL_UPGRADE && verb != CONTROL_ADOPT_STATE && verb != CONTROL_RETRY_CHECK;
-}
+#include "fs/upkeep/upkeep.h"
 
 /* Only this worker has a key that is not on the disk yet: it does not make way for another one before. */
 static void begin_upgrade(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     if (engine->unsaved) {
-        operation_refuse(operation, verb_names[CONTROL_UPGRADE], EBUSY, UNSAVED_CODE,
+        operation_refuse(operation, EBUSY, UNSAVED_CODE,
                          "a client key is served and not saved yet (Unsaved in its AAP's status), and the new version "
                          "would not know it; make room on the disk, and upgrade when it is saved");
         return;
     }
-    operation->deadline_ms = INT64_MAX; /* the supervisor has its own */
-    engine->parts.upgrade(engine->parts.answer_user, operation->waiting[0], false);
+    operation->waiters.deadline_ms = INT64_MAX; /* the supervisor has its own */
+    engine->parts.upgrade(engine->parts.answer_user, operation->waiters.writes[0], false);
 }
 
-void verbs_begin(struct operation *operation)
+static void begin_sync(struct operation *operation)
 {
-    switch (operation->command.verb) {
-    case CONTROL_CREATE:
-        rotation_begin(operation);
-        break;
-    case CONTROL_DELETE:
-    case CONTROL_DELETE_FOREIGN:
-        retire_begin(operation);
-        break;
-    case CONTROL_ADOPT:
-        adopt_begin(operation);
-        break;
-    case CONTROL_RETRY_CHECK:
-        recheck_begin(operation);
-        break;
-    case CONTROL_ROTATE:
-        automatic_rotate(operation);
-        break;
-    case CONTROL_SYNC:
-        sync_begin(operation->engine, operation);
-        break;
-    case CONTROL_UPGRADE:
-        begin_upgrade(operation);
-        break;
-    case CONTROL_RELOAD:
-        reload_begin(operation);
-        break;
-    case CONTROL_FORGET:
-        forget_begin(operation);
-        break;
-    case CONTROL_ADOPT_STATE:
-        foreign_adopt(operation);
-        break;
-    case CONTROL_RELOADED:
-    case CONTROL_ROTATE_DUE:
-    case CONTROL_PUBLISH:
-        break; /* not begun here: upkeep.h */
-    }
+    sync_begin(operation->engine, operation);
 }
+
+const struct verb verbs[CONTROL_VERBS] = {
+    [CONTROL_NOT_PARSED] = {.name = "control"},
+    [CONTROL_CREATE] = {"CreateClientKey", rotation_begin, .asks_kms = true},
+    [CONTROL_DELETE] = {"DeleteClientKey", retire_begin, .asks_kms = true},
+    [CONTROL_DELETE_FOREIGN] = {"DeleteClientKey", retire_begin, .asks_kms = true},
+    [CONTROL_ADOPT] = {"adopt", adopt_begin, .asks_kms = true},
+    [CONTROL_RETRY_CHECK] = {"CreateClientKey", recheck_begin}, /* the end of the creation that the key came from */
+    [CONTROL_ROTATE] = {"CreateClientKey", automatic_rotate, .asks_kms = true},
+    [CONTROL_RELOADED] = {"reloaded", upkeep_begin_reloaded, .beside_others = true},
+    [CONTROL_SYNC] = {"ListApplicationAccessPoints", begin_sync, .asks_kms = true},
+    [CONTROL_UPGRADE] = {"upgrade", begin_upgrade},
+    [CONTROL_RELOAD] = {"reload", reload_begin},
+    [CONTROL_FORGET] = {"forget", forget_begin, .asks_kms = true},
+    [CONTROL_ADOPT_STATE] = {"adopt-state", foreign_adopt},
+    [CONTROL_ROTATE_DUE] = {"rotate-due", upkeep_begin_rotate_due, .beside_others = true},
+    [CONTROL_PUBLISH] = {.name = "CreateClientKey"},
+};

@@ -114,14 +114,14 @@ static int64_t retry_ms(struct engine *engine)
 int64_t sync_tend(struct engine *engine)
 {
     struct operation *operation = engine->sync->operation;
-    if (operation && operation->answered) { /* its time is up; the listings go on without it */
+    if (operation && operation_is_late(operation)) { /* its time is up; the listings go on without it */
         engine->sync->operation = NULL;
-        operation_refuse(operation, name, ETIMEDOUT, "Network.Timeout",
+        operation_refuse(operation, ETIMEDOUT, "Network.Timeout",
                          "KMS took too long to list everything; it goes on in the background");
     }
     int64_t now_ms = clock_boottime_ms();
     /* one that is complete with its walk is not begun anew before that has ended */
-    bool walks = engine->sync->owed && listing_is_walking(engine) && !engine->sync->listing && engine->account_is_known;
+    bool walks = engine->sync->owed && listing_is_walking(engine) && !engine->sync->listing && account_may_send(engine);
     if (!engine->draining && now_ms >= engine->sync->next_ms && !walks)
         sync_begin(engine, NULL);
     if (engine->sync->next_ms == INT64_MAX || engine->draining)
@@ -157,7 +157,7 @@ static void end_well(struct engine *engine)
     struct operation *operation = engine->sync->operation;
     engine->sync->operation = NULL;
     if (operation)
-        operation_succeed(operation, name);
+        operation_succeed(operation);
 }
 
 static void end_badly(struct engine *engine, const struct kms_error *error)
@@ -165,7 +165,7 @@ static void end_badly(struct engine *engine, const struct kms_error *error)
     struct operation *operation = engine->sync->operation;
     engine->sync->operation = NULL;
     if (operation)
-        operation_fail(operation, name, error);
+        operation_fail(operation, error);
 }
 
 static void walk(struct engine *engine)
@@ -183,7 +183,7 @@ static void finish(struct engine *engine, const struct kms_error *error)
     free_names(engine);
     if (!error && engine->sync->account_error.number)
         error = &engine->sync->account_error;
-    note(engine, error, !error && (engine->parts.config->all_aaps || !engine->account_is_known));
+    note(engine, error, !error && (engine->parts.config->all_aaps || !account_may_send(engine)));
     if (!error) {
         engine->sync->failures = 0;
         sections_tell(engine);
@@ -194,7 +194,7 @@ static void finish(struct engine *engine, const struct kms_error *error)
         sync_begin(engine, NULL);
     else if (error)
         end_badly(engine, error);
-    else if (engine->account_is_known)
+    else if (account_may_send(engine))
         walk(engine);
     else
         end_well(engine); /* no keys can be listed: another account's would say nothing about ours */
@@ -229,7 +229,7 @@ static void clear_walk_failure(struct engine *engine, bool refusals)
     registry_lock(engine->parts.registry);
     struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
     for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
-        if (strcmp(failure->error.operation, asked[i]) == 0 && (i < 2 || !engine->account_is_assumed) &&
+        if (strcmp(failure->error.operation, asked[i]) == 0 && (i < 2 || !account_is_assumed(engine)) &&
             (refusals || !is_answer(&failure->error)))
             *failure = (struct registry_failure){0};
     registry_unlock(engine->parts.registry);
@@ -308,7 +308,7 @@ static bool may_take_away(struct engine *engine)
     for (; aap; aap = aap->next)
         serves = serves || leave_has_private(engine, aap);
     registry_unlock(engine->parts.registry);
-    return engine->parts.config->all_aaps && engine->account_is_known && !engine->sync->uncounted && !(all_empty && serves);
+    return engine->parts.config->all_aaps && account_may_send(engine) && !engine->sync->uncounted && !(all_empty && serves);
 }
 
 /* Shows one AAP after the other, so that a long list does not crowd the root's directory lock. */
@@ -380,9 +380,7 @@ static void add_all(struct engine *engine)
 static void take(struct engine *engine)
 {
     if (account_is_other(engine)) {
-        struct kms_error error;
-        account_refuse(engine, &error);
-        finish(engine, &error);
+        finish(engine, account_error(engine));
         return;
     }
     registry_lock(engine->parts.registry);
@@ -410,7 +408,7 @@ static void have_names(struct engine *engine)
     struct sync_names *names = engine->sync->names;
     if (names->count > 0)
         qsort(names->names, names->count, sizeof(*names->names), compare_names);
-    if ((!engine->account_is_known || engine->account_is_assumed) && names->count > 0 && account_learn(engine, names->first, account_learnt))
+    if (!account_is_known(engine) && names->count > 0 && account_learn(engine, names->first, account_learnt))
         engine->sync->waits_for_account = true;
     else
         take(engine);

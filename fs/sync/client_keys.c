@@ -8,6 +8,7 @@
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/foreign_keys.h"
 #include "fs/sync/listed_ids.h"
@@ -479,7 +480,7 @@ int64_t listing_tend(struct engine *engine)
     unsigned int per_second = engine->parts.config->requests_per_second;
     /* another account's listing says nothing about ours */
     const struct operation *waiting = find_waiting(engine);
-    if (!engine->account_is_known || (engine->draining && !waiting) || listing->waits)
+    if (!account_may_send(engine) || (engine->draining && !waiting) || listing->waits)
         return INT64_MAX;
     while (listing->aap == 0) {
         waiting = find_waiting(engine);
@@ -496,7 +497,7 @@ int64_t listing_tend(struct engine *engine)
     if (left(engine))
         return 0;
     int64_t now_ms = clock_monotonic_ms();
-    bool hurry = listing->walker->is_awaited(engine) || (waiting && !waiting->automatic && !waiting->answered);
+    bool hurry = listing->walker->is_awaited(engine) || operation_is_awaited(waiting);
     if (!hurry && !pace_take(&engine->pace, per_second, now_ms))
         return pace_next_ms(&engine->pace, per_second);
     listing->step(engine);

@@ -58,14 +58,14 @@ void settle_leave(struct operation *operation)
     char empty[] = "";
     const struct record intent = {
         .aap_name = empty,
-        .not_before = operation->not_before,
-        .not_after = operation->not_after,
-        .made_ns = nanoseconds(operation->intent_made),
+        .not_before = operation->creation.not_before,
+        .not_after = operation->creation.not_after,
+        .made_ns = nanoseconds(operation->creation.made),
         .intent = operation->intent_number,
         .dates_given = operation->command.has_dates,
     };
-    struct store_intent *left = operation->intent;
-    operation->intent = NULL;
+    struct store_intent *left = operation->creation.intent;
+    operation->creation.intent = NULL;
     settle_add(engine, operation->aap, &intent);
     struct left_intent *newest = first_of(engine, operation->aap);
     if (newest && newest->number == operation->intent_number)
@@ -86,8 +86,8 @@ static bool is_known(const struct registry_aap *aap, const char *id)
 static bool is_awaited(struct engine *engine, uint32_t aap, const struct kms_client_key *key)
 {
     const struct operation *running = engine_aap(engine, aap)->running;
-    return running && running->intent && strcmp(running->not_before, key->not_before) == 0 &&
-           strcmp(running->not_after, key->not_after) == 0;
+    return running && running->creation.intent && strcmp(running->creation.not_before, key->not_before) == 0 &&
+           strcmp(running->creation.not_after, key->not_after) == 0;
 }
 
 static bool has_its_dates(const struct left_intent *left, const struct kms_client_key *key)

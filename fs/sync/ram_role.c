@@ -18,7 +18,7 @@ void ram_role_note(struct registry_aap *aap, const char *authentication_method)
         aap->failure = (struct registry_failure){0}; /* it was made anew */
 }
 
-bool ram_role_refuses(struct operation *operation, const char *name)
+bool ram_role_refuses(struct operation *operation)
 {
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
@@ -26,7 +26,7 @@ bool ram_role_refuses(struct operation *operation, const char *name)
     bool refuses = aap && aap->ram_role;
     registry_unlock(registry);
     if (refuses)
-        operation_refuse(operation, name, EPERM, RAM_ROLE_CODE,
+        operation_refuse(operation, EPERM, RAM_ROLE_CODE,
                          "this application access point is used with a RAM role (AuthenticationMethod RAMRole) and has no client "
                          "keys; nothing was sent: write to one whose AuthenticationMethod is ClientKey");
     return refuses;

@@ -13,7 +13,7 @@ struct registry_aap;
 /* KMS tells AAP's AuthenticationMethod ("": it does not). With the registry's lock. */
 void ram_role_note(struct registry_aap *aap, const char *authentication_method);
 
-/* True: OPERATION's AAP has no client keys, and the operation, NAME, has ended with that. */
-bool ram_role_refuses(struct operation *operation, const char *name);
+/* True: OPERATION's AAP has no client keys, and the operation has ended with that. */
+bool ram_role_refuses(struct operation *operation);
 
 #endif

@@ -12,6 +12,7 @@
 #include "fs/keys/password.h"
 #include "fs/model/places.h"
 #include "fs/model/schedule.h"
+#include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/ram_role.h"
 
@@ -70,7 +71,7 @@ static bool is_stalled(const struct engine *engine, const struct registry_aap *a
 
 static const char *why_stalled(struct engine *engine, const struct registry_aap *aap)
 {
-    if (!engine->account_is_known)
+    if (!account_may_send(engine))
         return "KMS has not told whose account this is, see .aapfs/last_error";
     if (!clock_is_sure(&engine->clock))
         return "KMS's time is in doubt";
@@ -215,7 +216,7 @@ int64_t automatic_look(struct engine *engine, uint32_t number, bool *ready, int6
 static void chosen(struct operation *operation, int result, const char *reason)
 {
     if (result < 0)
-        operation_refuse(operation, name, EINVAL, "PasswordSource", "%s; nothing was sent", reason);
+        operation_refuse(operation, EINVAL, "PasswordSource", "%s; nothing was sent", reason);
     else
         rotation_begin(operation);
 }
@@ -224,7 +225,7 @@ void automatic_rotate(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE], id[CLIENT_KEY_ID_SIZE] = "";
-    if (ram_role_refuses(operation, name))
+    if (ram_role_refuses(operation))
         return;
     const struct config_aap *config = operation_aap_name(operation, aap_name);
     registry_lock(engine->parts.registry);
@@ -234,7 +235,7 @@ void automatic_rotate(struct operation *operation)
     registry_unlock(engine->parts.registry);
 
     if (!id[0])
-        operation_refuse(operation, name, ENOENT, "NoKey", "there is no key to rotate; write a password");
+        operation_refuse(operation, ENOENT, "NoKey", "there is no key to rotate; write a password");
     else
         password_choose(operation, aap_name, config, id, chosen);
 }
@@ -247,11 +248,10 @@ void automatic_begin(struct engine *engine, uint32_t number)
         notes->upkeep.retry_ms = clock_boottime_ms() + 1000;
         return;
     }
-    notes->running = operation;
     notes->upkeep.attempt_now = false;
     notes->upkeep.stalls_ms = 0;
     registry_lock(engine->parts.registry);
-    registry_aap(engine->parts.registry, number)->busy = true;
+    operation_take_aap(operation);
     registry_unlock(engine->parts.registry);
     automatic_rotate(operation);
 }
@@ -261,7 +261,7 @@ void automatic_ended(struct operation *operation, int result)
     struct engine *engine = operation->engine;
     struct upkeep_notes *notes = &engine_aap(engine, operation->aap)->upkeep;
     uint32_t random = 0;
-    if (result == 0 || (operation->generation && !operation->of_no_use)) /* the key that it brought is the current one */
+    if (result == 0 || (operation->generation && !operation->creation.of_no_use)) /* the key that it brought is the current one */
         return;
     (void)RAND_bytes((unsigned char *)&random, sizeof(random));
     registry_lock(engine->parts.registry);

@@ -16,11 +16,10 @@ static struct operation *begin(struct engine *engine, struct registry_aap *aap, 
     key->begun = true;
     operation->generation = registry_make_current(engine->parts.registry, aap, key, clock_local_ns());
     if (!operation->generation) {
-        operation->ended = true;
+        operation_enter(operation, OPERATION_ENDED);
         return NULL;
     }
-    engine_aap(engine, aap->number)->running = operation;
-    aap->busy = true;
+    operation_take_aap(operation);
     return operation;
 }
 

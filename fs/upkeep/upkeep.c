@@ -7,6 +7,7 @@
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/sync/aaps.h"
+#include "fs/sync/account.h"
 #include "fs/upkeep/net.h"
 #include "fs/upkeep/rotations.h"
 #include "fs/upkeep/scheduled.h"
@@ -82,7 +83,7 @@ static void look_at_what_is_due(struct engine *engine)
 /* Nothing goes out by itself before KMS has told whose keys these are, and, beyond doubt, its time. */
 static bool may_send(const struct engine *engine)
 {
-    return engine->account_is_known && clock_is_sure(&engine->clock) && !engine->foreign_state && !engine->draining;
+    return account_may_send(engine) && clock_is_sure(&engine->clock) && !engine->foreign_state && !engine->draining;
 }
 
 /*
@@ -209,27 +210,25 @@ void upkeep_follow_clock(struct engine *engine)
 
 /* -- commands ------------------------------------------------------------------------------ */
 
-bool upkeep_command(struct operation *operation)
+void upkeep_begin_reloaded(struct operation *operation)
 {
     struct engine *engine = operation->engine;
-    if (operation->command.verb == CONTROL_ROTATE_DUE) {
-        automatic_attempt_due(engine);
-        operation_succeed(operation, "rotate-due");
-        return true;
-    }
-    if (operation->command.verb != CONTROL_RELOADED)
-        return false;
     registry_lock(engine->parts.registry);
     bool has_key = registry_aap(engine->parts.registry, operation->aap)->current;
     registry_unlock(engine->parts.registry);
     if (!has_key) {
-        operation_refuse(operation, "reloaded", ENOENT, "NoKey", "this AAP has no client key yet");
-        return true;
+        operation_refuse(operation, ENOENT, "NoKey", "this AAP has no client key yet");
+        return;
     }
     told_set(engine, operation->aap, NULL);
     told_note(engine, operation->aap);
-    operation_succeed(operation, "reloaded");
-    return true;
+    operation_succeed(operation);
+}
+
+void upkeep_begin_rotate_due(struct operation *operation)
+{
+    automatic_attempt_due(operation->engine);
+    operation_succeed(operation);
 }
 
 void upkeep_ended(struct operation *operation, int result)

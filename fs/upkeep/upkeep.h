@@ -31,8 +31,9 @@ int64_t upkeep_next_ms(const struct engine *engine);
 /* What status tells of AAP, which is there. */
 void upkeep_fill(struct engine *engine, uint32_t aap);
 
-/* `reloaded` and `rotate-due`, which wait for nothing. False: it is another command. */
-bool upkeep_command(struct operation *operation);
+/* `reloaded`, `rotate-due`. */
+void upkeep_begin_reloaded(struct operation *operation);
+void upkeep_begin_rotate_due(struct operation *operation);
 
 /* OPERATION, anybody's, ends with RESULT. */
 void upkeep_ended(struct operation *operation, int result);

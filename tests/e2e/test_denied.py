@@ -1,12 +1,14 @@
 """Without the right to list: names from the configuration, and what is not known is said and harms nothing."""
 import errno
 import re
+import threading
 
 import pytest
 
 from altered import Altered
 from harness import PASSWORD, until
 from test_automatic import SAID, rotated
+from test_quota import FREED
 from test_start import remount, shown  # noqa: F401, a fixture
 from test_store import ACCOUNT, UNSETTLED, keys_in_kms, result_of
 from test_sync import Readers
@@ -148,5 +150,106 @@ def test_what_an_answer_says_of_the_account_holds_the_second_time_too(start_moun
         altered.change = lambda operation, answer: None
         mount.write(".aapfs", "sync")
         mount.write("payments", PASSWORD)
+    finally:
+        altered.close()
+
+
+@pytest.mark.full
+def test_an_account_that_is_only_taken_for_ours_forgets_nothing(start_mount, emulator, start_emulator, remount):  # noqa: F811
+    """Another account does not know the AAP: that says nothing of ours."""
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    key = mount.key_id()
+    other = start_emulator("--account-id", "42", aaps=("orders",))
+    other.set_faults(NO_DESCRIBE)
+    mount = remount(mount, other.url, expected_errors=re.compile(f"{re.escape(ASSUMED)}|aapfs: payments: KMS no longer has .*\n"))
+    other.set_faults()
+    assert result_of(mount, "forget payments", ".aapfs") == errno.EAGAIN
+    assert mount.last_error(".aapfs")["Code"] == "AccountUnknown" and mount.key_id() == key
+
+
+class Held:
+    """Answers to OPERATION are held back until release(); `asked` is set when there is one."""
+
+    def __init__(self, altered, operation, instead=None):
+        self.asked, self.released = threading.Event(), threading.Event()
+        altered.instead = lambda asked: self.hold(instead) if asked == operation and not self.asked.is_set() else None
+
+    def hold(self, instead):
+        self.asked.set()
+        assert self.released.wait(20)
+        return instead
+
+    def release(self):
+        self.released.set()
+
+
+def write_beside(mount, command, aap="payments"):
+    """A thread that writes, and the list in which its result will be."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(result_of(mount, command, aap)))
+    thread.start()
+    return thread, results
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("held", ["DeleteClientKey", "ListClientKeys"])
+@pytest.mark.parametrize("arn, number", [("acs:kms:eu-central-1:{account}:applicationaccesspoint/orders", errno.EACCES),
+                                         ("nonsense", errno.EIO)])
+def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start_mount, emulator, remount, held, arn, number):  # noqa: F811
+    """What it waits for was asked for while the account was taken for ours."""
+    settings = {"max_keys": 2, "request_timeout": "10s", "settings": "requests_per_second = 100"}
+    mount = start_mount(emulator.url, **settings)
+    mount.write("payments", PASSWORD)
+    emulator.set_faults("CreateClientKey reset-after x1")
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
+    until(lambda: mount.status("payments")["Orphans"])
+    emulator.set_faults(NO_DESCRIBE)
+    altered = Altered(emulator.port)
+    try:
+        mount = remount(mount, altered.url, expected_errors=re.compile(f"{re.escape(ASSUMED)}|{FREED}"), **settings)
+        mount.write(".aapfs", "sync")
+        until(lambda: mount.status("payments")["Orphans"])
+        made = emulator.count("CreateClientKey")
+        waits = Held(altered, held)
+        thread, results = write_beside(mount, PASSWORD)
+        assert waits.asked.wait(20)
+        altered.change = lambda operation, answer: answer.update(
+            Arn=arn.format(account=ACCOUNT)) if operation == "DescribeApplicationAccessPoint" else None
+        emulator.set_faults()
+        assert result_of(mount, PASSWORD, "orders") == number
+        waits.release()
+        thread.join(20)
+        assert results == [number] and emulator.count("CreateClientKey") == made
+        assert mount.last_error()["Code"] == mount.last_error("orders")["Code"]
+        altered.change = lambda operation, answer: None
+        mount.write(".aapfs", "sync")
+        mount.write("payments", PASSWORD)
+    finally:
+        altered.close()
+
+
+@pytest.mark.full
+def test_what_kms_has_told_of_the_account_is_not_taken_back_by_a_refusal(start_mount, emulator, remount):  # noqa: F811
+    mount = start_mount(emulator.url)
+    mount.write("payments", PASSWORD)
+    emulator.set_faults(NO_DESCRIBE)
+    altered = Altered(emulator.port)
+    try:
+        mount = remount(mount, altered.url, request_timeout="10s", expected_errors=ASSUMED)
+        emulator.set_faults()
+        creation = Held(altered, "DescribeApplicationAccessPoint")
+        first, _ = write_beside(mount, PASSWORD)
+        assert creation.asked.wait(20)
+        refusal = b'{"Code": "Forbidden.NoPermission", "Message": "no", "RequestId": "00000000-0000-4000-8000-000000000000"}'
+        sync = Held(altered, "DescribeApplicationAccessPoint", (403, refusal))
+        second, results = write_beside(mount, "sync", ".aapfs")
+        assert sync.asked.wait(20)
+        creation.release()
+        first.join(20)
+        assert mount.last_error(".aapfs") is None
+        sync.release()
+        second.join(20)
+        assert results == [0] and mount.last_error(".aapfs") is None
     finally:
         altered.close()
