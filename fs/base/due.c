@@ -79,13 +79,29 @@ int64_t due_when(const struct due *due)
     return due->count > 0 ? due->heap[0]->when : INT64_MAX;
 }
 
-uint32_t due_take(struct due *due, int64_t now)
+struct due_entry *due_take_entry(struct due *due, int64_t now)
 {
     if (due_when(due) == INT64_MAX || due_when(due) > now)
-        return 0;
-    uint32_t number = due->heap[0]->number;
-    due_at(due, due->heap[0], INT64_MAX);
-    return number;
+        return NULL;
+    struct due_entry *entry = due->heap[0];
+    due_at(due, entry, INT64_MAX);
+    return entry;
+}
+
+uint32_t due_take(struct due *due, int64_t now)
+{
+    const struct due_entry *entry = due_take_entry(due, now);
+    return entry ? entry->number : 0;
+}
+
+void due_remove(struct due *due, struct due_entry *entry)
+{
+    struct due_entry *last = due->heap[--due->count];
+    if (last == entry)
+        return;
+    put(due, entry->place, last);
+    move_up(due, last);
+    move_down(due, last);
 }
 
 void due_free(struct due *due)

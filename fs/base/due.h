@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct due_entry {
-    uint32_t number; /* what it stands for, an AAP for instance; 0: it was never added */
+    uint32_t number; /* what it stands for, an AAP for instance, or 0; where it is not, what was never added has 0 */
     int64_t when;    /* INT64_MAX: never */
     size_t place;    /* in the heap */
 };
@@ -34,8 +34,12 @@ void due_by(struct due *due, struct due_entry *entry, int64_t when);
 /* When the first one is due; INT64_MAX: none ever is. Those of one time come by their numbers. */
 int64_t due_when(const struct due *due);
 
-/* The number of the first one if it is due at NOW, from then on never; 0: none is. */
+/* The first one if it is due at NOW, from then on never; NULL: none is. Its number; 0. */
+struct due_entry *due_take_entry(struct due *due, int64_t now);
 uint32_t due_take(struct due *due, int64_t now);
+
+/* ENTRY is in no queue any more. */
+void due_remove(struct due *due, struct due_entry *entry);
 
 /* The entries are their owners'. */
 void due_free(struct due *due);

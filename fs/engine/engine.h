@@ -86,6 +86,8 @@ struct engine {
     struct engine_aap **aaps; /* by number; each stays where it is */
     size_t aap_room;
     struct operation *operations;
+    struct due answers; /* CLOCK_MONOTONIC: when each operation is answered for its time, or forgotten */
+    unsigned int in_stage[8]; /* operations, by enum operation_stage */
     struct due looks;    /* AAPs that upkeep/ is to look at, CLOCK_BOOTTIME; engine_wake */
     struct due listings; /* AAPs whose keys are to be listed, CLOCK_MONOTONIC; engine_want_listing */
     int64_t woken_offset_ms; /* the clock's offset when every AAP was woken last */

@@ -22,7 +22,18 @@ void operation_enter(struct operation *operation, enum operation_stage stage)
 {
     assert(operation->stage != OPERATION_ENDED && operation->stage != stage);
     assert(operation->stage == OPERATION_UNDER_WAY || stage == OPERATION_UNDER_WAY || stage == OPERATION_ENDED);
+    operation->engine->in_stage[operation->stage]--;
+    operation->engine->in_stage[stage]++;
     operation->stage = stage;
+}
+
+/* When there is something to do about it by time alone. */
+static void set_due(struct operation *operation)
+{
+    int64_t when = operation->waiters.answered ? INT64_MAX : operation->waiters.deadline_ms;
+    if (operation->stage == OPERATION_ENDED) /* one that was interrupted may be repeated */
+        when = operation->waiters.interrupted ? operation->ended_ms + operation->engine->parts.config->request_timeout_ms : 0;
+    due_at(&operation->engine->answers, &operation->due, when);
 }
 
 void operation_answer(struct operation *operation, int result)
@@ -33,6 +44,14 @@ void operation_answer(struct operation *operation, int result)
             operation->waiters.interrupted = true;
     operation->waiters.count = 0;
     operation->waiters.answered = true;
+    set_due(operation);
+}
+
+void operation_wait_until(struct operation *operation, int64_t deadline_ms)
+{
+    operation->waiters.deadline_ms = deadline_ms;
+    operation->waiters.answered = false;
+    set_due(operation);
 }
 
 const struct config_aap *operation_aap_name(const struct operation *operation,
@@ -52,7 +71,7 @@ unsigned int operation_time_left(const struct operation *operation)
     return left_ms < 1 ? 1 : (unsigned int)left_ms;
 }
 
-void operation_free(struct operation *operation)
+static void free_operation(struct operation *operation)
 {
     if (operation->creation.intent)
         store_leave(operation->engine->store, operation->creation.intent);
@@ -162,19 +181,33 @@ static bool add_waiting(struct operation *operation, uint64_t number)
 
 static void begin_waiting(struct operation *operation)
 {
-    operation->waiters.deadline_ms =
-        clock_monotonic_ms() + operation->engine->parts.config->request_timeout_ms + ANSWER_MS;
-    operation->waiters.answered = false;
+    operation_wait_until(operation, clock_monotonic_ms() + operation->engine->parts.config->request_timeout_ms + ANSWER_MS);
 }
 
 /* In the engine's list. */
 static void add(struct engine *engine, struct operation *operation, uint32_t aap)
 {
+    _Static_assert(OPERATION_STAGES <= sizeof(engine->in_stage) / sizeof(engine->in_stage[0]), "each has a count");
     operation->engine = engine;
     operation->aap = aap;
+    engine->in_stage[operation->stage]++;
+    due_add(&engine->answers, &operation->due, 0);
     begin_waiting(operation);
     operation->next = engine->operations;
+    if (operation->next)
+        operation->next->before = operation;
     engine->operations = operation;
+}
+
+/* Out of it. */
+static void forget(struct engine *engine, struct operation *operation)
+{
+    engine->in_stage[operation->stage]--;
+    due_remove(&engine->answers, &operation->due);
+    *(operation->before ? &operation->before->next : &engine->operations) = operation->next;
+    if (operation->next)
+        operation->next->before = operation->before;
+    free_operation(operation);
 }
 
 struct operation *operation_new(struct engine *engine, const struct engine_write *write)
@@ -186,8 +219,8 @@ struct operation *operation_new(struct engine *engine, const struct engine_write
     operation->caller.uid = write->uid;
     operation->caller.size = write->inherited ? 0 : write->size;
     operation->caller.bytes = OPENSSL_malloc(write->size + 1);
-    if (!operation->caller.bytes || !add_waiting(operation, write->number)) {
-        operation_free(operation);
+    if (!operation->caller.bytes || !add_waiting(operation, write->number) || !due_reserve(&engine->answers)) {
+        free_operation(operation);
         return NULL;
     }
     if (!write->inherited)
@@ -198,7 +231,7 @@ struct operation *operation_new(struct engine *engine, const struct engine_write
 
 struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, enum control_verb verb)
 {
-    struct operation *operation = calloc(1, sizeof(*operation));
+    struct operation *operation = due_reserve(&engine->answers) ? calloc(1, sizeof(*operation)) : NULL;
     if (!operation)
         return NULL;
     operation->automatic = true;
@@ -243,24 +276,26 @@ bool operation_join(struct engine *engine, const struct engine_write *write)
 
 int64_t operations_tend(struct engine *engine)
 {
-    int64_t now_ms = clock_monotonic_ms(), next_ms = now_ms + 3600 * 1000;
-    struct operation **link = &engine->operations;
-    while (*link) {
-        struct operation *operation = *link;
-        bool ended = operation->stage == OPERATION_ENDED;
-        int64_t until_ms = ended ? operation->ended_ms + engine->parts.config->request_timeout_ms : operation->waiters.deadline_ms;
-        if (ended && (!operation->waiters.interrupted || now_ms >= until_ms)) {
-            *link = operation->next;
-            operation_free(operation);
-            continue;
-        }
-        if (!ended && !operation->waiters.answered && now_ms >= until_ms)
+    struct due_entry *entry;
+    while ((entry = due_take_entry(&engine->answers, clock_monotonic_ms()))) {
+        struct operation *operation = (struct operation *)((char *)entry - offsetof(struct operation, due));
+        if (operation->stage == OPERATION_ENDED)
+            forget(engine, operation);
+        else
             operation_answer(operation, -ETIMEDOUT);
-        if (until_ms > now_ms && until_ms < next_ms)
-            next_ms = until_ms;
-        link = &operation->next;
     }
-    return next_ms;
+    return due_when(&engine->answers);
+}
+
+void operations_end(struct engine *engine)
+{
+    while (engine->operations) {
+        struct operation *operation = engine->operations;
+        /* a key that is saved is the current one from the next start on */
+        operation_answer(operation, operation->generation && !operation->creation.save_error ? 0 : -EIO);
+        forget(engine, operation);
+    }
+    due_free(&engine->answers);
 }
 
 bool operation_is_awaited(const struct operation *operation)

@@ -30,6 +30,7 @@ enum operation_stage {
     OPERATION_WAITS_FOR_LISTING,  /* of its AAP's keys: that goes before those that nobody waits for */
     OPERATION_WAITS_FOR_DELETION, /* of a key of its AAP, for it or by itself: it goes on when there may be a place */
     OPERATION_ENDED, /* whoever repeats the write hears its result; nothing else may be done, and its secrets are wiped */
+    OPERATION_STAGES
 };
 
 struct operation {
@@ -37,7 +38,8 @@ struct operation {
     uint32_t aap; /* 0: the mount */
     enum operation_stage stage;
     struct control_command command; /* its verb stays after the end */
-    struct operation *next;         /* of the engine's */
+    struct operation *next, *before; /* of the engine's */
+    struct due_entry due;
 
     bool automatic; /* nobody has asked for it */
     const char *by; /* of an automatic one: what has, for the log; or NULL */
@@ -109,7 +111,6 @@ void operation_succeed(struct operation *operation);
 
 /* For a write of its own: in the engine's list. NULL when memory is short. */
 struct operation *operation_new(struct engine *engine, const struct engine_write *write);
-void operation_free(struct operation *operation);
 
 /* One that nobody has asked for or waits for. NULL when memory is short. */
 struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, enum control_verb verb);
@@ -119,6 +120,9 @@ struct operation *operation_new_automatic(struct engine *engine, uint32_t aap, e
  * from the same user are that operation's, not a new one. True: WRITE is answered, or waits with it.
  */
 bool operation_join(struct engine *engine, const struct engine_write *write);
+
+/* Those who wait are answered at DEADLINE_MS and not before: CLOCK_MONOTONIC; INT64_MAX: when it ends. */
+void operation_wait_until(struct operation *operation, int64_t deadline_ms);
 
 /* Answers those who wait now, without an end of the operation. */
 void operation_answer(struct operation *operation, int result);
@@ -131,6 +135,9 @@ struct registry_failure *operation_failure(struct operation *operation);
 
 /* Answers whose time is up, forgets what nobody can join any more; when to look again. */
 int64_t operations_tend(struct engine *engine);
+
+/* Answers those who still wait, and forgets all of them. */
+void operations_end(struct engine *engine);
 
 /* Whether there is an OPERATION, and somebody still waits for it; or somebody did, and was told that it takes too long. */
 bool operation_is_awaited(const struct operation *operation);

@@ -102,7 +102,7 @@ static void inherit_upgrade(struct engine *engine, const struct engine_write *wr
     }
     operation->command.verb = CONTROL_UPGRADE;
     operation_enter(operation, OPERATION_UNDER_WAY);
-    operation->waiters.deadline_ms = INT64_MAX;
+    operation_wait_until(operation, INT64_MAX);
     engine->parts.upgrade(engine->parts.answer_user, write->number, true);
 }
 
@@ -150,6 +150,8 @@ static void tell_drained(struct engine *engine)
 /* What waited until its AAP has caught up. */
 static void begin_waiting(struct engine *engine)
 {
+    if (engine->in_stage[OPERATION_WAITS_FOR_CATCH_UP] == 0)
+        return;
     for (struct operation *operation = engine->operations; operation; operation = operation->next) {
         if (operation->stage != OPERATION_WAITS_FOR_CATCH_UP || !engine_is_caught_up(engine, operation->aap))
             continue;
@@ -369,13 +371,7 @@ void loop_stop(struct engine *engine)
         engine->queue->first = queued->next;
         free_queued(queued);
     }
-    while (engine->operations) {
-        struct operation *operation = engine->operations;
-        engine->operations = operation->next;
-        /* a key that is saved is the current one from the next start on */
-        operation_answer(operation, operation->generation && !operation->creation.save_error ? 0 : -EIO);
-        operation_free(operation);
-    }
+    operations_end(engine);
     unsaved_end(engine);
     free_engine(engine);
 }

@@ -170,7 +170,7 @@ void reload_begin(struct operation *operation)
 {
     int64_t until_ms = clock_monotonic_ms() + READ_MS;
     if (operation->waiters.deadline_ms < until_ms) /* it has nothing to do with KMS */
-        operation->waiters.deadline_ms = until_ms;
+        operation_wait_until(operation, until_ms);
     operation->engine->parts.reload(operation->engine->parts.answer_user);
 }
 

@@ -26,7 +26,7 @@ static void begin_upgrade(struct operation *operation)
                          "would not know it; make room on the disk, and upgrade when it is saved");
         return;
     }
-    operation->waiters.deadline_ms = INT64_MAX; /* the supervisor has its own */
+    operation_wait_until(operation, INT64_MAX); /* the supervisor has its own */
     engine->parts.upgrade(engine->parts.answer_user, operation->waiters.writes[0], false);
 }
 

@@ -454,7 +454,7 @@ static void list(struct engine *engine)
 /* The operation that waits for a listing; NULL: none does. */
 static const struct operation *find_waiting(const struct engine *engine)
 {
-    const struct operation *operation = engine->operations;
+    const struct operation *operation = engine->in_stage[OPERATION_WAITS_FOR_LISTING] ? engine->operations : NULL;
     while (operation && !operation_waits_for_listing(operation))
         operation = operation->next;
     return operation;

@@ -84,12 +84,30 @@ static void by_never_puts_off(void **state)
     assert_true(due_when(*state) == 5);
 }
 
+static void what_is_removed_leaves_the_others_in_order(void **state)
+{
+    unsigned int seed = 2;
+    int64_t last = 0;
+    size_t left = 0;
+    for (size_t i = 0; i < ENTRIES; i++)
+        due_at(*state, &entries[i], rand_r(&seed) % 1000);
+    for (size_t i = 0; i < ENTRIES; i += 2)
+        due_remove(*state, &entries[i]);
+    for (const struct due_entry *entry; (entry = due_take_entry(*state, 1000)); left++) {
+        assert_true(entry->when == INT64_MAX && entry->number % 2 == 0);
+        assert_true(due_when(*state) >= last);
+        last = due_when(*state) == INT64_MAX ? last : due_when(*state);
+    }
+    assert_int_equal(left, ENTRIES / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_only_added_is_never_due, fill, empty),
         cmocka_unit_test_setup_teardown(the_first_is_the_first_whatever_is_moved, fill, empty),
         cmocka_unit_test_setup_teardown(all_of_one_time_come_by_their_numbers, fill, empty),
+        cmocka_unit_test_setup_teardown(what_is_removed_leaves_the_others_in_order, fill, empty),
         cmocka_unit_test_setup_teardown(by_never_puts_off, fill, empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
