@@ -12,7 +12,7 @@
 
 static const struct {
     const char *name;
-    int (*run)(int count, char **arguments);
+    sub_command *run;
 } commands[] = {
     {"adopt", command_adopt},
     {"check", command_check},
