@@ -1,4 +1,4 @@
-#include "fs/commands/check/check.h"
+#include "fs/commands/check/check_lines.h"
 
 #include <stdarg.h>
 #include <stdio.h>
