@@ -14,6 +14,7 @@
 #include "fs/commands/check/check_runner.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/mount/find_region.h"
+#include "fs/config/file.h"
 #include "fs/mount/privileges.h"
 #include "kmsapi/wiping_memory.h"
 
