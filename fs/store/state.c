@@ -23,8 +23,6 @@ enum { STORE_NAME_SIZE = 128 };
 /* A lock that somebody holds is tried for two seconds. */
 enum { LOCK_TRIES = 100, LOCK_NS = 20000000 };
 
-DEFINE_CLEANUP(closedir, DIR *, closedir)
-
 /* -- the places ---------------------------------------------------------------------------- */
 
 static bool is_path(const char *text)
@@ -284,15 +282,14 @@ static int read_key(const struct state *state, unsigned char key[static SEAL_KEY
 int state_check(const struct state *state, const char *region, char *reason, size_t size)
 {
     unsigned char key[SEAL_KEY_SIZE];
-    char account[ACCOUNT_SIZE], name[STORE_NAME_SIZE + ACCOUNT_SIZE];
+    char account[ACCOUNT_SIZE];
+    struct store *store = NULL;
     int r = state_find_account(state, region, account, reason, size);
-    if (r == 0)
+    if (r == 0 && account[0])
+        r = state_open_store_to_read(state, region, account, &store, reason, size);
+    else if (r == 0)
         r = read_key(state, key, reason, size);
-    if (r == 0 && account[0]) {
-        snprintf(name, sizeof(name), "%s-%s", region, account);
-        r = store_check(&(struct store_place){state->directory, name, state->path},
-                        &(struct record_owner){account, region}, key, reason, size);
-    }
+    store_close(store);
     OPENSSL_cleanse(key, sizeof(key));
     return r;
 }

@@ -1,4 +1,4 @@
-#include "fs/store/store_parts.h"
+#include "fs/store/store_load.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,17 +11,9 @@
 #include <openssl/crypto.h>
 
 #include "fs/store/store_file.h"
+#include "fs/store/store_intent.h"
+#include "fs/store/store_parts.h"
 #include "kmsapi/cleanup.h"
-
-DEFINE_CLEANUP(closedir, DIR *, closedir)
-
-const char *store_error_text(int error)
-{
-    return error == -EBADMSG    ? "damaged, or sealed for another place"
-           : error == -EINVAL   ? "not a file of aapfs"
-           : error == -EMSGSIZE ? "too large for a file of aapfs"
-                                : strerror(-error);
-}
 
 /* -- loading ------------------------------------------------------------------------------- */
 
@@ -217,89 +209,10 @@ int store_aaps(struct store *store, void (*told)(void *user, const char *aap_nam
     return 0;
 }
 
-/* -- one key ------------------------------------------------------------------------------- */
-
-int store_read(struct store *store, const char *aap_name, const char *client_key_id,
-               struct record *record)
+const char *store_error_text(int error)
 {
-    char path[STORE_PATH_SIZE];
-    struct store_file file;
-    *record = (struct record){0};
-    snprintf(path, sizeof(path), "%s/%s", aap_name, client_key_id);
-    int r = store_file_read(store->directory, path, RECORD_SIZE_MOST, &file);
-    if (r < 0)
-        return r;
-    r = record_open(store->key, &store->owner, aap_name, client_key_id, file.data, file.size, record);
-    store_file_clear(&file);
-    return r;
-}
-
-int store_finish(struct store *store, const char *aap_name, uint64_t intent)
-{
-    int r = store_file_sync(store->directory, aap_name);
-    return r < 0 ? r : store_forget(store, intent);
-}
-
-/* -- forms --------------------------------------------------------------------------------- */
-
-static void forms_path(const char *aap_name, const char *client_key_id, char path[STORE_PATH_SIZE])
-{
-    snprintf(path, STORE_PATH_SIZE, "%s/.%s.forms", aap_name, client_key_id);
-}
-
-int store_write_forms(struct store *store, const char *aap_name, const char *client_key_id,
-                      const struct forms *forms)
-{
-    char path[STORE_PATH_SIZE];
-    unsigned char *bytes = NULL;
-    size_t size = 0;
-    int r = forms_close(store->key, &store->owner, aap_name, client_key_id, forms, &bytes, &size);
-    forms_path(aap_name, client_key_id, path);
-    if (r == 0)
-        r = store_file_write_unsynced(store->directory, path, bytes, size);
-    OPENSSL_free(bytes);
-    return r;
-}
-
-int store_read_forms(struct store *store, const char *aap_name, const char *client_key_id,
-                     struct forms *forms)
-{
-    char path[STORE_PATH_SIZE];
-    struct store_file file;
-    *forms = (struct forms){0};
-    forms_path(aap_name, client_key_id, path);
-    int r = store_file_read(store->directory, path, ENVELOPE_SIZE_MOST, &file);
-    if (r < 0)
-        return r;
-    r = forms_open(store->key, &store->owner, aap_name, client_key_id, file.data, file.size, forms);
-    store_file_clear(&file);
-    return r;
-}
-
-int store_remove(struct store *store, const char *aap_name, const char *client_key_id)
-{
-    char path[STORE_PATH_SIZE];
-    forms_path(aap_name, client_key_id, path);
-    (void)unlinkat(store->directory, path, 0); /* without its record it says nothing */
-    snprintf(path, sizeof(path), "%s/%s", aap_name, client_key_id);
-    return store_file_remove(store->directory, aap_name, path);
-}
-
-int store_remove_aap(struct store *store, const char *aap_name)
-{
-    int below = openat(store->directory, aap_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = below < 0 ? NULL : fdopendir(below);
-    const struct dirent *entry;
-    int r = 0;
-    if (!entries)
-        return errno == ENOENT ? 0 : -errno;
-    while (errno = 0, (entry = readdir(entries)))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            unlinkat(below, entry->d_name, 0) < 0)
-            r = -errno;
-    if (r == 0)
-        r = -errno;
-    if (r == 0 && unlinkat(store->directory, aap_name, AT_REMOVEDIR) < 0)
-        r = -errno;
-    return r < 0 ? r : store_file_sync(store->directory, NULL);
+    return error == -EBADMSG    ? "damaged, or sealed for another place"
+           : error == -EINVAL   ? "not a file of aapfs"
+           : error == -EMSGSIZE ? "too large for a file of aapfs"
+                                : strerror(-error);
 }

@@ -15,8 +15,6 @@
 
 enum { DEADLINE_MS = 5000, ATTEMPTS = 8 };
 
-DEFINE_CLEANUP(closedir, DIR *, closedir)
-
 /* -- in the child, which may never come back ------------------------------------------------- */
 
 /* {"Error": "…"}, which the parent says. */
