@@ -303,13 +303,7 @@ static int open_store(const struct state *state, const char *region, const char 
 {
     unsigned char key[SEAL_KEY_SIZE];
     char name[STORE_NAME_SIZE + ACCOUNT_SIZE];
-    int r = has_stores(state);
-    if (r == 0)
-        r = machine_note(state->directory, MACHINE_ID_FILE);
-    if (r < 0)
-        snprintf(reason, size, "%s: %s", state->path, strerror(-r));
-    else
-        r = read_key(state, key, reason, size);
+    int r = read_key(state, key, reason, size);
     if (r < 0)
         return r;
     snprintf(name, sizeof(name), "%s-%s", region, account);
