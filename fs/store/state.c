@@ -73,21 +73,16 @@ int state_places_find(const char *directory, const char *key, struct state_place
 
 static int open_directory(const char *path, bool make, char *reason, size_t size)
 {
-    struct stat attributes;
     int r = make ? store_file_make_path(path) : 0;
     _cleanup_(close) int directory = r < 0 ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (r == 0 && (directory < 0 || fstat(directory, &attributes) < 0))
-        r = -errno;
-    if (r < 0) {
-        snprintf(reason, size, "%s: %s", path, strerror(-r));
-        return r;
-    }
-    bool ours = attributes.st_uid == geteuid();
-    if (ours && (attributes.st_mode & 077) == 0)
+    reason[0] = '\0';
+    if (r == 0)
+        r = directory < 0 ? -errno : store_file_check_owner(directory, path, reason, size);
+    if (r == 0)
         return steal_descriptor(&directory);
-    snprintf(reason, size, "%s: %s; it must be this user's alone: chown it and chmod 0700", path,
-             ours ? "others may look into it" : "it is another user's");
-    return -EACCES;
+    if (!reason[0])
+        snprintf(reason, size, "%s: %s", path, strerror(-r));
+    return r;
 }
 
 /* umount(8) does not wait for the daemon, which ends a moment later: who mounts again at once waits for that here. */
@@ -142,16 +137,10 @@ static int next_store(DIR *entries, char region[static STORE_NAME_SIZE],
     return -errno;
 }
 
-static DIR *list(const struct state *state)
-{
-    int again = openat(state->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return again < 0 ? NULL : fdopendir(again);
-}
-
 static int has_stores(const struct state *state)
 {
     char region[STORE_NAME_SIZE], account[ACCOUNT_SIZE];
-    _cleanup_(closedir) DIR *entries = list(state);
+    _cleanup_(closedir) DIR *entries = store_file_list(state->directory, ".");
     return entries ? next_store(entries, region, account) : -errno;
 }
 
@@ -217,23 +206,11 @@ int state_open_to_read(const struct state_places *places, struct state *state, c
     return r == -ENOENT ? -ENOKEY : r;
 }
 
-static void close_one(int *descriptor)
-{
-    if (*descriptor >= 0)
-        close(*descriptor);
-    *descriptor = -1;
-}
-
-void state_release_lock(struct state *state)
-{
-    close_one(&state->lock);
-}
-
 void state_close(struct state *state)
 {
-    close_one(&state->key);
-    close_one(&state->lock);
-    close_one(&state->directory);
+    cleanup_close(&state->key);
+    cleanup_close(&state->lock);
+    cleanup_close(&state->directory);
 }
 
 int state_make_key(const struct state_places *places, char *reason, size_t size)
@@ -247,7 +224,7 @@ int state_find_account(const struct state *state, const char *region, char accou
                        char *reason, size_t size)
 {
     char found[STORE_NAME_SIZE], whose[ACCOUNT_SIZE];
-    _cleanup_(closedir) DIR *entries = list(state);
+    _cleanup_(closedir) DIR *entries = store_file_list(state->directory, ".");
     int r = entries ? 0 : -errno;
     account[0] = '\0';
     while (r == 0 && (r = next_store(entries, found, whose)) > 0) {

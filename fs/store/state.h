@@ -52,9 +52,6 @@ void state_close(struct state *state);
 int state_open_to_read(const struct state_places *places, struct state *state, char *reason,
                        size_t size);
 
-/* For a process that only needs the store: it does not keep others out. */
-void state_release_lock(struct state *state);
-
 /* Where state->key is -1: makes the key, and (afterwards, in any process) opens it. 0, or negative errno and REASON. */
 int state_make_key(const struct state_places *places, char *reason, size_t size);
 int state_open_key(const struct state_places *places, struct state *state, char *reason,

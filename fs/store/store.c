@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -23,23 +22,10 @@ DEFINE_CLEANUP(store, struct store *, store_close)
 
 /* -- the directory ------------------------------------------------------------------------- */
 
-static int check_access(int directory, const char *path, char *reason, size_t size)
-{
-    struct stat attributes;
-    if (fstat(directory, &attributes) < 0)
-        return -errno;
-    if (attributes.st_uid == geteuid() && (attributes.st_mode & 077) == 0)
-        return 0;
-    snprintf(reason, size, "%s: %s; it must be this user's alone: chown it and chmod 0700", path,
-             attributes.st_uid == geteuid() ? "others may look into it" : "it is another user's");
-    return -EACCES;
-}
-
 /* Whether anything was sealed here: AAPs' directories and intents. A check value is made before them. */
 static bool has_records(int directory)
 {
-    int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
+    _cleanup_(closedir) DIR *entries = store_file_list(directory, ".");
     const struct dirent *entry;
     while (entries && (entry = readdir(entries)))
         if (entry->d_name[0] != '.' || strncmp(entry->d_name, ".intent-", strlen(".intent-")) == 0)
@@ -111,7 +97,7 @@ static int open_or_check(const struct store_place *place, const struct record_ow
     if (r == 0) {
         made->directory = openat(place->above, place->name,
                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        r = made->directory < 0 ? -errno : check_access(made->directory, path, reason, size);
+        r = made->directory < 0 ? -errno : store_file_check_owner(made->directory, path, reason, size);
     }
     if (r == 0)
         r = check_key(made, make, path, reason, size);
@@ -212,15 +198,14 @@ int store_remove(struct store *store, const char *aap_name, const char *client_k
 
 int store_remove_aap(struct store *store, const char *aap_name)
 {
-    int below = openat(store->directory, aap_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = below < 0 ? NULL : fdopendir(below);
+    _cleanup_(closedir) DIR *entries = store_file_list(store->directory, aap_name);
     const struct dirent *entry;
     int r = 0;
     if (!entries)
         return errno == ENOENT ? 0 : -errno;
     while (errno = 0, (entry = readdir(entries)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            unlinkat(below, entry->d_name, 0) < 0)
+            unlinkat(dirfd(entries), entry->d_name, 0) < 0)
             r = -errno;
     if (r == 0)
         r = -errno;

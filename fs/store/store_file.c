@@ -27,6 +27,28 @@ static int write_all(int file, const unsigned char *data, size_t size)
     return 0;
 }
 
+int store_file_check_owner(int directory, const char *path, char *reason, size_t size)
+{
+    struct stat attributes;
+    if (fstat(directory, &attributes) < 0)
+        return -errno;
+    bool ours = attributes.st_uid == geteuid();
+    if (ours && (attributes.st_mode & 077) == 0)
+        return 0;
+    snprintf(reason, size, "%s: %s; it must be this user's alone: chown it and chmod 0700", path,
+             ours ? "others may look into it" : "it is another user's");
+    return -EACCES;
+}
+
+DIR *store_file_list(int directory, const char *name)
+{
+    _cleanup_(close) int opened = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *entries = opened < 0 ? NULL : fdopendir(opened);
+    if (entries)
+        (void)steal_descriptor(&opened);
+    return entries;
+}
+
 int store_file_sync(int directory, const char *below)
 {
     if (!below)

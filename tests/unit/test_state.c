@@ -101,7 +101,7 @@ static void one_aapfs_at_a_time(void **unused)
     pid_t child = fork();
     if (child == 0) {
         close(end[1]);
-        state_release_lock(&first);
+        close(first.lock);
         _exit(write(released[1], "r", 1) != 1 || read(end[0], &byte, 1) != 0);
     }
     assert_int_equal(read(released[0], &byte, 1), 1);
