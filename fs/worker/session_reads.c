@@ -1,8 +1,4 @@
-/*
- * What a reader asks for: names, attributes, bytes, listings, opens. All of it is in memory.
- */
-#include "fs/tree/audited.h"
-#include "fs/worker/session_state.h"
+#include "fs/worker/session_reads.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +9,7 @@
 
 #include "fs/base/stops.h"
 #include "fs/engine/kms_clock.h"
+#include "fs/tree/audited.h"
 #include "fs/tree/lifetime.h"
 #include "fs/worker/caller.h"
 
