@@ -353,7 +353,8 @@ int provider_cli_profile(const struct fetching *fetching, const char *argument,
     return r;
 }
 
-int cli_profile_region(const char *argument, char *region, size_t room, char *reason, size_t size)
+int cli_profile_region(const struct fetching *fetching, const char *argument, char *region, size_t room, char *reason,
+                       size_t size)
 {
     char clean[64];
     json_t *file = NULL;

@@ -9,7 +9,6 @@
 #include <openssl/rand.h>
 
 #include "kmsapi/acs3.h"
-#include "kmsapi/credentials/again.h"
 #include "kmsapi/credentials/echo.h"
 #include "kmsapi/credentials/http.h"
 #include "kmsapi/credentials/private_file.h"

@@ -14,7 +14,6 @@
 #include "kmsapi/credentials/http.h"
 #include "kmsapi/credentials/ini.h"
 #include "kmsapi/credentials/session_answer.h"
-#include "kmsapi/credentials/words.h"
 #include "kmsapi/iso_time.h"
 
 enum { NOW = 1767323045 }; /* 2026-01-02T03:04:05Z */
