@@ -9,15 +9,17 @@ ROOMS = ["fs/base", "fs/config", "fs/model", "fs/store", "fs/engine", "fs/applic
          "fs/loop", "fs/tree", "fs/mount", "fs/publisher", "fs/runner", "fs/worker", "fs/supervisor", "fs/volumes",
          "fs/commands"]
 # what a room is above beside that, or a single header of it
+KMSAPI = ["kmsapi", "kmsapi/base"]
 BELOW = {
-    "kmsapi/credentials": ["kmsapi"],
-    "kmsapi": ["kmsapi/credentials/credentials.h"],  # what they are, and not where from
-    "kmsapi/emulator": ["kmsapi"],
-    "fs/config": ["kmsapi", "kmsapi/credentials/source.h"],  # which names are providers
-    "fs/runner": ["kmsapi", "kmsapi/credentials"],
-    "fs/worker": ["kmsapi", "kmsapi/credentials"],
-    "fs/supervisor": ["kmsapi", "kmsapi/credentials"],
-    "fs/commands": ["kmsapi", "kmsapi/credentials"],
+    "kmsapi/base": ["kmsapi/cleanup.h"],
+    "kmsapi/credentials": KMSAPI,
+    "kmsapi": ["kmsapi/base", "kmsapi/credentials/credentials.h"],  # what they are, and not where from
+    "kmsapi/emulator": KMSAPI,
+    "fs/config": KMSAPI + ["kmsapi/credentials/source.h"],  # which names are providers
+    "fs/runner": KMSAPI + ["kmsapi/credentials"],
+    "fs/worker": KMSAPI + ["kmsapi/credentials"],
+    "fs/supervisor": KMSAPI + ["kmsapi/credentials"],
+    "fs/commands": KMSAPI + ["kmsapi/credentials"],
 }
 root = pathlib.Path(sys.argv[1])
 wrong = []
@@ -32,7 +34,7 @@ def room_of(name):
 
 
 def below(room):
-    return BELOW.get(room, ["kmsapi"]) + ([room] + ROOMS[:ROOMS.index(room)] if room in ROOMS else [room])
+    return BELOW.get(room, KMSAPI) + ([room] + ROOMS[:ROOMS.index(room)] if room in ROOMS else [room])
 
 
 for top in ("kmsapi", "fs"):

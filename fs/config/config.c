@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "fs/config/value.h"
-#include "kmsapi/endpoint.h"
+#include "kmsapi/base/endpoint.h"
 
 static void derive_endpoint(struct config *config)
 {

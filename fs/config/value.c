@@ -9,8 +9,8 @@
 
 #include "fs/config/config.h"
 #include "fs/config/names.h"
+#include "kmsapi/base/proxy.h"
 #include "kmsapi/credentials/source.h"
-#include "kmsapi/proxy.h"
 
 static int refuse(char *reason, size_t size, const char *right)
 {

@@ -12,11 +12,11 @@
 
 #include <openssl/crypto.h>
 
+#include "kmsapi/base/error_text.h"
 #include "kmsapi/credentials/external.h"
 #include "kmsapi/credentials/private_file.h"
 #include "kmsapi/credentials/session_answer.h"
 #include "kmsapi/credentials/sts.h"
-#include "kmsapi/error_text.h"
 #include "kmsapi/iso_time.h"
 #include "kmsapi/openssl_cleanup.h"
 

@@ -9,11 +9,11 @@
 #include <openssl/rand.h>
 
 #include "kmsapi/acs3.h"
+#include "kmsapi/base/endpoint.h"
 #include "kmsapi/credentials/echo.h"
 #include "kmsapi/credentials/http.h"
 #include "kmsapi/credentials/private_file.h"
 #include "kmsapi/credentials/session_answer.h"
-#include "kmsapi/endpoint.h"
 #include "kmsapi/iso_time.h"
 #include "kmsapi/openssl_cleanup.h"
 #include "kmsapi/rpc2.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kmsapi/calendar.h"
+#include "kmsapi/base/calendar.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/emulator/aap_operations.h"
 #include "kmsapi/emulator/emulator_clock.h"

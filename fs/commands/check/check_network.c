@@ -7,7 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include "kmsapi/probe.h"
+#include "kmsapi/base/probe.h"
 
 static void tell_name(struct check *check, const struct probe *probe)
 {

@@ -1,4 +1,4 @@
-#include "kmsapi/error_text.h"
+#include "kmsapi/base/error_text.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "kmsapi/resolve.h"
+#include "kmsapi/base/resolve.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
