@@ -62,8 +62,7 @@ void config_set_vpc(struct config *config, bool vpc)
     derive_endpoint(config);
 }
 
-int config_set_endpoint(struct config *config, const char *endpoint, char *reason,
-                        size_t reason_size)
+int config_set_endpoint(struct config *config, const char *endpoint, char *reason, size_t reason_size)
 {
     struct endpoint parts;
     if (endpoint_is_of_instance(endpoint)) {
@@ -85,17 +84,15 @@ int config_set_endpoint(struct config *config, const char *endpoint, char *reaso
     return 0;
 }
 
-static int set_path(char to[static CONFIG_PATH_SIZE], const char *path, char *reason,
-                    size_t reason_size)
+static int set_path(char to[static CONFIG_PATH_SIZE], const char *path, char *reason, size_t reason_size)
 {
     char whole[2 * CONFIG_PATH_SIZE], here[CONFIG_PATH_SIZE] = "";
     if (path[0] != '/' && !getcwd(here, sizeof(here))) {
         snprintf(reason, reason_size, "the directory of now has no path; give a whole one");
         return -errno;
     }
-    if (path[0] == '\0' ||
-        snprintf(whole, sizeof(whole), "%s%s%s", here, here[0] ? "/" : "", path) >=
-            (int)sizeof(whole)) {
+    int length = snprintf(whole, sizeof(whole), "%s%s%s", here, here[0] ? "/" : "", path);
+    if (path[0] == '\0' || length >= (int)sizeof(whole)) {
         snprintf(reason, reason_size, "empty or too long; right is a path");
         return -EINVAL;
     }
@@ -107,8 +104,7 @@ int config_set_state(struct config *config, const char *path, char *reason, size
     return set_path(config->state, path, reason, reason_size);
 }
 
-int config_set_state_key(struct config *config, const char *path, char *reason,
-                         size_t reason_size)
+int config_set_state_key(struct config *config, const char *path, char *reason, size_t reason_size)
 {
     return set_path(config->state_key, path, reason, reason_size);
 }
@@ -143,8 +139,7 @@ const struct config_aap *config_for_aap(const struct config *config, const char 
 static bool exposes_differ(const struct config *one, const struct config *other)
 {
     for (size_t i = 0; i < one->section_count; i++)
-        if (one->sections[i].values.expose_password !=
-            config_for_aap(other, one->sections[i].name)->expose_password)
+        if (one->sections[i].values.expose_password != config_for_aap(other, one->sections[i].name)->expose_password)
             return true;
     return false;
 }

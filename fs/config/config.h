@@ -90,12 +90,10 @@ int config_check_reload(const struct config *old, const struct config *new, char
  * follows. A relative path is taken from the directory of now.
  */
 int config_set_region(struct config *config, const char *region, char *reason, size_t reason_size);
-int config_set_endpoint(struct config *config, const char *endpoint, char *reason,
-                        size_t reason_size);
+int config_set_endpoint(struct config *config, const char *endpoint, char *reason, size_t reason_size);
 void config_set_vpc(struct config *config, bool vpc);
 int config_set_state(struct config *config, const char *path, char *reason, size_t reason_size);
-int config_set_state_key(struct config *config, const char *path, char *reason,
-                         size_t reason_size);
+int config_set_state_key(struct config *config, const char *path, char *reason, size_t reason_size);
 
 /* Whether on_rotate is a command: neither empty nor "none". */
 bool config_has_command(const struct config_aap *aap);

@@ -9,12 +9,10 @@
 #include "fs/config/config.h"
 
 /*
- * Fills *CONFIG with the defaults, then with FILE; free it with config_clear. FILE NULL: the
- * default file, which may be absent. Owner and group default to those of this process (root:root
- * for root).
+ * Fills *CONFIG with the defaults, then with FILE; free it with config_clear. FILE NULL: the default file, which may be
+ * absent. Owner and group default to those of this process (root:root for root).
  *
- * 0; or -EINVAL, -ENOENT, -EACCES … and REASON, one line: "FILE:LINE: what is wrong; what would be
- * right".
+ * 0; or -EINVAL, -ENOENT, -EACCES … and REASON, one line: "FILE:LINE: what is wrong; what would be right".
  */
 int config_read(const char *file, struct config *config, char *reason, size_t reason_size);
 

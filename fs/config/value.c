@@ -93,8 +93,7 @@ int config_value_validity(const char *text, void *value, char *reason, size_t si
     int64_t milliseconds = 0;
     struct config_aap *aap = value;
     bool none = strcmp(text, "kms") == 0;
-    if (!none && (take_duration(text, &milliseconds) < 0 || milliseconds < least ||
-                  milliseconds > most))
+    if (!none && (take_duration(text, &milliseconds) < 0 || milliseconds < least || milliseconds > most))
         return refuse(reason, size, "not a time from 1s to 10y, nor kms; right is one like 1y or "
                                     "365d");
     aap->validity_seconds = milliseconds / 1000;
@@ -211,8 +210,7 @@ int config_value_mode(const char *text, void *value, char *reason, size_t size)
 int config_value_sync_interval(const char *text, void *value, char *reason, size_t size)
 {
     int64_t milliseconds;
-    if (take_duration(text, &milliseconds) < 0 || milliseconds < 1000 ||
-        milliseconds > 30 * CONFIG_DAY_SECONDS * 1000)
+    if (take_duration(text, &milliseconds) < 0 || milliseconds < 1000 || milliseconds > 30 * CONFIG_DAY_SECONDS * 1000)
         return refuse(reason, size, "not a time from 1s to 30d; right is one like 1h");
     *(int64_t *)value = milliseconds;
     return 0;
@@ -307,8 +305,7 @@ int config_value_delete_superseded(const char *text, void *value, char *reason, 
         aap->delete_superseded = DELETE_EXPIRED;
     } else if (strcmp(text, "never") == 0) {
         aap->delete_superseded = DELETE_NEVER;
-    } else if (take_duration(text, &milliseconds) == 0 &&
-               milliseconds <= 10 * 365 * CONFIG_DAY_SECONDS * 1000) {
+    } else if (take_duration(text, &milliseconds) == 0 && milliseconds <= 10 * 365 * CONFIG_DAY_SECONDS * 1000) {
         aap->delete_superseded = DELETE_AFTER;
         aap->delete_after_seconds = milliseconds / 1000;
     } else {

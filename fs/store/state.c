@@ -52,15 +52,13 @@ static int find_directory(const char *configured, char path[static STATE_PATH_SI
                          : -ENOENT;
 }
 
-int state_places_find(const char *directory, const char *key, struct state_places *places,
-                      char *reason, size_t size)
+int state_places_find(const char *directory, const char *key, struct state_places *places, char *reason, size_t size)
 {
     const char *what = "state";
     int r = find_directory(directory, places->directory);
     if (r == 0) {
         what = "state_key";
-        r = state_key_place(key && key[0] ? key : NULL, places->key, sizeof(places->key),
-                            &places->may_make_key);
+        r = state_key_place(key && key[0] ? key : NULL, places->key, sizeof(places->key), &places->may_make_key);
     }
     if (r < 0)
         snprintf(reason, size, "%s: %s", what,
@@ -113,8 +111,7 @@ static int take_lock(struct state *state, char *reason, size_t size)
 }
 
 /* A store's name: REGION-ACCOUNT. */
-static bool split_name(const char *name, char region[static STORE_NAME_SIZE],
-                       char account[static ACCOUNT_SIZE])
+static bool split_name(const char *name, char region[static STORE_NAME_SIZE], char account[static ACCOUNT_SIZE])
 {
     const char *dash = strrchr(name, '-');
     size_t digits = dash ? strlen(dash + 1) : 0;
@@ -127,8 +124,7 @@ static bool split_name(const char *name, char region[static STORE_NAME_SIZE],
 }
 
 /* The stores' names, one at a time: 1, 0 at the end, or negative errno. */
-static int next_store(DIR *entries, char region[static STORE_NAME_SIZE],
-                      char account[static ACCOUNT_SIZE])
+static int next_store(DIR *entries, char region[static STORE_NAME_SIZE], char account[static ACCOUNT_SIZE])
 {
     const struct dirent *entry;
     while (errno = 0, (entry = readdir(entries)))
@@ -144,8 +140,7 @@ static int has_stores(const struct state *state)
     return entries ? next_store(entries, region, account) : -errno;
 }
 
-int state_open_key(const struct state_places *places, struct state *state, char *reason,
-                   size_t size)
+int state_open_key(const struct state_places *places, struct state *state, char *reason, size_t size)
 {
     int file = state_key_open(places->key, reason, size);
     if (file >= 0) {
@@ -166,12 +161,10 @@ static int find_key(const struct state_places *places, struct state *state, char
     if (stores < 0)
         snprintf(reason, size, "%s: %s", state->path, strerror(-stores));
     else if (stores > 0)
-        snprintf(reason, size,
-                 "%s: the state key is missing, and keys in %s were sealed with it; put it back, or move "
+        snprintf(reason, size, "%s: the state key is missing, and keys in %s were sealed with it; put it back, or move "
                  "%s away", places->key, state->path, state->path);
     else if (!places->may_make_key)
-        snprintf(reason, size,
-                 "%s: there is no state key; make one: (umask 077; openssl rand -hex 32 > %s)",
+        snprintf(reason, size, "%s: there is no state key; make one: (umask 077; openssl rand -hex 32 > %s)",
                  places->key, places->key);
     else
         return 0;
@@ -191,8 +184,7 @@ int state_open(const struct state_places *places, struct state *state, char *rea
     return r;
 }
 
-int state_open_to_read(const struct state_places *places, struct state *state, char *reason,
-                       size_t size)
+int state_open_to_read(const struct state_places *places, struct state *state, char *reason, size_t size)
 {
     *state = (struct state){.directory = -1, .lock = -1, .key = -1};
     memcpy(state->path, places->directory, sizeof(state->path));
@@ -245,8 +237,7 @@ int state_find_account(const struct state *state, const char *region, char accou
     return r;
 }
 
-static int read_key(const struct state *state, unsigned char key[static SEAL_KEY_SIZE], char *reason,
-                    size_t size)
+static int read_key(const struct state *state, unsigned char key[static SEAL_KEY_SIZE], char *reason, size_t size)
 {
     int r = state_key_read(state->key, key);
     if (r < 0)

@@ -95,8 +95,7 @@ static int open_or_check(const struct store_place *place, const struct record_ow
     reason[0] = '\0';
     int r = !made->account || !made->region ? -ENOMEM : make ? make_directory(place) : 0;
     if (r == 0) {
-        made->directory = openat(place->above, place->name,
-                                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        made->directory = openat(place->above, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         r = made->directory < 0 ? -errno : store_file_check_owner(made->directory, path, reason, size);
     }
     if (r == 0)
@@ -109,15 +108,13 @@ static int open_or_check(const struct store_place *place, const struct record_ow
 }
 
 int store_open(const struct store_place *place, const struct record_owner *owner,
-               const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason,
-               size_t size)
+               const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason, size_t size)
 {
     return open_or_check(place, owner, key, true, store, reason, size);
 }
 
 int store_open_to_read(const struct store_place *place, const struct record_owner *owner,
-                       const unsigned char key[static SEAL_KEY_SIZE], struct store **store,
-                       char *reason, size_t size)
+                       const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason, size_t size)
 {
     return open_or_check(place, owner, key, false, store, reason, size);
 }
@@ -136,8 +133,7 @@ void store_close(struct store *store)
 
 /* -- one key ------------------------------------------------------------------------------- */
 
-int store_read(struct store *store, const char *aap_name, const char *client_key_id,
-               struct record *record)
+int store_read(struct store *store, const char *aap_name, const char *client_key_id, struct record *record)
 {
     char path[STORE_PATH_SIZE];
     struct store_file file;
@@ -158,8 +154,7 @@ static void forms_path(const char *aap_name, const char *client_key_id, char pat
     snprintf(path, STORE_PATH_SIZE, "%s/.%s.forms", aap_name, client_key_id);
 }
 
-int store_write_forms(struct store *store, const char *aap_name, const char *client_key_id,
-                      const struct forms *forms)
+int store_write_forms(struct store *store, const char *aap_name, const char *client_key_id, const struct forms *forms)
 {
     char path[STORE_PATH_SIZE];
     unsigned char *bytes = NULL;
@@ -172,8 +167,7 @@ int store_write_forms(struct store *store, const char *aap_name, const char *cli
     return r;
 }
 
-int store_read_forms(struct store *store, const char *aap_name, const char *client_key_id,
-                     struct forms *forms)
+int store_read_forms(struct store *store, const char *aap_name, const char *client_key_id, struct forms *forms)
 {
     char path[STORE_PATH_SIZE];
     struct store_file file;

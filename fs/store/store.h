@@ -33,16 +33,14 @@ struct store_place {
  *   any other errno of the disk.
  */
 int store_open(const struct store_place *place, const struct record_owner *owner,
-               const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason,
-               size_t size);
+               const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason, size_t size);
 
 /*
  * The same for a store that is there and may be in use: nothing is made. For store_look, store_aaps and
  * store_read_forms.
  */
 int store_open_to_read(const struct store_place *place, const struct record_owner *owner,
-                       const unsigned char key[static SEAL_KEY_SIZE], struct store **store,
-                       char *reason, size_t size);
+                       const unsigned char key[static SEAL_KEY_SIZE], struct store **store, char *reason, size_t size);
 
 void store_close(struct store *store);
 
@@ -53,17 +51,14 @@ int store_remove(struct store *store, const char *aap_name, const char *client_k
 int store_remove_aap(struct store *store, const char *aap_name);
 
 /* One record; record_clear it. 0 or as in store_load. */
-int store_read(struct store *store, const char *aap_name, const char *client_key_id,
-               struct record *record);
+int store_read(struct store *store, const char *aap_name, const char *client_key_id, struct record *record);
 
 /*
  * The forms of a key that was judged good (forms.h). They are not synced: missing, torn or damaged ones are an error
  * of store_read_forms, and are made again.
  */
-int store_write_forms(struct store *store, const char *aap_name, const char *client_key_id,
-                      const struct forms *forms);
-int store_read_forms(struct store *store, const char *aap_name, const char *client_key_id,
-                     struct forms *forms);
+int store_write_forms(struct store *store, const char *aap_name, const char *client_key_id, const struct forms *forms);
+int store_read_forms(struct store *store, const char *aap_name, const char *client_key_id, struct forms *forms);
 
 /*
  * A note on an AAP that is no secret: its content is whatever stands in the file .told beside its records. Missing is

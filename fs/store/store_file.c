@@ -103,8 +103,7 @@ static int create_anew(int directory, const char *name)
     return file < 0 ? -errno : file;
 }
 
-static int write_and_rename(int directory, const char *name, const void *data, size_t size,
-                            bool sync)
+static int write_and_rename(int directory, const char *name, const void *data, size_t size, bool sync)
 {
     char temporary[512];
     if (snprintf(temporary, sizeof(temporary), "%s.new", name) >= (int)sizeof(temporary))

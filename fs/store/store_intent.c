@@ -38,8 +38,7 @@ static void free_intent(struct store_intent *intent)
 }
 
 /* The intent's own file: a record without a key. */
-static int write_intent(struct store *store, const struct store_intent *intent,
-                        const struct store_wish *wish)
+static int write_intent(struct store *store, const struct store_intent *intent, const struct store_wish *wish)
 {
     char name[64], empty[] = "";
     unsigned char *bytes = NULL;
@@ -123,8 +122,7 @@ int store_move_room(struct store *store, const char *room, const char *aap_name,
     return r < 0 ? r : renameat(store->directory, room, store->directory, path) < 0 ? -errno : 0;
 }
 
-static int fill_and_move(struct store *store, struct store_intent *intent,
-                         const struct record *record)
+static int fill_and_move(struct store *store, struct store_intent *intent, const struct record *record)
 {
     char room[64], path[STORE_PATH_SIZE];
     unsigned char *bytes = NULL;

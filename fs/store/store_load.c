@@ -147,8 +147,7 @@ int store_load(struct store *store, store_found *found, void *user)
 /* -- beside a mount ------------------------------------------------------------------------ */
 
 /* A room that cannot be read is its mount's affair: it may be filling it right now. */
-static void look_at_room(struct store *store, const char *room, const char *aap_name,
-                         store_found *found, void *user)
+static void look_at_room(struct store *store, const char *room, const char *aap_name, store_found *found, void *user)
 {
     struct record record;
     if (read_room(store, room, &record) > 0 && strcmp(record.aap_name, aap_name) == 0)

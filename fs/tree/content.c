@@ -173,8 +173,7 @@ static int control_attributes(struct registry *registry, struct node node, struc
     return 0;
 }
 
-static int directory_attributes(struct registry *registry, struct node node,
-                                struct stat *attributes)
+static int directory_attributes(struct registry *registry, struct node node, struct stat *attributes)
 {
     attributes->st_mode = S_IFDIR | 0755;
     attributes->st_nlink = 2;

@@ -133,8 +133,7 @@ static int lookup_in_root(const struct tree *tree, const char *name, struct node
     return 0;
 }
 
-static int lookup_in_keys(const struct tree *tree, struct node keys, const char *name,
-                          struct node *node)
+static int lookup_in_keys(const struct tree *tree, struct node keys, const char *name, struct node *node)
 {
     const struct registry_aap *aap = registry_aap(tree->registry, keys.number);
     const struct registry_key *key = registry_find_key(aap, name);
@@ -159,8 +158,7 @@ static struct node parent_of(const struct tree *tree, struct node directory)
     return (struct node){.kind = NODE_KIND_ROOT};
 }
 
-int tree_lookup(const struct tree *tree, struct node parent, const char *name,
-                struct tree_time time, struct node *node)
+int tree_lookup(const struct tree *tree, struct node parent, const char *name, struct tree_time time, struct node *node)
 {
     bool itself = strcmp(name, ".") == 0;
     if (!is_known(tree, parent, itself))
@@ -231,8 +229,7 @@ static const struct registry_key *find_newest(const struct tree *tree, const str
 }
 
 /* The key of number N is at END - N: the newest numbers first. */
-static bool list_keys(const struct tree *tree, struct node directory, uint64_t offset,
-                      struct tree_entry *entry)
+static bool list_keys(const struct tree *tree, struct node directory, uint64_t offset, struct tree_entry *entry)
 {
     static const uint64_t end = FIRST + (UINT64_C(1) << 26);
     const struct registry_aap *aap = registry_aap(tree->registry, directory.number);
