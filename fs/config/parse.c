@@ -9,7 +9,6 @@
 #include <ini.h>
 
 #include "fs/config/settings.h"
-#include "kmsapi/cleanup.h"
 
 enum { SECTIONS_MAX = 20000 };
 

@@ -7,8 +7,6 @@
 
 #include <openssl/crypto.h>
 
-#include "kmsapi/cleanup.h"
-
 struct registry {
     pthread_mutex_t lock;
     struct numbers *numbers;

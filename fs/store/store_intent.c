@@ -12,7 +12,6 @@
 
 #include "fs/store/store_file.h"
 #include "fs/store/store_parts.h"
-#include "kmsapi/cleanup.h"
 
 enum { ID_MOST = 128 };
 

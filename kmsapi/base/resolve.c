@@ -9,8 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "kmsapi/cleanup.h"
-
 enum { FRESH_SECONDS = 60, STALE_SECONDS = 600, ADDRESSES_MOST = 16 };
 
 struct name {

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kmsapi/cleanup.h"
-
 enum { REASON_SIZE = 320, REASONS_SIZE = 1024 };
 
 static const struct provider {

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "kmsapi/cleanup.h"
 #include "kmsapi/emulator/emulator_clock.h"
 #include "kmsapi/iso_time.h"
 

@@ -14,7 +14,6 @@
 #include <openssl/hmac.h>
 
 #include "kmsapi/acs3.h"
-#include "kmsapi/cleanup.h"
 #include "kmsapi/emulator/emulator_clock.h"
 #include "kmsapi/iso_time.h"
 #include "kmsapi/rpc2.h"

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "fs/runner/configured_credentials.h"
-#include "kmsapi/cleanup.h"
 #include "kmsapi/credentials/chain.h"
 #include "kmsapi/wiping_memory.h"
 
