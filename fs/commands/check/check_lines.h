@@ -22,7 +22,7 @@ struct check {
     const char *mountpoint;
     bool colours;
     struct credential_runs *runs; /* NULL: there is no runner */
-    unsigned int warnings, errors; /* lines of these kinds */
+    unsigned int errors;           /* lines of this kind */
     char account[ACCOUNT_SIZE];    /* whose keys the state directory has; "": none */
     bool reachable;                /* KMS, as far as the network goes */
     struct credentials_source *source; /* it says who we are; NULL: none does */
