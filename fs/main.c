@@ -8,11 +8,10 @@
 
 #include "fs/base/usage.h"
 #include "fs/commands/commands.h"
-#include "fs/commands/unknown_word.h"
 
 static const struct {
     const char *name;
-    int (*run)(int count, char **arguments);
+    sub_command *run;
 } commands[] = {
     {"adopt", command_adopt},
     {"check", command_check},
@@ -40,7 +39,7 @@ int main(int count, char **arguments)
             return commands[i].run(count - 1, arguments + 1);
     /* with more words it may be mount(8)'s source, of which mounting says what it should be */
     if (count > 1 && arguments[1][0] != '-' && (count == 2 || usage_nearest(arguments[1])) &&
-        unknown_word_is_no_place(arguments[1]))
-        return unknown_word_tell(arguments[1]);
+        usage_is_no_place(arguments[1]))
+        return usage_unknown(arguments[1]);
     return command_mount(count, arguments);
 }

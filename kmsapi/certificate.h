@@ -1,10 +1,13 @@
 /*
- * Certificates as KMS lists them. Pure, any thread.
+ * Certificates as KMS lists them, and what OpenSSL has written as bytes of a client key. Pure, any thread.
  */
 #ifndef AAPFS_KMSAPI_CERTIFICATE_H
 #define AAPFS_KMSAPI_CERTIFICATE_H
 
 #include <stdbool.h>
+
+#include <openssl/bio.h>
+#include <openssl/x509.h>
 
 #include "kmsapi/client_key.h"
 
@@ -16,5 +19,11 @@ int certificate_read(const char *pem, struct client_key_bytes *bytes);
 
 /* Whether the certificate in PEM is that of KEY, which client_key_open filled with PASSWORD. */
 bool certificate_is_of(const char *pem, const struct client_key *key, const char *password);
+
+/* What OUT, a memory BIO, holds, as bytes of our own. 0 or -ENOMEM. */
+int key_bytes_take(BIO *out, struct client_key_bytes *bytes);
+
+/* CERTIFICATE in PEM: the one form in which it is compared, kept and shown. 0 or -ENOMEM. */
+int key_bytes_of_certificate(const X509 *certificate, struct client_key_bytes *bytes);
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef AAPFS_KMSAPI_CLEANUP_H
 #define AAPFS_KMSAPI_CLEANUP_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ static inline void cleanup_close(int *descriptor)
 }
 
 DEFINE_CLEANUP(fclose, FILE *, fclose)
+DEFINE_CLEANUP(closedir, DIR *, closedir)
 
 /* The pointer's value; the variable no longer owns it. */
 #define steal_pointer(pointer)                                                                     \

@@ -14,7 +14,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "kmsapi/key_bytes.h"
+#include "kmsapi/certificate.h"
 #include "kmsapi/openssl_cleanup.h"
 
 enum {

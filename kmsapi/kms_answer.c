@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kmsapi/answer_body.h"
+#include "kmsapi/base/answer_body.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/transport_error.h"
 

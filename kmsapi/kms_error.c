@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kmsapi/error_text.h"
+#include "kmsapi/base/error_text.h"
 
 /*
  * The last one fits everything. aapfs(7) prints them: a build makes its table from here. What is known by its name comes first,

@@ -11,11 +11,11 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include "kmsapi/base/endpoint.h"
+#include "kmsapi/base/proxy.h"
+#include "kmsapi/base/resolve.h"
+#include "kmsapi/base/throttle.h"
 #include "kmsapi/cleanup.h"
-#include "kmsapi/endpoint.h"
-#include "kmsapi/proxy.h"
-#include "kmsapi/resolve.h"
-#include "kmsapi/throttle.h"
 #include "kmsapi/transport_error.h"
 #include "kmsapi/transport_request.h"
 

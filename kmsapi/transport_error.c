@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <openssl/x509_vfy.h>
 
-#include "kmsapi/answer_body.h"
+#include "kmsapi/base/answer_body.h"
 
 void transport_error_set(struct kms_error *error, int number, const char *code,
                          const char *message)

@@ -10,9 +10,9 @@
 #include <curl/curl.h>
 
 #include "kmsapi/acs3.h"
+#include "kmsapi/base/endpoint.h"
+#include "kmsapi/base/proxy.h"
 #include "kmsapi/credentials/credentials.h"
-#include "kmsapi/endpoint.h"
-#include "kmsapi/proxy.h"
 #include "kmsapi/transport.h"
 
 struct attempt {

@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""Imports run downwards only, and the folders are what the README says: layers.py ROOT."""
+"""Imports and calls run downwards only, and the folders are what the README says: layers.py ROOT.
+
+tests/e2e/test_layers.py breaks each rule on purpose."""
 import pathlib
 import re
 import sys
@@ -9,15 +11,17 @@ ROOMS = ["fs/base", "fs/config", "fs/model", "fs/store", "fs/engine", "fs/applic
          "fs/loop", "fs/tree", "fs/mount", "fs/publisher", "fs/runner", "fs/worker", "fs/supervisor", "fs/volumes",
          "fs/commands"]
 # what a room is above beside that, or a single header of it
+KMSAPI = ["kmsapi", "kmsapi/base"]
 BELOW = {
-    "kmsapi/credentials": ["kmsapi"],
-    "kmsapi": ["kmsapi/credentials/credentials.h"],  # what they are, and not where from
-    "kmsapi/emulator": ["kmsapi"],
-    "fs/config": ["kmsapi", "kmsapi/credentials/source.h"],  # which names are providers
-    "fs/runner": ["kmsapi", "kmsapi/credentials"],
-    "fs/worker": ["kmsapi", "kmsapi/credentials"],
-    "fs/supervisor": ["kmsapi", "kmsapi/credentials"],
-    "fs/commands": ["kmsapi", "kmsapi/credentials"],
+    "kmsapi/base": ["kmsapi/cleanup.h"],
+    "kmsapi/credentials": KMSAPI,
+    "kmsapi": ["kmsapi/base", "kmsapi/credentials/credentials.h"],  # what they are, and not where from
+    "kmsapi/emulator": KMSAPI,
+    "fs/config": KMSAPI + ["kmsapi/credentials/source.h"],  # which names are providers
+    "fs/runner": KMSAPI + ["kmsapi/credentials"],
+    "fs/worker": KMSAPI + ["kmsapi/credentials"],
+    "fs/supervisor": KMSAPI + ["kmsapi/credentials"],
+    "fs/commands": KMSAPI + ["kmsapi/credentials"],
 }
 root = pathlib.Path(sys.argv[1])
 wrong = []
@@ -32,7 +36,7 @@ def room_of(name):
 
 
 def below(room):
-    return BELOW.get(room, ["kmsapi"]) + ([room] + ROOMS[:ROOMS.index(room)] if room in ROOMS else [room])
+    return BELOW.get(room, KMSAPI) + ([room] + ROOMS[:ROOMS.index(room)] if room in ROOMS else [room])
 
 
 for top in ("kmsapi", "fs"):
@@ -53,14 +57,58 @@ for top in ("kmsapi", "fs"):
         if name.suffix == ".h" and not path.read_text().startswith("/*"):
             wrong.append(f"{name}: a header opens with what it is for")
 
-# -- calls between the files of a room go one way, too
+# -- a header declares the functions of its own file, all of them and no other's; so what runs upwards would show as a header
 
-DEFINED = re.compile(r"^(?!static\b|typedef\b|enum\b)[a-z][\w \*]*?\**\b(\w+)\([^;{}]*\)[^;{}()]*\{", re.M)
+SIGNATURE = r"^(?!static\b|typedef\b)[a-z][\w \*]*?\**\b(\w+)\([^;{}]*\)[^;{}()]*"
+DEFINED, DECLARED = re.compile(SIGNATURE + r"\{", re.M), re.compile(SIGNATURE + ";", re.M)
+# what a table calls is no interface of its file but an entry of the table, and declared by the type that all of them have:
+# main's sub-commands, the providers of credentials, the looks of aapfs check
+TYPE, ENTRIES = re.compile(r"^typedef [\w \*]*?\b(\w+)\(", re.M), re.compile(r"^(\w+) (\w+(?:,\s+\w+)*);", re.M)
 
 
 def without_comments(path):
     return re.sub(r"/\*.*?\*/|\"(?:[^\"\\\n]|\\.)*\"", "", path.read_text(), flags=re.S)
 
+
+texts = {path.relative_to(root): without_comments(path)
+         for top in ("kmsapi", "fs") for path in sorted((root / top).rglob("*.[ch]"))}
+types = {name for text in texts.values() for name in TYPE.findall(text)}
+defined = {name: set(DEFINED.findall(text)) - {"main"} for name, text in texts.items() if name.suffix == ".c"}
+declared = {name: set(DECLARED.findall(text)) for name, text in texts.items() if name.suffix == ".h"}
+entries = {name: {entry for kind, names in ENTRIES.findall(text) if kind in types for entry in re.split(r",\s+", names)}
+           for name, text in texts.items() if name.suffix == ".h"}
+own = {name: set(re.findall(r"^static [^;{}()]*?\b(\w+)\(", text, re.M)) for name, text in texts.items()}
+homes = {}
+for name, functions in defined.items():
+    for function in functions:
+        homes.setdefault(function, set()).add(name)
+
+for name, functions in declared.items():
+    for function in sorted(functions - defined.get(name.with_suffix(".c"), set())):
+        wrong.append(f"{name}: {function} is not of its own file")
+    for function in sorted(entries[name]):
+        if not any(name.parent in home.parents for home in homes.get(function, ())):
+            wrong.append(f"{name}: {function} is of no file here or below")
+for name, functions in defined.items():
+    header = name.with_suffix(".h")
+    for function in sorted(functions - declared.get(header, set()) - set().union(*entries.values())):
+        wrong.append(f"{name}: {function} is not in {header}")
+    if re.search(r"^\s*extern\b", texts[name], re.M) or DECLARED.search(texts[name]):
+        wrong.append(f"{name}: it declares what a header should")
+for name, text in texts.items():
+    allowed = below(room_of(name)) if room_of(name) in ROOMS or room_of(name) in BELOW else []
+    for word in sorted(set(re.findall(r"(?<![.>\w])(?<!\(\*)\w+", text)) - own[name]):
+        if word in homes and not any(room_of(home) in allowed or str(home.with_suffix(".h")) in allowed for home in homes[word]):
+            wrong.append(f"{name}: {room_of(name)} may not use {word}")
+
+# -- a room is neither a cupboard nor a hall
+
+for folder in {name.parent for name in defined} - {pathlib.PurePath("fs")}:
+    count = sum(name.parent == folder for name in defined)
+    if not 3 <= count <= 14:
+        wrong.append(f"{folder}: {count} .c files; a room has 3 to 14")
+
+# -- calls between the files of a room go one way, too
 
 def circles(calls):
     """Files that call each other, each circle once: what is left when who calls, or is called by, nobody left is taken away."""
@@ -74,18 +122,14 @@ def circles(calls):
             del left[name]
 
 
-rooms = {}
-for top in ("kmsapi", "fs"):
-    for path in sorted((root / top).rglob("*.c")):
-        rooms.setdefault(room_of(path.relative_to(root)), {})[str(path.relative_to(root))] = without_comments(path)
-for room, files in rooms.items():
-    homes = {name: home for home, text in files.items() for name in DEFINED.findall(text) if name != "main"}
+for room in sorted({room_of(name) for name in defined}):
+    files = [name for name in defined if room_of(name) == room]
+    here = {function: name for name in files for function in defined[name]}
     calls = {}
-    for home, text in files.items():
-        own = set(re.findall(r"^static [^;{}()]*?\b(\w+)\(", text, re.M))
-        calls[home] = {homes[word] for word in set(re.findall(r"\b\w+\b", text)) - own if word in homes} - {home}
+    for name in files:
+        calls[name] = {here[word] for word in set(re.findall(r"\w+", texts[name])) - own[name] if word in here} - {name}
     if circle := circles(calls):
-        wrong.append(f"{room}: these call each other in a circle: {', '.join(circle)}")
+        wrong.append(f"{room}: these call each other in a circle: {', '.join(map(str, circle))}")
 
 print("\n".join(wrong))
 sys.exit(bool(wrong))

@@ -1,9 +1,12 @@
 #include "fs/base/usage.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "fs/base/edit_distance.h"
+#include "kmsapi/cleanup.h"
 
 /* In 80 columns. */
 static const struct {
@@ -83,4 +86,23 @@ int usage_end(const char *command, int option)
     bool asked = option == USAGE_HELP;
     print(asked ? stdout : stderr, command);
     return asked ? 0 : 2;
+}
+
+bool usage_is_no_place(const char *word)
+{
+    if (strchr(word, '/'))
+        return false;
+    /* asks no filesystem that may be there: its daemon may be away */
+    _cleanup_(close) int directory = open(word, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return directory < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+int usage_unknown(const char *word)
+{
+    const char *nearest = usage_nearest(word);
+    fprintf(stderr, "aapfs: %s: no command, and no directory to mount on", word);
+    if (nearest)
+        fprintf(stderr, "; did you mean aapfs %s?", nearest);
+    fprintf(stderr, "%s aapfs --help has all of them\n", nearest ? "" : ";");
+    return 2;
 }

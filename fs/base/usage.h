@@ -24,4 +24,10 @@ const char *usage_nearest(const char *word);
  */
 int usage_end(const char *command, int option);
 
+/* Whether WORD is no mount point, which is a path, by its slash, or a directory that is there. */
+bool usage_is_no_place(const char *word);
+
+/* Says on stderr that WORD is no command, and which one may be meant. The exit status. */
+int usage_unknown(const char *word);
+
 #endif

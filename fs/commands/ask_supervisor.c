@@ -1,18 +1,15 @@
 #include "fs/commands/ask_supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "fs/base/log.h"
 #include "fs/store/state.h"
 #include "fs/supervisor/request_socket.h"
-#include "kmsapi/cleanup.h"
 
 bool ask_supervisor_is_needed(const char *mountpoint)
 {
@@ -23,11 +20,9 @@ bool ask_supervisor_is_needed(const char *mountpoint)
 /* Where the mount's state is, as its status tells. */
 static bool find_state(const char *mountpoint, char path[static STATE_PATH_SIZE])
 {
-    char name[4096], text[8192];
+    char name[4096];
     snprintf(name, sizeof(name), "%s/.aapfs/status", mountpoint);
-    _cleanup_(close) int file = open(name, O_RDONLY | O_CLOEXEC);
-    ssize_t got = file < 0 ? -1 : read(file, text, sizeof(text));
-    json_t *status = got > 0 ? json_loadb(text, (size_t)got, 0, NULL) : NULL;
+    json_t *status = json_load_file(name, 0, NULL);
     const char *state = json_string_value(json_object_get(status, "StateDirectory"));
     bool found = state && strlen(state) < STATE_PATH_SIZE;
     if (found)

@@ -18,6 +18,7 @@
 #include "fs/commands/mount/open_state.h"
 #include "fs/keys/judge.h"
 #include "fs/mount/privileges.h"
+#include "fs/store/store_load.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/wiping_memory.h"
 

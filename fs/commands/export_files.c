@@ -15,8 +15,6 @@
 
 #include "kmsapi/cleanup.h"
 
-DEFINE_CLEANUP(closedir, DIR *, closedir)
-
 /* -- a key's files ------------------------------------------------------------------------- */
 
 static bool copy_text(struct client_key_bytes *to, const char *text, const char *end)

@@ -6,7 +6,6 @@
 
 #include "fs/base/usage.h"
 #include "fs/commands/commands.h"
-#include "fs/commands/unknown_word.h"
 
 /* Where it may go on with at most MOST words: -1, and otherwise its exit status. */
 static int take_words(int count, char **words, int most)
@@ -29,7 +28,7 @@ int command_help(int count, char **words)
     else if (usage_has(command))
         return usage_end(command, USAGE_HELP);
     else
-        return unknown_word_tell(command);
+        return usage_unknown(command);
     return 0;
 }
 

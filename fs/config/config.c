@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "fs/config/value.h"
-#include "kmsapi/endpoint.h"
+#include "kmsapi/base/endpoint.h"
 
 static void derive_endpoint(struct config *config)
 {
@@ -62,8 +62,7 @@ void config_set_vpc(struct config *config, bool vpc)
     derive_endpoint(config);
 }
 
-int config_set_endpoint(struct config *config, const char *endpoint, char *reason,
-                        size_t reason_size)
+int config_set_endpoint(struct config *config, const char *endpoint, char *reason, size_t reason_size)
 {
     struct endpoint parts;
     if (endpoint_is_of_instance(endpoint)) {
@@ -85,17 +84,15 @@ int config_set_endpoint(struct config *config, const char *endpoint, char *reaso
     return 0;
 }
 
-static int set_path(char to[static CONFIG_PATH_SIZE], const char *path, char *reason,
-                    size_t reason_size)
+static int set_path(char to[static CONFIG_PATH_SIZE], const char *path, char *reason, size_t reason_size)
 {
     char whole[2 * CONFIG_PATH_SIZE], here[CONFIG_PATH_SIZE] = "";
     if (path[0] != '/' && !getcwd(here, sizeof(here))) {
         snprintf(reason, reason_size, "the directory of now has no path; give a whole one");
         return -errno;
     }
-    if (path[0] == '\0' ||
-        snprintf(whole, sizeof(whole), "%s%s%s", here, here[0] ? "/" : "", path) >=
-            (int)sizeof(whole)) {
+    int length = snprintf(whole, sizeof(whole), "%s%s%s", here, here[0] ? "/" : "", path);
+    if (path[0] == '\0' || length >= (int)sizeof(whole)) {
         snprintf(reason, reason_size, "empty or too long; right is a path");
         return -EINVAL;
     }
@@ -107,8 +104,7 @@ int config_set_state(struct config *config, const char *path, char *reason, size
     return set_path(config->state, path, reason, reason_size);
 }
 
-int config_set_state_key(struct config *config, const char *path, char *reason,
-                         size_t reason_size)
+int config_set_state_key(struct config *config, const char *path, char *reason, size_t reason_size)
 {
     return set_path(config->state_key, path, reason, reason_size);
 }
@@ -138,6 +134,43 @@ const struct config_aap *config_for_aap(const struct config *config, const char 
                                    : bsearch(name, config->sections, config->section_count,
                                              sizeof(config->sections[0]), compare_names);
     return found ? &found->values : &config->defaults;
+}
+
+static bool exposes_differ(const struct config *one, const struct config *other)
+{
+    for (size_t i = 0; i < one->section_count; i++)
+        if (one->sections[i].values.expose_password != config_for_aap(other, one->sections[i].name)->expose_password)
+            return true;
+    return false;
+}
+
+/* The kernel, the state or a worker's connection has it already. */
+int config_check_reload(const struct config *old, const struct config *new, char *reason, size_t reason_size)
+{
+    const struct {
+        const char *key;
+        bool differs;
+    } fixed[] = {
+        {"region", strcmp(old->region, new->region) != 0},
+        {"network", old->vpc != new->vpc},
+        {"endpoint", strcmp(old->endpoint, new->endpoint) != 0},
+        {"credentials", strcmp(old->credentials, new->credentials) != 0},
+        {"ca_file", strcmp(old->ca_file, new->ca_file) != 0},
+        {"proxy", strcmp(old->proxy, new->proxy) != 0},
+        {"state", strcmp(old->state, new->state) != 0},
+        {"state_key", strcmp(old->state_key, new->state_key) != 0},
+        {"settle", old->settle_ms != new->settle_ms},
+        {"audit", old->audit != new->audit},
+        {"expose_password", old->defaults.expose_password != new->defaults.expose_password ||
+                                exposes_differ(old, new) || exposes_differ(new, old)},
+    };
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+        if (fixed[i].differs) {
+            snprintf(reason, reason_size,
+                     "%s: cannot change on a live mount; umount and mount again; nothing was changed", fixed[i].key);
+            return -EINVAL;
+        }
+    return 0;
 }
 
 void config_clear(struct config *config)

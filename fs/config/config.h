@@ -1,9 +1,6 @@
 /*
- * The configuration: /etc/aapfs/aapfs.conf or -c FILE, read by inih, every value checked. Read at start and at
- * a reload; read-only afterwards, any thread. DESIGN: "Configuration".
- *
- * config.c: what it is; file.c: reads it; parse.c: lines, sections and keys; settings.c: the
- * keys; value.c: one value each; names.c: users and groups; fixed.c: what a reload cannot change.
+ * The configuration: what it is, and what of it a reload cannot change. Read (file.h) at start and at a reload; read-only
+ * afterwards, any thread. DESIGN: "Configuration".
  */
 #ifndef AAPFS_FS_CONFIG_CONFIG_H
 #define AAPFS_FS_CONFIG_CONFIG_H
@@ -83,35 +80,6 @@ struct config {
 void config_defaults(struct config *config);
 
 /*
- * Fills *CONFIG with the defaults, then with FILE; free it with config_clear. FILE NULL: the
- * default file, which may be absent. Owner and group default to those of this process (root:root
- * for root).
- *
- * 0; or -EINVAL, -ENOENT, -EACCES … and REASON, one line: "FILE:LINE: what is wrong; what would be
- * right".
- */
-int config_read(const char *file, struct config *config, char *reason, size_t reason_size);
-
-/*
- * A memfd for a copy of the configuration; config_copy_fill puts the text of FILE (as config_read takes it) into it, by
- * whichever process. Negative errno and REASON.
- */
-int config_copy_new(char *reason, size_t reason_size);
-int config_copy_fill(int copy, const char *file, char *reason, size_t reason_size);
-
-/* Both. */
-int config_copy(const char *file, char *reason, size_t reason_size);
-
-/*
- * As config_read, from such a COPY. Who reads it first looks users and groups up, and notes in it what they are; everybody
- * later takes them from there, and waits for nobody (names.h).
- */
-int config_read_copy(const char *file, int copy, struct config *config, char *reason, size_t reason_size);
-
-/* From now on nobody can change COPY. 0 or negative errno. */
-int config_copy_seal(int copy);
-
-/*
  * Whether a mount that has lived with OLD can go on with NEW. 0; or -EINVAL and REASON: the first key that cannot
  * change, and what to do.
  */
@@ -122,12 +90,10 @@ int config_check_reload(const struct config *old, const struct config *new, char
  * follows. A relative path is taken from the directory of now.
  */
 int config_set_region(struct config *config, const char *region, char *reason, size_t reason_size);
-int config_set_endpoint(struct config *config, const char *endpoint, char *reason,
-                        size_t reason_size);
+int config_set_endpoint(struct config *config, const char *endpoint, char *reason, size_t reason_size);
 void config_set_vpc(struct config *config, bool vpc);
 int config_set_state(struct config *config, const char *path, char *reason, size_t reason_size);
-int config_set_state_key(struct config *config, const char *path, char *reason,
-                         size_t reason_size);
+int config_set_state_key(struct config *config, const char *path, char *reason, size_t reason_size);
 
 /* Whether on_rotate is a command: neither empty nor "none". */
 bool config_has_command(const struct config_aap *aap);

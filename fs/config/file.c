@@ -1,7 +1,4 @@
-/*
- * Where the configuration comes from: the file, or a copy of its text.
- */
-#include "fs/config/config.h"
+#include "fs/config/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kmsapi/cleanup.h"
-
 enum kind { USER = 'u', GROUP = 'g', ENTRY = 'e' };
 
 /* A line for each answer: the kind, the number or "-", and what was asked, to the end of the line; then this. */

@@ -9,8 +9,6 @@
 #include <ini.h>
 
 #include "fs/config/settings.h"
-#include "fs/config/value.h"
-#include "kmsapi/cleanup.h"
 
 enum { SECTIONS_MAX = 20000 };
 
@@ -41,13 +39,11 @@ fail(struct parser *parser, int result, const char *format, ...)
 {
     if (parser->result < 0)
         return;
-    int length = snprintf(parser->reason, parser->reason_size, "%s:%u: ", parser->file,
-                          parser->line);
+    int length = snprintf(parser->reason, parser->reason_size, "%s:%u: ", parser->file, parser->line);
     if (length >= 0 && (size_t)length < parser->reason_size) {
         va_list arguments;
         va_start(arguments, format);
-        vsnprintf(parser->reason + length, parser->reason_size - (size_t)length, format,
-                  arguments);
+        vsnprintf(parser->reason + length, parser->reason_size - (size_t)length, format, arguments);
         va_end(arguments);
     }
     parser->result = result;
@@ -111,8 +107,7 @@ static void begin_section(struct parser *parser, const char *name)
     else if (strncmp(name, "aap ", 4) == 0)
         begin_aap_section(parser, name + 4);
     else
-        fail(parser, -EINVAL,
-             "unknown section; right are [kms], [mount], [defaults] and [aap NAME]");
+        fail(parser, -EINVAL, "unknown section; right are [kms], [mount], [defaults] and [aap NAME]");
     if (seen && *seen)
         fail(parser, -EINVAL, "the section [%s] stands twice; put them together", name);
     if (seen)
@@ -224,8 +219,7 @@ static int take_value(void *user, const char *section, const char *key, const ch
 }
 
 /* The line of KEY in a section, of what overrides it there, or in [defaults]. */
-static unsigned int line_of(const struct parser *parser, const struct lines *own, const char *key,
-                            const char *other)
+static unsigned int line_of(const struct parser *parser, const struct lines *own, const char *key, const char *other)
 {
     size_t k = config_setting_find(SECTION_AAP, key), o = config_setting_find(SECTION_AAP, other);
     const struct lines *defaults = &parser->lines;
@@ -279,8 +273,7 @@ static void check_places(struct parser *parser, const struct config_aap *aap, co
 }
 
 /* What holds between the keys of [defaults] or of an AAP. */
-static void check_aap(struct parser *parser, const struct config_aap *aap, const struct lines *own,
-                      const char *section)
+static void check_aap(struct parser *parser, const struct config_aap *aap, const struct lines *own, const char *section)
 {
     if (aap->password_source == PASSWORD_GENERATE && !aap->expose_password) {
         parser->line = line_of(parser, own, "password_source", "expose_password");

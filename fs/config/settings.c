@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/config/value.h"
 #include "kmsapi/cleanup.h"
 
 static int parse_region(const char *text, void *user, char *reason, size_t size)
@@ -99,7 +98,7 @@ const struct config_setting config_settings[CONFIG_SETTINGS] = {
     {SECTION_KMS, "aaps", parse_aaps, ENTIRE_CONFIG},
     {SECTION_MOUNT, "state", config_value_path, CONFIG_MEMBER(state)},
     {SECTION_MOUNT, "state_key", config_value_path, CONFIG_MEMBER(state_key)},
-    {SECTION_MOUNT, "settle", config_value_settle, CONFIG_MEMBER(settle_ms)},
+    {SECTION_MOUNT, "settle", config_value_while, CONFIG_MEMBER(settle_ms)},
     {SECTION_MOUNT, "audit", config_value_switch, CONFIG_MEMBER(audit)},
     {SECTION_MOUNT, "control", config_value_switch, CONFIG_MEMBER(control)},
     {SECTION_MOUNT, "creation_guard", config_value_guard, CONFIG_MEMBER(creation_guard_ms)},
@@ -113,7 +112,7 @@ const struct config_setting config_settings[CONFIG_SETTINGS] = {
     {SECTION_AAP, "expose_password", config_value_switch, AAP_MEMBER(expose_password)},
     {SECTION_AAP, "on_rotate", config_value_command, AAP_MEMBER(on_rotate)},
     {SECTION_AAP, "on_rotate_user", config_value_command_user, AAP_MEMBER(on_rotate_user)},
-    {SECTION_AAP, "on_rotate_timeout", config_value_command_timeout, AAP_MEMBER(on_rotate_timeout_ms)},
+    {SECTION_AAP, "on_rotate_timeout", config_value_while, AAP_MEMBER(on_rotate_timeout_ms)},
     {SECTION_AAP, "delete_superseded", config_value_delete_superseded,
      AAP_MEMBERS(delete_superseded, delete_after_seconds)},
     {SECTION_AAP, "max_keys", config_value_max_keys, AAP_MEMBER(max_keys)},

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "fs/config/config.h"
+#include "fs/config/value.h"
 
 /* [defaults] and [aap NAME] set the same things. */
 enum config_section_kind { SECTION_KMS, SECTION_MOUNT, SECTION_AAP };
@@ -14,7 +15,7 @@ enum config_section_kind { SECTION_KMS, SECTION_MOUNT, SECTION_AAP };
 struct config_setting {
     enum config_section_kind kind;
     const char *key;
-    int (*parse)(const char *text, void *value, char *reason, size_t size);
+    config_value *parse;
     size_t value; /* what PARSE is given: an offset into struct config or struct config_aap */
     size_t begin, size; /* the bytes that it sets, for those of struct config_aap */
 };

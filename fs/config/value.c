@@ -9,8 +9,10 @@
 
 #include "fs/config/config.h"
 #include "fs/config/names.h"
+#include "kmsapi/base/proxy.h"
 #include "kmsapi/credentials/source.h"
-#include "kmsapi/proxy.h"
+
+enum { HOUR_MS = 3600 * 1000 };
 
 static int refuse(char *reason, size_t size, const char *right)
 {
@@ -32,7 +34,11 @@ static const char *take_number(const char *text, uint64_t most, uint64_t *number
     return text;
 }
 
-int config_value_duration(const char *text, int64_t *milliseconds)
+/*
+ * A number and one of ms, s, m, h, d, y (365 days), in milliseconds. 0, or -EINVAL for any other form and for more than
+ * 100 years.
+ */
+static int take_duration(const char *text, int64_t *milliseconds)
 {
     static const struct {
         const char *unit;
@@ -41,7 +47,7 @@ int config_value_duration(const char *text, int64_t *milliseconds)
         {"ms", 1},
         {"s", 1000},
         {"m", 60 * 1000},
-        {"h", 3600 * 1000},
+        {"h", HOUR_MS},
         {"d", CONFIG_DAY_SECONDS * 1000},
         {"y", 365 * CONFIG_DAY_SECONDS * 1000},
     };
@@ -56,28 +62,29 @@ int config_value_duration(const char *text, int64_t *milliseconds)
     return -EINVAL;
 }
 
-static int milliseconds_within(const char *text, int64_t least, int64_t most, unsigned int *value)
+static int take_time(const char *text, int64_t least, int64_t most, unsigned int *value, const char *right, char *reason,
+                     size_t size)
 {
     int64_t milliseconds;
-    if (config_value_duration(text, &milliseconds) < 0 || milliseconds < least ||
-        milliseconds > most)
-        return -EINVAL;
+    if (take_duration(text, &milliseconds) < 0 || milliseconds < least || milliseconds > most)
+        return refuse(reason, size, right);
     *value = (unsigned int)milliseconds;
     return 0;
 }
 
 int config_value_timeout(const char *text, void *value, char *reason, size_t size)
 {
-    if (milliseconds_within(text, 100, 3600 * 1000, value) < 0)
-        return refuse(reason, size, "not a time from 100ms to 1h; right is one like 30s");
-    return 0;
+    return take_time(text, 100, HOUR_MS, value, "not a time from 100ms to 1h; right is one like 30s", reason, size);
 }
 
 int config_value_guard(const char *text, void *value, char *reason, size_t size)
 {
-    if (milliseconds_within(text, 0, 3600 * 1000, value) < 0)
-        return refuse(reason, size, "not a time from 0s to 1h; right is one like 5s");
-    return 0;
+    return take_time(text, 0, HOUR_MS, value, "not a time from 0s to 1h; right is one like 5s", reason, size);
+}
+
+int config_value_while(const char *text, void *value, char *reason, size_t size)
+{
+    return take_time(text, 1000, HOUR_MS, value, "not a time from 1s to 1h; right is one like 60s", reason, size);
 }
 
 int config_value_validity(const char *text, void *value, char *reason, size_t size)
@@ -86,8 +93,7 @@ int config_value_validity(const char *text, void *value, char *reason, size_t si
     int64_t milliseconds = 0;
     struct config_aap *aap = value;
     bool none = strcmp(text, "kms") == 0;
-    if (!none && (config_value_duration(text, &milliseconds) < 0 || milliseconds < least ||
-                  milliseconds > most))
+    if (!none && (take_duration(text, &milliseconds) < 0 || milliseconds < least || milliseconds > most))
         return refuse(reason, size, "not a time from 1s to 10y, nor kms; right is one like 1y or "
                                     "365d");
     aap->validity_seconds = milliseconds / 1000;
@@ -95,21 +101,26 @@ int config_value_validity(const char *text, void *value, char *reason, size_t si
     return 0;
 }
 
-int config_value_settle(const char *text, void *value, char *reason, size_t size)
+static int take_count(const char *text, unsigned int most, unsigned int *value, char *reason, size_t size)
 {
-    if (milliseconds_within(text, 1000, 3600 * 1000, value) < 0)
-        return refuse(reason, size, "not a time from 1s to 1h; right is one like 60s");
-    return 0;
+    uint64_t number;
+    const char *end = take_number(text, most, &number);
+    if (end && !*end && number >= 1) {
+        *value = (unsigned int)number;
+        return 0;
+    }
+    snprintf(reason, size, "not a number from 1 to %u", most);
+    return -EINVAL;
 }
 
 int config_value_max_keys(const char *text, void *value, char *reason, size_t size)
 {
-    uint64_t number;
-    const char *end = take_number(text, 100000, &number);
-    if (!end || *end || number < 1)
-        return refuse(reason, size, "not a number from 1 to 100000");
-    *(unsigned int *)value = (unsigned int)number;
-    return 0;
+    return take_count(text, 100000, value, reason, size);
+}
+
+int config_value_rate(const char *text, void *value, char *reason, size_t size)
+{
+    return take_count(text, 1000, value, reason, size);
 }
 
 /* A number stands for itself, as in chown(1); (uid_t)-1 means "unchanged" to the kernel. */
@@ -174,13 +185,6 @@ int config_value_command_user(const char *text, void *value, char *reason, size_
     return 0;
 }
 
-int config_value_command_timeout(const char *text, void *value, char *reason, size_t size)
-{
-    if (milliseconds_within(text, 1000, 3600 * 1000, value) < 0)
-        return refuse(reason, size, "not a time from 1s to 1h; right is one like 60s");
-    return 0;
-}
-
 int config_value_switch(const char *text, void *value, char *reason, size_t size)
 {
     bool yes = strcmp(text, "yes") == 0;
@@ -203,21 +207,10 @@ int config_value_mode(const char *text, void *value, char *reason, size_t size)
     return 0;
 }
 
-int config_value_rate(const char *text, void *value, char *reason, size_t size)
-{
-    uint64_t number;
-    const char *end = take_number(text, 1000, &number);
-    if (!end || *end || number < 1)
-        return refuse(reason, size, "not a number from 1 to 1000");
-    *(unsigned int *)value = (unsigned int)number;
-    return 0;
-}
-
 int config_value_sync_interval(const char *text, void *value, char *reason, size_t size)
 {
     int64_t milliseconds;
-    if (config_value_duration(text, &milliseconds) < 0 || milliseconds < 1000 ||
-        milliseconds > 30 * CONFIG_DAY_SECONDS * 1000)
+    if (take_duration(text, &milliseconds) < 0 || milliseconds < 1000 || milliseconds > 30 * CONFIG_DAY_SECONDS * 1000)
         return refuse(reason, size, "not a time from 1s to 30d; right is one like 1h");
     *(int64_t *)value = milliseconds;
     return 0;
@@ -262,7 +255,7 @@ static int take_before(const char *text, int64_t *seconds)
         return -EINVAL;
     memcpy(duration, text, length - behind);
     duration[length - behind] = '\0';
-    if (config_value_duration(duration, &milliseconds) < 0 || milliseconds < 1000)
+    if (take_duration(duration, &milliseconds) < 0 || milliseconds < 1000)
         return -EINVAL;
     *seconds = milliseconds / 1000;
     return 0;
@@ -312,8 +305,7 @@ int config_value_delete_superseded(const char *text, void *value, char *reason, 
         aap->delete_superseded = DELETE_EXPIRED;
     } else if (strcmp(text, "never") == 0) {
         aap->delete_superseded = DELETE_NEVER;
-    } else if (config_value_duration(text, &milliseconds) == 0 &&
-               milliseconds <= 10 * 365 * CONFIG_DAY_SECONDS * 1000) {
+    } else if (take_duration(text, &milliseconds) == 0 && milliseconds <= 10 * 365 * CONFIG_DAY_SECONDS * 1000) {
         aap->delete_superseded = DELETE_AFTER;
         aap->delete_after_seconds = milliseconds / 1000;
     } else {

@@ -11,7 +11,7 @@
 
 #include "fs/engine/control.h"
 #include "fs/engine/engine.h"
-#include "fs/store/store.h"
+#include "fs/store/store_intent.h"
 #include "kmsapi/kms.h"
 
 /* What a verb is to who carries it out; the table is loop/verbs.c. */

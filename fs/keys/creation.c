@@ -21,7 +21,7 @@
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/ram_role.h"
-#include "kmsapi/calendar.h"
+#include "kmsapi/base/calendar.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fs/store/store.h"
+#include "fs/store/store_intent.h"
 
 struct engine;
 

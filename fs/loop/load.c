@@ -11,6 +11,8 @@
 #include "fs/engine/parts.h"
 #include "fs/keys/judge.h"
 #include "fs/model/schedule.h"
+#include "fs/store/store_intent.h"
+#include "fs/store/store_load.h"
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/foreign_keys.h"

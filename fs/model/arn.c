@@ -5,8 +5,7 @@
 #include <string.h>
 
 /* Its region and account; false: it is no Arn. */
-static bool split(const char *arn, const char **region, size_t *region_size, const char **account,
-                  size_t *account_size)
+static bool split(const char *arn, const char **region, size_t *region_size, const char **account, size_t *account_size)
 {
     static const char head[] = "acs:kms:", digits[] = "0123456789";
     if (strncmp(arn, head, strlen(head)) != 0)

@@ -35,8 +35,7 @@ static struct counted_requests *row_of(struct counters *counters, const char *op
     return others;
 }
 
-void counters_add_request(struct counters *counters, const char *operation, const char *code,
-                          int64_t duration_ms)
+void counters_add_request(struct counters *counters, const char *operation, const char *code, int64_t duration_ms)
 {
     if (!counters || operation[0] == '\0')
         return;

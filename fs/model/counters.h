@@ -38,8 +38,7 @@ extern const int64_t counters_bounds_ms[COUNTERS_DURATIONS - 1];
 struct counters *counters_open(void *memory);
 
 /* An answer of KMS, or that none came: CODE "" for success. DURATION_MS negative: not known. */
-void counters_add_request(struct counters *counters, const char *operation, const char *code,
-                          int64_t duration_ms);
+void counters_add_request(struct counters *counters, const char *operation, const char *code, int64_t duration_ms);
 
 void counters_add_rotation(struct counters *counters, enum counted_rotation result);
 

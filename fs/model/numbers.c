@@ -94,8 +94,7 @@ static bool foreign_makes_sense(const struct numbers *numbers, const struct numb
 static bool makes_sense(const struct numbers *numbers)
 {
     if (numbers->aap_count > NUMBERS_MOST_AAPS || numbers->key_count > NUMBERS_MOST_KEYS ||
-        numbers->generation_count > NUMBERS_MOST_GENERATIONS ||
-        numbers->foreign_count > NUMBERS_MOST_FOREIGN)
+        numbers->generation_count > NUMBERS_MOST_GENERATIONS || numbers->foreign_count > NUMBERS_MOST_FOREIGN)
         return false;
     for (uint32_t i = 0; i < numbers->foreign_count; i++)
         if (!foreign_makes_sense(numbers, &numbers->foreign[i]))

@@ -1,9 +1,8 @@
 /*
- * The numbers by which AAPs, client keys and generations are known, and which generation each
- * published name shows. They live in one flat piece of memory that is given from above (the mount
- * memory), so that they mean the same to every worker of a mount: numbers are handed out once,
- * never shift and are never used again. A worker may be killed at any moment: an entry is written before
- * the count that makes it one.
+ * The numbers by which AAPs, client keys and generations are known, and which generation each published name shows.
+ * They live in one flat piece of memory that is given from above (the mount memory), so that they mean the same to
+ * every worker of a mount: numbers are handed out once, never shift and are never used again. A worker may be killed at
+ * any moment: an entry is written before the count that makes it one.
  *
  * A generation is one publication of a client key as its AAP's current one; it is what a published
  * name leads to. Numbers begin at 1; 0 is "none".

@@ -7,8 +7,6 @@
 
 #include <openssl/crypto.h>
 
-#include "kmsapi/cleanup.h"
-
 struct registry {
     pthread_mutex_t lock;
     struct numbers *numbers;
@@ -124,8 +122,7 @@ static bool grow(void ***table, size_t *room, size_t number)
     return true;
 }
 
-struct registry_aap *registry_add_aap(struct registry *registry, const char *name,
-                                      const struct config_aap *config)
+struct registry_aap *registry_add_aap(struct registry *registry, const char *name, const struct config_aap *config)
 {
     struct registry_aap *known = registry_find_aap(registry, name);
     if (known)
@@ -381,8 +378,7 @@ uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap
     return aap->generation;
 }
 
-void registry_remove_key(struct registry *registry, struct registry_aap *aap,
-                         struct registry_key *key)
+void registry_remove_key(struct registry *registry, struct registry_aap *aap, struct registry_key *key)
 {
     if (!unlink_key(&aap->keys, key) && unlink_key(&aap->foreign, key)) {
         drop_foreign(registry, key); /* nothing of it is secret, and no published name shows it */

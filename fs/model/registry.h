@@ -154,8 +154,7 @@ struct registry_aap *registry_aap(struct registry *registry, uint32_t number);
 struct registry_aap *registry_first_aap(struct registry *registry);
 
 /* The AAP of that name, added now if it was not known; NULL when there is no room. */
-struct registry_aap *registry_add_aap(struct registry *registry, const char *name,
-                                      const struct config_aap *config);
+struct registry_aap *registry_add_aap(struct registry *registry, const char *name, const struct config_aap *config);
 
 /*
  * Forgets AAP, with its keys and what the numbers say of its names; its directory is gone. One of that name that is
@@ -208,8 +207,7 @@ struct registry_key *registry_add_foreign(struct registry *registry, struct regi
  * Takes KEY, which must not be the current one, out of AAP. By its number it is found until it is wiped: who holds a
  * file of it may read that to its end. A foreign one is forgotten at once.
  */
-void registry_remove_key(struct registry *registry, struct registry_aap *aap,
-                         struct registry_key *key);
+void registry_remove_key(struct registry *registry, struct registry_aap *aap, struct registry_key *key);
 
 /* The first of the keys that were removed, for walks along NEXT; wipes and forgets one of them. */
 struct registry_key *registry_first_removed(struct registry *registry);

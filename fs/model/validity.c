@@ -1,6 +1,6 @@
 #include "fs/model/validity.h"
 
-#include "kmsapi/calendar.h"
+#include "kmsapi/base/calendar.h"
 
 enum { DAY = 86400, MOST_YEARS = 5, LEAST_SPREAD = 3600 };
 

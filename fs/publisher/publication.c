@@ -5,17 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <linux/fuse.h>
 
 #include "fs/base/stops.h"
 #include "fs/engine/kms_clock.h"
-#include "fs/publisher/publication_state.h"
+#include "fs/publisher/publication_names.h"
 #include "fs/tree/lifetime.h"
 #include "fs/tree/names.h"
-#include "fs/tree/tree.h"
+
+struct publications {
+    struct registry *registry;
+    int socket;
+    struct mount_head *head;
+    int fuse;
+    int64_t settle_ms;
+    struct publication *first; /* under the registry's lock: the session looks names up */
+};
 
 struct publications *publications_new(struct registry *registry, int socket, struct mount_head *head, int fuse,
                                       int64_t settle_ms)
@@ -116,13 +123,6 @@ void publication_begin(struct publications *publications, const struct publish_r
     }
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* The name now shows its node (or, for a removal, nothing): what the kernel's rename(2) stands for. */
 static void show(struct publications *publications, enum publish_kind kind, struct hidden *hidden)
 {
@@ -155,13 +155,11 @@ static void show(struct publications *publications, enum publish_kind kind, stru
         else
             numbers_hide(numbers, hidden->node.number, (enum published_name)hidden->node.file);
         break;
-    case PUBLISH_FOLLOW:
-        break;
     default: /* no name moves */
         break;
     }
     if (aap)
-        aap->changed_ns = now_ns();
+        aap->changed_ns = clock_local_ns();
 }
 
 /* Every name is shown, and who watches was told. */

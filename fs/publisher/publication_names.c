@@ -1,15 +1,11 @@
-/*
- * The names that a publication is made of.
- */
+#include "fs/publisher/publication_names.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include <openssl/rand.h>
 
-#include "fs/publisher/publication_state.h"
-#include "fs/tree/content.h"
 #include "fs/tree/names.h"
-#include "fs/tree/tree.h"
 
 static bool make_hidden_name(char name[static HIDDEN_NAME_SIZE])
 {

@@ -47,8 +47,7 @@ static bool make_head(const struct envelope *envelope, struct bytes *head)
 }
 
 /* Account and region, NUL-terminated, then the head. */
-static bool associate(const struct record_owner *owner, const struct bytes *head,
-                      struct bytes *associated)
+static bool associate(const struct record_owner *owner, const struct bytes *head, struct bytes *associated)
 {
     size_t account = strlen(owner->account) + 1, region = strlen(owner->region) + 1;
     if (!allocate(associated, account + region + head->size))
@@ -70,8 +69,7 @@ int envelope_close(const unsigned char key[static SEAL_KEY_SIZE], const struct e
     if (!allocate(&file, head.size + body.size + SEAL_OVERHEAD))
         return -ENOMEM;
     memcpy(file.data, head.data, head.size);
-    int r = seal_close(key, (struct seal_text){associated.data, associated.size}, body,
-                       file.data + head.size);
+    int r = seal_close(key, (struct seal_text){associated.data, associated.size}, body, file.data + head.size);
     if (r < 0)
         return r;
     *size = file.size;
@@ -83,8 +81,7 @@ int envelope_close(const unsigned char key[static SEAL_KEY_SIZE], const struct e
 static size_t head_size(const char *magic, const unsigned char *bytes, size_t size)
 {
     size_t told = 0, least = strlen(magic) + SIZE_SIZE;
-    if (size < least + SEAL_OVERHEAD || size > ENVELOPE_SIZE_MOST ||
-        memcmp(bytes, magic, strlen(magic)) != 0)
+    if (size < least + SEAL_OVERHEAD || size > ENVELOPE_SIZE_MOST || memcmp(bytes, magic, strlen(magic)) != 0)
         return 0;
     for (unsigned int i = 0; i < SIZE_SIZE; i++)
         told = told << 8 | bytes[strlen(magic) + i];

@@ -95,8 +95,7 @@ int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct reco
     return r;
 }
 
-bool record_told(const unsigned char *bytes, size_t size, const char *name, char *text,
-                 size_t text_size)
+bool record_told(const unsigned char *bytes, size_t size, const char *name, char *text, size_t text_size)
 {
     return envelope_told(magic, bytes, size, name, text, text_size);
 }

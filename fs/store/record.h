@@ -42,8 +42,7 @@ int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct reco
                 size_t size, struct record *record);
 
 /* envelope_told of a record. */
-bool record_told(const unsigned char *bytes, size_t size, const char *name, char *text,
-                 size_t text_size);
+bool record_told(const unsigned char *bytes, size_t size, const char *name, char *text, size_t text_size);
 
 /* Safe on a zeroed struct. */
 void record_clear(struct record *record);

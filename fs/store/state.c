@@ -23,8 +23,6 @@ enum { STORE_NAME_SIZE = 128 };
 /* A lock that somebody holds is tried for two seconds. */
 enum { LOCK_TRIES = 100, LOCK_NS = 20000000 };
 
-DEFINE_CLEANUP(closedir, DIR *, closedir)
-
 /* -- the places ---------------------------------------------------------------------------- */
 
 static bool is_path(const char *text)
@@ -54,15 +52,13 @@ static int find_directory(const char *configured, char path[static STATE_PATH_SI
                          : -ENOENT;
 }
 
-int state_places_find(const char *directory, const char *key, struct state_places *places,
-                      char *reason, size_t size)
+int state_places_find(const char *directory, const char *key, struct state_places *places, char *reason, size_t size)
 {
     const char *what = "state";
     int r = find_directory(directory, places->directory);
     if (r == 0) {
         what = "state_key";
-        r = state_key_place(key && key[0] ? key : NULL, places->key, sizeof(places->key),
-                            &places->may_make_key);
+        r = state_key_place(key && key[0] ? key : NULL, places->key, sizeof(places->key), &places->may_make_key);
     }
     if (r < 0)
         snprintf(reason, size, "%s: %s", what,
@@ -75,21 +71,16 @@ int state_places_find(const char *directory, const char *key, struct state_place
 
 static int open_directory(const char *path, bool make, char *reason, size_t size)
 {
-    struct stat attributes;
     int r = make ? store_file_make_path(path) : 0;
     _cleanup_(close) int directory = r < 0 ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (r == 0 && (directory < 0 || fstat(directory, &attributes) < 0))
-        r = -errno;
-    if (r < 0) {
-        snprintf(reason, size, "%s: %s", path, strerror(-r));
-        return r;
-    }
-    bool ours = attributes.st_uid == geteuid();
-    if (ours && (attributes.st_mode & 077) == 0)
+    reason[0] = '\0';
+    if (r == 0)
+        r = directory < 0 ? -errno : store_file_check_owner(directory, path, reason, size);
+    if (r == 0)
         return steal_descriptor(&directory);
-    snprintf(reason, size, "%s: %s; it must be this user's alone: chown it and chmod 0700", path,
-             ours ? "others may look into it" : "it is another user's");
-    return -EACCES;
+    if (!reason[0])
+        snprintf(reason, size, "%s: %s", path, strerror(-r));
+    return r;
 }
 
 /* umount(8) does not wait for the daemon, which ends a moment later: who mounts again at once waits for that here. */
@@ -120,8 +111,7 @@ static int take_lock(struct state *state, char *reason, size_t size)
 }
 
 /* A store's name: REGION-ACCOUNT. */
-static bool split_name(const char *name, char region[static STORE_NAME_SIZE],
-                       char account[static ACCOUNT_SIZE])
+static bool split_name(const char *name, char region[static STORE_NAME_SIZE], char account[static ACCOUNT_SIZE])
 {
     const char *dash = strrchr(name, '-');
     size_t digits = dash ? strlen(dash + 1) : 0;
@@ -134,8 +124,7 @@ static bool split_name(const char *name, char region[static STORE_NAME_SIZE],
 }
 
 /* The stores' names, one at a time: 1, 0 at the end, or negative errno. */
-static int next_store(DIR *entries, char region[static STORE_NAME_SIZE],
-                      char account[static ACCOUNT_SIZE])
+static int next_store(DIR *entries, char region[static STORE_NAME_SIZE], char account[static ACCOUNT_SIZE])
 {
     const struct dirent *entry;
     while (errno = 0, (entry = readdir(entries)))
@@ -144,21 +133,14 @@ static int next_store(DIR *entries, char region[static STORE_NAME_SIZE],
     return -errno;
 }
 
-static DIR *list(const struct state *state)
-{
-    int again = openat(state->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return again < 0 ? NULL : fdopendir(again);
-}
-
 static int has_stores(const struct state *state)
 {
     char region[STORE_NAME_SIZE], account[ACCOUNT_SIZE];
-    _cleanup_(closedir) DIR *entries = list(state);
+    _cleanup_(closedir) DIR *entries = store_file_list(state->directory, ".");
     return entries ? next_store(entries, region, account) : -errno;
 }
 
-int state_open_key(const struct state_places *places, struct state *state, char *reason,
-                   size_t size)
+int state_open_key(const struct state_places *places, struct state *state, char *reason, size_t size)
 {
     int file = state_key_open(places->key, reason, size);
     if (file >= 0) {
@@ -179,12 +161,10 @@ static int find_key(const struct state_places *places, struct state *state, char
     if (stores < 0)
         snprintf(reason, size, "%s: %s", state->path, strerror(-stores));
     else if (stores > 0)
-        snprintf(reason, size,
-                 "%s: the state key is missing, and keys in %s were sealed with it; put it back, or move "
+        snprintf(reason, size, "%s: the state key is missing, and keys in %s were sealed with it; put it back, or move "
                  "%s away", places->key, state->path, state->path);
     else if (!places->may_make_key)
-        snprintf(reason, size,
-                 "%s: there is no state key; make one: (umask 077; openssl rand -hex 32 > %s)",
+        snprintf(reason, size, "%s: there is no state key; make one: (umask 077; openssl rand -hex 32 > %s)",
                  places->key, places->key);
     else
         return 0;
@@ -204,8 +184,7 @@ int state_open(const struct state_places *places, struct state *state, char *rea
     return r;
 }
 
-int state_open_to_read(const struct state_places *places, struct state *state, char *reason,
-                       size_t size)
+int state_open_to_read(const struct state_places *places, struct state *state, char *reason, size_t size)
 {
     *state = (struct state){.directory = -1, .lock = -1, .key = -1};
     memcpy(state->path, places->directory, sizeof(state->path));
@@ -219,23 +198,11 @@ int state_open_to_read(const struct state_places *places, struct state *state, c
     return r == -ENOENT ? -ENOKEY : r;
 }
 
-static void close_one(int *descriptor)
-{
-    if (*descriptor >= 0)
-        close(*descriptor);
-    *descriptor = -1;
-}
-
-void state_release_lock(struct state *state)
-{
-    close_one(&state->lock);
-}
-
 void state_close(struct state *state)
 {
-    close_one(&state->key);
-    close_one(&state->lock);
-    close_one(&state->directory);
+    cleanup_close(&state->key);
+    cleanup_close(&state->lock);
+    cleanup_close(&state->directory);
 }
 
 int state_make_key(const struct state_places *places, char *reason, size_t size)
@@ -249,7 +216,7 @@ int state_find_account(const struct state *state, const char *region, char accou
                        char *reason, size_t size)
 {
     char found[STORE_NAME_SIZE], whose[ACCOUNT_SIZE];
-    _cleanup_(closedir) DIR *entries = list(state);
+    _cleanup_(closedir) DIR *entries = store_file_list(state->directory, ".");
     int r = entries ? 0 : -errno;
     account[0] = '\0';
     while (r == 0 && (r = next_store(entries, found, whose)) > 0) {
@@ -270,8 +237,7 @@ int state_find_account(const struct state *state, const char *region, char accou
     return r;
 }
 
-static int read_key(const struct state *state, unsigned char key[static SEAL_KEY_SIZE], char *reason,
-                    size_t size)
+static int read_key(const struct state *state, unsigned char key[static SEAL_KEY_SIZE], char *reason, size_t size)
 {
     int r = state_key_read(state->key, key);
     if (r < 0)
@@ -284,15 +250,14 @@ static int read_key(const struct state *state, unsigned char key[static SEAL_KEY
 int state_check(const struct state *state, const char *region, char *reason, size_t size)
 {
     unsigned char key[SEAL_KEY_SIZE];
-    char account[ACCOUNT_SIZE], name[STORE_NAME_SIZE + ACCOUNT_SIZE];
+    char account[ACCOUNT_SIZE];
+    struct store *store = NULL;
     int r = state_find_account(state, region, account, reason, size);
-    if (r == 0)
+    if (r == 0 && account[0])
+        r = state_open_store_to_read(state, region, account, &store, reason, size);
+    else if (r == 0)
         r = read_key(state, key, reason, size);
-    if (r == 0 && account[0]) {
-        snprintf(name, sizeof(name), "%s-%s", region, account);
-        r = store_check(&(struct store_place){state->directory, name, state->path},
-                        &(struct record_owner){account, region}, key, reason, size);
-    }
+    store_close(store);
     OPENSSL_cleanse(key, sizeof(key));
     return r;
 }
@@ -306,13 +271,7 @@ static int open_store(const struct state *state, const char *region, const char 
 {
     unsigned char key[SEAL_KEY_SIZE];
     char name[STORE_NAME_SIZE + ACCOUNT_SIZE];
-    int r = has_stores(state);
-    if (r == 0)
-        r = machine_note(state->directory, MACHINE_ID_FILE);
-    if (r < 0)
-        snprintf(reason, size, "%s: %s", state->path, strerror(-r));
-    else
-        r = read_key(state, key, reason, size);
+    int r = read_key(state, key, reason, size);
     if (r < 0)
         return r;
     snprintf(name, sizeof(name), "%s-%s", region, account);

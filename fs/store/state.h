@@ -32,8 +32,7 @@ struct state {
  * $XDG_STATE_HOME/aapfs or ~/.local/state/aapfs for others; the key's place is state_key_place's. 0, or negative
  * errno and REASON.
  */
-int state_places_find(const char *directory, const char *key, struct state_places *places,
-                      char *reason, size_t size);
+int state_places_find(const char *directory, const char *key, struct state_places *places, char *reason, size_t size);
 
 /*
  * Opens the directory, made (0700) when missing, locks it, and opens the key's file. 0, or REASON and
@@ -49,16 +48,11 @@ void state_close(struct state *state);
  * The same for whoever only reads what is there, beside a mount that uses it too: nothing is made, and nothing locked.
  * -ENOENT: there is no such directory; -ENOKEY: no key.
  */
-int state_open_to_read(const struct state_places *places, struct state *state, char *reason,
-                       size_t size);
-
-/* For a process that only needs the store: it does not keep others out. */
-void state_release_lock(struct state *state);
+int state_open_to_read(const struct state_places *places, struct state *state, char *reason, size_t size);
 
 /* Where state->key is -1: makes the key, and (afterwards, in any process) opens it. 0, or negative errno and REASON. */
 int state_make_key(const struct state_places *places, char *reason, size_t size);
-int state_open_key(const struct state_places *places, struct state *state, char *reason,
-                   size_t size);
+int state_open_key(const struct state_places *places, struct state *state, char *reason, size_t size);
 
 /*
  * The account whose store of REGION is here; "": none is yet. 0, or REASON and -EINVAL: stores of two accounts, or of

@@ -90,8 +90,7 @@ int state_key_open(const char *path, char *reason, size_t size)
     if (r == 0 && !S_ISREG(attributes.st_mode))
         r = -EINVAL;
     /* systemd's credentials belong to root, whoever the service runs as */
-    else if (r == 0 && ((attributes.st_uid != geteuid() && attributes.st_uid != 0) ||
-                        (attributes.st_mode & 077) != 0))
+    else if (r == 0 && ((attributes.st_uid != geteuid() && attributes.st_uid != 0) || (attributes.st_mode & 077) != 0))
         r = -EACCES;
     if (r == 0)
         return steal_descriptor(&file);

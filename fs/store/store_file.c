@@ -27,6 +27,28 @@ static int write_all(int file, const unsigned char *data, size_t size)
     return 0;
 }
 
+int store_file_check_owner(int directory, const char *path, char *reason, size_t size)
+{
+    struct stat attributes;
+    if (fstat(directory, &attributes) < 0)
+        return -errno;
+    bool ours = attributes.st_uid == geteuid();
+    if (ours && (attributes.st_mode & 077) == 0)
+        return 0;
+    snprintf(reason, size, "%s: %s; it must be this user's alone: chown it and chmod 0700", path,
+             ours ? "others may look into it" : "it is another user's");
+    return -EACCES;
+}
+
+DIR *store_file_list(int directory, const char *name)
+{
+    _cleanup_(close) int opened = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *entries = opened < 0 ? NULL : fdopendir(opened);
+    if (entries)
+        (void)steal_descriptor(&opened);
+    return entries;
+}
+
 int store_file_sync(int directory, const char *below)
 {
     if (!below)
@@ -81,8 +103,7 @@ static int create_anew(int directory, const char *name)
     return file < 0 ? -errno : file;
 }
 
-static int write_and_rename(int directory, const char *name, const void *data, size_t size,
-                            bool sync)
+static int write_and_rename(int directory, const char *name, const void *data, size_t size, bool sync)
 {
     char temporary[512];
     if (snprintf(temporary, sizeof(temporary), "%s.new", name) >= (int)sizeof(temporary))

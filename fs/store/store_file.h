@@ -1,10 +1,11 @@
 /*
  * Files that survive a power loss: written, synced, renamed, their directory synced. The store's, and what else keeps a state; one
- * thread. Each returns 0 or negative errno, and leaves nothing half done under a name that counts.
+ * thread. Each returns 0 or negative errno where nothing else is said, and leaves nothing half done under a name that counts.
  */
 #ifndef AAPFS_FS_STORE_STORE_FILE_H
 #define AAPFS_FS_STORE_STORE_FILE_H
 
+#include <dirent.h>
 #include <stddef.h>
 
 struct store_file {
@@ -21,6 +22,12 @@ int store_file_write(int directory, const char *name, const void *data, size_t s
 
 /* The same for a cache: after a power loss it may be torn or absent. */
 int store_file_write_unsynced(int directory, const char *name, const void *data, size_t size);
+
+/* Whether DIRECTORY is this user's alone: 0; -EACCES and REASON; another errno. */
+int store_file_check_owner(int directory, const char *path, char *reason, size_t size);
+
+/* The entries of the directory NAME; NULL and errno. */
+DIR *store_file_list(int directory, const char *name);
 
 /* The directory NAME (0700), there or made; whoever calls syncs DIRECTORY. */
 int store_file_make_directory(int directory, const char *name);

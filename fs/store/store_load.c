@@ -1,4 +1,4 @@
-#include "fs/store/store_parts.h"
+#include "fs/store/store_load.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,49 +11,36 @@
 #include <openssl/crypto.h>
 
 #include "fs/store/store_file.h"
+#include "fs/store/store_intent.h"
+#include "fs/store/store_parts.h"
 #include "kmsapi/cleanup.h"
-
-DEFINE_CLEANUP(closedir, DIR *, closedir)
-
-const char *store_error_text(int error)
-{
-    return error == -EBADMSG    ? "damaged, or sealed for another place"
-           : error == -EINVAL   ? "not a file of aapfs"
-           : error == -EMSGSIZE ? "too large for a file of aapfs"
-                                : strerror(-error);
-}
 
 /* -- loading ------------------------------------------------------------------------------- */
 
-/* An intent's file has the name of its number. */
-static bool is_named_right(const struct record *intent, const char *path)
+static int read_intent(struct store *store, const char *path, struct record *record)
 {
-    char name[64];
-    store_name_of(intent->intent, "intent", name);
-    return strcmp(name, path) == 0;
+    struct store_file file;
+    char aap_name[256], name[64];
+    *record = (struct record){0};
+    int r = store_file_read(store->directory, path, RECORD_SIZE_MOST, &file);
+    if (r < 0)
+        return r;
+    if (!record_told(file.data, file.size, "AapName", aap_name, sizeof(aap_name)))
+        aap_name[0] = '\0';
+    r = record_open(store->key, &store->owner, aap_name, "", file.data, file.size, record);
+    store_file_clear(&file);
+    store_name_of(record->intent, "intent", name);
+    return r == 0 && strcmp(name, path) != 0 ? -EBADMSG : r;
 }
 
 /* One place in the store. AAP_NAME NULL: an intent, whose header has to tell it. */
 static void load_one(struct store *store, const char *path, const char *aap_name,
                      const char *client_key_id, store_found *found, void *user)
 {
-    struct store_file file;
     struct record record;
-    char told[256];
-    int r = store_file_read(store->directory, path, RECORD_SIZE_MOST, &file);
-    if (r < 0) {
-        found(user, NULL, path, r);
-        return;
-    }
-    bool intent = !aap_name;
-    if (intent)
-        aap_name = record_told(file.data, file.size, "AapName", told, sizeof(told)) ? told : "";
-    r = record_open(store->key, &store->owner, aap_name, client_key_id, file.data, file.size, &record);
-    if (r == 0 && intent && !is_named_right(&record, path))
-        r = -EBADMSG;
+    int r = aap_name ? store_read(store, aap_name, client_key_id, &record) : read_intent(store, path, &record);
     found(user, r < 0 ? NULL : &record, path, r);
     record_clear(&record);
-    store_file_clear(&file);
 }
 
 /* What was never renamed: it was written by a worker that died, and is of no use. */
@@ -66,15 +53,14 @@ static bool is_unfinished(const char *name)
 /* OWNS: nobody else uses the store, and what is of no use goes. */
 static int load_aap(struct store *store, const char *aap_name, bool owns, store_found *found, void *user)
 {
-    int below = openat(store->directory, aap_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = below < 0 ? NULL : fdopendir(below);
+    _cleanup_(closedir) DIR *entries = store_file_list(store->directory, aap_name);
     const struct dirent *entry;
     char path[STORE_PATH_SIZE];
     if (!entries)
         return -errno;
     while (errno = 0, (entry = readdir(entries))) {
         if (owns && is_unfinished(entry->d_name))
-            (void)unlinkat(below, entry->d_name, 0); /* the next start tries again */
+            (void)unlinkat(dirfd(entries), entry->d_name, 0); /* the next start tries again */
         if (entry->d_name[0] == '.')
             continue;
         if (snprintf(path, sizeof(path), "%s/%s", aap_name, entry->d_name) < (int)sizeof(path))
@@ -129,8 +115,7 @@ static bool begins_with(const char *name, const char *head)
 /* Goes through the top directory: puts rooms in their places, or tells the keys, or the intents. */
 static int walk(struct store *store, enum pass pass, store_found *found, void *user)
 {
-    int again = openat(store->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
+    _cleanup_(closedir) DIR *entries = store_file_list(store->directory, ".");
     const struct dirent *entry;
     if (!entries)
         return -errno;
@@ -162,8 +147,7 @@ int store_load(struct store *store, store_found *found, void *user)
 /* -- beside a mount ------------------------------------------------------------------------ */
 
 /* A room that cannot be read is its mount's affair: it may be filling it right now. */
-static void look_at_room(struct store *store, const char *room, const char *aap_name,
-                         store_found *found, void *user)
+static void look_at_room(struct store *store, const char *room, const char *aap_name, store_found *found, void *user)
 {
     struct record record;
     if (read_room(store, room, &record) > 0 && strcmp(record.aap_name, aap_name) == 0)
@@ -174,8 +158,7 @@ static void look_at_room(struct store *store, const char *room, const char *aap_
 /* Rooms first: one that is put in its place meanwhile is found there. */
 int store_look(struct store *store, const char *aap_name, store_found *found, void *user)
 {
-    int again = openat(store->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
+    _cleanup_(closedir) DIR *entries = store_file_list(store->directory, ".");
     const struct dirent *entry;
     if (!entries)
         return -errno;
@@ -217,89 +200,10 @@ int store_aaps(struct store *store, void (*told)(void *user, const char *aap_nam
     return 0;
 }
 
-/* -- one key ------------------------------------------------------------------------------- */
-
-int store_read(struct store *store, const char *aap_name, const char *client_key_id,
-               struct record *record)
+const char *store_error_text(int error)
 {
-    char path[STORE_PATH_SIZE];
-    struct store_file file;
-    *record = (struct record){0};
-    snprintf(path, sizeof(path), "%s/%s", aap_name, client_key_id);
-    int r = store_file_read(store->directory, path, RECORD_SIZE_MOST, &file);
-    if (r < 0)
-        return r;
-    r = record_open(store->key, &store->owner, aap_name, client_key_id, file.data, file.size, record);
-    store_file_clear(&file);
-    return r;
-}
-
-int store_finish(struct store *store, const char *aap_name, uint64_t intent)
-{
-    int r = store_file_sync(store->directory, aap_name);
-    return r < 0 ? r : store_forget(store, intent);
-}
-
-/* -- forms --------------------------------------------------------------------------------- */
-
-static void forms_path(const char *aap_name, const char *client_key_id, char path[STORE_PATH_SIZE])
-{
-    snprintf(path, STORE_PATH_SIZE, "%s/.%s.forms", aap_name, client_key_id);
-}
-
-int store_write_forms(struct store *store, const char *aap_name, const char *client_key_id,
-                      const struct forms *forms)
-{
-    char path[STORE_PATH_SIZE];
-    unsigned char *bytes = NULL;
-    size_t size = 0;
-    int r = forms_close(store->key, &store->owner, aap_name, client_key_id, forms, &bytes, &size);
-    forms_path(aap_name, client_key_id, path);
-    if (r == 0)
-        r = store_file_write_unsynced(store->directory, path, bytes, size);
-    OPENSSL_free(bytes);
-    return r;
-}
-
-int store_read_forms(struct store *store, const char *aap_name, const char *client_key_id,
-                     struct forms *forms)
-{
-    char path[STORE_PATH_SIZE];
-    struct store_file file;
-    *forms = (struct forms){0};
-    forms_path(aap_name, client_key_id, path);
-    int r = store_file_read(store->directory, path, ENVELOPE_SIZE_MOST, &file);
-    if (r < 0)
-        return r;
-    r = forms_open(store->key, &store->owner, aap_name, client_key_id, file.data, file.size, forms);
-    store_file_clear(&file);
-    return r;
-}
-
-int store_remove(struct store *store, const char *aap_name, const char *client_key_id)
-{
-    char path[STORE_PATH_SIZE];
-    forms_path(aap_name, client_key_id, path);
-    (void)unlinkat(store->directory, path, 0); /* without its record it says nothing */
-    snprintf(path, sizeof(path), "%s/%s", aap_name, client_key_id);
-    return store_file_remove(store->directory, aap_name, path);
-}
-
-int store_remove_aap(struct store *store, const char *aap_name)
-{
-    int below = openat(store->directory, aap_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = below < 0 ? NULL : fdopendir(below);
-    const struct dirent *entry;
-    int r = 0;
-    if (!entries)
-        return errno == ENOENT ? 0 : -errno;
-    while (errno = 0, (entry = readdir(entries)))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            unlinkat(below, entry->d_name, 0) < 0)
-            r = -errno;
-    if (r == 0)
-        r = -errno;
-    if (r == 0 && unlinkat(store->directory, aap_name, AT_REMOVEDIR) < 0)
-        r = -errno;
-    return r < 0 ? r : store_file_sync(store->directory, NULL);
+    return error == -EBADMSG    ? "damaged, or sealed for another place"
+           : error == -EINVAL   ? "not a file of aapfs"
+           : error == -EMSGSIZE ? "too large for a file of aapfs"
+                                : strerror(-error);
 }

@@ -1,8 +1,10 @@
 /*
- * The inside of a store: store.c's (directory and creations) and store_load.c's (what stands in it) own.
+ * The inside of a store, for its own files.
  */
 #ifndef AAPFS_FS_STORE_STORE_PARTS_H
 #define AAPFS_FS_STORE_STORE_PARTS_H
+
+#include <string.h>
 
 #include "fs/store/store.h"
 
@@ -15,13 +17,10 @@ struct store {
     unsigned char key[SEAL_KEY_SIZE];
 };
 
-/* ".intent-NUMBER", ".room-NUMBER" */
-void store_name_of(uint64_t number, const char *kind, char name[static 64]);
-
-/* Renames a room that is filled to PATH, in AAP_NAME's directory, which is made when it is missing. 0 or -errno. */
-int store_move_room(struct store *store, const char *room, const char *aap_name, const char *path);
-
 /* Whether it can name a file beside the store's own. */
-bool store_is_file_name(const char *name);
+static inline bool store_is_file_name(const char *name)
+{
+    return name[0] != '.' && name[0] != '\0' && strlen(name) <= 200 && !strchr(name, '/');
+}
 
 #endif

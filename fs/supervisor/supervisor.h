@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "fs/config/config.h"
-#include "fs/config/configurer.h"
+#include "fs/config/file.h"
 #include "fs/store/state.h"
 #include "kmsapi/credentials/credentials.h"
 

@@ -8,6 +8,14 @@
 #include "fs/engine/control.h"
 #include "fs/tree/names.h"
 
+/* KEY_FILE_COUNT for a node that shows none of a key's files. */
+static enum key_file file_of(struct node node)
+{
+    return node.kind == NODE_KIND_PUBLISHED  ? published_name_file((enum published_name)node.file)
+           : node.kind == NODE_KIND_KEY_FILE ? (enum key_file)node.file
+                                             : KEY_FILE_COUNT;
+}
+
 /* The key whose bytes a published or key file node shows; NULL when it is gone. */
 static const struct registry_key *key_of(struct registry *registry, struct node node)
 {
@@ -34,8 +42,7 @@ static int key_bytes(struct registry *registry, struct node node, const void **d
     if (node.kind == NODE_KIND_PUBLISHED && node.file == PUBLISHED_CURRENT)
         return link_target(registry, node, data, size);
     const struct registry_key *key = key_of(registry, node);
-    enum key_file file = node.kind == NODE_KIND_PUBLISHED ? published_name_file((enum published_name)node.file)
-                                                          : (enum key_file)node.file;
+    enum key_file file = file_of(node);
     if (!key || !key->files[file].data)
         return -ESTALE;
     *data = key->files[file].data;
@@ -43,16 +50,30 @@ static int key_bytes(struct registry *registry, struct node node, const void **d
     return 0;
 }
 
-enum key_file content_key_file(struct registry *registry, struct node node, const struct registry_aap **aap,
-                               const struct registry_key **key)
+/* Whether FILE has the private half, or the password. */
+static bool is_private(enum key_file file)
 {
-    enum key_file file = node.kind == NODE_KIND_PUBLISHED  ? published_name_file((enum published_name)node.file)
-                         : node.kind == NODE_KIND_KEY_FILE ? (enum key_file)node.file
-                                                           : KEY_FILE_COUNT;
-    *key = file == KEY_FILE_COUNT ? NULL : key_of(registry, node);
-    const struct numbered_key *numbered = *key ? numbers_key(registry_numbers(registry), (*key)->number) : NULL;
-    *aap = numbered ? registry_aap(registry, numbered->aap) : NULL;
-    return *aap ? file : KEY_FILE_COUNT;
+    return file == KEY_FILE_CLIENT_KEY_JSON || file == KEY_FILE_CLIENT_KEY_P12 ||
+           file == KEY_FILE_PRIVATE_KEY_DATA || file == KEY_FILE_PRIVATE_KEY_PEM ||
+           file == KEY_FILE_PASSWORD;
+}
+
+bool content_audited(struct registry *registry, struct node node, struct audit_open *opened)
+{
+    enum key_file file = file_of(node);
+    const struct registry_key *key = is_private(file) ? key_of(registry, node) : NULL;
+    const struct numbered_key *numbered = key ? numbers_key(registry_numbers(registry), key->number) : NULL;
+    const struct registry_aap *aap = numbered ? registry_aap(registry, numbered->aap) : NULL;
+    if (!aap)
+        return false;
+    enum published_name name = PUBLISHED_CURRENT;
+    while (published_name_file(name) != file)
+        name++;
+    bool own = node.kind == NODE_KIND_KEY_FILE;
+    snprintf(opened->file, sizeof(opened->file), "%s/%s%s%s%s", aap->name, own ? "keys/" : "",
+             own ? key->client_key_id : "", own ? "/" : "", published_name_text(name));
+    memcpy(opened->client_key_id, key->client_key_id, sizeof(opened->client_key_id));
+    return true;
 }
 
 int content_bytes(struct registry *registry, struct reports *reports, struct node node,
@@ -85,17 +106,10 @@ static void set_times(struct stat *attributes, int64_t ns)
     attributes->st_mtim = attributes->st_ctim = attributes->st_atim = to_timespec(ns);
 }
 
-bool content_is_private(enum key_file file)
-{
-    return file == KEY_FILE_CLIENT_KEY_JSON || file == KEY_FILE_CLIENT_KEY_P12 ||
-           file == KEY_FILE_PRIVATE_KEY_DATA || file == KEY_FILE_PRIVATE_KEY_PEM ||
-           file == KEY_FILE_PASSWORD;
-}
-
 static void file_mode(const struct registry_aap *aap, enum key_file file, struct stat *attributes)
 {
     attributes->st_mode = S_IFREG | 0444;
-    if (content_is_private(file)) {
+    if (is_private(file)) {
         attributes->st_mode = S_IFREG | aap->config->mode;
         attributes->st_uid = aap->config->owner;
         attributes->st_gid = aap->config->group;
@@ -159,8 +173,7 @@ static int control_attributes(struct registry *registry, struct node node, struc
     return 0;
 }
 
-static int directory_attributes(struct registry *registry, struct node node,
-                                struct stat *attributes)
+static int directory_attributes(struct registry *registry, struct node node, struct stat *attributes)
 {
     attributes->st_mode = S_IFDIR | 0755;
     attributes->st_nlink = 2;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "fs/model/registry.h"
+#include "fs/tree/audit.h"
 #include "fs/tree/node_id.h"
 #include "fs/tree/report.h"
 #include "fs/tree/shown.h"
@@ -34,12 +35,9 @@ int content_attributes(struct registry *registry, struct reports *reports,
                        const struct moment *moment, struct stat *attributes);
 
 /*
- * Which file of which KEY of AAP the bytes of NODE are; KEY_FILE_COUNT for a node that has none of a key (any more).
+ * Which open is told: that of a key's private half or password. What it reads: FILE and CLIENT_KEY_ID of OPENED; false for
+ * any other node.
  */
-enum key_file content_key_file(struct registry *registry, struct node node, const struct registry_aap **aap,
-                               const struct registry_key **key);
-
-/* Whether FILE has the private half, or the password. */
-bool content_is_private(enum key_file file);
+bool content_audited(struct registry *registry, struct node node, struct audit_open *opened);
 
 #endif

@@ -18,23 +18,10 @@ uint64_t node_id_of(struct node node)
            (node.report & NUMBER_MASK) << REPORT_SHIFT | (node.number & NUMBER_MASK);
 }
 
-/* What each kind may carry. */
-static const struct {
-    bool number;
-    unsigned int files;
-    bool report;
-    bool number_may_be_0;
-    bool directory;
-} shapes[NODE_KIND_COUNT] = {
-    [NODE_KIND_MOUNT] = {.directory = true},
-    [NODE_KIND_AAP] = {.number = true, .directory = true},
-    [NODE_KIND_AAP_CONTROL] = {.number = true},
-    [NODE_KIND_KEYS] = {.number = true, .directory = true},
-    [NODE_KIND_KEY] = {.number = true, .directory = true},
-    [NODE_KIND_KEY_FILE] = {.number = true, .files = KEY_FILE_COUNT},
-    [NODE_KIND_PUBLISHED] = {.number = true, .files = PUBLISHED_COUNT},
-    [NODE_KIND_REPORT] = {.number = true, .number_may_be_0 = true, .files = REPORT_KIND_COUNT,
-                          .report = true},
+static const unsigned int files[NODE_KIND_COUNT] = {
+    [NODE_KIND_KEY_FILE] = KEY_FILE_COUNT,
+    [NODE_KIND_PUBLISHED] = PUBLISHED_COUNT,
+    [NODE_KIND_REPORT] = REPORT_KIND_COUNT,
 };
 
 bool node_from_id(uint64_t id, struct node *node)
@@ -52,18 +39,9 @@ bool node_from_id(uint64_t id, struct node *node)
         .report = (uint32_t)(id >> REPORT_SHIFT & NUMBER_MASK),
         .number = (uint32_t)(id & NUMBER_MASK),
     };
-    if (node->file != 0 && node->file >= shapes[kind].files)
+    if ((node->file != 0 && node->file >= files[kind]) || (node->report != 0 && kind != NODE_KIND_REPORT))
         return false;
-    if (node->report != 0 && !shapes[kind].report)
-        return false;
-    if (node->number == 0)
-        return !shapes[kind].number || shapes[kind].number_may_be_0;
-    return shapes[kind].number;
-}
-
-bool node_is_directory(struct node node)
-{
-    return node.kind == NODE_KIND_ROOT || shapes[node.kind].directory;
+    return node->number ? kind >= NODE_KIND_AAP : kind < NODE_KIND_AAP || kind == NODE_KIND_REPORT;
 }
 
 /*

@@ -19,6 +19,7 @@ enum node_kind {
     NODE_KIND_ROOT,
     NODE_KIND_MOUNT,         /* .aapfs */
     NODE_KIND_MOUNT_CONTROL, /* .aapfs/control */
+    /* those with a number */
     NODE_KIND_AAP,           /* number: AAP */
     NODE_KIND_AAP_CONTROL,   /* number: AAP */
     NODE_KIND_KEYS,          /* number: AAP */
@@ -51,8 +52,6 @@ uint64_t node_id_of(struct node node);
 
 /* False for an id that node_id_of never makes. Whether the numbers were given is not looked at. */
 bool node_from_id(uint64_t id, struct node *node);
-
-bool node_is_directory(struct node node);
 
 /*
  * The st_ino of NODE: another one for every node whose numbers were given, and the same one to every worker. Below 2^53,

@@ -22,8 +22,7 @@ struct reports {
     int64_t metrics_made_ms; /* CLOCK_MONOTONIC; 0: not by this worker */
 };
 
-struct reports *reports_new(struct registry *registry, const struct report_facts *facts,
-                            struct report_history *history)
+struct reports *reports_new(struct registry *registry, const struct report_facts *facts, struct report_history *history)
 {
     struct reports *reports = calloc(1, sizeof(*reports));
     if (!reports)
@@ -125,12 +124,10 @@ int reports_current(struct reports *reports, uint32_t number, enum report_kind k
     return r;
 }
 
-int reports_read(struct reports *reports, struct node node, const void **data, size_t *size,
-                 int64_t *made_ns)
+int reports_read(struct reports *reports, struct node node, const void **data, size_t *size, int64_t *made_ns)
 {
     struct report_content content;
-    int r = report_history_find(reports->history, node.number, (enum report_kind)node.file,
-                                node.report, &content);
+    int r = report_history_find(reports->history, node.number, (enum report_kind)node.file, node.report, &content);
     if (r < 0)
         return r;
     *data = content.data;

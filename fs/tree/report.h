@@ -44,15 +44,13 @@ struct reports *reports_new(struct registry *registry, const struct report_facts
 void reports_free(struct reports *reports);
 
 /*
- * The node of the newest content of a report; NUMBER is an AAP's number, 0 for the mount.
- * NOW_NS is the content's time if it is new; NOW is KMS's time in seconds. 0, -ESTALE, -ENOENT (audit where
- * nothing is told), -ENOMEM.
+ * The node of the newest content of a report; NUMBER is an AAP's number, 0 for the mount. NOW_NS is the content's time
+ * if it is new; NOW is KMS's time in seconds. 0, -ESTALE, -ENOENT (audit where nothing is told), -ENOMEM.
  */
 int reports_current(struct reports *reports, uint32_t number, enum report_kind kind, int64_t now_ns,
                     int64_t now, struct node *node);
 
 /* A content by its node. 0, or -ESTALE when it is no longer kept. */
-int reports_read(struct reports *reports, struct node node, const void **data, size_t *size,
-                 int64_t *made_ns);
+int reports_read(struct reports *reports, struct node node, const void **data, size_t *size, int64_t *made_ns);
 
 #endif

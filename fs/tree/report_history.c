@@ -132,8 +132,7 @@ static uint64_t take_room(struct report_history *history, size_t size)
 }
 
 int report_history_add(struct report_history *history, uint32_t number, enum report_kind kind,
-                       const void *data, size_t size, int64_t made_ns,
-                       struct report_content *content)
+                       const void *data, size_t size, int64_t made_ns, struct report_content *content)
 {
     struct place place;
     if (!find_place(history, number, kind, &place))

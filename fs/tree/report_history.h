@@ -41,7 +41,6 @@ int report_history_find(const struct report_history *history, uint32_t number,
  * -ESTALE for a file that there cannot be.
  */
 int report_history_add(struct report_history *history, uint32_t number, enum report_kind kind,
-                       const void *data, size_t size, int64_t made_ns,
-                       struct report_content *content);
+                       const void *data, size_t size, int64_t made_ns, struct report_content *content);
 
 #endif

@@ -8,8 +8,6 @@
 
 #include <jansson.h>
 
-#include "fs/model/registry.h"
-
 /* Every member is set through this, so that one failure makes the whole object fail: *OBJECT is NULL then. */
 void report_set(json_t **object, const char *name, json_t *value);
 

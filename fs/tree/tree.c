@@ -5,16 +5,6 @@
 
 #include "fs/tree/names.h"
 
-/*
- * A directory whose names are known beforehand is a row of these; ENTRY says what its I-th name is
- * now, or -ENOENT when it is absent.
- */
-static int report_entry(const struct tree *tree, uint32_t number, enum report_kind kind,
-                        struct tree_time time, struct node *node)
-{
-    return reports_current(tree->reports, number, kind, time.now_ns, time.now, node);
-}
-
 enum { MOUNT_CONTROL, MOUNT_STATUS, MOUNT_LAST_ERROR, MOUNT_METRICS, MOUNT_AUDIT, MOUNT_ENTRIES };
 
 static const char *const mount_names[MOUNT_ENTRIES] = {"control", "status", "last_error", "metrics.prom", "audit"};
@@ -32,7 +22,7 @@ static int mount_entry(const struct tree *tree, struct node directory, unsigned 
         *node = (struct node){.kind = NODE_KIND_MOUNT_CONTROL};
         return 0;
     }
-    return report_entry(tree, 0, kinds[i], time, node);
+    return reports_current(tree->reports, 0, kinds[i], time.now_ns, time.now, node);
 }
 
 /* In an AAP's directory: control, status, last_error, keys, then the published names. */
@@ -48,8 +38,8 @@ static int aap_entry(const struct tree *tree, struct node directory, unsigned in
         return 0;
     case AAP_STATUS:
     case AAP_LAST_ERROR:
-        return report_entry(tree, number, i == AAP_STATUS ? REPORT_STATUS : REPORT_LAST_ERROR, time,
-                            node);
+        return reports_current(tree->reports, number, i == AAP_STATUS ? REPORT_STATUS : REPORT_LAST_ERROR, time.now_ns,
+                               time.now, node);
     case AAP_KEYS:
         *node = (struct node){.kind = NODE_KIND_KEYS, .number = number};
         return 0;
@@ -89,6 +79,7 @@ static const char *key_entry_name(unsigned int i)
     return published_name_text((enum published_name)(i + 1)); /* all but `current` */
 }
 
+/* A directory whose names are known beforehand; ENTRY says what its I-th name is now, or -ENOENT when it is absent. */
 struct fixed_directory {
     unsigned int count;
     const char *(*name)(unsigned int i);
@@ -102,8 +93,8 @@ static const struct fixed_directory fixed_directories[NODE_KIND_COUNT] = {
     [NODE_KIND_KEY] = {PUBLISHED_COUNT - 1, key_entry_name, key_entry},
 };
 
-/* Whether the directory's own number still means something. */
-static bool directory_is_known(const struct tree *tree, struct node directory)
+/* Whether a directory's own number still means something; OR_FILE: what a file gets. */
+static bool is_known(const struct tree *tree, struct node directory, bool or_file)
 {
     switch (directory.kind) {
     case NODE_KIND_ROOT:
@@ -115,7 +106,7 @@ static bool directory_is_known(const struct tree *tree, struct node directory)
     case NODE_KIND_KEY:
         return registry_key(tree->registry, directory.number) != NULL;
     default:
-        return false;
+        return or_file;
     }
 }
 
@@ -142,8 +133,7 @@ static int lookup_in_root(const struct tree *tree, const char *name, struct node
     return 0;
 }
 
-static int lookup_in_keys(const struct tree *tree, struct node keys, const char *name,
-                          struct node *node)
+static int lookup_in_keys(const struct tree *tree, struct node keys, const char *name, struct node *node)
 {
     const struct registry_aap *aap = registry_aap(tree->registry, keys.number);
     const struct registry_key *key = registry_find_key(aap, name);
@@ -155,7 +145,8 @@ static int lookup_in_keys(const struct tree *tree, struct node keys, const char 
     return 0;
 }
 
-struct node tree_parent(const struct tree *tree, struct node directory)
+/* The directory that DIRECTORY is in; the root's is the root. */
+static struct node parent_of(const struct tree *tree, struct node directory)
 {
     if (directory.kind == NODE_KIND_KEYS)
         return (struct node){.kind = NODE_KIND_AAP, .number = directory.number};
@@ -167,18 +158,17 @@ struct node tree_parent(const struct tree *tree, struct node directory)
     return (struct node){.kind = NODE_KIND_ROOT};
 }
 
-int tree_lookup(const struct tree *tree, struct node parent, const char *name,
-                struct tree_time time, struct node *node)
+int tree_lookup(const struct tree *tree, struct node parent, const char *name, struct tree_time time, struct node *node)
 {
     bool itself = strcmp(name, ".") == 0;
-    if (!directory_is_known(tree, parent) && !(itself && !node_is_directory(parent)))
+    if (!is_known(tree, parent, itself))
         return -ESTALE;
     if (itself) {
         *node = parent;
         return 0;
     }
     if (strcmp(name, "..") == 0) {
-        *node = tree_parent(tree, parent);
+        *node = parent_of(tree, parent);
         return 0;
     }
     if (parent.kind == NODE_KIND_ROOT)
@@ -239,8 +229,7 @@ static const struct registry_key *find_newest(const struct tree *tree, const str
 }
 
 /* The key of number N is at END - N: the newest numbers first. */
-static bool list_keys(const struct tree *tree, struct node directory, uint64_t offset,
-                      struct tree_entry *entry)
+static bool list_keys(const struct tree *tree, struct node directory, uint64_t offset, struct tree_entry *entry)
 {
     static const uint64_t end = FIRST + (UINT64_C(1) << 26);
     const struct registry_aap *aap = registry_aap(tree->registry, directory.number);
@@ -259,14 +248,14 @@ static bool list_keys(const struct tree *tree, struct node directory, uint64_t o
 bool tree_list(const struct tree *tree, struct node directory, uint64_t offset,
                struct tree_time time, struct tree_entry *entry)
 {
-    if (!directory_is_known(tree, directory))
+    if (!is_known(tree, directory, false))
         return false;
     if (offset == 0) {
         *entry = (struct tree_entry){".", directory, 1};
         return true;
     }
     if (offset == 1) {
-        *entry = (struct tree_entry){"..", tree_parent(tree, directory), FIRST};
+        *entry = (struct tree_entry){"..", parent_of(tree, directory), FIRST};
         return true;
     }
     if (directory.kind == NODE_KIND_ROOT)

@@ -42,7 +42,4 @@ struct tree_entry {
 bool tree_list(const struct tree *tree, struct node directory, uint64_t offset,
                struct tree_time time, struct tree_entry *entry);
 
-/* The directory that DIRECTORY is in; the root's is the root. */
-struct node tree_parent(const struct tree *tree, struct node directory);
-
 #endif

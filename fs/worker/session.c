@@ -1,4 +1,4 @@
-#include "fs/worker/session_state.h"
+#include "fs/worker/session.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,9 @@
 
 #include "fs/worker/init_reply.h"
 #include "fs/worker/request_name.h"
+#include "fs/worker/session_changes.h"
+#include "fs/worker/session_reads.h"
+#include "fs/worker/session_state.h"
 
 /*
  * What a request is blamed for: a worker that crashed with it in hand, and little for one that was killed, by a person or for

@@ -1,13 +1,10 @@
-/*
- * What would change something: control writes, which go to the engine, and the publisher's own renames. Every other change
- * is refused, for root too: clean-up tools must never reach KMS.
- */
-#include "fs/worker/session_state.h"
+#include "fs/worker/session_changes.h"
 
 #include <errno.h>
 
 #include "fs/loop/loop.h"
 #include "fs/worker/caller.h"
+#include "fs/worker/session_reads.h"
 
 static bool is_control(fuse_ino_t id, struct node *node)
 {

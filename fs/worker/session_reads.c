@@ -1,8 +1,4 @@
-/*
- * What a reader asks for: names, attributes, bytes, listings, opens. All of it is in memory.
- */
-#include "fs/tree/audited.h"
-#include "fs/worker/session_state.h"
+#include "fs/worker/session_reads.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -243,7 +239,7 @@ static void tell_open(struct session *session, const struct fuse_ctx *context, s
     registry_lock(session->parts.registry);
     opened.time = time_of(session).now;
     const struct fuse_in_header *header = receive_slot_bytes(session->parts.slots, session->slot);
-    bool wanted = !audit_has(session->audit, header->unique) && audited_name(session->parts.registry, node, &opened);
+    bool wanted = !audit_has(session->audit, header->unique) && content_audited(session->parts.registry, node, &opened);
     registry_unlock(session->parts.registry);
     if (!wanted)
         return;

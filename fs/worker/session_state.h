@@ -34,13 +34,4 @@ static inline struct session *session_of(fuse_req_t request)
     return fuse_req_userdata(request);
 }
 
-/* session_reads.c: those of OPERATIONS that only look. */
-void session_add_reads(struct fuse_lowlevel_ops *operations);
-
-/* Answers with the attributes of ID. READING: on behalf of a read(2). */
-void session_reply_attributes(fuse_req_t request, fuse_ino_t id, bool reading);
-
-/* session_changes.c: those that would change something; most are refused. */
-void session_add_changes(struct fuse_lowlevel_ops *operations);
-
 #endif

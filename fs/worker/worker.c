@@ -14,7 +14,7 @@
 
 #include "fs/base/log.h"
 #include "fs/base/stops.h"
-#include "fs/config/configurer.h"
+#include "fs/config/file.h"
 #include "fs/engine/kms_clock.h"
 #include "fs/engine/parts.h"
 #include "fs/loop/loop.h"

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kmsapi/cleanup.h"
-
 enum { REASON_SIZE = 320, REASONS_SIZE = 1024 };
 
 static const struct provider {
@@ -138,4 +136,47 @@ int chain_fetch(struct chain *chain, const struct fetching *fetching, bool only_
 const char *chain_answered(const struct chain *chain)
 {
     return chain->answered < 0 ? NULL : providers[chain->answered].name;
+}
+
+/* -- the region, by those of them who know it ---------------------------------------------- */
+
+const char *chain_region_variable(const char **variable)
+{
+    static const char *const names[] = {"ALIBABA_CLOUD_REGION_ID", "ALIBABACLOUD_REGION_ID", "ALICLOUD_REGION_ID"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *value = provider_variable(names[i]);
+        if (value) {
+            *variable = names[i];
+            return value;
+        }
+    }
+    return NULL;
+}
+
+int chain_region(const struct credentials_source_options *options, char *region, size_t room, char *reason, size_t size)
+{
+    static const struct {
+        const char *provider, *name, *found;
+        provider_region *find;
+    } sources[] = {
+        {"profile:", "profile", "the profile", cli_profile_region},
+        {"ecs-ram-role", "ECS metadata", "ECS metadata", ecs_region},
+    };
+    const char *provider = options->provider ? options->provider : "default";
+    bool all = strcmp(provider, "default") == 0;
+    char failed[REASONS_SIZE] = "";
+    int64_t clock_offset_s = 0;
+    const struct fetching fetching = {.options = options, .given_up = -1, .clock_offset_s = &clock_offset_s};
+    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+        char why[REASON_SIZE] = "";
+        size_t length = strlen(sources[i].provider);
+        if (!all && strncmp(provider, sources[i].provider, length) != 0)
+            continue;
+        snprintf(reason, size, "%s", sources[i].found);
+        if (sources[i].find(&fetching, all ? NULL : provider + length, region, room, why, sizeof(why)) == 0)
+            return 0;
+        append(failed, "; ", sources[i].name, ": ", why, "");
+    }
+    snprintf(reason, size, "%s", failed);
+    return -ENOENT;
 }

@@ -26,4 +26,16 @@ int chain_fetch(struct chain *chain, const struct fetching *fetching, bool only_
 /* The name of the one that answered last; NULL: none has. */
 const char *chain_answered(const struct chain *chain);
 
+/* ALIBABA_CLOUD_REGION_ID, ALIBABACLOUD_REGION_ID or ALICLOUD_REGION_ID, and which; NULL: none of them is set. */
+const char *chain_region_variable(const char **variable);
+
+/*
+ * Into REGION: region_id of the profile in config.json, else what the ECS metadata service says; each only where
+ * OPTIONS' provider would ask it for credentials. It is not checked. 0 and REASON: "the profile" or "ECS metadata"; or
+ * negative errno and REASON: why neither did. Any thread; blocks for about a second where there is no ECS metadata service,
+ * and for three where it does not answer.
+ */
+int chain_region(const struct credentials_source_options *options, char *region, size_t room, char *reason,
+                 size_t size);
+
 #endif

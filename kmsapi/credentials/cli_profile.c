@@ -12,11 +12,11 @@
 
 #include <openssl/crypto.h>
 
+#include "kmsapi/base/error_text.h"
 #include "kmsapi/credentials/external.h"
 #include "kmsapi/credentials/private_file.h"
 #include "kmsapi/credentials/session_answer.h"
 #include "kmsapi/credentials/sts.h"
-#include "kmsapi/error_text.h"
 #include "kmsapi/iso_time.h"
 #include "kmsapi/openssl_cleanup.h"
 
@@ -353,7 +353,8 @@ int provider_cli_profile(const struct fetching *fetching, const char *argument,
     return r;
 }
 
-int cli_profile_region(const char *argument, char *region, size_t room, char *reason, size_t size)
+int cli_profile_region(const struct fetching *fetching, const char *argument, char *region, size_t room, char *reason,
+                       size_t size)
 {
     char clean[64];
     json_t *file = NULL;

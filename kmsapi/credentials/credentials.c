@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -44,6 +45,25 @@ int credentials_set(struct credentials *credentials, const char *access_key_id,
                        size);
     if (r < 0)
         credentials_clear(credentials);
+    return r;
+}
+
+int credentials_from_environment(struct credentials *credentials, char *reason, size_t size)
+{
+    const char *id = getenv("ALIBABA_CLOUD_ACCESS_KEY_ID");
+    const char *secret = getenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET");
+    char why[128];
+    *credentials = (struct credentials){0};
+    if (!id || !id[0] || !secret || !secret[0]) {
+        snprintf(reason, size, "no credentials; set ALIBABA_CLOUD_ACCESS_KEY_ID and "
+                               "ALIBABA_CLOUD_ACCESS_KEY_SECRET");
+        return -ENOENT;
+    }
+    int r = credentials_set(credentials, id, secret, getenv("ALIBABA_CLOUD_SECURITY_TOKEN"), why,
+                            sizeof(why));
+    if (r < 0)
+        snprintf(reason, size, "ALIBABA_CLOUD_ACCESS_KEY_ID, _ACCESS_KEY_SECRET or _SECURITY_TOKEN: %s",
+                 why);
     return r;
 }
 

@@ -9,11 +9,11 @@
 
 #include <openssl/crypto.h>
 
+#include "kmsapi/base/error_text.h"
 #include "kmsapi/credentials/ini.h"
 #include "kmsapi/credentials/private_file.h"
 #include "kmsapi/credentials/provider.h"
 #include "kmsapi/credentials/sts.h"
-#include "kmsapi/error_text.h"
 #include "kmsapi/openssl_cleanup.h"
 
 enum key {

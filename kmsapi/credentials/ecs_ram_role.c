@@ -152,7 +152,7 @@ static struct metadata metadata_of(const struct fetching *fetching)
     };
 }
 
-int ecs_region(const struct fetching *fetching, char *region, size_t room, char *reason, size_t size)
+int ecs_region(const struct fetching *fetching, const char *argument, char *region, size_t room, char *reason, size_t size)
 {
     struct metadata metadata = metadata_of(fetching);
     struct http_answer answer;

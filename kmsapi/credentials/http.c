@@ -10,7 +10,6 @@
 #include <openssl/crypto.h>
 
 #include "kmsapi/cleanup.h"
-#include "kmsapi/credentials/again.h"
 #include "kmsapi/iso_time.h"
 
 enum { BODY_MOST = 64 * 1024, HEADERS_SIZE_MOST = 64 * 1024 };

@@ -42,11 +42,27 @@ provider_fetch provider_systemd, provider_environment, provider_oidc, provider_c
  * The region of the profile ARGUMENT (NULL: of the one that holds) in config.json, and that of the ECS instance; not
  * checked. 0, or negative errno and REASON.
  */
-int cli_profile_region(const char *argument, char *region, size_t room, char *reason, size_t size);
-int ecs_region(const struct fetching *fetching, char *region, size_t room, char *reason, size_t size);
+typedef int provider_region(const struct fetching *fetching, const char *argument, char *region, size_t room,
+                            char *reason, size_t size);
+
+provider_region cli_profile_region, ecs_region;
 
 /* Whether nobody waits for this any more. */
 bool provider_given_up(const struct fetching *fetching);
+
+/* The pauses between tries of one fetch that failed in passing. */
+struct again {
+    int64_t began_ms; /* CLOCK_MONOTONIC */
+    unsigned int count;
+};
+
+struct again again_begin(void);
+
+/*
+ * True, after a pause, where another try is worth while: at most three, none of them begun so late
+ * that whoever waits for the credentials has given up. False at once where nobody waits any more.
+ */
+bool again_after_pause(struct again *again, const struct fetching *fetching);
 
 /* A variable that is set and not empty, or NULL. */
 const char *provider_variable(const char *name);

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "kmsapi/base/error_text.h"
 #include "kmsapi/credentials/http.h"
-#include "kmsapi/error_text.h"
 #include "kmsapi/iso_time.h"
 
 enum { DAY_SECONDS = 86400 };

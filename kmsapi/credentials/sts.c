@@ -9,12 +9,11 @@
 #include <openssl/rand.h>
 
 #include "kmsapi/acs3.h"
-#include "kmsapi/credentials/again.h"
-#include "kmsapi/credentials/echo.h"
+#include "kmsapi/base/endpoint.h"
+#include "kmsapi/base/error_text.h"
 #include "kmsapi/credentials/http.h"
 #include "kmsapi/credentials/private_file.h"
 #include "kmsapi/credentials/session_answer.h"
-#include "kmsapi/endpoint.h"
 #include "kmsapi/iso_time.h"
 #include "kmsapi/openssl_cleanup.h"
 #include "kmsapi/rpc2.h"
@@ -135,7 +134,7 @@ static bool is_passing(const struct kms_error *error)
 
 static bool tells_secret(const char *text, const struct call *call)
 {
-    return echo_tells(text, call->secret) || echo_tells(text, call->token);
+    return error_text_tells(text, call->secret) || error_text_tells(text, call->token);
 }
 
 /* STS may quote what it was told, or a part of it. */

@@ -2,10 +2,7 @@
 
 #include <string.h>
 
-#include "kmsapi/cleanup.h"
 #include "kmsapi/emulator/emulator_clock.h"
-#include "kmsapi/emulator/fault_reply.h"
-#include "kmsapi/emulator/instance_signature.h"
 #include "kmsapi/iso_time.h"
 
 /* As faults and counts know it. */

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kmsapi/emulator/reply.h"
+#include "kmsapi/emulator/request.h"
+
 enum fault_kind {
     FAULT_NONE,
     FAULT_THROTTLE,          /* 429 Rejected.Throttling; throttle=MS adds x-acs-retry-after */
@@ -51,5 +54,12 @@ void faults_free(struct faults *faults);
  * reported on stderr and leaves the earlier lines in force.
  */
 struct fault faults_choose(struct faults *faults, const char *operation);
+
+/* True: REPLY holds an error, and nothing is to be done for REQUEST. */
+bool fault_reply_refuse(const struct fault *fault, const struct request *request,
+                        struct reply *reply);
+
+/* Breaks a good answer. */
+void fault_reply_break(enum fault_kind fault, struct reply *reply);
 
 #endif

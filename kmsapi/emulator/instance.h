@@ -26,4 +26,11 @@ void instance_run(const struct instance *instance, const struct request *request
 /* Has REPLY sent as an instance does. */
 void instance_dress(struct reply *reply);
 
+/*
+ * Who sent it, each failure with its own code: true for a request that a client key of ACCOUNT signed which has begun and not expired, no more than 15 minutes from
+ * the emulator's time. False: REPLY holds the error.
+ */
+bool instance_signature_check(struct account *account, const struct request *request,
+                              struct reply *reply);
+
 #endif

@@ -11,7 +11,6 @@
 
 #include "kmsapi/cleanup.h"
 #include "kmsapi/emulator/emulator_clock.h"
-#include "kmsapi/emulator/listen_address.h"
 #include "kmsapi/emulator/server.h"
 #include "kmsapi/emulator/tls_files.h"
 #include "kmsapi/iso_time.h"
@@ -288,7 +287,7 @@ static int start(const struct arguments *arguments, struct emulator *emulator, c
 {
     struct sockaddr_storage address;
     socklen_t address_size;
-    int r = listen_address_parse(arguments->listen, &address, &address_size, reason, size);
+    int r = server_parse_address(arguments->listen, &address, &address_size, reason, size);
     if (r == 0)
         r = start_parts(arguments, emulator, reason, size);
     if (r < 0)

@@ -4,9 +4,18 @@
 #ifndef AAPFS_EMULATOR_REPLY_H
 #define AAPFS_EMULATOR_REPLY_H
 
+#include <stddef.h>
+
 #include <jansson.h>
 
-#include "kmsapi/emulator/protobuf.h"
+enum protobuf_type { PROTOBUF_STRING, PROTOBUF_INTEGER, PROTOBUF_BOOL };
+
+/* A message: its fields, ended by one without a name. NAME is the member of the object. */
+struct protobuf_field {
+    unsigned int number; /* 1 to 15 */
+    enum protobuf_type type;
+    const char *name;
+};
 
 struct reply {
     unsigned int status;
@@ -31,5 +40,14 @@ void reply_not_found(struct reply *reply);
 void reply_missing(struct reply *reply, const char *parameter);
 void reply_invalid(struct reply *reply, const char *parameter);
 void reply_no_memory(struct reply *reply);
+
+/*
+ * The fields that FIELDS has, of which the last counts; others are passed over. NULL: no such message, or memory is
+ * short.
+ */
+json_t *protobuf_read(const struct protobuf_field *fields, const char *bytes, size_t size);
+
+/* The members that FIELDS has, an array as a repeated field. free() it; NULL when memory is short. */
+char *protobuf_write(const struct protobuf_field *fields, const json_t *object, size_t *size);
 
 #endif

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "kmsapi/cleanup.h"
-
 enum { BODY_MOST = 1 << 20 };
 
 static int add_pair(struct pairs *pairs, char *name, char *value)

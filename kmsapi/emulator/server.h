@@ -10,10 +10,9 @@
 
 #include "kmsapi/emulator/faults.h"
 #include "kmsapi/emulator/instance.h"
-#include "kmsapi/emulator/metadata.h"
+#include "kmsapi/emulator/sessions.h"
 #include "kmsapi/emulator/operations.h"
 #include "kmsapi/emulator/signature.h"
-#include "kmsapi/emulator/sts.h"
 
 struct server;
 
@@ -30,6 +29,10 @@ struct server_parts {
     const struct sockaddr *address;
     socklen_t address_size;
 };
+
+/* "127.0.0.1:PORT" or "[::1]:PORT"; port 0: any that is free. 0, or -EINVAL and REASON. */
+int server_parse_address(const char *text, struct sockaddr_storage *address, socklen_t *address_size,
+                         char *reason, size_t size);
 
 /* 0, or negative errno and REASON. */
 int server_start(const struct server_parts *parts, struct server **server, char *reason,

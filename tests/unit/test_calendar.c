@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kmsapi/calendar.h"
+#include "kmsapi/base/calendar.h"
 #include "kmsapi/iso_time.h"
 
 static const struct {

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "fs/config/config.h"
+#include "fs/config/file.h"
 
 static char path[] = "/tmp/aapfs-test-config-XXXXXX";
 

@@ -9,12 +9,11 @@
 
 #include <cmocka.h>
 
-#include "kmsapi/credentials/echo.h"
+#include "kmsapi/base/error_text.h"
 #include "kmsapi/credentials/external.h"
 #include "kmsapi/credentials/http.h"
 #include "kmsapi/credentials/ini.h"
 #include "kmsapi/credentials/session_answer.h"
-#include "kmsapi/credentials/words.h"
 #include "kmsapi/iso_time.h"
 
 enum { NOW = 1767323045 }; /* 2026-01-02T03:04:05Z */
@@ -285,7 +284,7 @@ static void a_part_of_a_secret_is_found(void **state)
         {"", token, false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        if (echo_tells(cases[i].text, cases[i].secret) != cases[i].tells)
+        if (error_text_tells(cases[i].text, cases[i].secret) != cases[i].tells)
             fail_msg("%s", cases[i].text);
 }
 

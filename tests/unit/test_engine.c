@@ -19,6 +19,7 @@
 #include "fs/engine/kms_clock.h"
 #include "fs/engine/parts.h"
 #include "fs/loop/loop.h"
+#include "fs/store/store_intent.h"
 #include "kmsapi/wiping_memory.h"
 
 static const char account[] = "1192853035110000", region[] = "cn-hangzhou";

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "kmsapi/error_text.h"
+#include "kmsapi/base/error_text.h"
 
 static const char password[] = "A~!@#$%^&*?_-9z";
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "kmsapi/proxy.h"
+#include "kmsapi/base/proxy.h"
 
 static void reads_a_url(void **state)
 {

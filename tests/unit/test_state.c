@@ -101,7 +101,7 @@ static void one_aapfs_at_a_time(void **unused)
     pid_t child = fork();
     if (child == 0) {
         close(end[1]);
-        state_release_lock(&first);
+        close(first.lock);
         _exit(write(released[1], "r", 1) != 1 || read(end[0], &byte, 1) != 0);
     }
     assert_int_equal(read(released[0], &byte, 1), 1);
@@ -137,6 +137,7 @@ static void whoever_reads_makes_nothing_and_needs_no_lock(void **unused)
     read_state(0, "");
     assert_int_equal(state_open_to_read(&places, &reader, reason, sizeof(reason)), 0);
     assert_int_equal(state_open_store_to_read(&reader, region, account, &store, reason, sizeof(reason)), -ENOENT);
+    assert_int_equal(faccessat(reader.directory, ".machine", F_OK, 0), -1);
     make_store(account);
     assert_int_equal(state_open_store_to_read(&reader, region, account, &store, reason, sizeof(reason)), 0);
     store_close(store);

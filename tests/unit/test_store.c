@@ -15,8 +15,9 @@
 
 #include <cmocka.h>
 
-#include "fs/store/store.h"
 #include "fs/store/store_file.h"
+#include "fs/store/store_intent.h"
+#include "fs/store/store_load.h"
 
 static const unsigned char key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcde";
 static const unsigned char other_key[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcdf";
@@ -214,7 +215,8 @@ static void keeps_keys_over_a_restart(void **state)
     save(store, "KAAP.2");
     store_close(store);
     uint64_t before = digest_of_place();
-    assert_int_equal(store_check(&where, &owner, key, reason, sizeof(reason)), 0);
+    assert_int_equal(store_open_to_read(&where, &owner, key, &store, reason, sizeof(reason)), 0);
+    store_close(store);
     assert_true(digest_of_place() == before);
     store = open_good();
     struct seen seen = load(store);
@@ -261,7 +263,7 @@ static void refused(const struct record_owner *whose, const unsigned char *with,
     if (r != expected || !strstr(reason, path))
         fail_msg("%d instead of %d: %s", r, expected, reason);
     assert_null(store);
-    assert_int_equal(store_check(&where, whose, with, reason, sizeof(reason)), expected);
+    assert_int_equal(store_open_to_read(&where, whose, with, &store, reason, sizeof(reason)), expected);
     assert_true(digest_of_place() == before);
 }
 

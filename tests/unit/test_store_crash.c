@@ -18,7 +18,8 @@
 
 #include <cmocka.h>
 
-#include "fs/store/store.h"
+#include "fs/store/store_intent.h"
+#include "fs/store/store_load.h"
 #include "tests/unit/recorded_disk.h"
 
 enum { KEYS = 8 };

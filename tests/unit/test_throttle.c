@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "kmsapi/throttle.h"
+#include "kmsapi/base/throttle.h"
 
 static void nothing_is_held_back_before_a_refusal(void **state)
 {

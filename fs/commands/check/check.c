@@ -14,6 +14,7 @@
 #include "fs/commands/check/check_runner.h"
 #include "fs/commands/commands.h"
 #include "fs/commands/mount/find_region.h"
+#include "fs/config/file.h"
 #include "fs/mount/privileges.h"
 #include "kmsapi/wiping_memory.h"
 
@@ -32,19 +33,18 @@ static bool be_like_worker(struct check *check)
     return r == 0;
 }
 
-static void look_at_all(struct check *check, struct credential_runs *runs)
+static void look_at_all(struct check *check)
 {
-    struct credentials_source *source = NULL;
     check_state(check);
     check_mount(check);
     if (!be_like_worker(check))
         return;
     check_settings(check);
-    bool reachable = check_network(check);
-    bool known = check_credentials(check, runs, &source);
-    if (reachable && known)
-        check_kms(check, source);
-    credentials_source_free(source);
+    check_network(check);
+    check_credentials(check);
+    if (check->reachable && check->source)
+        check_kms(check);
+    credentials_source_free(check->source);
     check_aaps(check);
 }
 
@@ -85,8 +85,9 @@ static int run(const char *file, const char *mountpoint)
         check_ok(&check, "configuration", "there is no file; the defaults hold");
     struct check_runner runner;
     check_runner_start(&runner, mountpoint);
+    check.runs = runner.runs;
     if (find_its_region(&check, &config))
-        look_at_all(&check, runner.runs);
+        look_at_all(&check);
     else
         status = 2;
     check_runner_end(&runner);

@@ -69,9 +69,9 @@ static void look_at_file(struct check *check, const char *variable, const char *
         check_warning(check, subject, "%s: it belongs to another user, so it is refused; chown it", path);
 }
 
-bool check_credentials(struct check *check, struct credential_runs *runs, struct credentials_source **made)
+void check_credentials(struct check *check)
 {
-    const struct credentials_source_options options = configured_credentials(check->config, runs);
+    const struct credentials_source_options options = configured_credentials(check->config, check->runs);
     const char *given = getenv("ALIBABA_CLOUD_CREDENTIALS_FILE");
     struct credentials credentials = {0};
     char reason[REASON_SIZE], who[128], id[2 * SHOWN + 8];
@@ -83,14 +83,14 @@ bool check_credentials(struct check *check, struct credential_runs *runs, struct
     int r = credentials_source_new(&options, &source, reason, sizeof(reason));
     if (r == 0)
         r = await(source, &credentials, reason, sizeof(reason));
-    *made = source;
     if (r < 0) {
         check_error(check, subject, "%s; aapfs(1) says where they can come from", reason);
-        return false;
+        credentials_source_free(source);
+        return;
     }
+    check->source = source;
     credentials_source_describe(source, who, sizeof(who));
     abbreviate(credentials.access_key_id, id);
     check_ok(check, subject, "%s; access key %s%s", who, id, credentials.security_token ? ", of a session" : "");
     credentials_clear(&credentials);
-    return true;
 }

@@ -251,8 +251,9 @@ static void wake_up(void *user)
     transport_wake_up(user);
 }
 
-void check_kms(struct check *check, struct credentials_source *source)
+void check_kms(struct check *check)
 {
+    struct credentials_source *source = check->source;
     const struct config *config = check->config;
     char reason[256];
     struct kms_check kms = {.check = check, .asking = {.timeout_ms = config->request_timeout_ms}};

@@ -1,4 +1,4 @@
-#include "fs/commands/check/check.h"
+#include "fs/commands/check/check_lines.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,7 +36,6 @@ void check_ok(struct check *check, const char *subject, const char *format, ...)
 void check_warning(struct check *check, const char *subject, const char *format, ...)
 {
     va_list arguments;
-    check->warnings++;
     va_start(arguments, format);
     put(check, "warning", "\033[33m", subject, format, arguments);
     va_end(arguments);

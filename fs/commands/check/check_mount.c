@@ -12,8 +12,6 @@
 #include "fs/mount/mount_table.h"
 #include "kmsapi/cleanup.h"
 
-DEFINE_CLEANUP(closedir, DIR *, closedir)
-
 enum { LINES_MOST = 100 };
 
 static const char subject[] = "mount point";

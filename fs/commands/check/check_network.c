@@ -7,7 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include "kmsapi/probe.h"
+#include "kmsapi/base/probe.h"
 
 static void tell_name(struct check *check, const struct probe *probe)
 {
@@ -61,7 +61,7 @@ static bool check_ca_file(struct check *check)
     return certificate;
 }
 
-bool check_network(struct check *check)
+void check_network(struct check *check)
 {
     const struct config *config = check->config;
     const struct probe_options options = {
@@ -74,7 +74,7 @@ bool check_network(struct check *check)
     probe_run(&options, &probe);
     if (probe.failed == PROBE_ENDPOINT) {
         check_error(check, "endpoint", "%s: %s", config->endpoint, probe.reason);
-        return false;
+        return;
     }
     check_ok(check, "endpoint", "%s", config->endpoint);
     if (probe.proxy[0])
@@ -87,5 +87,5 @@ bool check_network(struct check *check)
     bool good_ca_file = check_ca_file(check);
     if (probe.failed > PROBE_CONNECTION && (good_ca_file || !probe.tls))
         tell_tls(check, &probe);
-    return probe.failed == PROBE_ALL;
+    check->reachable = probe.failed == PROBE_ALL;
 }

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "fs/commands/check/check_ask.h"
-#include "fs/config/value.h"
 #include "fs/store/state.h"
 #include "kmsapi/cleanup.h"
 

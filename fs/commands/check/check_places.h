@@ -4,7 +4,7 @@
 #ifndef AAPFS_FS_COMMANDS_CHECK_CHECK_PLACES_H
 #define AAPFS_FS_COMMANDS_CHECK_CHECK_PLACES_H
 
-#include "fs/commands/check/check.h"
+#include "fs/commands/check/check_lines.h"
 
 struct asking;
 

@@ -5,8 +5,7 @@
 #ifndef AAPFS_FS_COMMANDS_MOUNT_CONFIGURE_H
 #define AAPFS_FS_COMMANDS_MOUNT_CONFIGURE_H
 
-#include "fs/config/config.h"
-#include "fs/supervisor/supervisor.h"
+#include "fs/config/file.h"
 
 /* Each NULL: not given. */
 struct configure_words {

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include "fs/store/state.h"
 #include "kmsapi/credentials/credentials.h"
 
 enum { DEV_KEY_SIZE = 33 };
@@ -25,5 +26,17 @@ struct dev_kms {
  */
 int dev_kms_start(struct dev_kms *kms);
 void dev_kms_stop(struct dev_kms *kms);
+
+/* The state of such a mount: a private directory that goes when the mount does. */
+struct dev_state {
+    char path[STATE_PATH_SIZE - 16];
+    struct state_places places; /* both below PATH */
+};
+
+/* A new one, in $TMPDIR or /tmp. 0, or negative errno, which was told. */
+int dev_state_make(struct dev_state *dev);
+
+/* Removes it with everything in it; what cannot be removed is told. */
+void dev_state_remove(const struct dev_state *dev);
 
 #endif

@@ -10,8 +10,7 @@
 #include <unistd.h>
 
 #include "fs/runner/configured_credentials.h"
-#include "kmsapi/cleanup.h"
-#include "kmsapi/credentials/region.h"
+#include "kmsapi/credentials/chain.h"
 #include "kmsapi/wiping_memory.h"
 
 struct finding {
@@ -26,8 +25,7 @@ static void find(const struct config *config, struct finding *found)
     snprintf(found->reason, sizeof(found->reason), "libcurl cannot be set up");
     found->result = wiping_memory_install();
     if (found->result == 0)
-        found->result = region_of_providers(&options, found->region, sizeof(found->region), found->reason,
-                                            sizeof(found->reason));
+        found->result = chain_region(&options, found->region, sizeof(found->region), found->reason, sizeof(found->reason));
 }
 
 /* Profiles hold secrets, and the process that will own the mount is to have none, nor libcurl. */
@@ -60,7 +58,7 @@ int find_region(struct config *config, char *reason, size_t size)
     struct finding found = {.result = -EIO};
     const char *variable = NULL;
     char why[256];
-    const char *named = region_of_environment(&variable);
+    const char *named = chain_region_variable(&variable);
     int r;
     if (named) {
         r = config_set_region(config, named, why, sizeof(why));

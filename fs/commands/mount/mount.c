@@ -16,11 +16,9 @@
 #include "fs/commands/mount/background.h"
 #include "fs/commands/mount/configure.h"
 #include "fs/commands/mount/dev.h"
-#include "fs/commands/mount/dev_state.h"
 #include "fs/commands/mount/mount_options.h"
 #include "fs/commands/mount/open_state.h"
 #include "fs/commands/mount/take_over.h"
-#include "fs/commands/unknown_word.h"
 #include "fs/config/config.h"
 #include "fs/mount/mount_point.h"
 #include "fs/supervisor/supervisor.h"
@@ -145,8 +143,8 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         fcntl(arguments->lent, F_SETFD, FD_CLOEXEC);
     if (take_options(arguments, left == 2 && arguments->lent < 0 ? words[optind] : NULL) != 0)
         return 2;
-    if (arguments->lent < 0 && !arguments->handover && unknown_word_is_no_place(arguments->mountpoint))
-        return unknown_word_tell(arguments->mountpoint);
+    if (arguments->lent < 0 && !arguments->handover && usage_is_no_place(arguments->mountpoint))
+        return usage_unknown(arguments->mountpoint);
     const struct configure_words *given = &arguments->words;
     if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||
                            given->state_key)) {

@@ -1,6 +1,5 @@
 #include "fs/commands/status/status_judge.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "fs/model/aap_state.h"
@@ -31,7 +30,7 @@ static bool has_failed(const json_t *status, const char *const operations[])
     return *operations;
 }
 
-static bool is_bad(const char *state)
+bool status_is_bad(const char *state)
 {
     static const char *const states[] = {"failing", "expired", "deleted", ""};
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
@@ -74,7 +73,7 @@ const char *status_aap_advice(const json_t *aap, int64_t now)
 {
     if (is_first_key_refused(aap))
         return "its first key could not be made, see last_error: mend the cause and write a password again, or see aapfs check";
-    if (!is_bad(text_of(aap, "State")) && !has_hook_failed(aap) && !ends_soon(aap, now) && !has_no_place(aap))
+    if (!status_is_bad(text_of(aap, "State")) && !has_hook_failed(aap) && !ends_soon(aap, now) && !has_no_place(aap))
         return NULL;
     const char *note = json_string_value(json_object_get(aap, "Note"));
     return note ? note : "its key needs somebody: see its status and last_error";

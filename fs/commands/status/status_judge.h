@@ -4,6 +4,7 @@
 #ifndef AAPFS_FS_COMMANDS_STATUS_STATUS_JUDGE_H
 #define AAPFS_FS_COMMANDS_STATUS_STATUS_JUDGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -17,6 +18,9 @@ const char *status_aap_advice(const json_t *aap, int64_t now);
 
 /* The same of the mount: nothing was listed for three intervals, or never and KMS refuses; or there is no AAP. */
 const char *status_mount_advice(const json_t *mount, int64_t now);
+
+/* Whether an AAP in STATE has no key that serves, or will not have one for long. */
+bool status_is_bad(const char *state);
 
 /* The member NAME of OBJECT as a time; 0 when it is null or none. */
 int64_t status_time_of(const json_t *object, const char *name);

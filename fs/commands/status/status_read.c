@@ -9,13 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "fs/base/log.h"
+#include "fs/engine/kms_clock.h"
 
 enum { DEADLINE_MS = 5000, ATTEMPTS = 8 };
-
-DEFINE_CLEANUP(closedir, DIR *, closedir)
 
 /* -- in the child, which may never come back ------------------------------------------------- */
 
@@ -61,68 +59,27 @@ static json_t *read_status(int mount, const char *directory)
     return status;
 }
 
-static int compare_names(const void *left, const void *right)
+static int is_aap(const struct dirent *entry)
 {
-    return strcmp(*(const char *const *)left, *(const char *const *)right);
-}
-
-static void free_names(char **names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
-}
-
-/* The AAPs' directories, sorted. */
-static int list_names(int mount, char ***names, size_t *count)
-{
-    int again = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedir) DIR *directory = again < 0 ? NULL : fdopendir(again);
-    const struct dirent *entry;
-    *names = NULL;
-    *count = 0;
-    if (!directory)
-        return -errno;
-    while ((entry = readdir(directory))) {
-        if (entry->d_name[0] == '.')
-            continue;
-        char **grown = reallocarray(*names, *count + 1, sizeof(**names));
-        if (grown)
-            *names = grown;
-        char *name = grown ? strdup(entry->d_name) : NULL;
-        if (!name) {
-            free_names(*names, *count);
-            return -ENOMEM;
-        }
-        (*names)[(*count)++] = name;
-    }
-    if (*count)
-        qsort(*names, *count, sizeof(**names), compare_names);
-    return 0;
+    return entry->d_name[0] != '.';
 }
 
 /* Every AAP's status, in the order of the names; an AAP that goes meanwhile is left out. Or an error. */
 static json_t *read_aaps(int mount, const char *mountpoint)
 {
-    char **names;
-    size_t count;
-    int r = list_names(mount, &names, &count);
-    if (r < 0)
-        return error_of(mountpoint, ".", strerror(-r));
-    json_t *aaps = json_array(), *error = NULL;
-    for (size_t i = 0; !error && i < count; i++) {
-        json_t *status = read_status(mount, names[i]);
+    struct dirent **names = NULL;
+    int count = scandirat(mount, ".", &names, is_aap, alphasort);
+    json_t *aaps = json_array(), *error = count < 0 ? error_of(mountpoint, ".", strerror(errno)) : NULL;
+    for (int i = 0; !error && i < count; i++) {
+        json_t *status = read_status(mount, names[i]->d_name);
         if (status)
             json_array_append_new(aaps, status);
         else if (errno != ENOENT && errno != ESTALE)
-            error = error_of(mountpoint, names[i], strerror(errno));
+            error = error_of(mountpoint, names[i]->d_name, strerror(errno));
     }
-    free_names(names, count);
-    if (error) {
+    if (error)
         json_decref(aaps);
-        return error;
-    }
-    return aaps;
+    return error ? error : aaps; /* the names go with the process */
 }
 
 static json_t *read_all(const char *mountpoint, const char *aap)
@@ -161,20 +118,13 @@ static void __attribute__((noreturn)) be_reader(int pipe_end, const char *mountp
 
 /* -- in the parent --------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Everything that comes until the child closes; false at the deadline. */
 static bool collect(int pipe_end, FILE *into)
 {
-    int64_t until_ms = now_ms() + DEADLINE_MS;
+    int64_t until_ms = clock_monotonic_ms() + DEADLINE_MS;
     for (;;) {
         char bytes[65536];
-        int64_t left_ms = until_ms - now_ms();
+        int64_t left_ms = until_ms - clock_monotonic_ms();
         struct pollfd polled = {.fd = pipe_end, .events = POLLIN};
         if (left_ms <= 0)
             return false;
@@ -186,7 +136,7 @@ static bool collect(int pipe_end, FILE *into)
         if (size > 0 && fwrite(bytes, 1, (size_t)size, into) != (size_t)size)
             return false;
         if (size > 0)
-            until_ms = now_ms() + DEADLINE_MS; /* it is getting on */
+            until_ms = clock_monotonic_ms() + DEADLINE_MS; /* it is getting on */
     }
 }
 

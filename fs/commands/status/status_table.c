@@ -103,11 +103,10 @@ static void lay_out(struct row rows[], size_t count, const struct status_style *
 
 static const char *colour_of(const char *state)
 {
-    static const char *const bad[] = {"failing", "deleted", "expired"};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        if (strcmp(state, bad[i]) == 0)
-            return "\033[31m";
-    return strcmp(state, "expiring") == 0 ? "\033[33m" : strcmp(state, "active") == 0 ? "\033[32m" : "";
+    return status_is_bad(state)              ? "\033[31m"
+           : strcmp(state, "expiring") == 0 ? "\033[33m"
+           : strcmp(state, "active") == 0   ? "\033[32m"
+                                            : "";
 }
 
 static void print_row(FILE *out, const struct row *row, const unsigned int widths[static COLUMNS], bool colours)

@@ -1,4 +1,4 @@
-#include "kmsapi/probe.h"
+#include "kmsapi/base/probe.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,10 +11,10 @@
 
 #include <curl/curl.h>
 
+#include "kmsapi/base/endpoint.h"
+#include "kmsapi/base/proxy.h"
+#include "kmsapi/base/resolve.h"
 #include "kmsapi/cleanup.h"
-#include "kmsapi/endpoint.h"
-#include "kmsapi/proxy.h"
-#include "kmsapi/resolve.h"
 
 static int64_t now_ms(void)
 {

@@ -1,4 +1,4 @@
-#include "kmsapi/endpoint.h"
+#include "kmsapi/base/endpoint.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

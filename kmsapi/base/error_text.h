@@ -1,9 +1,10 @@
 /*
- * Makes a text from outside harmless before it is kept, shown or logged. Pure, any thread.
+ * Makes a text from outside harmless before it is kept, shown or logged, or finds a secret in it. Pure, any thread.
  */
 #ifndef AAPFS_KMSAPI_ERROR_TEXT_H
 #define AAPFS_KMSAPI_ERROR_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -15,5 +16,11 @@
  */
 void error_text_clean(const char *text, size_t size, const char *password, char *clean,
                       size_t clean_size);
+
+/*
+ * Whether TEXT holds 16 bytes in a row of SECRET (all of one that is shorter; NULL or "": none), which its sender was told,
+ * as they are or percent-encoded once or twice.
+ */
+bool error_text_tells(const char *text, const char *secret);
 
 #endif

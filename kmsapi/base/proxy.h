@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "kmsapi/endpoint.h"
+#include "kmsapi/base/endpoint.h"
 
 struct proxy {
     char host[254]; /* IPv6 without its brackets; "": none */

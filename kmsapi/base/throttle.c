@@ -1,4 +1,4 @@
-#include "kmsapi/throttle.h"
+#include "kmsapi/base/throttle.h"
 
 enum { FIRST_MS = 50, MOST_MS = 2000, WAIT_MOST_MS = 10 * 1000 };
 

@@ -1,4 +1,4 @@
-#include "kmsapi/answer_body.h"
+#include "kmsapi/base/answer_body.h"
 
 #include <stdint.h>
 #include <stdlib.h>

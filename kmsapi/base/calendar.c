@@ -1,4 +1,4 @@
-#include "kmsapi/calendar.h"
+#include "kmsapi/base/calendar.h"
 
 #include <time.h>
 

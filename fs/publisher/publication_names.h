@@ -1,11 +1,16 @@
 /*
- * What is being published; publication.c, publication_names.c and nobody else.
+ * What a publication is, and the names that it is made of. With the registry's lock held.
  */
-#ifndef AAPFS_FS_PUBLISHER_PUBLICATION_STATE_H
-#define AAPFS_FS_PUBLISHER_PUBLICATION_STATE_H
+#ifndef AAPFS_FS_PUBLISHER_PUBLICATION_NAMES_H
+#define AAPFS_FS_PUBLISHER_PUBLICATION_NAMES_H
 
-#include "fs/publisher/publication.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/engine/publish.h"
+#include "fs/model/registry.h"
 #include "fs/publisher/publisher.h"
+#include "fs/tree/node_id.h"
 
 /* One name of a publication. */
 struct hidden {
@@ -32,19 +37,10 @@ struct publication {
     struct publication *next;
 };
 
-struct publications {
-    struct registry *registry;
-    int socket;
-    struct mount_head *head;
-    int fuse;
-    int64_t settle_ms;
-    struct publication *first; /* under the registry's lock: the session looks names up */
-};
-
-/* Fills the names of PUBLICATION, and what is to be done with them. With the registry's lock. */
+/* Fills the names of PUBLICATION, and what is to be done with them. */
 bool publication_fill(struct registry *registry, struct publication *publication);
 
-/* The path, below the mount, of the directory PARENT. With the registry's lock. */
+/* The path, below the mount, of the directory PARENT. */
 void publication_directory(struct registry *registry, const struct node *parent, char *path, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-#include "kmsapi/resolve.h"
+#include "kmsapi/base/resolve.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include "kmsapi/cleanup.h"
 
 enum { FRESH_SECONDS = 60, STALE_SECONDS = 600, ADDRESSES_MOST = 16 };
 

@@ -1,4 +1,4 @@
-#include "kmsapi/proxy.h"
+#include "kmsapi/base/proxy.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
