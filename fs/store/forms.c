@@ -10,9 +10,8 @@ static const char magic[] = "aapfs-forms-1\n";
 
 enum { SIZE_SIZE = 4 };
 
-int forms_close(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner,
-                const char *aap_name, const char *client_key_id, const struct forms *forms,
-                unsigned char **bytes, size_t *size)
+int forms_close(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner, const char *aap_name,
+                const char *client_key_id, const struct forms *forms, unsigned char **bytes, size_t *size)
 {
     const struct envelope envelope = {magic, owner, aap_name, client_key_id};
     size_t pem = forms->private_key_pem.size, certificate = forms->certificate_pem.size;
@@ -46,9 +45,8 @@ static int take(const unsigned char *from, size_t size, struct client_key_bytes 
     return 0;
 }
 
-int forms_open(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner,
-               const char *aap_name, const char *client_key_id, const unsigned char *bytes,
-               size_t size, struct forms *forms)
+int forms_open(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner, const char *aap_name,
+               const char *client_key_id, const unsigned char *bytes, size_t size, struct forms *forms)
 {
     const struct envelope envelope = {magic, owner, aap_name, client_key_id};
     unsigned char *body;

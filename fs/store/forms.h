@@ -14,14 +14,12 @@ struct forms {
 };
 
 /* *BYTES (OPENSSL_clear_free it) gets the whole file. 0, -ENOMEM, -EIO, -EMSGSIZE. */
-int forms_close(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner,
-                const char *aap_name, const char *client_key_id, const struct forms *forms,
-                unsigned char **bytes, size_t *size);
+int forms_close(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner, const char *aap_name,
+                const char *client_key_id, const struct forms *forms, unsigned char **bytes, size_t *size);
 
 /* 0 and *FORMS; errors as record_open's. */
-int forms_open(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner,
-               const char *aap_name, const char *client_key_id, const unsigned char *bytes,
-               size_t size, struct forms *forms);
+int forms_open(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner, const char *aap_name,
+               const char *client_key_id, const unsigned char *bytes, size_t size, struct forms *forms);
 
 /* Wipes and frees; safe on a zeroed struct. */
 void forms_clear(struct forms *forms);

@@ -71,9 +71,8 @@ static int read_body(const json_t *body, struct record *record)
                : -EINVAL;
 }
 
-int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner,
-                const char *aap_name, const char *client_key_id, const unsigned char *bytes,
-                size_t size, struct record *record)
+int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner, const char *aap_name,
+                const char *client_key_id, const unsigned char *bytes, size_t size, struct record *record)
 {
     const struct envelope envelope = {magic, owner, aap_name, client_key_id};
     unsigned char *text;

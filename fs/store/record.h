@@ -37,9 +37,8 @@ int record_close(const unsigned char key[static SEAL_KEY_SIZE], const struct rec
  * was changed; -ENOMEM. AAP_NAME and CLIENT_KEY_ID are what the file's place says: a header that says otherwise is
  * -EBADMSG too.
  */
-int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner,
-                const char *aap_name, const char *client_key_id, const unsigned char *bytes,
-                size_t size, struct record *record);
+int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner, const char *aap_name,
+                const char *client_key_id, const unsigned char *bytes, size_t size, struct record *record);
 
 /* envelope_told of a record. */
 bool record_told(const unsigned char *bytes, size_t size, const char *name, char *text, size_t text_size);

@@ -192,9 +192,8 @@ static int directory_attributes(struct registry *registry, struct node node, str
     return 0;
 }
 
-int content_attributes(struct registry *registry, struct reports *reports,
-                       const struct content_owner *owner, struct node node,
-                       const struct moment *moment, struct stat *attributes)
+int content_attributes(struct registry *registry, struct reports *reports, const struct content_owner *owner,
+                       struct node node, const struct moment *moment, struct stat *attributes)
 {
     *attributes = (struct stat){
         .st_ino = node_inode_number(node),

@@ -30,9 +30,8 @@ int content_bytes(struct registry *registry, struct reports *reports, struct nod
                   const struct moment *moment, const void **data, size_t *size);
 
 /* st_ino, mode, owner, size, times, links: what a published file's bytes are of from now on. 0 or -ESTALE. */
-int content_attributes(struct registry *registry, struct reports *reports,
-                       const struct content_owner *owner, struct node node,
-                       const struct moment *moment, struct stat *attributes);
+int content_attributes(struct registry *registry, struct reports *reports, const struct content_owner *owner,
+                       struct node node, const struct moment *moment, struct stat *attributes);
 
 /*
  * Which open is told: that of a key's private half or password. What it reads: FILE and CLIENT_KEY_ID of OPENED; false for
