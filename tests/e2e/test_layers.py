@@ -51,9 +51,10 @@ def test_each_broken_rule_is_told(copy):
 
 
 def test_a_room_is_neither_a_cupboard_nor_a_hall(copy):
-    for number in range(14):
+    many = 15
+    for number in range(many - len(list((copy / "fs/base").glob("*.c")))):
         (copy / f"fs/base/new_{number}.c").write_text("")
     (copy / "fs/publisher/publication_names.c").unlink()
     said = refused(copy)
     assert "fs/publisher: 2 .c files; a room has 3 to 14" in said
-    assert "fs/base: 18 .c files; a room has 3 to 14" in said
+    assert f"fs/base: {many} .c files; a room has 3 to 14" in said
