@@ -104,7 +104,4 @@ void transport_watch(struct transport *transport, int descriptor);
 /* Makes transport_run return soon. Any thread. */
 void transport_wake_up(struct transport *transport);
 
-/* The endpoint's host, for messages: no scheme, no port. */
-const char *transport_host(const struct transport *transport);
-
 #endif
