@@ -101,8 +101,7 @@ static const char *from_windows(const char *text, size_t size)
                ? "it begins with a byte-order mark, which would be part of the password; save it as UTF-8 without"
            : size > 0 && text[size - 1] == '\r'
                ? "its line ends in a carriage return (CRLF, as on Windows), which would be part of the password; "
-                 "end it in a newline alone"
-               : NULL;
+                 "end it in a newline alone" : NULL;
 }
 
 /* A trailing newline is an editor's. NULL after a line. */

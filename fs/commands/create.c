@@ -53,8 +53,7 @@ static ssize_t ask(const char *aap, bool rotate, char line[PASSWORD_LINE_SIZE])
 static ssize_t take_from(const char *path, char line[PASSWORD_LINE_SIZE])
 {
     bool standard = strcmp(path, "-") == 0;
-    _cleanup_(close) int file =
-        standard ? fcntl(0, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_(close) int file = standard ? fcntl(0, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     ssize_t size = file < 0 ? -errno : read_password_line(file, line);
     if (size < 0)
         log_error("%s: %s", standard ? "standard input" : path, size == -ENODATA ? "it is empty" : strerror((int)-size));

@@ -61,8 +61,7 @@ static void take_key(struct export *export, const struct record *record)
     if (key) {
         add(export, key);
     } else if (r == -EKEYREJECTED) {
-        log_error("%s: the client key %s is rejected and not exported: %s", export->aap,
-                  record->client_key_id, reason);
+        log_error("%s: the client key %s is rejected and not exported: %s", export->aap, record->client_key_id, reason);
         export->left_some = true;
     } else {
         export->short_of_memory = true;
@@ -126,8 +125,7 @@ static int export_from(struct export *export)
         log_error("OpenSSL's default provider cannot be loaded");
         return 1;
     }
-    int r = config_aap_name_is_shown(export->aap)
-                ? store_look(export->store, export->aap, found, export) : 0;
+    int r = config_aap_name_is_shown(export->aap) ? store_look(export->store, export->aap, found, export) : 0;
     if (r < 0)
         log_error("%s/%s: %s", export->place, export->aap, strerror(-r));
     int status = r < 0 ? 1 : write_keys(export);
@@ -148,8 +146,7 @@ static int open_and_export(const struct config *config, struct export *export)
         return open_state_tell(r, reason);
     r = state_find_account(&state, config->region, account, reason, sizeof(reason));
     if (r == 0 && account[0])
-        r = state_open_store_to_read(&state, config->region, account, &export->store, reason,
-                                     sizeof(reason));
+        r = state_open_store_to_read(&state, config->region, account, &export->store, reason, sizeof(reason));
     snprintf(export->place, sizeof(export->place), "%s/%s-%s", state.path, config->region, account);
     int status = 1;
     if (r < 0)

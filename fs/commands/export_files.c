@@ -155,8 +155,7 @@ static int write_all(int file, const struct client_key_bytes *bytes)
     return 0;
 }
 
-static int write_file(struct writer *writer, const char *name, const struct export_file *file,
-                      int64_t made_ns)
+static int write_file(struct writer *writer, const char *name, const struct export_file *file, int64_t made_ns)
 {
     const struct timespec time = {.tv_sec = made_ns / 1000000000, .tv_nsec = made_ns % 1000000000};
     int r = remember(writer, name, 0);

@@ -116,8 +116,7 @@ static int clear_the_way(const struct mount_point *mount_point, char *reason, si
     }
     int r = detach(path);
     if (r < 0)
-        snprintf(reason, size, "%s: a dead mount of aapfs is here and cannot be detached: %s", path,
-                 strerror(-r));
+        snprintf(reason, size, "%s: a dead mount of aapfs is here and cannot be detached: %s", path, strerror(-r));
     else
         log_notice("%s: a mount of aapfs that had lost its daemon was detached", path);
     return r;
@@ -147,8 +146,7 @@ void mount_point_make(const char *path)
     umask(mask);
 }
 
-int mount_point_mount(struct mount_point *mount_point, const char *path, const char *options,
-                      char *reason, size_t size)
+int mount_point_mount(struct mount_point *mount_point, const char *path, const char *options, char *reason, size_t size)
 {
     *mount_point = (struct mount_point){.fuse = -1};
     int r = mount_point_resolve(path, mount_point->path);

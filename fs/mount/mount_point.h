@@ -30,11 +30,10 @@ int mount_point_resolve(const char *path, char resolved[static MOUNT_POINT_PATH_
 void mount_point_make(const char *path);
 
 /*
- * Mounts at PATH as the type fuse.aapfs: as root for everybody (allow_other), as another user through
- * fusermount3 for that user. Always with default_permissions, nosuid, nodev, noexec, noatime;
- * OPTIONS (NULL: none) are mount options as -o takes them. A mount of aapfs there that has
- * lost its daemon is detached first, and that is told; a live one is -EBUSY. 0, or negative errno
- * and REASON.
+ * Mounts at PATH as the type fuse.aapfs: as root for everybody (allow_other), as another user through fusermount3 for
+ * that user. Always with default_permissions, nosuid, nodev, noexec, noatime; OPTIONS (NULL: none) are mount options as
+ * -o takes them. A mount of aapfs there that has lost its daemon is detached first, and that is told; a live one is
+ * -EBUSY. 0, or negative errno and REASON.
  */
 int mount_point_mount(struct mount_point *mount_point, const char *path, const char *options,
                       char *reason, size_t size);

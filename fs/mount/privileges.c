@@ -84,8 +84,7 @@ void privileges_forget_secrets(void)
 int privileges_hide_memory(void)
 {
     const struct rlimit none = {0, 0};
-    if (setrlimit(RLIMIT_CORE, &none) < 0 ||
-        (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
+    if (setrlimit(RLIMIT_CORE, &none) < 0 || (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
         return -errno;
     return 0;
 }
@@ -94,8 +93,7 @@ static bool has_capability(unsigned int capability)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-    return syscall(SYS_capget, &header, data) == 0 &&
-           data[capability / 32].effective & (1U << (capability % 32));
+    return syscall(SYS_capget, &header, data) == 0 && data[capability / 32].effective & (1U << (capability % 32));
 }
 
 int privileges_lock_memory(void)
@@ -103,8 +101,7 @@ int privileges_lock_memory(void)
     struct rlimit limit;
     if (SANITIZED) /* its shadow is larger than any memory */
         return 0;
-    if (!has_capability(CAP_IPC_LOCK) &&
-        (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur != RLIM_INFINITY))
+    if (!has_capability(CAP_IPC_LOCK) && (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur != RLIM_INFINITY))
         return 0;
     return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 ? -errno : 0;
 }

@@ -83,8 +83,7 @@ static void make_work(struct publications *publications, const struct publicatio
 /* Sends what was not sent, as far as the socket has room: a publisher that is not there must not stop the engine. */
 static void send_unsent(struct publications *publications)
 {
-    for (struct publication *publication = publications->first; publication;
-         publication = publication->next) {
+    for (struct publication *publication = publications->first; publication; publication = publication->next) {
         struct publisher_work work;
         if (publication->sent)
             continue;
@@ -150,8 +149,7 @@ static void show(struct publications *publications, enum publish_kind kind, stru
     case PUBLISH_GENERATION:
         aap = numbers_aap(numbers, hidden->parent.number);
         if (hidden->from[0])
-            numbers_show(numbers, hidden->node.number, (enum published_name)hidden->node.file,
-                         clock_monotonic_ms());
+            numbers_show(numbers, hidden->node.number, (enum published_name)hidden->node.file, clock_monotonic_ms());
         else
             numbers_hide(numbers, hidden->node.number, (enum published_name)hidden->node.file);
         break;
@@ -187,8 +185,7 @@ static void settle(struct publications *publications, const struct publish_reque
     }
 }
 
-static struct publication *find(struct publications *publications, uint64_t id,
-                                struct publication ***link)
+static struct publication *find(struct publications *publications, uint64_t id, struct publication ***link)
 {
     for (*link = &publications->first; **link; *link = &(**link)->next)
         if ((**link)->id == id)
@@ -320,8 +317,7 @@ static void send_again(struct publications *publications)
         if (publication->early)
             publish_again(publications, publication);
     registry_lock(publications->registry);
-    for (struct publication *publication = publications->first; publication;
-         publication = publication->next) {
+    for (struct publication *publication = publications->first; publication; publication = publication->next) {
         publication->sent = false;
         for (uint32_t i = 0; i < publication->count; i++)
             publication->names[i].looked_up = false;
@@ -362,8 +358,7 @@ static bool same_node(struct node a, struct node b)
 static struct hidden *find_hidden(struct publications *publications, enum publisher_action action,
                                   struct node parent, const char *name, struct publication **of)
 {
-    for (struct publication *publication = publications->first; publication;
-         publication = publication->next)
+    for (struct publication *publication = publications->first; publication; publication = publication->next)
         for (uint32_t i = 0; i < publication->count; i++) {
             struct hidden *hidden = &publication->names[i];
             if (publication->action == action && !hidden->spent && !hidden->looked_up &&
@@ -375,8 +370,7 @@ static struct hidden *find_hidden(struct publications *publications, enum publis
     return NULL;
 }
 
-bool hidden_lookup(struct publications *publications, struct node parent, const char *name,
-                   struct node *node)
+bool hidden_lookup(struct publications *publications, struct node parent, const char *name, struct node *node)
 {
     struct publication *publication;
     struct hidden *hidden = find_hidden(publications, PUBLISHER_RENAME, parent, name, &publication);
@@ -398,8 +392,7 @@ bool hidden_lookup(struct publications *publications, struct node parent, const 
 /* The name by which NODE's file was opened for its watchers; NULL. */
 static struct hidden *find_looked_up(const struct publications *publications, struct node node)
 {
-    for (struct publication *publication = publications->first; publication;
-         publication = publication->next)
+    for (struct publication *publication = publications->first; publication; publication = publication->next)
         for (uint32_t i = 0; i < publication->count; i++)
             if (publication->action == PUBLISHER_FOLLOW && publication->names[i].looked_up &&
                 same_node(publication->names[i].node, node))
@@ -431,8 +424,7 @@ static bool goes_back(struct publications *publications, const struct publicatio
                    ->published[hidden->node.file] >= hidden->node.number;
 }
 
-int hidden_rename(struct publications *publications, struct node parent, const char *from,
-                  const char *to)
+int hidden_rename(struct publications *publications, struct node parent, const char *from, const char *to)
 {
     struct publication *publication;
     struct hidden *hidden = find_hidden(publications, PUBLISHER_RENAME, parent, from, &publication);
@@ -449,8 +441,7 @@ int hidden_unlink(struct publications *publications, struct node parent, const c
     enum published_name file = published_name_of(name);
     if (parent.kind != NODE_KIND_AAP || file == PUBLISHED_COUNT)
         return -EPERM;
-    for (struct publication *publication = publications->first; publication;
-         publication = publication->next)
+    for (struct publication *publication = publications->first; publication; publication = publication->next)
         for (uint32_t i = 0; i < publication->count; i++) {
             struct hidden *hidden = &publication->names[i];
             if (publication->request.kind != PUBLISH_GENERATION || hidden->from[0] || hidden->spent ||
@@ -466,8 +457,7 @@ int hidden_unlink(struct publications *publications, struct node parent, const c
 
 int hidden_rmdir(struct publications *publications, struct node parent, const char *name)
 {
-    for (struct publication *publication = publications->first; publication;
-         publication = publication->next)
+    for (struct publication *publication = publications->first; publication; publication = publication->next)
         if (publication->action == PUBLISHER_RMDIR && strcmp(publication->names[0].to, name) == 0 &&
             same_node(publication->names[0].parent, parent)) {
             stop_here("session-rmdir");

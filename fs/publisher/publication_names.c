@@ -30,11 +30,9 @@ static bool add_name(struct publication *publication, struct node parent, const 
     return true;
 }
 
-static bool add_generation(struct registry *registry, struct publication *publication,
-                           uint32_t number)
+static bool add_generation(struct registry *registry, struct publication *publication, uint32_t number)
 {
-    const struct numbered_generation *generation =
-        numbers_generation(registry_numbers(registry), number);
+    const struct numbered_generation *generation = numbers_generation(registry_numbers(registry), number);
     const struct registry_key *key = registry_key(registry, generation->key);
     const struct node parent = {.kind = NODE_KIND_AAP, .number = generation->aap};
     const uint32_t *published = numbers_aap(registry_numbers(registry), generation->aap)->published;

@@ -248,8 +248,7 @@ static bool is_text(const char *text, size_t size)
 
 static bool is_well_formed(const struct publisher_work *work, ssize_t size)
 {
-    if (size != sizeof(*work) || work->count > PUBLISHER_STEPS ||
-        !is_text(work->directory, sizeof(work->directory)))
+    if (size != sizeof(*work) || work->count > PUBLISHER_STEPS || !is_text(work->directory, sizeof(work->directory)))
         return false;
     for (uint32_t i = 0; i < work->count; i++)
         if (!is_text(work->steps[i].from, sizeof(work->steps[i].from)) ||
@@ -281,8 +280,7 @@ static bool is_taken(struct taken *taken, const struct publisher_work *work)
 }
 
 /* One message of the socket. 0; negative errno at the end. */
-static int take_work(const struct publisher *publisher, const pthread_attr_t *detached,
-                     struct taken *taken)
+static int take_work(const struct publisher *publisher, const pthread_attr_t *detached, struct taken *taken)
 {
     _cleanup_(free) struct task *task = malloc(sizeof(*task));
     pthread_t thread;

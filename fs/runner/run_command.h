@@ -1,7 +1,6 @@
 /*
  * Starts one command by /bin/sh: in a session of its own, with nothing of this process but its stdout and stderr, or,
- * where it is given another stdout, neither.
- * The runner's thread.
+ * where it is given another stdout, neither. The runner's thread.
  */
 #ifndef AAPFS_FS_RUNNER_RUN_COMMAND_H
 #define AAPFS_FS_RUNNER_RUN_COMMAND_H

@@ -100,7 +100,6 @@ void supervisor_start_what_is_due(struct supervisor *supervisor)
         r = start_worker(supervisor);
     if (r < 0) {
         log_warning("fork: %s; it is tried again", strerror(-r));
-        supervisor->runner.start_ms = supervisor->publisher.start_ms = supervisor->worker.start_ms =
-            now_ms + 1000;
+        supervisor->runner.start_ms = supervisor->publisher.start_ms = supervisor->worker.start_ms = now_ms + 1000;
     }
 }

@@ -66,8 +66,7 @@ static bool parse_number(const char *text, int *number)
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
-    bool good = errno == 0 && *text >= '0' && *text <= '9' && *end == '\0' && value > 2 &&
-                value <= INT_MAX;
+    bool good = errno == 0 && *text >= '0' && *text <= '9' && *end == '\0' && value > 2 && value <= INT_MAX;
     *number = good ? (int)value : -1;
     return good;
 }
@@ -90,8 +89,7 @@ int handover_read(struct handover *handover)
     if (!text)
         return 0;
     bool good = parse_number(text, &memory) &&
-                pread(memory, handover, sizeof(*handover), 0) == (ssize_t)sizeof(*handover) &&
-                makes_sense(handover);
+                pread(memory, handover, sizeof(*handover), 0) == (ssize_t)sizeof(*handover) && makes_sense(handover);
     unsetenv(variable);
     return good ? 1 : -EPROTO;
 }

@@ -153,8 +153,7 @@ static void end_publisher(struct supervisor *supervisor, int abort)
                 log_error("%s: %s; a process may be left waiting for the mount", supervisor->mount_point.path, strerror(errno));
             break;
         }
-        if (poll(&polled, 1, (int)left_ms) > 0 &&
-            read(supervisor->signals, &info, sizeof(info)) < 0 && errno != EAGAIN)
+        if (poll(&polled, 1, (int)left_ms) > 0 && read(supervisor->signals, &info, sizeof(info)) < 0 && errno != EAGAIN)
             break;
     }
 }

@@ -87,8 +87,7 @@ static int read_init(struct supervisor *supervisor)
     while (size < 0 && errno == EINTR);
     if (size < 0)
         return -errno;
-    if (size < (ssize_t)sizeof(message.header) || message.header.opcode != FUSE_INIT ||
-        size > MOUNT_MEMORY_INIT_SIZE)
+    if (size < (ssize_t)sizeof(message.header) || message.header.opcode != FUSE_INIT || size > MOUNT_MEMORY_INIT_SIZE)
         return -EPROTO;
     memcpy(head->init, &message, (size_t)size);
     head->init_size = (uint32_t)size;

@@ -46,8 +46,7 @@ static void send_verdict(struct supervisor *supervisor)
     const struct upgrade *upgrade = &supervisor->upgrade;
     request_socket_answer(&supervisor->requests, WORKER_WANTS_UPGRADE, upgrade->verdict, upgrade->reason);
     if (supervisor->link >= 0)
-        (void)worker_link_send(supervisor->link, WORKER_VERDICT, upgrade->verdict, "%s",
-                               upgrade->reason);
+        (void)worker_link_send(supervisor->link, WORKER_VERDICT, upgrade->verdict, "%s", upgrade->reason);
 }
 
 /* It came to nothing, and why. Everything is as before. */
@@ -74,8 +73,7 @@ static void enter(struct supervisor *supervisor, enum upgrade_stage stage, int64
     supervisor->upgrade.until_ms = clock_monotonic_ms() + most_ms;
 }
 
-static void fill(const struct supervisor *supervisor, enum handover_role role, int link,
-                 struct handover *handover)
+static void fill(const struct supervisor *supervisor, enum handover_role role, int link, struct handover *handover)
 {
     handover_begin(handover, role);
     handover->descriptors[HANDOVER_FUSE] = supervisor->mount_point.fuse;
@@ -88,8 +86,7 @@ static void fill(const struct supervisor *supervisor, enum handover_role role, i
     handover->descriptors[HANDOVER_STATE_KEY] = supervisor->parts->state->key;
     if (role == HANDOVER_SUPERVISE) {
         handover->descriptors[HANDOVER_STATE_LOCK] = supervisor->parts->state->lock;
-        handover->descriptors[HANDOVER_PUBLISHER_PUBLISHERS_END] =
-            supervisor->publisher_socket[PUBLISHERS_END];
+        handover->descriptors[HANDOVER_PUBLISHER_PUBLISHERS_END] = supervisor->publisher_socket[PUBLISHERS_END];
         handover->descriptors[HANDOVER_RUNNER_RUNNERS_END] = supervisor->runner_socket[RUNNERS_END];
         handover->descriptors[HANDOVER_REQUESTS] = supervisor->requests.listening;
         handover->descriptors[HANDOVER_CLIENT] = supervisor->requests.client;
@@ -181,8 +178,7 @@ static bool is_same_program(const struct supervisor *supervisor)
 {
     struct stat attributes;
     return stat(supervisor->parts->executable, &attributes) == 0 &&
-           attributes.st_dev == supervisor->upgrade.program_device &&
-           attributes.st_ino == supervisor->upgrade.program;
+           attributes.st_dev == supervisor->upgrade.program_device && attributes.st_ino == supervisor->upgrade.program;
 }
 
 /* The new worker serves: this process replaces itself. Returns only where that fails. */
@@ -205,8 +201,7 @@ static void replace_this_process(struct supervisor *supervisor)
     }
     upgrade->verdict = number;
     snprintf(upgrade->reason, sizeof(upgrade->reason),
-             "the worker is the installed program's, the supervisor could not be replaced: %s",
-             strerror(number));
+             "the worker is the installed program's, the supervisor could not be replaced: %s", strerror(number));
     log_error("upgrade: %s", upgrade->reason);
     send_verdict(supervisor);
 }
@@ -282,8 +277,7 @@ void upgrade_standby_ended(struct supervisor *supervisor, int status)
 {
     supervisor->upgrade.standby.process = 0;
     give_up(supervisor, EIO, "the installed program ended (%s %d) before it stood by; everything is as before",
-            WIFSIGNALED(status) ? "signal" : "status",
-            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+            WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 /* Which file the standby runs: this process must become the same. */
@@ -300,16 +294,14 @@ static void note_program(struct supervisor *supervisor)
 static void take_standbys_messages(struct supervisor *supervisor)
 {
     struct worker_message message;
-    while (supervisor->upgrade.link >= 0 &&
-           worker_link_receive(supervisor->upgrade.link, &message, NULL) == 0) {
+    while (supervisor->upgrade.link >= 0 && worker_link_receive(supervisor->upgrade.link, &message, NULL) == 0) {
         if (message.kind == WORKER_SAYS)
             log_error("%s", message.text);
         if (message.kind != WORKER_STANDS_BY || supervisor->upgrade.stage != UPGRADE_STARTING)
             continue;
         note_program(supervisor);
         (void)config_copy_seal(supervisor->upgrade.config); /* it was read, and who is named in it looked up */
-        enter(supervisor, UPGRADE_DRAINING,
-              (int64_t)supervisor_config(supervisor)->request_timeout_ms + DRAIN_MS);
+        enter(supervisor, UPGRADE_DRAINING, (int64_t)supervisor_config(supervisor)->request_timeout_ms + DRAIN_MS);
         (void)worker_link_send(supervisor->link, WORKER_DRAIN, 0, "%s", "");
     }
 }
@@ -324,8 +316,7 @@ static void out_of_time(struct supervisor *supervisor)
                 START_MS / 1000);
         break;
     case UPGRADE_DRAINING:
-        give_up(supervisor, EBUSY, "what is under way did not end in time; everything is as before, "
-                                   "try again");
+        give_up(supervisor, EBUSY, "what is under way did not end in time; everything is as before, try again");
         break;
     case UPGRADE_LEAVING:
     case UPGRADE_TAKING_OVER: /* its end is the next step, or the step back */
@@ -354,8 +345,7 @@ static void finish(struct supervisor *supervisor)
 void upgrade_tend(struct supervisor *supervisor)
 {
     take_standbys_messages(supervisor);
-    if (supervisor->upgrade.resumed && supervisor->publisher.process > 0 &&
-        !supervisor->publisher.replaced)
+    if (supervisor->upgrade.resumed && supervisor->publisher.process > 0 && !supervisor->publisher.replaced)
         finish(supervisor);
     if (clock_monotonic_ms() >= upgrade_until_ms(supervisor))
         out_of_time(supervisor);

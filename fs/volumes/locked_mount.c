@@ -98,8 +98,7 @@ int locked_mount_make(int source, const char *target, const char **step)
     if (tree < 0)
         return tree;
     *step = "mount for the container";
-    if (setns(home, CLONE_NEWNS) < 0 ||
-        move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    if (setns(home, CLONE_NEWNS) < 0 || move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return -errno;
     return 0;
 }

@@ -1,9 +1,8 @@
 /*
  * The volumes that were created, and who uses them: Docker gives an ID for every use. One thread.
  *
- * The model is the JSON object that is in the state file, so that what is kept is what is: a change is made to a
- * copy, saved, and then it holds.
- * {"Version": 1, "BootId": …, "Volumes": {NAME: {"Aap": …, "CreatedAt": …, "Users": [ID …]}}}
+ * The model is the JSON object that is in the state file, so that what is kept is what is: a change is made to a copy,
+ * saved, and then it holds. {"Version": 1, "BootId": …, "Volumes": {NAME: {"Aap": …, "CreatedAt": …, "Users": [ID …]}}}
  *
  * A bind is there while a volume has users. It is made before its user is saved, and undone after its last user is: who
  * dies in between leaves a bind too many, which the next start undoes. After a reboot there are no users.

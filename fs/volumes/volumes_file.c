@@ -97,8 +97,7 @@ static bool volume_is_valid(const char *name, const json_t *volume)
     int64_t unused;
     const char *created = text_of(volume, "CreatedAt");
     return volumes_name_is_valid(name) && json_is_object(volume) && json_object_size(volume) == 3 &&
-           config_aap_name_is_shown(text_of(volume, "Aap")) &&
-           iso_time_parse(created, strlen(created), &unused) == 0 &&
+           config_aap_name_is_shown(text_of(volume, "Aap")) && iso_time_parse(created, strlen(created), &unused) == 0 &&
            users_are_valid(json_object_get(volume, "Users"));
 }
 

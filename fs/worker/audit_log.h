@@ -16,9 +16,7 @@ struct audit_log *audit_log_start(struct audit *audit);
 /* There is something new. The session's thread: never waits. */
 void audit_log_wake(struct audit_log *log);
 
-/*
- * Ends the thread. What the log takes at once is still written; the rest stays for another worker. NULL is allowed.
- */
+/* Ends the thread. What the log takes at once is still written; the rest stays for another worker. NULL is allowed. */
 void audit_log_stop(struct audit_log *log);
 
 #endif

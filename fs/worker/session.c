@@ -32,8 +32,7 @@ static void on_init(void *user, struct fuse_conn_info *connection)
      */
     connection->want &= ~(unsigned int)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ |
                                         FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-                                        FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_IOCTL_DIR |
-                                        FUSE_CAP_WRITEBACK_CACHE);
+                                        FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_IOCTL_DIR | FUSE_CAP_WRITEBACK_CACHE);
     connection->max_write = RECEIVE_SLOT_MAX_WRITE;
     connection->want |= connection->capable &
                         (FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT |

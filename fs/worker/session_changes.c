@@ -8,18 +8,15 @@
 
 static bool is_control(fuse_ino_t id, struct node *node)
 {
-    return node_from_id(id, node) &&
-           (node->kind == NODE_KIND_AAP_CONTROL || node->kind == NODE_KIND_MOUNT_CONTROL);
+    return node_from_id(id, node) && (node->kind == NODE_KIND_AAP_CONTROL || node->kind == NODE_KIND_MOUNT_CONTROL);
 }
 
 /* `> control` truncates before it writes: accepted, and changes nothing. */
-static void on_setattr(fuse_req_t request, fuse_ino_t id, struct stat *wanted, int to_set,
-                       struct fuse_file_info *file)
+static void on_setattr(fuse_req_t request, fuse_ino_t id, struct stat *wanted, int to_set, struct fuse_file_info *file)
 {
     struct node node;
     static const int never = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
-    if (!is_control(id, &node) || (to_set & never) || !(to_set & FUSE_SET_ATTR_SIZE) ||
-        wanted->st_size != 0)
+    if (!is_control(id, &node) || (to_set & never) || !(to_set & FUSE_SET_ATTR_SIZE) || wanted->st_size != 0)
         fuse_reply_err(request, EPERM);
     else
         session_reply_attributes(request, id, false);
@@ -123,8 +120,7 @@ static void on_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
     remove_name(request, parent, name, hidden_rmdir);
 }
 
-static void refuse_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
-                         dev_t device)
+static void refuse_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
     fuse_reply_err(request, EPERM);
 }
@@ -134,8 +130,7 @@ static void refuse_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name
     fuse_reply_err(request, EPERM);
 }
 
-static void refuse_symlink(fuse_req_t request, const char *target, fuse_ino_t parent,
-                           const char *name)
+static void refuse_symlink(fuse_req_t request, const char *target, fuse_ino_t parent, const char *name)
 {
     fuse_reply_err(request, EPERM);
 }

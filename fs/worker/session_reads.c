@@ -78,8 +78,7 @@ static int fill_entry(struct session *session, struct node node, struct fuse_ent
     return r;
 }
 
-static int look_up(struct session *session, fuse_ino_t parent_id, const char *name,
-                   struct fuse_entry_param *entry)
+static int look_up(struct session *session, fuse_ino_t parent_id, const char *name, struct fuse_entry_param *entry)
 {
     struct node parent, node;
     if (!node_from_id(parent_id, &parent))
@@ -143,8 +142,7 @@ static void on_readlink(fuse_req_t request, fuse_ino_t id)
     struct node node;
     int r = -EINVAL;
 
-    if (node_from_id(id, &node) && node.kind == NODE_KIND_PUBLISHED &&
-        node.file == PUBLISHED_CURRENT) {
+    if (node_from_id(id, &node) && node.kind == NODE_KIND_PUBLISHED && node.file == PUBLISHED_CURRENT) {
         registry_lock(session->parts.registry);
         const struct moment moment = moment_of(session, node, false);
         r = content_bytes(session->parts.registry, session->tree.reports, node, &moment, &data, &size);
@@ -160,8 +158,7 @@ static void on_readlink(fuse_req_t request, fuse_ino_t id)
         fuse_reply_readlink(request, target);
 }
 
-static void on_read(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
-                    struct fuse_file_info *file)
+static void on_read(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file)
 {
     struct session *session = session_of(request);
     const void *data;
@@ -202,8 +199,7 @@ static bool add_entry(struct session *session, fuse_req_t request, char *buffer,
     return true;
 }
 
-static void on_readdirplus(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
-                           struct fuse_file_info *file)
+static void on_readdirplus(fuse_req_t request, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file)
 {
     struct session *session = session_of(request);
     struct node directory;

@@ -423,8 +423,7 @@ static int prepare(struct worker *worker)
 {
     int r = mount_memory_map(&worker->memory, worker->parts->memory);
     if (r < 0)
-        log_error("the mount memory: %s",
-                  r == -EPROTO ? "another version's, or damaged" : strerror(-r));
+        log_error("the mount memory: %s", r == -EPROTO ? "another version's, or damaged" : strerror(-r));
     if (r == 0)
         r = privileges_keep_only(UINT64_C(1) << CAP_IPC_LOCK);
     if (r == 0)

@@ -61,8 +61,7 @@ static int read_endpoint(struct dev_kms *kms, int out)
         close(out);
         return -errno;
     }
-    if (!fgets(line, sizeof(line), lines) ||
-        sscanf(line, "listening on %63s", kms->endpoint) != 1)
+    if (!fgets(line, sizeof(line), lines) || sscanf(line, "listening on %63s", kms->endpoint) != 1)
         return -ENOENT;
     return 0;
 }
@@ -72,8 +71,7 @@ int dev_kms_start(struct dev_kms *kms)
     int out[2];
     pid_t parent = getpid();
     *kms = (struct dev_kms){0};
-    if (random_text(kms->access_key_id) < 0 || random_text(kms->access_key_secret) < 0 ||
-        pipe2(out, O_CLOEXEC) < 0) {
+    if (random_text(kms->access_key_id) < 0 || random_text(kms->access_key_secret) < 0 || pipe2(out, O_CLOEXEC) < 0) {
         log_error("--dev: %s", strerror(errno));
         return -EIO;
     }

@@ -1,6 +1,5 @@
 /*
- * A KMS of one's own for `aapfs --dev`: the emulator as a child, with a random access key. The main
- * thread.
+ * A KMS of one's own for `aapfs --dev`: the emulator as a child, with a random access key. The main thread.
  */
 #ifndef AAPFS_FS_COMMANDS_MOUNT_DEV_H
 #define AAPFS_FS_COMMANDS_MOUNT_DEV_H
@@ -20,9 +19,8 @@ struct dev_kms {
 };
 
 /*
- * Starts kms-emulator (beside this program, in the build folder, or from PATH) with the AAPs payments
- * and orders, and waits until it listens. It ends when this process does. 0, or negative errno,
- * which was told.
+ * Starts kms-emulator (beside this program, in the build folder, or from PATH) with the AAPs payments and orders, and
+ * waits until it listens. It ends when this process does. 0, or negative errno, which was told.
  */
 int dev_kms_start(struct dev_kms *kms);
 void dev_kms_stop(struct dev_kms *kms);

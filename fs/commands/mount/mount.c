@@ -146,8 +146,7 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
     if (arguments->lent < 0 && !arguments->handover && usage_is_no_place(arguments->mountpoint))
         return usage_unknown(arguments->mountpoint);
     const struct configure_words *given = &arguments->words;
-    if (arguments->dev && (given->file || given->region || given->endpoint || given->state ||
-                           given->state_key)) {
+    if (arguments->dev && (given->file || given->region || given->endpoint || given->state || given->state_key)) {
         fputs("aapfs: --dev has a KMS and a state of its own: it goes with none of -c, --region, "
               "--endpoint, --state and --state-key\n", stderr);
         return 2;

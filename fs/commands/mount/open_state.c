@@ -14,13 +14,11 @@ enum { REASON_SIZE = 2 * STATE_PATH_SIZE + 256 };
 int open_state_tell(int error, const char *reason)
 {
     log_error("state: %s", reason);
-    return error == -EBUSY || error == -EIO || error == -ENOSPC || error == -EROFS ||
-                   error == -ENOMEM ? 1 : 2;
+    return error == -EBUSY || error == -EIO || error == -ENOSPC || error == -EROFS || error == -ENOMEM ? 1 : 2;
 }
 
 /* The child's life: its exit status. */
-static int make_and_check(const struct state_places *places, const char *region,
-                          struct state *state)
+static int make_and_check(const struct state_places *places, const char *region, struct state *state)
 {
     char reason[REASON_SIZE] = "";
     int r = privileges_hide_memory();

@@ -40,8 +40,7 @@ static int stand_by(const struct supervisor_parts *parts, const struct handover 
     return worker_run(&worker);
 }
 
-int take_over(const struct supervisor_parts *parts, struct state *state,
-              const struct handover *handover)
+int take_over(const struct supervisor_parts *parts, struct state *state, const struct handover *handover)
 {
     *state = (struct state){
         .directory = handover->descriptors[HANDOVER_STATE_DIRECTORY],
@@ -67,8 +66,7 @@ int take_over(const struct supervisor_parts *parts, struct state *state,
     return stand_by(parts, handover);
 }
 
-static bool add(char *arguments[static ARGUMENTS_MOST], size_t *count, const char *option,
-                const char *value)
+static bool add(char *arguments[static ARGUMENTS_MOST], size_t *count, const char *option, const char *value)
 {
     if (option)
         arguments[(*count)++] = strdup(option);
@@ -76,8 +74,7 @@ static bool add(char *arguments[static ARGUMENTS_MOST], size_t *count, const cha
     return value && arguments[*count - 1] && (!option || arguments[*count - 2]);
 }
 
-int take_over_command(const struct mount_words *words, char *arguments[static ARGUMENTS_MOST],
-                      const char **executable)
+int take_over_command(const struct mount_words *words, char *arguments[static ARGUMENTS_MOST], const char **executable)
 {
     static char path[PATH_MAX];
     size_t count = 0;

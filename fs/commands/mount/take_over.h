@@ -9,8 +9,7 @@
 #include "fs/supervisor/supervisor.h"
 
 /* Does what HANDOVER asks for, to its end; *STATE, which PARTS points to, is filled. The exit status. */
-int take_over(const struct supervisor_parts *parts, struct state *state,
-              const struct handover *handover);
+int take_over(const struct supervisor_parts *parts, struct state *state, const struct handover *handover);
 
 enum { ARGUMENTS_MOST = 20 };
 
@@ -22,7 +21,6 @@ struct mount_words {
  * The command line with which an upgrade starts the installed program: as this one was started.
  * *EXECUTABLE: the file that this program was started from. 0 or negative errno. Both live until the process ends.
  */
-int take_over_command(const struct mount_words *words, char *arguments[static ARGUMENTS_MOST],
-                      const char **executable);
+int take_over_command(const struct mount_words *words, char *arguments[static ARGUMENTS_MOST], const char **executable);
 
 #endif
