@@ -96,8 +96,9 @@ static void send_unsent(struct publications *publications)
     }
 }
 
-void publication_begin(struct publications *publications, const struct publish_request *request)
+void publication_begin(void *user, const struct publish_request *request)
 {
+    struct publications *publications = user;
     struct publication *publication = calloc(1, sizeof(*publication));
     if (!publication) {
         request->done(request->user, -ENOMEM);
@@ -260,8 +261,9 @@ static void go_without(struct publications *publications, struct publication *pu
     registry_unlock(publications->registry);
 }
 
-int64_t publication_tend(struct publications *publications)
+int64_t publication_tend(void *user)
 {
+    struct publications *publications = user;
     int64_t next_ms = INT64_MAX, now_ms = clock_monotonic_ms();
     for (struct publication *publication = publications->first; publication; publication = publication->next) {
         if (publication->request.kind != PUBLISH_GENERATION || publication->notifying || publication->early)
@@ -325,8 +327,9 @@ static void send_again(struct publications *publications)
     registry_unlock(publications->registry);
 }
 
-bool publication_receive(struct publications *publications)
+bool publication_receive(void *user)
 {
+    struct publications *publications = user;
     for (;;) {
         struct publisher_result result;
         ssize_t size = recv(publications->socket, &result, sizeof(result), MSG_DONTWAIT);

@@ -29,14 +29,14 @@ struct publications *publications_new(struct registry *registry, int socket, str
                                       int64_t settle_ms);
 void publications_free(struct publications *publications);
 
-/* As keys/publish.h says. */
-void publication_begin(struct publications *publications, const struct publish_request *request);
+/* As engine/publish.h says. */
+void publication_begin(void *publications, const struct publish_request *request);
 
 /* Moves names that wait for a publisher when none lives (tree/lifetime.h). When to look again, CLOCK_MONOTONIC. */
-int64_t publication_tend(struct publications *publications);
+int64_t publication_tend(void *publications);
 
 /* Reads what the publisher has sent and calls back. False when the publisher is gone. */
-bool publication_receive(struct publications *publications);
+bool publication_receive(void *publications);
 
 /* The node that the hidden NAME leads to in PARENT; false when NAME is no hidden name of ours. */
 bool hidden_lookup(struct publications *publications, struct node parent, const char *name,

@@ -77,8 +77,9 @@ static void send_unsent(struct runs *runs)
     }
 }
 
-void runs_begin(struct runs *runs, const struct run_request *request)
+void runs_begin(void *user, const struct run_request *request)
 {
+    struct runs *runs = user;
     struct run *run = calloc(1, sizeof(*run));
     if (run)
         run->command = strdup(request->command);
@@ -125,8 +126,9 @@ static bool makes_sense(const struct runner_result *told, ssize_t size)
     return size == sizeof(*told) && told->ending >= RUN_EXITED && told->ending <= RUN_NOT_STARTED;
 }
 
-bool runs_receive(struct runs *runs)
+bool runs_receive(void *user)
 {
+    struct runs *runs = user;
     for (;;) {
         struct runner_result told;
         ssize_t size = recv(runs->socket, &told, sizeof(told), MSG_DONTWAIT);

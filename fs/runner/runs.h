@@ -19,10 +19,10 @@ struct runs;
 struct runs *runs_new(int socket, const char *mountpoint, struct mount_head *head);
 void runs_free(struct runs *runs);
 
-/* As keys/run.h says. */
-void runs_begin(struct runs *runs, const struct run_request *request);
+/* As engine/run.h says. */
+void runs_begin(void *runs, const struct run_request *request);
 
 /* Reads what the runner has sent and calls back. False when the socket is gone. */
-bool runs_receive(struct runs *runs);
+bool runs_receive(void *runs);
 
 #endif

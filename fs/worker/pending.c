@@ -111,8 +111,9 @@ void pending_begun(struct pending *pending, uint64_t number, enum receive_slot_s
     pthread_mutex_unlock(&pending->lock);
 }
 
-void pending_note_intent(struct pending *pending, uint64_t number, uint64_t intent)
+void pending_note_intent(void *user, uint64_t number, uint64_t intent)
 {
+    struct pending *pending = user;
     int slot;
     pthread_mutex_lock(&pending->lock);
     struct receive_slot_note *note = note_of(pending, number, &slot);

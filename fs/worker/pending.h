@@ -35,7 +35,7 @@ uint64_t pending_add(struct pending *pending, fuse_req_t request, size_t size, i
 void pending_begun(struct pending *pending, uint64_t number, enum receive_slot_stage stage);
 
 /* The intent of a write is on disk. */
-void pending_note_intent(struct pending *pending, uint64_t number, uint64_t intent);
+void pending_note_intent(void *pending, uint64_t number, uint64_t intent);
 
 /*
  * From now on an interrupt of the caller answers the request with EINTR; the operation goes on. Not for one whose caller

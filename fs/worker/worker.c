@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +12,7 @@
 #include <linux/capability.h>
 
 #include "fs/base/log.h"
-#include "fs/base/stops.h"
-#include "fs/config/file.h"
-#include "fs/engine/kms_clock.h"
-#include "fs/engine/parts.h"
 #include "fs/loop/loop.h"
-#include "fs/loop/reload.h"
-#include "fs/mount/mount_memory.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/receive_slots.h"
 #include "fs/mount/worker_link.h"
@@ -29,35 +22,12 @@
 #include "fs/runner/runs.h"
 #include "fs/worker/audit_log.h"
 #include "fs/worker/caller.h"
+#include "fs/worker/engine_host.h"
 #include "fs/worker/pending.h"
 #include "fs/worker/session.h"
 #include "kmsapi/client_key.h"
 #include "kmsapi/credentials/source.h"
 #include "kmsapi/transport.h"
-
-struct worker {
-    const struct worker_parts *parts;
-    struct mount_memory memory;
-    struct receive_slots *slots;
-    struct client_key_library *library;
-    struct registry *registry;
-    struct credential_runs *credential_runs;
-    struct credentials_source *credentials; /* NULL: those of the parts */
-    struct transport *transport;
-    struct publications *publications;
-    struct runs *runs;
-    struct pending *pending;
-    struct engine *_Atomic engine; /* its own thread may look before it is noted here */
-    struct session *session;
-    struct config *reloaded; /* NULL: that of the parts holds; the engine's thread */
-    bool reloading; /* the supervisor is to hear when it holds; the engine's thread */
-    uint32_t config; /* its number in the mount memory; the engine's thread */
-    struct counters *counters;
-    struct audit *audit; /* NULL: opens are not told */
-    struct audit_log *audit_log;
-    bool told_listed; /* the engine's thread */
-    atomic_bool leaving; /* what waits is another worker's */
-};
 
 /* For the signal handler: one worker a process. */
 static struct session *volatile running_session;
@@ -66,12 +36,6 @@ static void stop_running_session(int signal_number)
 {
     if (running_session)
         session_stop(running_session);
-}
-
-static void handle_signals(void)
-{
-    struct sigaction stop = {.sa_handler = stop_running_session};
-    sigaction(SIGTERM, &stop, NULL);
 }
 
 static int get_given_credentials(void *user, struct credentials *credentials, char *reason, size_t size)
@@ -94,145 +58,6 @@ static void describe_credentials(void *user, char *text, size_t size)
         credentials_source_describe(worker->credentials, text, size);
 }
 
-static void begin_publication(void *user, const struct publish_request *request)
-{
-    const struct worker *worker = user;
-    publication_begin(worker->publications, request);
-}
-
-static int64_t tend_publications(void *user)
-{
-    const struct worker *worker = user;
-    return publication_tend(worker->publications);
-}
-
-static bool receive_publications(void *user)
-{
-    const struct worker *worker = user;
-    return publication_receive(worker->publications);
-}
-
-static void begin_run(void *user, const struct run_request *request)
-{
-    const struct worker *worker = user;
-    runs_begin(worker->runs, request);
-}
-
-static bool receive_runs(void *user)
-{
-    const struct worker *worker = user;
-    return runs_receive(worker->runs);
-}
-
-static bool answer_write(void *user, uint64_t number, int result)
-{
-    const struct worker *worker = user;
-    return pending_answer(worker->pending, number, result);
-}
-
-static void begin_write(void *user, uint64_t number)
-{
-    const struct worker *worker = user;
-    pending_begun(worker->pending, number, SLOT_WAITING);
-}
-
-static void note_intent(void *user, uint64_t number, uint64_t intent)
-{
-    const struct worker *worker = user;
-    pending_note_intent(worker->pending, number, intent);
-}
-
-static void tell_listed(void *user)
-{
-    struct worker *worker = user;
-    if (!worker->told_listed)
-        (void)worker_link_send(worker->parts->link, WORKER_LISTED, 0, "%s", "");
-    worker->told_listed = true;
-}
-
-static void ask_for_upgrade(void *user, uint64_t number, bool inherited)
-{
-    const struct worker *worker = user;
-    pending_begun(worker->pending, number, SLOT_UPGRADE);
-    int r = worker_link_send(worker->parts->link,
-                             inherited ? WORKER_AWAITS_VERDICT : WORKER_WANTS_UPGRADE, 0, "%s", "");
-    if (r < 0)
-        loop_verdict(worker->engine, -r, "the supervisor does not listen; try again");
-}
-
-static void tell_drained(void *user)
-{
-    const struct worker *worker = user;
-    (void)worker_link_send(worker->parts->link, WORKER_DRAINED, 0, "%s", "");
-}
-
-static void ask_for_reload(void *user)
-{
-    const struct worker *worker = user;
-    int r = worker_link_send(worker->parts->link, WORKER_WANTS_RELOAD, 0, "%s", "");
-    if (r < 0)
-        reload_refused(worker->engine, -r, "the supervisor does not listen; try again");
-}
-
-static void tell_reloaded(void *user, bool told)
-{
-    struct worker *worker = user;
-    if (told)
-        worker->memory.head->config_told = worker->config;
-    if (worker->reloading)
-        (void)worker_link_send(worker->parts->link, WORKER_RELOADED, 0, "%s", "");
-    worker->reloading = false;
-}
-
-/* The supervisor has found it good: what goes wrong here is memory, or a user who is gone since. */
-static void reload(struct worker *worker, int copy, bool asked)
-{
-    const struct configurer *configurer = worker->parts->configurer;
-    char reason[400] = "memory is short";
-    struct config *config = calloc(1, sizeof(*config));
-    int r = config && copy >= 0 ? configurer->read(configurer, copy, config, reason, sizeof(reason)) : -ENOMEM;
-    if (r < 0) {
-        free(config);
-        reload_refused(worker->engine, -r, reason);
-        (void)worker_link_send(worker->parts->link, WORKER_RELOADED, -r, "%s", reason);
-        return;
-    }
-    struct config *before = worker->reloaded;
-    worker->config = worker->memory.head->config;
-    worker->reloaded = config;
-    worker->reloading = true;
-    stop_here("worker-reloading");
-    reload_config(worker->engine, config, asked);
-    if (before)
-        config_clear(before);
-    free(before);
-}
-
-static void receive_messages(void *user)
-{
-    struct worker *worker = user;
-    struct worker_message message;
-    int descriptor = -1;
-    if (!worker->engine)
-        return; /* they stay: it is asked again at once */
-    while (worker_link_receive(worker->parts->link, &message, &descriptor) == 0) {
-        if (message.kind == WORKER_DRAIN || message.kind == WORKER_RESUME) {
-            loop_drain(worker->engine, message.kind == WORKER_DRAIN);
-        } else if (message.kind == WORKER_LEAVE) {
-            atomic_store(&worker->leaving, true);
-            session_stop(worker->session);
-        } else if (message.kind == WORKER_VERDICT) {
-            loop_verdict(worker->engine, message.number, message.text);
-        } else if (message.kind == WORKER_RELOAD_REFUSED) {
-            reload_refused(worker->engine, message.number, message.text);
-        } else if (message.kind == WORKER_CONFIG) {
-            reload(worker, descriptor, message.number != 0);
-        }
-        if (descriptor >= 0)
-            close(descriptor);
-    }
-}
-
 static void __attribute__((format(printf, 2, 3))) say(void *user, const char *format, ...)
 {
     const struct worker *worker = user;
@@ -242,13 +67,6 @@ static void __attribute__((format(printf, 2, 3))) say(void *user, const char *fo
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
     (void)worker_link_send(worker->parts->link, WORKER_SAYS, 0, "%s", line);
-}
-
-/* The session's thread is told by a signal. */
-static void engine_failed(void *user)
-{
-    log_error("the publisher's or the runner's socket is gone");
-    kill(getpid(), SIGKILL); /* with all that is under way: the next worker goes on */
 }
 
 static int make_credentials(struct worker *worker)
@@ -311,45 +129,6 @@ static int make_lower_parts(struct worker *worker)
                                                 worker->parts->mount_point->fuse, worker->parts->config->settle_ms);
     worker->runs = runs_new(worker->parts->runner, worker->parts->mount_point->path, worker->memory.head);
     return worker->publications && worker->runs && worker->pending ? 0 : -ENOMEM;
-}
-
-static struct engine *make_engine(struct worker *worker)
-{
-    worker->config = worker->memory.head->config;
-    const struct engine_parts parts = {
-        .registry = worker->registry,
-        .counters = worker->counters,
-        .config = worker->parts->config,
-        .transport = worker->transport,
-        .library = worker->library,
-        .state = worker->parts->state,
-        .first = !worker->memory.head->served,
-        .refresh = worker->memory.head->served && worker->config != worker->memory.head->config_told,
-        .publish = begin_publication,
-        .publish_user = worker,
-        .publish_socket = worker->parts->publisher,
-        .publish_receive = receive_publications,
-        .publish_tend = tend_publications,
-        .run = begin_run,
-        .run_user = worker,
-        .run_socket = worker->parts->runner,
-        .run_receive = receive_runs,
-        .begin = begin_write,
-        .note_intent = note_intent,
-        .note_user = worker,
-        .upgrade = ask_for_upgrade,
-        .reload = ask_for_reload,
-        .reloaded = tell_reloaded,
-        .drained = tell_drained,
-        .message_socket = worker->parts->link,
-        .receive_messages = receive_messages,
-        .answer = answer_write,
-        .answer_user = worker,
-        .first_sync_ended = tell_listed,
-        .failed = engine_failed,
-        .event_user = worker,
-    };
-    return loop_start(&parts);
 }
 
 /* A lent mount's pid numbers are those of where it was made, which is the host or here. */
@@ -482,7 +261,7 @@ static int serve(struct worker *worker)
     if (r < 0)
         return r;
     worker->session = make_session(worker);
-    worker->engine = worker->session ? make_engine(worker) : NULL;
+    worker->engine = worker->session ? engine_host_start(worker) : NULL;
     if (!worker->engine)
         return -ENOMEM;
     session_set_engine(worker->session, worker->engine);
@@ -492,7 +271,8 @@ static int serve(struct worker *worker)
         return r;
     }
     running_session = worker->session;
-    handle_signals();
+    const struct sigaction stop = {.sa_handler = stop_running_session};
+    sigaction(SIGTERM, &stop, NULL);
     session_take_over(worker->session);
     (void)worker_link_send(worker->parts->link, WORKER_SERVES, 0, "%s", "");
     r = session_run(worker->session);
