@@ -89,24 +89,26 @@ bool pending_answer(struct pending *pending, uint64_t number, int result)
 }
 
 /* With the lock: an answer would release the slot. */
-static struct receive_slot_note *note_of(struct pending *pending, uint64_t number, int *slot)
+static struct waiting *find(const struct pending *pending, uint64_t number)
 {
-    for (const struct waiting *waiting = pending->first; waiting; waiting = waiting->next)
-        if (waiting->number == number) {
-            *slot = waiting->slot;
-            return receive_slot_note(pending->slots, waiting->slot);
-        }
-    return NULL;
+    struct waiting *waiting = pending->first;
+    while (waiting && waiting->number != number)
+        waiting = waiting->next;
+    return waiting;
+}
+
+static struct receive_slot_note *note_of(const struct pending *pending, const struct waiting *waiting)
+{
+    return receive_slot_note(pending->slots, waiting->slot);
 }
 
 void pending_begun(struct pending *pending, uint64_t number, enum receive_slot_stage stage)
 {
-    int slot;
     pthread_mutex_lock(&pending->lock);
-    struct receive_slot_note *note = note_of(pending, number, &slot);
-    if (note) {
-        __atomic_store_n(&note->stage, (uint32_t)stage, __ATOMIC_SEQ_CST);
-        receive_slot_wipe_payload(pending->slots, slot);
+    const struct waiting *waiting = find(pending, number);
+    if (waiting) {
+        __atomic_store_n(&note_of(pending, waiting)->stage, (uint32_t)stage, __ATOMIC_SEQ_CST);
+        receive_slot_wipe_payload(pending->slots, waiting->slot);
     }
     pthread_mutex_unlock(&pending->lock);
 }
@@ -114,11 +116,10 @@ void pending_begun(struct pending *pending, uint64_t number, enum receive_slot_s
 void pending_note_intent(void *user, uint64_t number, uint64_t intent)
 {
     struct pending *pending = user;
-    int slot;
     pthread_mutex_lock(&pending->lock);
-    struct receive_slot_note *note = note_of(pending, number, &slot);
-    if (note)
-        __atomic_store_n(&note->intent, intent, __ATOMIC_SEQ_CST);
+    const struct waiting *waiting = find(pending, number);
+    if (waiting)
+        __atomic_store_n(&note_of(pending, waiting)->intent, intent, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&pending->lock);
 }
 
@@ -152,14 +153,12 @@ static void interrupted(fuse_req_t request, void *number)
 {
     struct pending *pending = the_pending;
     pthread_mutex_lock(&pending->lock);
-    struct waiting *waiting = pending->first;
-    while (waiting && waiting->number != (uint64_t)(uintptr_t)number)
-        waiting = waiting->next;
+    struct waiting *waiting = find(pending, (uint64_t)(uintptr_t)number);
     if (waiting && !waiting->told) {
         fuse_reply_err(waiting->request, EINTR);
         waiting->request = NULL;
         waiting->told = true;
-        __atomic_store_n(&receive_slot_note(pending->slots, waiting->slot)->told, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&note_of(pending, waiting)->told, 1, __ATOMIC_SEQ_CST);
         drop_told_before(pending, waiting);
     }
     pthread_mutex_unlock(&pending->lock);
@@ -167,10 +166,9 @@ static void interrupted(fuse_req_t request, void *number)
 
 void pending_allow_interrupt(struct pending *pending, uint64_t number, fuse_req_t request)
 {
-    int slot;
     pthread_mutex_lock(&pending->lock);
-    const struct receive_slot_note *note = note_of(pending, number, &slot);
-    bool told = !note || note->told;
+    const struct waiting *waiting = find(pending, number);
+    bool told = !waiting || note_of(pending, waiting)->told;
     pthread_mutex_unlock(&pending->lock);
     if (!told)
         fuse_req_interrupt_func(request, interrupted, (void *)(uintptr_t)number);

@@ -73,7 +73,6 @@ static ssize_t refuse_to_read(int fuse, void *buffer, size_t size, void *user)
 static bool make_parts(struct session *session, const struct session_parts *parts, int fuse)
 {
     struct mount_head *head = parts->memory->head;
-    session->audit = parts->audit;
     const struct report_facts facts = {
         .region = parts->region,
         .endpoint = parts->endpoint,
@@ -89,7 +88,7 @@ static bool make_parts(struct session *session, const struct session_parts *part
         .counters = parts->memory->counters,
         .worker_restarts = &head->worker_restarts,
         .unreachable = &head->unreachable,
-        .audit = session->audit,
+        .audit = parts->audit,
     };
     session->tree = (struct tree){
         parts->registry,

@@ -235,7 +235,8 @@ static void tell_open(struct session *session, const struct fuse_ctx *context, s
     registry_lock(session->parts.registry);
     opened.time = time_of(session).now;
     const struct fuse_in_header *header = receive_slot_bytes(session->parts.slots, session->slot);
-    bool wanted = !audit_has(session->audit, header->unique) && content_audited(session->parts.registry, node, &opened);
+    bool wanted = !audit_has(session->parts.audit, header->unique) &&
+                  content_audited(session->parts.registry, node, &opened);
     registry_unlock(session->parts.registry);
     if (!wanted)
         return;
@@ -243,7 +244,7 @@ static void tell_open(struct session *session, const struct fuse_ctx *context, s
     opened.uid = caller.uid;
     opened.gid = caller.gid;
     audit_find_program(session->parts.sees_pids ? caller.pid : 0, opened.program);
-    audit_add(session->audit, header->unique, &opened);
+    audit_add(session->parts.audit, header->unique, &opened);
     audit_log_wake(session->parts.audit_log);
 }
 
@@ -252,7 +253,7 @@ static void on_open(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *fi
 {
     struct session *session = session_of(request);
     struct node node;
-    if (!session->audit) {
+    if (!session->parts.audit) {
         fuse_reply_err(request, ENOSYS);
     } else if (!node_from_id(id, &node)) {
         fuse_reply_err(request, ESTALE);

@@ -19,7 +19,6 @@ struct session {
     struct engine *engine;
     struct mount_agreement agreement;
     atomic_bool takes_idmap; /* while INIT is answered: the kernel's offer is taken */
-    struct audit *audit; /* NULL: opens are not told */
     int stop; /* eventfd: readable when session_run is to return */
     atomic_bool stopping;
 
