@@ -2,8 +2,6 @@
  * aapfs: dispatch. A first word that names a sub-command is one; everything else mounts, but for what is meant as one.
  */
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "fs/base/usage.h"

@@ -1,7 +1,6 @@
 #include "fs/applications/told.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>

@@ -1,7 +1,6 @@
 #include "fs/base/edit_distance.h"
 
 #include <stdbool.h>
-#include <string.h>
 
 char edit_letter(char c)
 {

@@ -1,11 +1,9 @@
 /*
  * aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID [--foreign]
  */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "fs/base/usage.h"
 #include "fs/commands/commands.h"

@@ -4,7 +4,6 @@
  */
 #include <getopt.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "fs/base/usage.h"
 #include "fs/commands/ask_supervisor.h"

@@ -1,7 +1,6 @@
 #include "fs/keys/deletion.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "fs/applications/told.h"

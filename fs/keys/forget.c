@@ -1,7 +1,6 @@
 #include "fs/keys/forget.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "fs/engine/engine.h"

@@ -1,6 +1,5 @@
 #include "fs/loop/foreign_state.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "fs/base/log.h"

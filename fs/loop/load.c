@@ -1,7 +1,6 @@
 #include "fs/loop/load.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "fs/applications/told.h"

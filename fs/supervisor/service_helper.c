@@ -7,7 +7,6 @@
  *
  * A mount that somebody serves stays: it is not UNIT's.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -17,14 +17,11 @@
 #include <linux/fuse.h>
 
 #include "fs/base/log.h"
-#include "fs/base/stops.h"
 #include "fs/engine/kms_clock.h"
 #include "fs/mount/mount_table.h"
 #include "fs/mount/privileges.h"
 #include "fs/mount/service_notify.h"
 #include "fs/mount/worker_link.h"
-#include "fs/publisher/publisher.h"
-#include "fs/runner/runner.h"
 #include "fs/supervisor/children.h"
 #include "fs/supervisor/handover.h"
 #include "fs/supervisor/kept_mount.h"
@@ -32,7 +29,6 @@
 #include "fs/supervisor/reload.h"
 #include "fs/supervisor/supervisor_state.h"
 #include "fs/supervisor/upgrade.h"
-#include "fs/worker/worker.h"
 #include "kmsapi/cleanup.h"
 
 /* The kernel sends it when it mounts. */

@@ -1,6 +1,5 @@
 #include "fs/sync/doubts.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

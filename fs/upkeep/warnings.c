@@ -7,7 +7,6 @@
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/model/aap_state.h"
-#include "kmsapi/iso_time.h"
 
 static const int64_t day = 86400;
 static const int64_t steps[] = {180, 90, 30, 7};

@@ -1,7 +1,5 @@
 #include "fs/worker/init_reply.h"
 
-#include <stdint.h>
-
 #include <linux/fuse.h>
 
 /* Source: linux/fuse.h, protocol 7.41: FUSE_ALLOW_IDMAP, bit 40 of the flags; flags2 begins with bit 32. */

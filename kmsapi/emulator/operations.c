@@ -1,6 +1,5 @@
 #include "kmsapi/emulator/operations.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "kmsapi/base/calendar.h"
