@@ -175,12 +175,17 @@ bool mount_point_is_lent(const char *source, int *number)
            sscanf(source + sizeof(prefix) - 1, "%6d%n", number, &end) == 1 && !source[sizeof(prefix) - 1 + (size_t)end];
 }
 
-int mount_point_take(struct mount_point *mount_point, int number, const char *path, char *reason, size_t size)
+bool mount_point_is_fuse(int descriptor)
 {
     struct stat attributes;
+    return fstat(descriptor, &attributes) == 0 && S_ISCHR(attributes.st_mode) &&
+           attributes.st_rdev == makedev(MISC_MAJOR, FUSE_MINOR);
+}
+
+int mount_point_take(struct mount_point *mount_point, int number, const char *path, char *reason, size_t size)
+{
     *mount_point = (struct mount_point){.fuse = -1, .lent = true};
-    if (fstat(number, &attributes) < 0 || !S_ISCHR(attributes.st_mode) ||
-        attributes.st_rdev != makedev(MISC_MAJOR, FUSE_MINOR)) {
+    if (!mount_point_is_fuse(number)) {
         snprintf(reason, size, "/dev/fd/%d: no open /dev/fuse; see with-mount in aapfs(1)", number);
         return -EINVAL;
     }

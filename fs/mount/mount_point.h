@@ -59,6 +59,9 @@ int mount_point_unmount(const struct mount_point *mount_point);
  */
 bool mount_point_find(const struct mount_point *mount_point, char path[static MOUNT_POINT_PATH_SIZE]);
 
+/* Whether DESCRIPTOR is an open /dev/fuse. */
+bool mount_point_is_fuse(int descriptor);
+
 /* Whether the kernel still serves the connection of the descriptor FUSE: an unmount ends it, and an abort. */
 bool mount_point_is_connected(int fuse);
 

@@ -22,19 +22,12 @@ void handover_begin(struct handover *handover, enum handover_role role)
         handover->descriptors[i] = -1;
 }
 
-static int set_inherited(int descriptor, bool inherited)
-{
-    return fcntl(descriptor, F_SETFD, inherited ? 0 : FD_CLOEXEC) < 0 ? -errno : 0;
-}
-
 static int set_all_inherited(const struct handover *handover, bool inherited)
 {
     int r = 0;
     for (unsigned int i = 0; i < HANDOVER_DESCRIPTORS; i++)
-        if (handover->descriptors[i] >= 0) {
-            int one = set_inherited(handover->descriptors[i], inherited);
-            r = r < 0 ? r : one;
-        }
+        if (handover->descriptors[i] >= 0 && fcntl(handover->descriptors[i], F_SETFD, inherited ? 0 : FD_CLOEXEC) < 0)
+            r = r < 0 ? r : -errno;
     return r;
 }
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,9 +17,6 @@
 #include "fs/store/state.h"
 #include "fs/worker/session.h"
 #include "kmsapi/cleanup.h"
-
-/* Source: linux/miscdevice.h and the kernel's Documentation/admin-guide/devices.txt */
-enum { MISC = 10, FUSE = 229 };
 
 /* Source: sd_listen_fds(3) */
 enum { FIRST = 3, MOST = 64 };
@@ -83,13 +79,6 @@ bool kept_mount_give(const struct kept_mount *kept)
     return r == 0;
 }
 
-static bool is_fuse(int descriptor)
-{
-    struct stat attributes;
-    return fstat(descriptor, &attributes) == 0 && S_ISCHR(attributes.st_mode) &&
-           attributes.st_rdev == makedev(MISC, FUSE);
-}
-
 /* Where the kernel tells the connection it must be that of the mount; where it does not, the note's word stands. */
 static bool is_connection_of(int fuse, dev_t device)
 {
@@ -145,7 +134,7 @@ static const char *judge(const struct kept_mount *kept, const struct note *note,
         return "it was on another directory";
     if (!mounted.is_aapfs || mounted.device != (dev_t)note->device)
         return "it is not mounted any more";
-    if (!is_fuse(parts[PART_FUSE]) || !is_connection_of(parts[PART_FUSE], (dev_t)note->device))
+    if (!mount_point_is_fuse(parts[PART_FUSE]) || !is_connection_of(parts[PART_FUSE], (dev_t)note->device))
         return "its descriptor is not that mount's";
     if (!mount_point_is_connected(parts[PART_FUSE]))
         return "its connection has ended";
@@ -200,7 +189,7 @@ static void detach_from(const char *path, int fuse)
 {
     const struct mounted mounted = mount_table_at(path);
     struct mount_point left = {.device = mounted.device, .fuse = fuse};
-    if (!mounted.is_aapfs || !is_fuse(fuse) || !is_connection_of(fuse, mounted.device))
+    if (!mounted.is_aapfs || !mount_point_is_fuse(fuse) || !is_connection_of(fuse, mounted.device))
         return;
     snprintf(left.path, sizeof(left.path), "%s", path);
     (void)mount_point_unmount(&left); /* one that stays is in the way, and that is told */
@@ -216,7 +205,7 @@ static void detach_noted(const struct note *note, int fuse)
         detach_from(path, fuse);
 }
 
-static void refuse(const struct kept_mount *kept, const struct note *note, const int parts[PARTS], const char *reason)
+static void refuse(const struct kept_mount *kept, const struct note *note, int parts[PARTS], const char *reason)
 {
     char path[MOUNT_POINT_PATH_SIZE];
     log_warning("the mount that the service manager has kept is made anew: %s", reason);
@@ -226,8 +215,7 @@ static void refuse(const struct kept_mount *kept, const struct note *note, const
     if (mount_point_resolve(kept->mountpoint, path) == 0)
         detach_from(path, parts[PART_FUSE]);
     for (enum part part = 0; part < PARTS; part++)
-        if (parts[part] >= 0)
-            close(parts[part]);
+        cleanup_close(&parts[part]);
 }
 
 bool kept_mount_take(const struct kept_mount *kept)

@@ -20,17 +20,12 @@
 #include "fs/supervisor/upgrade.h"
 #include "kmsapi/cleanup.h"
 
-/* How long a worker may take to end after the mount is gone: then it is told to, and then it is killed. */
-enum { LEAVE_MS = 2000 };
-
-/* How long umount -f may take to unmount what it has aborted: half a second. */
-enum { ABORT_LOOKS = 25, ABORT_NS = 20000000 };
-
-/* How long the rest may take when the worker has ended. */
-enum { END_MS = 5000 };
-
-/* How long a runner that has nothing to do may take to end. */
-enum { RETIRE_MS = 1000 };
+enum {
+    LEAVE_MS = 2000,  /* for a worker to end after the mount is gone: then it is told to, and then it is killed */
+    END_MS = 5000,    /* for the rest, when the worker has ended */
+    RETIRE_MS = 1000, /* for a runner that has nothing to do */
+    ABORT_LOOKS = 25, ABORT_NS = 20000000, /* half a second for umount -f to unmount what it has aborted */
+};
 
 /* The worker is waited for, and so does the service manager: killed, it would lose the key that KMS is making. */
 static void wait_to_leave(struct supervisor *supervisor, int64_t ms)
@@ -129,8 +124,7 @@ void supervisor_end_runner(struct supervisor *supervisor)
     }
     supervisor->runner.process = 0;
     for (int i = 0; i < 2; i++)
-        if (supervisor->runner_socket[i] >= 0)
-            close(supervisor->runner_socket[i]);
+        cleanup_close(&supervisor->runner_socket[i]);
 }
 
 /* ABORT: mount_point_open_abort's, or -1. */
@@ -139,8 +133,7 @@ static void end_publisher(struct supervisor *supervisor, int abort)
     pid_t process = supervisor->publisher.process;
     int64_t until_ms = clock_monotonic_ms() + LEAVE_MS;
     for (int i = 0; i < 2; i++)
-        if (supervisor->publisher_socket[i] >= 0)
-            close(supervisor->publisher_socket[i]);
+        cleanup_close(&supervisor->publisher_socket[i]);
     if (process <= 0)
         return;
     while (waitpid(process, NULL, WNOHANG) == 0) {
@@ -158,20 +151,13 @@ static void end_publisher(struct supervisor *supervisor, int abort)
     }
 }
 
-void supervisor_unlink_worker(struct supervisor *supervisor)
-{
-    if (supervisor->link >= 0)
-        close(supervisor->link);
-    supervisor->link = -1;
-}
-
 int supervisor_end_all(struct supervisor *supervisor)
 {
     _cleanup_(close) int abort = mount_point_open_abort(&supervisor->mount_point);
     close(supervisor->mount_point.fuse); /* the connection ends here, whoever still uses it */
     end_publisher(supervisor, abort);
     supervisor_end_runner(supervisor);
-    supervisor_unlink_worker(supervisor);
+    cleanup_close(&supervisor->link);
     reload_end(supervisor);
     request_socket_close(&supervisor->requests, supervisor->parts->state->directory);
     close(supervisor->signals);

@@ -36,8 +36,6 @@ void supervisor_retire_runner(struct supervisor *supervisor);
 /* By itself: it kills the programs that print credentials for nobody. */
 void supervisor_end_runner(struct supervisor *supervisor);
 
-void supervisor_unlink_worker(struct supervisor *supervisor);
-
 /* When the worker has ended, or there never was one: the exit status. */
 int supervisor_end_all(struct supervisor *supervisor);
 

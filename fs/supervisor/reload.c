@@ -12,12 +12,12 @@
 #include "fs/base/stops.h"
 #include "fs/engine/kms_clock.h"
 #include "fs/supervisor/supervisor_state.h"
+#include "kmsapi/cleanup.h"
 
-/* A worker's message has room for that much. */
-enum { REASON_SIZE = sizeof(((struct worker_message *)0)->text) };
-
-/* How long the configuration may take to be read. */
-enum { READ_MS = 10000 };
+enum {
+    REASON_SIZE = sizeof(((struct worker_message *)0)->text), /* a worker's message has room for that much */
+    READ_MS = 10000, /* the configuration may take so long to be read */
+};
 
 static void free_config(struct config **config)
 {
@@ -56,11 +56,8 @@ static void end_reader(struct supervisor *supervisor)
     if (reload->reader.process > 0)
         kill(reload->reader.process, SIGKILL); /* supervisor.c awaits it */
     reload->reader.process = 0;
-    if (reload->answer >= 0)
-        close(reload->answer);
-    if (reload->copy >= 0)
-        close(reload->copy);
-    reload->answer = reload->copy = -1;
+    cleanup_close(&reload->answer);
+    cleanup_close(&reload->copy);
     reload->asked = false;
 }
 
@@ -220,19 +217,14 @@ void reload_take_signal(struct supervisor *supervisor)
 
 void reload_tend(struct supervisor *supervisor)
 {
-    struct reload *reload = &supervisor->reload;
-    char reason[REASON_SIZE];
     tend_reader(supervisor);
-    if (!reload->again || reload_is_under_way(supervisor) || upgrade_is_under_way(supervisor))
+    if (!supervisor->reload.again || reload_is_under_way(supervisor) || upgrade_is_under_way(supervisor))
         return;
-    reload->again = false;
-    int r = begin(supervisor, false, reason);
-    if (r < 0)
-        refuse(supervisor, false, r, reason);
+    supervisor->reload.again = false;
+    reload_take_request(supervisor, false);
 }
 
-/* ASKED: by a write. */
-static void take_wish(struct supervisor *supervisor, bool asked)
+void reload_take_request(struct supervisor *supervisor, bool asked)
 {
     char reason[REASON_SIZE];
     int r = -EBUSY;
@@ -244,11 +236,6 @@ static void take_wish(struct supervisor *supervisor, bool asked)
         r = begin(supervisor, asked, reason);
     if (r < 0)
         refuse(supervisor, asked, r, reason);
-}
-
-void reload_take_request(struct supervisor *supervisor)
-{
-    take_wish(supervisor, false);
 }
 
 /* The worker has it, or could not read what was read here a moment before. */
@@ -273,7 +260,7 @@ static void take_result(struct supervisor *supervisor, const struct worker_messa
 void reload_take_message(struct supervisor *supervisor, const struct worker_message *message)
 {
     if (message->kind == WORKER_WANTS_RELOAD)
-        take_wish(supervisor, true);
+        reload_take_request(supervisor, true);
     else if (message->kind == WORKER_RELOADED)
         take_result(supervisor, message);
 }
@@ -282,9 +269,8 @@ void reload_worker_ended(struct supervisor *supervisor)
 {
     if (supervisor->reload.asked)
         end_reader(supervisor); /* the next worker tells who has asked that nothing was done */
-    if (!supervisor->reload.under_way)
-        return;
-    end_well(supervisor);
+    if (supervisor->reload.under_way)
+        end_well(supervisor);
 }
 
 void reload_end(struct supervisor *supervisor)

@@ -16,8 +16,8 @@ struct supervisor;
 /* SIGHUP. */
 void reload_take_signal(struct supervisor *supervisor);
 
-/* Somebody who is not the worker wants it (request_socket.h). */
-void reload_take_request(struct supervisor *supervisor);
+/* Somebody wants it. ASKED: by a write, which the worker answers; else request_socket.h does. */
+void reload_take_request(struct supervisor *supervisor, bool asked);
 
 /* A message from the worker, of those that concern a reload. */
 void reload_take_message(struct supervisor *supervisor, const struct worker_message *message);

@@ -46,9 +46,7 @@ int request_socket_polled(const struct request_socket *requests)
 
 static void drop_client(struct request_socket *requests)
 {
-    if (requests->client >= 0)
-        close(requests->client);
-    requests->client = -1;
+    cleanup_close(&requests->client);
     requests->wanted = 0;
 }
 
@@ -95,8 +93,7 @@ void request_socket_close(struct request_socket *requests, int directory)
     if (requests->listening < 0)
         return;
     (void)unlinkat(directory, name, 0);
-    close(requests->listening);
-    requests->listening = -1;
+    cleanup_close(&requests->listening);
 }
 
 /* The supervisor bounds what it does; its end ends the wait, too. */

@@ -141,7 +141,7 @@ static bool is_hopeless(struct supervisor *supervisor, int status)
  */
 static void worker_ended(struct supervisor *supervisor, int status)
 {
-    supervisor_unlink_worker(supervisor);
+    cleanup_close(&supervisor->link);
     reload_worker_ended(supervisor);
     if (!supervisor->leaving && upgrade_worker_ended(supervisor, status))
         return;
@@ -276,7 +276,7 @@ static void take_requests(struct supervisor *supervisor)
     if (wanted == WORKER_WANTS_UPGRADE)
         upgrade_take_message(supervisor, &message);
     else if (wanted == WORKER_WANTS_RELOAD)
-        reload_take_request(supervisor);
+        reload_take_request(supervisor, false);
 }
 
 static void watch(struct supervisor *supervisor)
@@ -355,46 +355,42 @@ static void give_to_keep(struct supervisor *supervisor)
     supervisor->kept = kept_mount_give(&kept);
 }
 
-/* The mount that the service manager has kept is served on. */
-static int go_on(struct supervisor *supervisor)
+/* 0; or negative errno after a line. */
+static int mount_anew(struct supervisor *supervisor)
 {
-    supervisor->ready_until_ms = clock_monotonic_ms() + supervisor->parts->first_listing_timeout_ms;
-    supervisor->went_on = true;
-    give_to_keep(supervisor);
-    hear_requests(supervisor);
-    watch(supervisor);
-    return supervisor_end_all(supervisor);
+    const struct supervisor_parts *parts = supervisor->parts;
+    struct mount_point *mount_point = &supervisor->mount_point;
+    char reason[512];
+    if (parts->lent < 0 && kept_mount_is_wanted())
+        mount_point_make(parts->mountpoint); /* after all that a mount without a daemon could be at */
+    int r = parts->lent < 0
+                ? mount_point_mount(mount_point, parts->mountpoint, parts->options, reason, sizeof(reason))
+                : mount_point_take(mount_point, parts->lent, parts->mountpoint, reason, sizeof(reason));
+    if (r < 0)
+        log_error("%s", reason);
+    return r;
 }
 
 int supervisor_run(const struct supervisor_parts *parts)
 {
     struct supervisor supervisor;
-    char reason[512];
     begin(&supervisor, parts);
     if (kept_mount_is_wanted()) /* a service */
         supervisor_begin_log(parts);
     int r = make_parts(&supervisor);
     if (r < 0) {
         log_error("start: %s", strerror(-r));
-        supervisor_end_runner(&supervisor);
-        return 1;
+    } else {
+        const struct kept_mount kept = kept_mount(&supervisor);
+        supervisor.went_on = parts->lent < 0 && kept_mount_take(&kept);
+        r = supervisor.went_on ? 0 : mount_anew(&supervisor);
     }
-    const struct kept_mount kept = kept_mount(&supervisor);
-    if (parts->lent < 0 && kept_mount_take(&kept))
-        return go_on(&supervisor);
-    if (parts->lent < 0 && kept_mount_is_wanted())
-        mount_point_make(parts->mountpoint); /* after all that a mount without a daemon could be at */
-    r = parts->lent < 0 ? mount_point_mount(&supervisor.mount_point, parts->mountpoint, parts->options, reason,
-                                            sizeof(reason))
-                        : mount_point_take(&supervisor.mount_point, parts->lent, parts->mountpoint, reason,
-                                           sizeof(reason));
     if (r < 0) {
-        log_error("%s", reason);
         supervisor_end_runner(&supervisor);
         return 1;
     }
     supervisor.ready_until_ms = clock_monotonic_ms() + parts->first_listing_timeout_ms;
-    r = read_init(&supervisor);
+    r = supervisor.went_on ? 0 : read_init(&supervisor);
     if (r < 0) {
         log_error("%s: the kernel's first message: %s%s", parts->mountpoint, strerror(-r),
                   r == -ETIMEDOUT && parts->lent >= 0 ? "; another daemon has served this mount, and it is lost: start "
@@ -402,7 +398,8 @@ int supervisor_run(const struct supervisor_parts *parts)
         supervisor.status = 1;
         supervisor_leave(&supervisor);
     } else {
-        supervisor_begin_log(parts);
+        if (!supervisor.went_on)
+            supervisor_begin_log(parts);
         give_to_keep(&supervisor);
         hear_requests(&supervisor);
     }
@@ -446,7 +443,7 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
     if (supervisor.publisher.process > 0)
         kill(supervisor.publisher.process, SIGKILL);
     supervisor_retire_runner(&supervisor);
-    upgrade_resumed(&supervisor);
+    supervisor.upgrade.resumed = true;
     give_to_keep(&supervisor);
     watch(&supervisor);
     return supervisor_end_all(&supervisor);

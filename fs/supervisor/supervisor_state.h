@@ -35,7 +35,7 @@ struct upgrade {
     dev_t program_device; /* the standby's program */
     ino_t program;
     int64_t until_ms;
-    bool resumed; /* this process is the one that was upgraded to, and not all is this version's yet */
+    bool resumed; /* this process is the one that was upgraded to, and not all is this version's yet: then all is well */
     /* of the last one, for a worker that still has somebody waiting for it */
     int verdict;
     char reason[256];

@@ -26,17 +26,13 @@ enum { START_MS = 10000, DRAIN_MS = 3000, END_MS = 3000, SERVE_MS = 10000 };
 static void end_standby(struct supervisor *supervisor)
 {
     struct upgrade *upgrade = &supervisor->upgrade;
-    if (upgrade->link >= 0)
-        close(upgrade->link);
-    upgrade->link = -1;
+    cleanup_close(&upgrade->link);
     if (upgrade->standby.process > 0) {
         kill(upgrade->standby.process, SIGKILL);
         waitpid(upgrade->standby.process, NULL, 0); /* it waits for nothing that could hold it */
     }
     upgrade->standby.process = 0;
-    if (upgrade->config >= 0)
-        close(upgrade->config);
-    upgrade->config = -1;
+    cleanup_close(&upgrade->config);
 }
 
 /* To everybody who waits for it. */
@@ -150,12 +146,9 @@ static void start(struct supervisor *supervisor)
     }
     close(pair[1]);
     close(failed[1]);
-    int number = 0;
-    if (process < 0) {
-        number = (int)-process;
-    } else if (read(failed[0], &number, sizeof(number)) != (ssize_t)sizeof(number)) {
+    int number = process < 0 ? (int)-process : 0;
+    if (process > 0 && read(failed[0], &number, sizeof(number)) != (ssize_t)sizeof(number))
         number = 0; /* closed by execve: it runs */
-    }
     close(failed[0]);
     upgrade->link = pair[0];
     if (number != 0)
@@ -163,13 +156,6 @@ static void start(struct supervisor *supervisor)
                 supervisor->parts->executable, strerror(number));
     else
         enter(supervisor, UPGRADE_STARTING, START_MS);
-}
-
-static void begin(struct supervisor *supervisor)
-{
-    if (supervisor->upgrade.stage == UPGRADE_NONE)
-        start(supervisor);
-    /* else it has asked already: one verdict answers all */
 }
 
 /* A third version may have been installed meanwhile. */
@@ -210,7 +196,8 @@ void upgrade_take_message(struct supervisor *supervisor, const struct worker_mes
     struct upgrade *upgrade = &supervisor->upgrade;
     switch (message->kind) {
     case WORKER_WANTS_UPGRADE:
-        begin(supervisor);
+        if (upgrade->stage == UPGRADE_NONE) /* else it has asked already: one verdict answers all */
+            start(supervisor);
         break;
     case WORKER_AWAITS_VERDICT:
         if (upgrade->stage == UPGRADE_NONE && !upgrade->resumed)
@@ -263,10 +250,8 @@ bool upgrade_worker_ended(struct supervisor *supervisor, int status)
         (void)worker_link_send(supervisor->link, WORKER_GO, 0, "%s", "");
         return true;
     case UPGRADE_TAKING_OVER: /* the new one: the old program goes on */
-        give_up(supervisor, EIO, "the installed program stood by and then did not serve (%s %d); "
-                                 "everything is as before",
-                WIFSIGNALED(status) ? "signal" : "status",
-                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        give_up(supervisor, EIO, "the installed program stood by and then did not serve (%s %d); everything is as before",
+                WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         return false;
     }
     return false;
@@ -354,9 +339,4 @@ void upgrade_abandon(struct supervisor *supervisor)
 {
     end_standby(supervisor);
     supervisor->upgrade.stage = UPGRADE_NONE;
-}
-
-void upgrade_resumed(struct supervisor *supervisor)
-{
-    supervisor->upgrade.resumed = true;
 }

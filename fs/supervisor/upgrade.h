@@ -36,7 +36,4 @@ int64_t upgrade_until_ms(const struct supervisor *supervisor);
 /* The mount ends: so does the standby. */
 void upgrade_abandon(struct supervisor *supervisor);
 
-/* This process is the one that was upgraded to: whoever waits for the verdict will get a good one. */
-void upgrade_resumed(struct supervisor *supervisor);
-
 #endif
