@@ -227,8 +227,7 @@ static void forget(struct writer *writer, bool remove_all)
     free(writer->written);
     if (remove_all && writer->made)
         (void)rmdir(writer->path);
-    if (writer->directory >= 0)
-        close(writer->directory);
+    cleanup_close(&writer->directory);
 }
 
 int export_write(const char *path, const struct export_key *keys, char *reason, size_t size)

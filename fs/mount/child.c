@@ -72,12 +72,9 @@ void child_ended(struct child *child, int status, bool useful)
     int64_t wait_ms = waits_ms[row < last ? row : last];
     child->failures++;
     child->start_ms = clock_monotonic_ms() + wait_ms;
-    if (WIFSIGNALED(status))
-        log_warning("%s was killed by signal %d; it is started again%s", child->name, WTERMSIG(status),
-                    wait_ms > 0 ? " after a while" : "");
-    else
-        log_warning("%s ended with status %d; it is started again%s", child->name,
-                    WEXITSTATUS(status), wait_ms > 0 ? " after a while" : "");
+    log_warning("%s %s %d; it is started again%s", child->name,
+                WIFSIGNALED(status) ? "was killed by signal" : "ended with status",
+                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), wait_ms > 0 ? " after a while" : "");
 }
 
 static int compare(const void *left, const void *right)

@@ -14,6 +14,7 @@
 #include "fs/mount/receive_slots.h"
 #include "fs/tree/audit.h"
 #include "fs/tree/report_history.h"
+#include "kmsapi/cleanup.h"
 
 /* Changes whenever anything in the memory does: a worker of another version must not guess. */
 static const char magic[16] = "aapfs mount 5";
@@ -85,9 +86,9 @@ static int attach(struct mount_memory *memory, int descriptor, size_t size)
 {
     struct stat attributes;
     *memory = (struct mount_memory){.descriptor = descriptor};
-    int r = fstat(descriptor, &attributes) < 0                  ? -errno
-            : attributes.st_size != (off_t)layout().end         ? -EPROTO
-                                                                : map(memory, size);
+    if (fstat(descriptor, &attributes) < 0)
+        return -errno;
+    int r = attributes.st_size == (off_t)layout().end ? map(memory, size) : -EPROTO;
     if (r == 0 && (memcmp(memory->head->magic, magic, sizeof(magic)) != 0 ||
                    memory->head->init_size > MOUNT_MEMORY_INIT_SIZE || memory->head->audit > MOUNT_AUDIT_YES)) {
         munmap(memory->head, size);
@@ -121,7 +122,6 @@ void mount_memory_drop(struct mount_memory *memory)
 {
     if (memory->head)
         munmap(memory->head, memory->slots ? layout().end : whole_pages(sizeof(struct mount_head)));
-    if (memory->descriptor >= 0)
-        close(memory->descriptor);
+    cleanup_close(&memory->descriptor);
     *memory = (struct mount_memory){.descriptor = -1};
 }

@@ -241,18 +241,14 @@ static void *work_thread(void *argument)
     return NULL;
 }
 
-static bool is_text(const char *text, size_t size)
-{
-    return memchr(text, '\0', size) != NULL;
-}
-
 static bool is_well_formed(const struct publisher_work *work, ssize_t size)
 {
-    if (size != sizeof(*work) || work->count > PUBLISHER_STEPS || !is_text(work->directory, sizeof(work->directory)))
+    if (size != sizeof(*work) || work->count > PUBLISHER_STEPS ||
+        !memchr(work->directory, '\0', sizeof(work->directory)))
         return false;
     for (uint32_t i = 0; i < work->count; i++)
-        if (!is_text(work->steps[i].from, sizeof(work->steps[i].from)) ||
-            !is_text(work->steps[i].to, sizeof(work->steps[i].to)))
+        if (!memchr(work->steps[i].from, '\0', sizeof(work->steps[i].from)) ||
+            !memchr(work->steps[i].to, '\0', sizeof(work->steps[i].to)))
             return false;
     return true;
 }

@@ -103,16 +103,12 @@ static int begin(const struct credential_runs *runs, const struct runner_work *w
     if (pipe2(output, O_CLOEXEC) < 0)
         return -errno;
     run->output = output[0];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, answer) < 0) {
-        int r = -errno;
-        close(output[1]);
-        return r;
-    }
+    _cleanup_(close) int runners_output = output[1];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, answer) < 0)
+        return -errno;
     run->answer = answer[0];
-    int r = fcntl(run->output, F_SETFL, O_NONBLOCK) < 0 ? -errno : send_work(runs, work, output[1], answer[1]);
-    close(output[1]);
-    close(answer[1]);
-    return r;
+    _cleanup_(close) int runners_answer = answer[1];
+    return fcntl(run->output, F_SETFL, O_NONBLOCK) < 0 ? -errno : send_work(runs, work, runners_output, runners_answer);
 }
 
 /* What is there by now. 0, or -EFBIG. */
@@ -212,10 +208,8 @@ int credential_runs_run(void *user, char *const *words, unsigned int timeout_ms,
         snprintf(reason, size, "its process_command: the runner does not listen: %s", strerror(-r));
     else
         r = await(runs, &run, timeout_ms);
-    if (run.output >= 0)
-        close(run.output);
-    if (run.answer >= 0)
-        close(run.answer);
+    cleanup_close(&run.output);
+    cleanup_close(&run.answer);
     output[run.used] = '\0';
     return r;
 }

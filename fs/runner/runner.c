@@ -109,10 +109,8 @@ static void add_job(struct runner *runner, struct job *added)
 
 static void free_job(struct job *job)
 {
-    if (job && job->output >= 0)
-        close(job->output);
-    if (job && job->answer >= 0)
-        close(job->answer);
+    cleanup_close(&job->output);
+    cleanup_close(&job->answer);
     free(job);
 }
 
@@ -193,9 +191,7 @@ static void start_job(struct job *job)
         .mountpoint = job->work.mountpoint,
     };
     job->process = run_command_start(&command, &job->failure);
-    if (job->output >= 0)
-        close(job->output); /* its end is to be seen */
-    job->output = -1;
+    cleanup_close(&job->output); /* its end is to be seen */
     if (job->process < 0) {
         end_job(job, RUN_NOT_STARTED, -job->process);
         return;

@@ -41,19 +41,14 @@ static int parse(int count, char **words, struct arguments *arguments)
     };
     int option;
     while ((option = getopt_long(count, words, "h", options, NULL)) != -1) {
-        switch (option) {
-        case 's':
+        if (option == 's')
             arguments->socket = optarg;
-            break;
-        case 'S':
+        else if (option == 'S')
             arguments->state = optarg;
-            break;
-        case 'b':
+        else if (option == 'b')
             arguments->binds = optarg;
-            break;
-        default:
+        else
             return usage_end(name, option);
-        }
     }
     if (count - optind != 1)
         return usage_end(name, '?');

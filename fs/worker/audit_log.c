@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs/base/log.h"
+#include "kmsapi/cleanup.h"
 
 struct audit_log {
     pthread_t thread;
@@ -91,8 +92,7 @@ struct audit_log *audit_log_start(struct audit *audit)
     log->audit = audit;
     log->wake = eventfd(0, EFD_CLOEXEC);
     if (log->wake < 0 || pthread_create(&log->thread, NULL, run, log) != 0) {
-        if (log->wake >= 0)
-            close(log->wake);
+        cleanup_close(&log->wake);
         free(log);
         return NULL;
     }

@@ -16,6 +16,7 @@
 #include "fs/runner/runs.h"
 #include "fs/worker/pending.h"
 #include "fs/worker/session.h"
+#include "kmsapi/cleanup.h"
 
 static bool answer_write(void *user, uint64_t number, int result)
 {
@@ -114,8 +115,7 @@ static void receive_messages(void *user)
         } else if (message.kind == WORKER_CONFIG) {
             reload(worker, descriptor, message.number != 0);
         }
-        if (descriptor >= 0)
-            close(descriptor);
+        cleanup_close(&descriptor);
     }
 }
 

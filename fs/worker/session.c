@@ -16,6 +16,7 @@
 #include "fs/worker/session_changes.h"
 #include "fs/worker/session_reads.h"
 #include "fs/worker/session_state.h"
+#include "kmsapi/cleanup.h"
 
 /*
  * What a request is blamed for: a worker that crashed with it in hand, and little for one that was killed, by a person or for
@@ -274,8 +275,7 @@ void session_free(struct session *session)
         return;
     if (session->fuse)
         fuse_session_destroy(session->fuse);
-    if (session->stop >= 0)
-        close(session->stop);
+    cleanup_close(&session->stop);
     reports_free(session->tree.reports);
     free(session);
 }

@@ -59,24 +59,16 @@ int find_region(struct config *config, char *reason, size_t size)
     const char *variable = NULL;
     char why[256];
     const char *named = chain_region_variable(&variable);
-    int r;
-    if (named) {
-        r = config_set_region(config, named, why, sizeof(why));
-        if (r < 0)
-            snprintf(reason, size, "%s: %s", variable, why);
-        else
-            snprintf(reason, size, "%s", variable);
-        return r;
-    }
-    r = find_in_child(config, &found);
+    int r = named ? 0 : find_in_child(config, &found);
     if (r < 0)
         snprintf(found.reason, sizeof(found.reason), "%s", strerror(-r));
-    if (r == 0 && found.result == 0) {
-        r = config_set_region(config, found.region, why, sizeof(why));
+    if (named || (r == 0 && found.result == 0)) {
+        const char *by = named ? variable : found.reason;
+        r = config_set_region(config, named ? named : found.region, why, sizeof(why));
         if (r < 0)
-            snprintf(reason, size, "the region by %s: %s", found.reason, why);
+            snprintf(reason, size, "%s%s: %s", named ? "" : "the region by ", by, why);
         else
-            snprintf(reason, size, "%s", found.reason);
+            snprintf(reason, size, "%s", by);
         return r;
     }
     snprintf(reason, size, "no region%s%s; set one: --region cn-hangzhou, region in [kms] of aapfs.conf, or "

@@ -82,7 +82,7 @@ static int take_options(struct mount_arguments *arguments, const char *source)
 }
 
 /* 0: go on; 1: done, as --help; 2: wrong. */
-static int parse(int count, char **words, struct mount_arguments *arguments)
+static int parse_options(int count, char **words, struct mount_arguments *arguments)
 {
     static const struct option options[] = {
         {"region", required_argument, NULL, 'R'},  {"endpoint", required_argument, NULL, 'E'},
@@ -91,45 +91,40 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
         {"config", required_argument, NULL, 'c'},  {"dev", no_argument, NULL, 'D'},
         {0},
     };
+    struct configure_words *given = &arguments->words;
     int option;
     while ((option = getopt_long(count, words, "fc:o:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'f':
+        const char **word = option == 'c'   ? &given->file
+                            : option == 'R' ? &given->region
+                            : option == 'E' ? &given->endpoint
+                            : option == 'S' ? &given->state
+                            : option == 'K' ? &given->state_key
+                                            : NULL;
+        if (word) {
+            *word = optarg;
+        } else if (option == 'f') {
             arguments->foreground = true;
-            break;
-        case 'D':
+        } else if (option == 'D') {
             arguments->dev = true;
-            break;
-        case 'c':
-            arguments->words.file = optarg;
-            break;
-        case 'o':
-            if (mount_options_join(&arguments->options, optarg) < 0)
-                return 2;
-            break;
-        case 'R':
-            arguments->words.region = optarg;
-            break;
-        case 'E':
-            arguments->words.endpoint = optarg;
-            break;
-        case 'S':
-            arguments->words.state = optarg;
-            break;
-        case 'K':
-            arguments->words.state_key = optarg;
-            break;
-        case USAGE_HELP:
-            usage_print(stdout);
-            return 1;
-        case 'V':
+        } else if (option == 'V') {
             puts("aapfs " AAPFS_VERSION);
             return 1;
-        default:
-            usage_print(stderr);
+        } else if (option != 'o') {
+            usage_print(option == USAGE_HELP ? stdout : stderr);
+            return option == USAGE_HELP ? 1 : 2;
+        } else if (mount_options_join(&arguments->options, optarg) < 0) {
             return 2;
         }
     }
+    return 0;
+}
+
+/* As parse_options. */
+static int parse(int count, char **words, struct mount_arguments *arguments)
+{
+    int r = parse_options(count, words, arguments);
+    if (r != 0)
+        return r;
     int left = count - optind; /* mount(8) puts a source in front */
     if (left != 1 && left != 2) {
         usage_print(stderr);
@@ -206,11 +201,9 @@ static int serve_in(const struct state_places *places, const struct config *conf
 
 static int serve(const struct config *config, const struct mount_arguments *arguments, int ready)
 {
-    struct state_places places = {0};
+    struct state_places places = {0}; /* a mount is handed over with its state */
     char reason[256];
-    if (arguments->handover) /* with its state */
-        return serve_in(&places, config, arguments, NULL, ready);
-    if (state_places_find(config->state, config->state_key, &places, reason, sizeof(reason)) < 0) {
+    if (!arguments->handover && state_places_find(config->state, config->state_key, &places, reason, sizeof(reason)) < 0) {
         log_error("%s", reason);
         return 2;
     }

@@ -18,49 +18,29 @@ enum { OPTIONS_MOST = 64 };
 /* Source: mount(8), "EXIT STATUS". */
 enum { WRONG_CALL = 1, MOUNT_FAILED = 32 };
 
-/* aapfs's own exit status as one of mount(8)'s. */
-static int status_for_mount(int status)
-{
-    return status == 0 ? 0 : status == 2 ? WRONG_CALL : MOUNT_FAILED;
-}
-
 int command_mount_helper(int count, char **words)
 {
     static const struct option options[] = {USAGE_OPTION, {0}};
     static char name[] = "aapfs", option[] = "-o", end[] = "--";
     char *mount[2 * OPTIONS_MOST + 8] = {name};
     int many = 1, given = 0, word;
-    bool fake = false;
-    while ((word = getopt_long(count, words, "fnsvN:t:o:h", options, NULL)) != -1) {
-        switch (word) {
-        case 'o':
-            if (++given > OPTIONS_MOST) {
-                fputs(usage, stderr);
-                return WRONG_CALL;
-            }
-            mount[many++] = option;
-            mount[many++] = optarg;
-            break;
-        case 'f':
-            fake = true;
-            break;
-        case 'N':
+    bool fake = false, wrong = false;
+    while (!wrong && (word = getopt_long(count, words, "fnsvN:t:o:h", options, NULL)) != -1) {
+        if (word == 'N') {
             fputs("mount.aapfs: -N: mount in that namespace: nsenter(1)\n", stderr);
             return WRONG_CALL;
-        case USAGE_HELP:
+        } else if (word == USAGE_HELP) {
             fputs(usage, stdout);
             return 0;
-        case 'n': /* there is no mtab */
-        case 's':
-        case 't':
-        case 'v':
-            break;
-        default:
-            fputs(usage, stderr);
-            return WRONG_CALL;
+        } else if (word == 'o' && ++given <= OPTIONS_MOST) {
+            mount[many++] = option;
+            mount[many++] = optarg;
+        } else {
+            fake = fake || word == 'f';
+            wrong = !strchr("fnstv", word); /* -n: there is no mtab */
         }
     }
-    if (count - optind != 2) {
+    if (wrong || count - optind != 2) {
         fputs(usage, stderr);
         return WRONG_CALL;
     }
@@ -69,5 +49,6 @@ int command_mount_helper(int count, char **words)
     mount[many++] = words[optind + 1];
     mount[many] = NULL;
     optind = 0; /* glibc: from the beginning */
-    return fake ? 0 : status_for_mount(command_mount(many, mount));
+    int status = fake ? 0 : command_mount(many, mount);
+    return status == 0 ? 0 : status == 2 ? WRONG_CALL : MOUNT_FAILED;
 }

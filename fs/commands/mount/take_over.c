@@ -52,8 +52,7 @@ int take_over(const struct supervisor_parts *parts, struct state *state, const s
     if (handover->role == HANDOVER_SUPERVISE)
         return supervisor_resume(parts, handover);
     if (strcmp(handover->region, parts->config->region) != 0) {
-        log_error("upgrade: the configuration names another region than the mount has (%s); umount "
-                  "and mount again",
+        log_error("upgrade: the configuration names another region than the mount has (%s); umount and mount again",
                   handover->region);
         return 2;
     }
