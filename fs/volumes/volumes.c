@@ -55,20 +55,20 @@ static int no_such(const char *name, char *reason, size_t size)
     return -ENOENT;
 }
 
-static void undo_unused_binds(struct volumes *volumes)
+/* The bind of a volume without users; it is no error to the last one, who went, when it stays. */
+static void undo_bind(const struct volumes *volumes, const char *name)
 {
-    const char *name;
-    json_t *volume;
     char path[PATH_MAX], reason[BIND_REASON_SIZE];
-    json_object_foreach(json_object_get(volumes->state, "Volumes"), name, volume) {
-        target_of(volumes, name, path);
-        if (users_of(volume) == 0 && access(path, F_OK) == 0 && bind_undo(path, reason) < 0)
-            log_error("volume-plugin: %s: %s", name, reason);
-    }
+    target_of(volumes, name, path);
+    if (users_of(find(volumes->state, name)) == 0 && bind_undo(path, reason) < 0)
+        log_error("volume-plugin: %s: %s", name, reason);
 }
 
 int volumes_open(struct volumes *volumes, const char *state, char *reason, size_t size)
 {
+    const char *name;
+    json_t *volume;
+    char path[PATH_MAX];
     volumes->state = NULL;
     volumes->path = state;
     volumes->directory = volumes_file_open(state, reason, size);
@@ -76,7 +76,11 @@ int volumes_open(struct volumes *volumes, const char *state, char *reason, size_
         return volumes->directory;
     int r = volumes_file_load(volumes->directory, state, &volumes->state, reason, size);
     if (r == 0)
-        undo_unused_binds(volumes);
+        json_object_foreach(json_object_get(volumes->state, "Volumes"), name, volume) {
+            target_of(volumes, name, path);
+            if (users_of(volume) == 0 && access(path, F_OK) == 0)
+                undo_bind(volumes, name);
+        }
     return r;
 }
 
@@ -183,15 +187,6 @@ static int add_user(struct volumes *volumes, const char *name, const char *id, c
         changed = NULL;
     }
     return take(volumes, changed, reason, size);
-}
-
-/* The bind of a volume whose last user went; it is no error to that user when it stays. */
-static void undo_bind(const struct volumes *volumes, const char *name)
-{
-    char path[PATH_MAX], reason[BIND_REASON_SIZE];
-    target_of(volumes, name, path);
-    if (users_of(find(volumes->state, name)) == 0 && bind_undo(path, reason) < 0)
-        log_error("volume-plugin: %s: %s", name, reason);
 }
 
 int volumes_mount(struct volumes *volumes, const char *name, const char *id, char *reason, size_t size)
