@@ -1,6 +1,4 @@
-/*
- * How far two words are from each other, for what was typed and what was meant. Pure.
- */
+/* How far two words are from each other, for what was typed and what was meant. Pure. */
 #ifndef AAPFS_FS_BASE_EDIT_DISTANCE_H
 #define AAPFS_FS_BASE_EDIT_DISTANCE_H
 

@@ -1,6 +1,4 @@
-/*
- * How aapfs is called: one table, for `aapfs --help` and for each sub-command.
- */
+/* How aapfs is called: one table, for `aapfs --help` and for each sub-command. */
 #ifndef AAPFS_FS_BASE_USAGE_H
 #define AAPFS_FS_BASE_USAGE_H
 

@@ -1,6 +1,4 @@
-/*
- * aapfs adopt [-m MOUNTPOINT] AAP KEYFILE PASSWORDFILE
- */
+/* aapfs adopt [-m MOUNTPOINT] AAP KEYFILE PASSWORDFILE */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>

@@ -1,6 +1,4 @@
-/*
- * Writes one command to a control file of a mount, for the sub-commands. The main thread.
- */
+/* Writes one command to a control file of a mount, for the sub-commands. The main thread. */
 #ifndef AAPFS_FS_COMMANDS_CONTROL_FILE_H
 #define AAPFS_FS_COMMANDS_CONTROL_FILE_H
 

@@ -1,6 +1,4 @@
-/*
- * aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP
- */
+/* aapfs create|rotate [-m MOUNTPOINT] [--password-file FILE|-] AAP */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>

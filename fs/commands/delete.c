@@ -1,6 +1,4 @@
-/*
- * aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID [--foreign]
- */
+/* aapfs delete [-m MOUNTPOINT] AAP CLIENT_KEY_ID [--foreign] */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>

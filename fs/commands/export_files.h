@@ -1,6 +1,4 @@
-/*
- * What `aapfs export` writes: the keys of one AAP as files, laid out as in the mount. The main thread.
- */
+/* What `aapfs export` writes: the keys of one AAP as files, laid out as in the mount. The main thread. */
 #ifndef AAPFS_FS_COMMANDS_EXPORT_FILES_H
 #define AAPFS_FS_COMMANDS_EXPORT_FILES_H
 

@@ -1,6 +1,4 @@
-/*
- * aapfs help [COMMAND], aapfs version: --help and --version by the words that other programs have for them.
- */
+/* aapfs help [COMMAND], aapfs version: --help and --version by the words that other programs have for them. */
 #include <getopt.h>
 #include <stdio.h>
 

@@ -1,6 +1,4 @@
-/*
- * One line from a file, or from a terminal without echo.
- */
+/* One line from a file, or from a terminal without echo. */
 #ifndef AAPFS_FS_COMMANDS_READ_PASSWORD_H
 #define AAPFS_FS_COMMANDS_READ_PASSWORD_H
 

@@ -1,6 +1,4 @@
-/*
- * A process that the supervisor keeps running: forked, awaited, forked again. The supervisor's thread.
- */
+/* A process that the supervisor keeps running: forked, awaited, forked again. The supervisor's thread. */
 #ifndef AAPFS_FS_MOUNT_CHILD_H
 #define AAPFS_FS_MOUNT_CHILD_H
 

@@ -1,6 +1,4 @@
-/*
- * Mounting and unmounting. The supervisor's process, before and after everything else.
- */
+/* Mounting and unmounting. The supervisor's process, before and after everything else. */
 #ifndef AAPFS_FS_MOUNT_MOUNT_POINT_H
 #define AAPFS_FS_MOUNT_MOUNT_POINT_H
 

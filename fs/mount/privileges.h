@@ -1,6 +1,4 @@
-/*
- * Giving up what a process does not need. At its start, while it has one thread.
- */
+/* Giving up what a process does not need. At its start, while it has one thread. */
 #ifndef AAPFS_FS_MOUNT_PRIVILEGES_H
 #define AAPFS_FS_MOUNT_PRIVILEGES_H
 

@@ -1,6 +1,4 @@
-/*
- * The supervisor starts its children, each with what it may have and nothing else.
- */
+/* The supervisor starts its children, each with what it may have and nothing else. */
 #ifndef AAPFS_FS_SUPERVISOR_CHILDREN_H
 #define AAPFS_FS_SUPERVISOR_CHILDREN_H
 

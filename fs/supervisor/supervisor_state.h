@@ -1,6 +1,4 @@
-/*
- * What the supervisor has in its hands; supervisor*.c, upgrade.c, reload.c and nobody else.
- */
+/* What the supervisor has in its hands; supervisor*.c, upgrade.c, reload.c and nobody else. */
 #ifndef AAPFS_FS_SUPERVISOR_SUPERVISOR_STATE_H
 #define AAPFS_FS_SUPERVISOR_SUPERVISOR_STATE_H
 

@@ -1,6 +1,4 @@
-/*
- * The unix socket at which container runtimes find the plugin. The main thread, at the start.
- */
+/* The unix socket at which container runtimes find the plugin. The main thread, at the start. */
 #ifndef AAPFS_FS_VOLUMES_PLUGIN_SOCKET_H
 #define AAPFS_FS_VOLUMES_PLUGIN_SOCKET_H
 

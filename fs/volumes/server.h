@@ -1,6 +1,4 @@
-/*
- * HTTP on a listening socket, one thread for all of it: a request is carried out before the next one is looked at.
- */
+/* HTTP on a listening socket, one thread for all of it: a request is carried out before the next one is looked at. */
 #ifndef AAPFS_FS_VOLUMES_SERVER_H
 #define AAPFS_FS_VOLUMES_SERVER_H
 

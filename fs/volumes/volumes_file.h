@@ -1,6 +1,4 @@
-/*
- * The state file of the volumes. Its content is checked like any input. One thread.
- */
+/* The state file of the volumes. Its content is checked like any input. One thread. */
 #ifndef AAPFS_FS_VOLUMES_VOLUMES_FILE_H
 #define AAPFS_FS_VOLUMES_VOLUMES_FILE_H
 

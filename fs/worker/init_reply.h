@@ -1,6 +1,4 @@
-/*
- * What libfuse 3.14 does not know of the kernel's INIT: idmapped binds, since Linux 6.12. Pure.
- */
+/* What libfuse 3.14 does not know of the kernel's INIT: idmapped binds, since Linux 6.12. Pure. */
 #ifndef AAPFS_FS_WORKER_INIT_REPLY_H
 #define AAPFS_FS_WORKER_INIT_REPLY_H
 

@@ -1,6 +1,4 @@
-/*
- * What a session has in its hands; session.c, session_reads.c, session_changes.c and nobody else.
- */
+/* What a session has in its hands; session.c, session_reads.c, session_changes.c and nobody else. */
 #ifndef AAPFS_FS_WORKER_SESSION_STATE_H
 #define AAPFS_FS_WORKER_SESSION_STATE_H
 

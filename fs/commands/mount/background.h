@@ -1,6 +1,4 @@
-/*
- * Leaving the terminal: a daemon whose starter returns when the mount answers. The main thread, before any other.
- */
+/* Leaving the terminal: a daemon whose starter returns when the mount answers. The main thread, before any other. */
 #ifndef AAPFS_FS_COMMANDS_MOUNT_BACKGROUND_H
 #define AAPFS_FS_COMMANDS_MOUNT_BACKGROUND_H
 

@@ -1,6 +1,4 @@
-/*
- * A KMS of one's own for `aapfs --dev`: the emulator as a child, with a random access key. The main thread.
- */
+/* A KMS of one's own for `aapfs --dev`: the emulator as a child, with a random access key. The main thread. */
 #ifndef AAPFS_FS_COMMANDS_MOUNT_DEV_H
 #define AAPFS_FS_COMMANDS_MOUNT_DEV_H
 

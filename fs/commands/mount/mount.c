@@ -1,6 +1,4 @@
-/*
- * aapfs [OPTIONS] MOUNTPOINT
- */
+/* aapfs [OPTIONS] MOUNTPOINT */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
