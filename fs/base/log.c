@@ -106,6 +106,15 @@ void log_warning(const char *format, ...)
     va_end(arguments);
 }
 
+int log_failure(int result, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_line(LOG_ERR, format, arguments);
+    va_end(arguments);
+    return result;
+}
+
 void log_notice(const char *format, ...)
 {
     va_list arguments;

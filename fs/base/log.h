@@ -30,4 +30,7 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* As log_error, and RESULT: what the caller says of it to its own. */
+int log_failure(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 #endif

@@ -151,9 +151,7 @@ int command_adopt(int count, char **words)
     }
     if (count - optind != 3)
         return usage_end(words[0], '?');
-    if (wiping_memory_install() < 0) {
-        log_error("memory is short");
-        return 1;
-    }
+    if (wiping_memory_install() < 0)
+        return log_failure(1, "memory is short");
     return adopt(mountpoint, words[optind], words[optind + 1], words[optind + 2]) < 0;
 }

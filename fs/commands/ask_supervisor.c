@@ -35,11 +35,9 @@ int ask_supervisor(const char *mountpoint, const char *command)
 {
     char state[STATE_PATH_SIZE], reason[640];
     bool upgrade = strcmp(command, "upgrade") == 0;
-    if (!find_state(mountpoint, state)) {
-        log_error("%s/.aapfs/status: it does not tell a StateDirectory; no aapfs is mounted there, or one that cannot be "
-                  "asked while it is read-only", mountpoint);
-        return -ENODEV;
-    }
+    if (!find_state(mountpoint, state))
+        return log_failure(-ENODEV, "%s/.aapfs/status: it does not tell a StateDirectory; no aapfs is mounted there, or one "
+                                    "that cannot be asked while it is read-only", mountpoint);
     int r = request_socket_ask(state, upgrade ? WORKER_WANTS_UPGRADE : WORKER_WANTS_RELOAD, reason, sizeof(reason));
     if (r == -ENOENT)
         log_error("%s/.aapfs/control: %s, and %s; where only this view of the mount is read-only, use another one", mountpoint,

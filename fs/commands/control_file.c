@@ -66,16 +66,14 @@ static json_t *read_json(int directory, const char *name)
 static int looks_worth(const char *mountpoint)
 {
     _cleanup_(close) int directory = open_aap(mountpoint, ".aapfs");
-    json_t *status = directory < 0 ? NULL : read_json(directory, "status");
-    json_t *last_error = status ? read_json(directory, "last_error") : NULL;
+    _cleanup_(json) json_t *status = directory < 0 ? NULL : read_json(directory, "status");
+    _cleanup_(json) json_t *last_error = status ? read_json(directory, "last_error") : NULL;
     const char *failed = json_string_value(json_object_get(last_error, "Operation"));
-    int looks = !last_error ? LISTING_LOOKS
-                : failed && strcmp(failed, "DescribeApplicationAccessPoint") == 0 ? SHOWING_LOOKS : 0;
     if (!json_is_null(json_object_get(status, "LastSync")))
-        looks = 0;
-    json_decref(status);
-    json_decref(last_error);
-    return looks;
+        return 0;
+    if (!last_error)
+        return LISTING_LOOKS;
+    return failed && strcmp(failed, "DescribeApplicationAccessPoint") == 0 ? SHOWING_LOOKS : 0;
 }
 
 static int await_aap(const char *mountpoint, const char *aap)
@@ -92,14 +90,13 @@ static int await_aap(const char *mountpoint, const char *aap)
 
 static void explain(int directory, const char *aap, int number)
 {
-    json_t *last = read_json(directory, "last_error");
+    _cleanup_(json) json_t *last = read_json(directory, "last_error");
     const char *code = json_string_value(json_object_get(last, "Code"));
     const char *message = json_string_value(json_object_get(last, "Message"));
     if (code && message)
         log_error("%s: %s: %s: %s", aap, strerror(number), code, message);
     else
         log_error("%s: %s", aap, strerror(number));
-    json_decref(last);
 }
 
 static int cannot_open(const char *mountpoint, const char *aap, int r)
@@ -124,16 +121,11 @@ int control_file_write(const char *mountpoint, const char *aap, const char *text
     if (directory < 0)
         return cannot_open(mountpoint, aap, directory);
     _cleanup_(close) int file = openat(directory, "control", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (file < 0 || fstatfs(file, &status) < 0) {
-        int r = -errno;
-        log_error("%s/%s/control: %s%s", mountpoint, aap, strerror(-r),
-                  r == -EROFS ? "; mount.aapfs(8) says at \"ro\" what such a mount can be told" : "");
-        return r;
-    }
-    if (status.f_type != FUSE_SUPER_MAGIC) {
-        log_error("%s/%s/control: no aapfs is mounted there; nothing was written", mountpoint, aap);
-        return -ENODEV;
-    }
+    if (file < 0 || fstatfs(file, &status) < 0)
+        return log_failure(-errno, "%s/%s/control: %s%s", mountpoint, aap, strerror(errno),
+                           errno == EROFS ? "; mount.aapfs(8) says at \"ro\" what such a mount can be told" : "");
+    if (status.f_type != FUSE_SUPER_MAGIC)
+        return log_failure(-ENODEV, "%s/%s/control: no aapfs is mounted there; nothing was written", mountpoint, aap);
     ssize_t written;
     do
         written = write(file, text, size);
@@ -152,11 +144,8 @@ int control_file_print_id(const char *mountpoint, const char *aap)
     _cleanup_(close) int file =
         directory < 0 ? -1 : openat(directory, "client_key_id", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     ssize_t got = file < 0 ? -1 : read(file, id, sizeof(id));
-    if (got < 0) {
-        int r = -errno;
-        log_error("%s/%s/client_key_id: %s", mountpoint, aap, strerror(-r));
-        return r;
-    }
+    if (got < 0)
+        return log_failure(-errno, "%s/%s/client_key_id: %s", mountpoint, aap, strerror(errno));
     fwrite(id, 1, (size_t)got, stdout);
     return fflush(stdout) == 0 ? 0 : -errno;
 }

@@ -29,10 +29,8 @@ static ssize_t ask(const char *aap, bool rotate, char line[PASSWORD_LINE_SIZE])
     _cleanup_(close) int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
     if (terminal < 0 && rotate)
         return 0;
-    if (terminal < 0) {
-        log_error("no terminal to ask for the password; give --password-file FILE or -");
-        return -errno;
-    }
+    if (terminal < 0)
+        return log_failure(-errno, "no terminal to ask for the password; give --password-file FILE or -");
     snprintf(prompt, sizeof(prompt), "Password for %.200s's new client key%s: ", aap,
              rotate ? " (Enter alone: the kept one)" : "");
     ssize_t size = read_password_ask(terminal, prompt, line);
@@ -83,10 +81,8 @@ static bool is_for_ram_role(const char *mountpoint, const char *aap)
 static int write_password(const char *mountpoint, const char *aap, const char *password, size_t size)
 {
     char command[PASSWORD_LINE_SIZE + 32], reason[256];
-    if (!control_password_is_valid(password, size, reason, sizeof(reason))) {
-        log_error("%s: %s", aap, reason);
-        return -EINVAL;
-    }
+    if (!control_password_is_valid(password, size, reason, sizeof(reason)))
+        return log_failure(-EINVAL, "%s: %s", aap, reason);
     int length = snprintf(command, sizeof(command), "{\"Password\":\"%.*s\"}\n", (int)size, password);
     int r = control_file_write(mountpoint, aap, command, (size_t)length);
     OPENSSL_cleanse(command, sizeof(command));
@@ -128,9 +124,7 @@ int command_create(int count, char **words)
     bool rotate = strcmp(words[0], "rotate") == 0;
     if (control_file_find(mountpoint, aap) < 0 || is_for_ram_role(mountpoint, aap))
         return 1;
-    if (rotate && !has_key(mountpoint, aap)) {
-        log_error("%s: there is no key to rotate; make one by: aapfs create %s", aap, aap);
-        return 1;
-    }
+    if (rotate && !has_key(mountpoint, aap))
+        return log_failure(1, "%s: there is no key to rotate; make one by: aapfs create %s", aap, aap);
     return create(mountpoint, aap, rotate, password_file);
 }

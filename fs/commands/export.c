@@ -120,10 +120,8 @@ static int write_keys(struct export *export)
 static int export_from(struct export *export)
 {
     export->library = client_key_library_new(true);
-    if (!export->library) {
-        log_error("OpenSSL's default provider cannot be loaded");
-        return 1;
-    }
+    if (!export->library)
+        return log_failure(1, "OpenSSL's default provider cannot be loaded");
     int r = config_aap_name_is_shown(export->aap) ? store_look(export->store, export->aap, found, export) : 0;
     if (r < 0)
         log_error("%s/%s: %s", export->place, export->aap, strerror(-r));
@@ -192,10 +190,8 @@ int command_export(int count, char **words)
     int r = privileges_hide_memory();
     if (r == 0)
         r = wiping_memory_install();
-    if (r < 0) {
-        log_error("export: %s", strerror(-r));
-        return 1;
-    }
+    if (r < 0)
+        return log_failure(1, "export: %s", strerror(-r));
     if (configure(&given, &config) < 0)
         return 2;
     struct export export = {.aap = words[optind], .path = words[optind + 1]};

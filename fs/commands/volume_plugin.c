@@ -22,6 +22,5 @@ int command_volume_plugin(int count, char **words)
         execv(path, words);
     }
     execv(AAPFS_LIBEXEC "/" PROGRAM, words);
-    log_error("volume-plugin: " AAPFS_LIBEXEC "/" PROGRAM " cannot be started: %m");
-    return 1;
+    return log_failure(1, "volume-plugin: " AAPFS_LIBEXEC "/" PROGRAM " cannot be started: %m");
 }

@@ -61,10 +61,8 @@ static int run(const char *path, const char *options, char **words)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, &before);
-    if (mount_point_mount(&mount_point, path, options, reason, sizeof(reason)) < 0) {
-        log_error("with-mount: %s", reason);
-        return 1;
-    }
+    if (mount_point_mount(&mount_point, path, options, reason, sizeof(reason)) < 0)
+        return log_failure(1, "with-mount: %s", reason);
     pid_t child = fork();
     if (child == 0)
         be_command(mount_point.fuse, words, &before);
@@ -89,10 +87,8 @@ static void cleanup_sorted(struct mount_options *options)
 static bool sort_options(const char *options, struct mount_options *sorted)
 {
     char reason[256];
-    if (options && mount_options_sort(options, sorted, reason, sizeof(reason)) < 0) {
-        log_error("with-mount: %s", reason);
-        return false;
-    }
+    if (options && mount_options_sort(options, sorted, reason, sizeof(reason)) < 0)
+        return log_failure(false, "with-mount: %s", reason);
     if (sorted->config || sorted->region || sorted->endpoint || sorted->state || sorted->state_key)
         log_notice("with-mount: -o config=, region=, endpoint=, state= and state_key= are the daemon's: give them to it, too");
     return true;
@@ -108,10 +104,8 @@ int command_with_mount(int count, char **words)
         if (option != 'o')
             return usage_end(words[0], option);
         int r = mount_options_join(&options, optarg);
-        if (r < 0) {
-            log_error("with-mount: %s", strerror(-r));
-            return 1;
-        }
+        if (r < 0)
+            return log_failure(1, "with-mount: %s", strerror(-r));
     }
     if (count - optind < 2)
         return usage_end(words[0], '?');

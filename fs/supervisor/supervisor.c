@@ -366,9 +366,7 @@ static int mount_anew(struct supervisor *supervisor)
     int r = parts->lent < 0
                 ? mount_point_mount(mount_point, parts->mountpoint, parts->options, reason, sizeof(reason))
                 : mount_point_take(mount_point, parts->lent, parts->mountpoint, reason, sizeof(reason));
-    if (r < 0)
-        log_error("%s", reason);
-    return r;
+    return r < 0 ? log_failure(r, "%s", reason) : 0;
 }
 
 int supervisor_run(const struct supervisor_parts *parts)
@@ -434,10 +432,8 @@ int supervisor_resume(const struct supervisor_parts *parts, const struct handove
         r = privileges_hide_memory();
     if (r == 0)
         r = catch_signals(&supervisor);
-    if (r < 0) {
-        log_error("the mount cannot be taken over: %s", strerror(-r));
-        return 1;
-    }
+    if (r < 0)
+        return log_failure(1, "the mount cannot be taken over: %s", strerror(-r));
     supervisor.answered_before = supervisor.memory.head->answered;
     supervisor.publisher.replaced = true; /* it is the version before */
     if (supervisor.publisher.process > 0)

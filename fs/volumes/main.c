@@ -55,10 +55,8 @@ static int parse(int count, char **words, struct arguments *arguments)
     arguments->mountpoint = words[optind];
     const char *const paths[] = {arguments->state, arguments->binds, arguments->mountpoint};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-        if (paths[i][0] != '/' || strlen(paths[i]) >= PATH_MAX - VOLUMES_NAME_SIZE - 2) {
-            log_error("volume-plugin: %.80s: an absolute path is right", paths[i]);
-            return 2;
-        }
+        if (paths[i][0] != '/' || strlen(paths[i]) >= PATH_MAX - VOLUMES_NAME_SIZE - 2)
+            return log_failure(2, "volume-plugin: %.80s: an absolute path is right", paths[i]);
     return -1;
 }
 
@@ -80,10 +78,8 @@ static int serve(const struct arguments *arguments, struct volumes *volumes, int
     char reason[VOLUMES_REASON_SIZE];
     bool ours;
     int listener = plugin_socket_open(arguments->socket, &ours, reason, sizeof(reason));
-    if (listener < 0) {
-        log_error("volume-plugin: %s", reason);
-        return 1;
-    }
+    if (listener < 0)
+        return log_failure(1, "volume-plugin: %s", reason);
     /* for mounts, and for entering a mount namespace; its files are root's */
     int r = privileges_keep_only(UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SYS_CHROOT);
     if (r < 0)
@@ -122,10 +118,8 @@ int main(int count, char **words)
     if (status >= 0)
         return status;
     int signals = catch_signals();
-    if (signals < 0) {
-        log_error("volume-plugin: %s", strerror(-signals));
-        return 1;
-    }
+    if (signals < 0)
+        return log_failure(1, "volume-plugin: %s", strerror(-signals));
     _cleanup_(free) char *binds = real_directory(arguments.binds);
     if (!binds)
         return 1;

@@ -77,9 +77,7 @@ static int make_credentials(struct worker *worker)
         configured_credentials(worker->parts->config, worker->credential_runs);
     int r = worker->credential_runs ? credentials_source_new(&options, &worker->credentials, reason, sizeof(reason))
                                     : -ENOMEM;
-    if (r < 0)
-        log_error("credentials: %s", reason);
-    return r;
+    return r < 0 ? log_failure(r, "credentials: %s", reason) : 0;
 }
 
 /* What needs nothing of the mount. */
@@ -100,26 +98,20 @@ static int make_tools(struct worker *worker)
         .get_credentials_user = given ? (void *)worker : worker->credentials,
     };
     r = transport_new(&options, &worker->transport, reason, sizeof(reason));
-    if (r < 0) {
-        log_error("endpoint: %s", reason);
-        return r;
-    }
+    if (r < 0)
+        return log_failure(r, "endpoint: %s", reason);
     if (!given)
         credentials_source_on_change(worker->credentials, wake_up_transport, worker);
     worker->library = client_key_library_new(true);
-    if (!worker->library)
-        log_error("OpenSSL: its default provider cannot be loaded");
-    return worker->library ? 0 : -ENOENT;
+    return worker->library ? 0 : log_failure(-ENOENT, "OpenSSL: its default provider cannot be loaded");
 }
 
 /* What is built on what the worker before has left. */
 static int make_lower_parts(struct worker *worker)
 {
     struct numbers *numbers = numbers_open(worker->memory.numbers);
-    if (!numbers) {
-        log_error("the mount memory makes no sense");
-        return -EPROTO;
-    }
+    if (!numbers)
+        return log_failure(-EPROTO, "the mount memory makes no sense");
     worker->registry = registry_new(numbers);
     worker->counters = counters_open(worker->memory.counters);
     worker->slots = receive_slots_new(worker->memory.slots);
@@ -216,11 +208,9 @@ static int stand_by(struct worker *worker)
     int link = worker->parts->link;
     struct worker_message message;
     int r = session_try(&worker->memory, worker->parts->mount_point->fuse);
-    if (r < 0) {
-        log_error("the installed version would serve this mount differently from the running one; "
-                  "umount and mount again");
-        return r;
-    }
+    if (r < 0)
+        return log_failure(r, "the installed version would serve this mount differently from the running one; umount and "
+                              "mount again");
     r = worker_link_send(link, WORKER_STANDS_BY, 0, "%s", "");
     while (r == 0 || r == -EAGAIN) {
         struct pollfd polled = {.fd = link, .events = POLLIN};
@@ -266,10 +256,8 @@ static int serve(struct worker *worker)
         return -ENOMEM;
     session_set_engine(worker->session, worker->engine);
     r = session_agree(worker->session);
-    if (r < 0) {
-        log_error("this version and the mount's first worker agree with the kernel on different things");
-        return r;
-    }
+    if (r < 0)
+        return log_failure(r, "this version and the mount's first worker agree with the kernel on different things");
     running_session = worker->session;
     const struct sigaction stop = {.sa_handler = stop_running_session};
     sigaction(SIGTERM, &stop, NULL);

@@ -73,15 +73,11 @@ int background_start(int *status)
 {
     int ready[2], errors[2];
     *status = 1;
-    if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0) {
-        log_error("start: %s", strerror(errno));
-        return -1;
-    }
+    if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(errors, O_CLOEXEC) < 0)
+        return log_failure(-1, "start: %s", strerror(errno));
     pid_t child = fork();
-    if (child < 0) {
-        log_error("fork: %s", strerror(errno));
-        return -1;
-    }
+    if (child < 0)
+        return log_failure(-1, "fork: %s", strerror(errno));
     if (child > 0) {
         close(ready[1]);
         close(errors[1]);

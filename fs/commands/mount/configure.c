@@ -92,10 +92,8 @@ int configure_from_copy(struct configure_words *words, int copy, struct config *
     int r = copy < 0 ? try_to_read(words, reason, sizeof(reason)) : 0;
     if (r == 0)
         r = read_all(words, copy, config, reason, sizeof(reason));
-    if (r < 0) {
-        log_error("configuration: %s", reason);
-        return r;
-    }
+    if (r < 0)
+        return log_failure(r, "configuration: %s", reason);
     if (config->region[0])
         return 0;
     r = find_region(config, reason, sizeof(reason));

@@ -71,10 +71,8 @@ int dev_kms_start(struct dev_kms *kms)
     int out[2];
     pid_t parent = getpid();
     *kms = (struct dev_kms){0};
-    if (random_text(kms->access_key_id) < 0 || random_text(kms->access_key_secret) < 0 || pipe2(out, O_CLOEXEC) < 0) {
-        log_error("--dev: %s", strerror(errno));
-        return -EIO;
-    }
+    if (random_text(kms->access_key_id) < 0 || random_text(kms->access_key_secret) < 0 || pipe2(out, O_CLOEXEC) < 0)
+        return log_failure(-EIO, "--dev: %s", strerror(errno));
     kms->process = fork();
     if (kms->process == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);

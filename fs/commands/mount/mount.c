@@ -42,10 +42,8 @@ static int put_in_place(const char **place, const char *value, const char *name)
 {
     if (!value)
         return 0;
-    if (*place) {
-        fprintf(stderr, "aapfs: -o %s: given twice, by another option or as the source\n", name);
-        return 2;
-    }
+    if (*place)
+        return log_failure(2, "-o %s: given twice, by another option or as the source", name);
     *place = value;
     return 0;
 }
@@ -56,20 +54,14 @@ static int take_options(struct mount_arguments *arguments, const char *source)
     struct configure_words *given = &arguments->words;
     struct mount_options *sorted = &arguments->sorted;
     char reason[256];
-    if (arguments->options && mount_options_sort(arguments->options, sorted, reason, sizeof(reason)) < 0) {
-        fprintf(stderr, "aapfs: %s\n", reason);
-        return 2;
-    }
+    if (arguments->options && mount_options_sort(arguments->options, sorted, reason, sizeof(reason)) < 0)
+        return log_failure(2, "%s", reason);
     bool is_name = source && (strcmp(source, "aapfs") == 0 || strcmp(source, "none") == 0);
-    if (source && !is_name && (source[0] != '/' || strncmp(source, "/dev/", 5) == 0)) {
-        fprintf(stderr, "aapfs: %s: no command, and no source of a mount: that is the configuration by its path from the root, "
-                        "or aapfs, which means /etc/aapfs/aapfs.conf\n", source);
-        return 2;
-    }
-    if (source && mount_options_name_source(sorted, source) < 0) {
-        fputs("aapfs: memory is short\n", stderr);
-        return 2;
-    }
+    if (source && !is_name && (source[0] != '/' || strncmp(source, "/dev/", 5) == 0))
+        return log_failure(2, "%s: no command, and no source of a mount: that is the configuration by its path from the "
+                              "root, or aapfs, which means /etc/aapfs/aapfs.conf", source);
+    if (source && mount_options_name_source(sorted, source) < 0)
+        return log_failure(2, "memory is short");
     int wrong = put_in_place(&given->file, sorted->config, "config") ||
                 put_in_place(&given->file, is_name ? NULL : source, "config") ||
                 put_in_place(&given->region, sorted->region, "region") ||
@@ -139,11 +131,9 @@ static int parse(int count, char **words, struct mount_arguments *arguments)
     if (arguments->lent < 0 && !arguments->handover && usage_is_no_place(arguments->mountpoint))
         return usage_unknown(arguments->mountpoint);
     const struct configure_words *given = &arguments->words;
-    if (arguments->dev && (given->file || given->region || given->endpoint || given->state || given->state_key)) {
-        fputs("aapfs: --dev has a KMS and a state of its own: it goes with none of -c, --region, "
-              "--endpoint, --state and --state-key\n", stderr);
-        return 2;
-    }
+    if (arguments->dev && (given->file || given->region || given->endpoint || given->state || given->state_key))
+        return log_failure(2, "--dev has a KMS and a state of its own: it goes with none of -c, --region, --endpoint, "
+                              "--state and --state-key");
     return 0;
 }
 
@@ -183,10 +173,8 @@ static int serve_in(const struct state_places *places, const struct config *conf
         .arguments = command,
     };
     int r = kms ? 0 : take_over_command(&words, command, &parts.executable);
-    if (r < 0) {
-        log_error("start: %s", strerror(-r));
-        return 1;
-    }
+    if (r < 0)
+        return log_failure(1, "start: %s", strerror(-r));
     if (arguments->handover)
         return take_over(&parts, &state, arguments->handover);
     int status = open_state(places, config->region, &state);
@@ -201,10 +189,9 @@ static int serve(const struct config *config, const struct mount_arguments *argu
 {
     struct state_places places = {0}; /* a mount is handed over with its state */
     char reason[256];
-    if (!arguments->handover && state_places_find(config->state, config->state_key, &places, reason, sizeof(reason)) < 0) {
-        log_error("%s", reason);
-        return 2;
-    }
+    int r = arguments->handover ? 0 : state_places_find(config->state, config->state_key, &places, reason, sizeof(reason));
+    if (r < 0)
+        return log_failure(2, "%s", reason);
     return serve_in(&places, config, arguments, NULL, ready);
 }
 
@@ -244,10 +231,8 @@ static int run(struct config *config, struct mount_arguments *arguments)
 {
     int ready = -1, status;
     char mountpoint[MOUNT_POINT_PATH_SIZE];
-    if (take_whole_paths(arguments, config) < 0) {
-        log_error("-c, --state, --state-key: the directory of now has no path; give whole ones");
-        return 2;
-    }
+    if (take_whole_paths(arguments, config) < 0)
+        return log_failure(2, "-c, --state, --state-key: the directory of now has no path; give whole ones");
     if (!arguments->foreground && !arguments->handover) {
         /* the daemon changes its directory; what is wrong with a path, mounting says */
         if (mount_point_resolve(arguments->mountpoint, mountpoint) == 0)
@@ -256,10 +241,8 @@ static int run(struct config *config, struct mount_arguments *arguments)
         if (ready < 0)
             return status;
     }
-    if (wiping_memory_install() < 0) {
-        log_error("libcurl cannot be set up");
-        return 1;
-    }
+    if (wiping_memory_install() < 0)
+        return log_failure(1, "libcurl cannot be set up");
     return arguments->dev ? serve_dev(config, arguments, ready) : serve(config, arguments, ready);
 }
 
@@ -269,10 +252,8 @@ int command_mount(int count, char **words)
     struct config config;
     struct handover handover;
     int handed_over = handover_read(&handover);
-    if (handed_over < 0) {
-        fputs("aapfs: $AAPFS_HANDOVER is set, and not by a version of aapfs that this one knows\n", stderr);
-        return 2;
-    }
+    if (handed_over < 0)
+        return log_failure(2, "$AAPFS_HANDOVER is set, and not by a version of aapfs that this one knows");
     if (handed_over > 0) {
         arguments.handover = &handover;
         if (!handover.to_syslog)

@@ -22,10 +22,8 @@ static int make_and_check(const struct state_places *places, const char *region,
 {
     char reason[REASON_SIZE] = "";
     int r = privileges_hide_memory();
-    if (r < 0) {
-        log_error("state: %s", strerror(-r));
-        return 1;
-    }
+    if (r < 0)
+        return log_failure(1, "state: %s", strerror(-r));
     if (state->key < 0) {
         r = state_make_key(places, reason, sizeof(reason));
         if (r == 0)
@@ -44,10 +42,8 @@ static int run_child(const struct state_places *places, const char *region, stru
     int status = 0;
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    if (child < 0 || !WIFEXITED(status)) {
-        log_error("state: %s", child < 0 ? strerror(errno) : "its check was killed");
-        return 1;
-    }
+    if (child < 0 || !WIFEXITED(status))
+        return log_failure(1, "state: %s", child < 0 ? strerror(errno) : "its check was killed");
     return WEXITSTATUS(status);
 }
 

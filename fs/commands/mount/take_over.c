@@ -32,10 +32,8 @@ static int stand_by(const struct supervisor_parts *parts, const struct handover 
     };
     prctl(PR_SET_NAME, "aapfs-worker");
     int r = privileges_hide_memory();
-    if (r < 0) {
-        log_error("upgrade: %s", strerror(-r));
-        return 1;
-    }
+    if (r < 0)
+        return log_failure(1, "upgrade: %s", strerror(-r));
     return worker_run(&worker);
 }
 
@@ -51,16 +49,12 @@ int take_over(const struct supervisor_parts *parts, struct state *state, const s
         log_to_syslog_too();
     if (handover->role == HANDOVER_SUPERVISE)
         return supervisor_resume(parts, handover);
-    if (strcmp(handover->region, parts->config->region) != 0) {
-        log_error("upgrade: the configuration names another region than the mount has (%s); umount and mount again",
-                  handover->region);
-        return 2;
-    }
-    if (handover->audit != (uint32_t)parts->config->audit) {
-        log_error("upgrade: the configuration has another audit than the mount has (%s); umount and mount again",
-                  handover->audit ? "yes" : "no");
-        return 2;
-    }
+    if (strcmp(handover->region, parts->config->region) != 0)
+        return log_failure(2, "upgrade: the configuration names another region than the mount has (%s); umount and mount "
+                              "again", handover->region);
+    if (handover->audit != (uint32_t)parts->config->audit)
+        return log_failure(2, "upgrade: the configuration has another audit than the mount has (%s); umount and mount "
+                              "again", handover->audit ? "yes" : "no");
     return stand_by(parts, handover);
 }
 
