@@ -16,6 +16,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/base/log.h"
+#include "fs/base/reason.h"
 #include "fs/mount/mount_table.h"
 #include "kmsapi/cleanup.h"
 
@@ -108,10 +109,8 @@ static int clear_the_way(const struct mount_point *mount_point, char *reason, si
     const char *path = mount_point->path;
     if (!mount_table_at(path).is_aapfs)
         return 0;
-    if (!mount_table_is_dead(path)) {
-        snprintf(reason, size, "%s: aapfs is mounted here and alive; umount it first", path);
-        return -EBUSY;
-    }
+    if (!mount_table_is_dead(path))
+        return reason_give(reason, size, -EBUSY, "%s: aapfs is mounted here and alive; umount it first", path);
     int r = detach(path);
     if (r < 0)
         snprintf(reason, size, "%s: a dead mount of aapfs is here and cannot be detached: %s", path, strerror(-r));
@@ -148,21 +147,16 @@ int mount_point_mount(struct mount_point *mount_point, const char *path, const c
 {
     *mount_point = (struct mount_point){.fuse = -1};
     int r = mount_point_resolve(path, mount_point->path);
-    if (r < 0) {
-        snprintf(reason, size, "%s: %s; %s", path, strerror(-r),
-                 r == -ENOENT ? "make an empty directory there first"
-                              : "a mount point is an empty directory");
-        return r;
-    }
+    if (r < 0)
+        return reason_give(reason, size, r, "%s: %s; %s", path, strerror(-r),
+                           r == -ENOENT ? "make an empty directory there first" : "a mount point is an empty directory");
     r = clear_the_way(mount_point, reason, size);
     if (r < 0)
         return r;
     mount_point->fuse = mount_with_libfuse(mount_point->path, options);
-    if (mount_point->fuse < 0) {
-        snprintf(reason, size, "%s: cannot mount here%s", path,
-                 mount_point->fuse == -EINVAL ? ": unknown mount option" : "");
-        return mount_point->fuse;
-    }
+    if (mount_point->fuse < 0)
+        return reason_give(reason, size, mount_point->fuse, "%s: cannot mount here%s", path,
+                           mount_point->fuse == -EINVAL ? ": unknown mount option" : "");
     mount_point->device = mount_table_at(mount_point->path).device;
     return 0;
 }
@@ -185,15 +179,11 @@ bool mount_point_is_fuse(int descriptor)
 int mount_point_take(struct mount_point *mount_point, int number, const char *path, char *reason, size_t size)
 {
     *mount_point = (struct mount_point){.fuse = -1, .lent = true};
-    if (!mount_point_is_fuse(number)) {
-        snprintf(reason, size, "/dev/fd/%d: no open /dev/fuse; see with-mount in aapfs(1)", number);
-        return -EINVAL;
-    }
+    if (!mount_point_is_fuse(number))
+        return reason_give(reason, size, -EINVAL, "/dev/fd/%d: no open /dev/fuse; see with-mount in aapfs(1)", number);
     int descriptor = fcntl(number, F_DUPFD_CLOEXEC, 3);
-    if (descriptor < 0) {
-        snprintf(reason, size, "/dev/fd/%d: %s", number, strerror(errno));
-        return -errno;
-    }
+    if (descriptor < 0)
+        return reason_give(reason, size, -errno, "/dev/fd/%d: %s", number, strerror(errno));
     close(number);
     mount_point->fuse = descriptor;
     if (mount_point_resolve(path, mount_point->path) < 0)

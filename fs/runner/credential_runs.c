@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fs/base/reason.h"
 #include "fs/engine/kms_clock.h"
 #include "fs/engine/run.h"
 #include "fs/runner/runner.h"
@@ -199,10 +200,8 @@ int credential_runs_run(void *user, char *const *words, unsigned int timeout_ms,
     struct run run = {.output = -1, .answer = -1, .text = output, .room = output_size, .reason = reason,
                       .reason_size = size};
     fill(runs, timeout_ms, &work);
-    if (!quote(words, work.command, sizeof(work.command))) {
-        snprintf(reason, size, "its process_command is too long: 1000 bytes are the most");
-        return -E2BIG;
-    }
+    if (!quote(words, work.command, sizeof(work.command)))
+        return reason_give(reason, size, -E2BIG, "its process_command is too long: 1000 bytes are the most");
     int r = begin(runs, &work, &run);
     if (r < 0)
         snprintf(reason, size, "its process_command: the runner does not listen: %s", strerror(-r));

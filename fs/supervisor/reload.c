@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fs/base/log.h"
+#include "fs/base/reason.h"
 #include "fs/base/stops.h"
 #include "fs/engine/kms_clock.h"
 #include "fs/supervisor/supervisor_state.h"
@@ -66,10 +67,8 @@ static int begin(struct supervisor *supervisor, bool asked, char reason[static R
 {
     struct reload *reload = &supervisor->reload;
     int pair[2];
-    if (!supervisor->parts->configurer) {
-        snprintf(reason, REASON_SIZE, "a mount by --dev has read no configuration");
-        return -EOPNOTSUPP;
-    }
+    if (!supervisor->parts->configurer)
+        return reason_give(reason, REASON_SIZE, -EOPNOTSUPP, "a mount by --dev has read no configuration");
     int r = reload->copy = config_copy_new(reason, REASON_SIZE);
     if (r < 0)
         return r;
@@ -164,10 +163,9 @@ static int hear_reader(struct supervisor *supervisor, char reason[static REASON_
         memcpy(reason, message.text, sizeof(message.text));
         return message.number > 0 ? -message.number : 0;
     }
-    if (r != -EAGAIN) {
-        snprintf(reason, REASON_SIZE, "the process that read the configuration has died; everything is as before");
-        return -EIO;
-    }
+    if (r != -EAGAIN)
+        return reason_give(reason, REASON_SIZE, -EIO, "the process that read the configuration has died; everything is "
+                                                      "as before");
     if (clock_monotonic_ms() < supervisor->reload.until_ms)
         return r;
     snprintf(reason, REASON_SIZE, "%.200s was not read within %d s, perhaps since users and groups are looked up slowly "

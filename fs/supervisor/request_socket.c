@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fs/base/reason.h"
 #include "kmsapi/cleanup.h"
 
 static const char name[] = ".requests";
@@ -105,10 +106,8 @@ static int await_answer(int socket, char *reason, size_t size)
     while ((r = worker_link_receive(socket, &message, NULL)) == -EAGAIN)
         if (poll(&polled, 1, -1) < 0 && errno != EINTR)
             return -errno;
-    if (r < 0 || message.kind != WORKER_VERDICT) {
-        snprintf(reason, size, "the supervisor ended before it had answered");
-        return -EIO;
-    }
+    if (r < 0 || message.kind != WORKER_VERDICT)
+        return reason_give(reason, size, -EIO, "the supervisor ended before it had answered");
     snprintf(reason, size, "%s", message.text);
     return message.number > 0 ? -message.number : 0;
 }
@@ -122,10 +121,8 @@ int request_socket_ask(const char *directory, enum worker_message_kind wanted, c
         const struct sockaddr_un address = address_in(place);
         r = connect(client, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
     }
-    if (r < 0) {
-        snprintf(reason, size, "%s/%s: %s", directory, name, strerror(-r));
-        return r == -ECONNREFUSED ? -ENOENT : r;
-    }
+    if (r < 0)
+        return reason_give(reason, size, r == -ECONNREFUSED ? -ENOENT : r, "%s/%s: %s", directory, name, strerror(-r));
     r = worker_link_send(client, wanted, 0, "%s", "");
     if (r < 0)
         snprintf(reason, size, "%s/%s: %s", directory, name, strerror(-r));

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/base/reason.h"
 #include "fs/mount/child.h"
 #include "fs/mount/mount_table.h"
 #include "fs/volumes/locked_mount.h"
@@ -161,10 +162,8 @@ static int run(const struct work *work, char reason[static BIND_REASON_SIZE])
 {
     int ends[2];
     struct result result = {-EIO, "the child died"};
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        snprintf(reason, BIND_REASON_SIZE, "pipe: %s", strerror(errno));
-        return -errno;
-    }
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return reason_give(reason, BIND_REASON_SIZE, -errno, "pipe: %s", strerror(errno));
     pid_t parent = getpid(), child = fork();
     if (child == 0)
         be_child(work, ends[1], parent);

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fs/base/reason.h"
 #include "fs/store/store_file.h"
 #include "kmsapi/cleanup.h"
 
@@ -37,15 +38,11 @@ static bool is_listening_unix(int descriptor)
 
 static int take_inherited(char *reason, size_t size)
 {
-    if (strcmp(getenv("LISTEN_FDS"), "1") != 0 || !is_listening_unix(INHERITED)) {
-        snprintf(reason, size, "$LISTEN_FDS: exactly one listening unix socket is right");
-        return -EINVAL;
-    }
+    if (strcmp(getenv("LISTEN_FDS"), "1") != 0 || !is_listening_unix(INHERITED))
+        return reason_give(reason, size, -EINVAL, "$LISTEN_FDS: exactly one listening unix socket is right");
     int flags = fcntl(INHERITED, F_GETFL);
-    if (fcntl(INHERITED, F_SETFD, FD_CLOEXEC) < 0 || flags < 0 || fcntl(INHERITED, F_SETFL, flags | O_NONBLOCK) < 0) {
-        snprintf(reason, size, "$LISTEN_FDS: %s", strerror(errno));
-        return -errno;
-    }
+    if (fcntl(INHERITED, F_SETFD, FD_CLOEXEC) < 0 || flags < 0 || fcntl(INHERITED, F_SETFL, flags | O_NONBLOCK) < 0)
+        return reason_give(reason, size, -errno, "$LISTEN_FDS: %s", strerror(errno));
     return INHERITED;
 }
 
@@ -62,17 +59,14 @@ static int clear_the_way(const struct sockaddr_un *address, char *reason, size_t
     struct stat attributes;
     if (lstat(address->sun_path, &attributes) < 0)
         return errno == ENOENT ? 0 : -errno;
-    if (!S_ISSOCK(attributes.st_mode)) {
-        snprintf(reason, size, "%s: there is something here that is no socket", address->sun_path);
-        return -EEXIST;
-    }
+    if (!S_ISSOCK(attributes.st_mode))
+        return reason_give(reason, size, -EEXIST, "%s: there is something here that is no socket", address->sun_path);
     _cleanup_(close) int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (probe < 0)
         return -errno;
-    if (connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno != ECONNREFUSED) {
-        snprintf(reason, size, "%s: a plugin listens here already; end it, or give --socket", address->sun_path);
-        return -EADDRINUSE;
-    }
+    if (connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno != ECONNREFUSED)
+        return reason_give(reason, size, -EADDRINUSE, "%s: a plugin listens here already; end it, or give --socket",
+                           address->sun_path);
     return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
@@ -95,11 +89,9 @@ int plugin_socket_open(const char *path, bool *ours, char *reason, size_t size)
     *ours = !is_activated();
     if (!*ours)
         return take_inherited(reason, size);
-    if (path[0] != '/' || strlen(path) >= sizeof(address.sun_path)) {
-        snprintf(reason, size, "--socket: an absolute path of at most %zu bytes is right",
-                 sizeof(address.sun_path) - 1);
-        return -EINVAL;
-    }
+    if (path[0] != '/' || strlen(path) >= sizeof(address.sun_path))
+        return reason_give(reason, size, -EINVAL, "--socket: an absolute path of at most %zu bytes is right",
+                           sizeof(address.sun_path) - 1);
     memcpy(address.sun_path, path, strlen(path));
     reason[0] = '\0';
     int r = make_directory_of(path);

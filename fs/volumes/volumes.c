@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fs/base/log.h"
+#include "fs/base/reason.h"
 #include "fs/config/config.h"
 #include "fs/volumes/bind.h"
 #include "fs/volumes/volumes_file.h"
@@ -37,9 +38,8 @@ static int take(struct volumes *volumes, json_t *changed, char *reason, size_t s
     int r = changed ? volumes_file_save(volumes->directory, changed) : -ENOMEM;
     if (r < 0) {
         json_decref(changed);
-        snprintf(reason, size, "%.200s/" VOLUMES_FILE " of the volume plugin cannot be written: %s", volumes->path,
-                 strerror(-r));
-        return r;
+        return reason_give(reason, size, r, "%.200s/" VOLUMES_FILE " of the volume plugin cannot be written: %s",
+                           volumes->path, strerror(-r));
     }
     json_decref(volumes->state);
     volumes->state = changed;
@@ -48,11 +48,8 @@ static int take(struct volumes *volumes, json_t *changed, char *reason, size_t s
 
 static int no_such(const char *name, char *reason, size_t size)
 {
-    if (volumes_name_is_valid(name))
-        snprintf(reason, size, "%s: no such volume", name);
-    else
-        snprintf(reason, size, "no such volume");
-    return -ENOENT;
+    bool valid = volumes_name_is_valid(name);
+    return reason_give(reason, size, -ENOENT, "%s%sno such volume", valid ? name : "", valid ? ": " : "");
 }
 
 /* The bind of a volume without users; it is no error to the last one, who went, when it stays. */
@@ -95,10 +92,8 @@ static int create(struct volumes *volumes, const char *name, const char *aap, ch
 {
     char created[ISO_TIME_SIZE], found[BIND_REASON_SIZE];
     int r = bind_find_aap(volumes->mountpoint, aap, found);
-    if (r < 0) {
-        snprintf(reason, size, "%s%s", found, r == -ENOENT ? "; name one with -o aap=NAME" : "");
-        return r;
-    }
+    if (r < 0)
+        return reason_give(reason, size, r, "%s%s", found, r == -ENOENT ? "; name one with -o aap=NAME" : "");
     iso_time_format(time(NULL), created);
     json_t *changed = json_deep_copy(volumes->state);
     if (json_object_set_new(json_object_get(changed, "Volumes"), name,
@@ -112,25 +107,21 @@ static int create(struct volumes *volumes, const char *name, const char *aap, ch
 int volumes_create(struct volumes *volumes, const char *name, const char *aap, char *reason, size_t size)
 {
     const json_t *volume = find(volumes->state, name);
-    if (!volumes_name_is_valid(name)) {
-        snprintf(reason, size, "a volume's name is 1 to %d of A-Z a-z 0-9 _ - . and begins with a letter or digit",
-                 VOLUMES_NAME_SIZE - 1);
-        return -EINVAL;
-    }
+    if (!volumes_name_is_valid(name))
+        return reason_give(reason, size, -EINVAL, "a volume's name is 1 to %d of A-Z a-z 0-9 _ - . and begins with a "
+                                                  "letter or digit", VOLUMES_NAME_SIZE - 1);
     if (!aap)
         aap = volume ? json_string_value(json_object_get(volume, "Aap")) : name;
-    if (!config_aap_name_is_shown(aap)) {
-        snprintf(reason, size, "-o aap=…: not an AAP's name; right are 1 to 200 of A-Z a-z 0-9 _ - . without a dot "
-                 "in front");
-        return -EINVAL;
-    }
+    if (!config_aap_name_is_shown(aap))
+        return reason_give(reason, size, -EINVAL, "-o aap=…: not an AAP's name; right are 1 to 200 of A-Z a-z 0-9 _ - "
+                                                  ". without a dot in front");
     if (!volume)
         return create(volumes, name, aap, reason, size);
     const char *now = json_string_value(json_object_get(volume, "Aap"));
     if (strcmp(now, aap) == 0)
         return 0;
-    snprintf(reason, size, "%s: there is a volume of this name, of the AAP %s; remove it first", name, now);
-    return -EEXIST;
+    return reason_give(reason, size, -EEXIST, "%s: there is a volume of this name, of the AAP %s; remove it first", name,
+                       now);
 }
 
 int volumes_remove(struct volumes *volumes, const char *name, char *reason, size_t size)
@@ -139,17 +130,13 @@ int volumes_remove(struct volumes *volumes, const char *name, char *reason, size
     const json_t *volume = find(volumes->state, name);
     if (!volume)
         return no_such(name, reason, size);
-    if (users_of(volume) > 0) {
-        snprintf(reason, size, "%s: volume is in use", name);
-        return -EBUSY;
-    }
+    if (users_of(volume) > 0)
+        return reason_give(reason, size, -EBUSY, "%s: volume is in use", name);
     /* no user: a bind is there only when undoing it failed */
     target_of(volumes, name, path);
     int r = bind_undo(path, undone);
-    if (r < 0) {
-        snprintf(reason, size, "%s: %s", name, undone);
-        return r;
-    }
+    if (r < 0)
+        return reason_give(reason, size, r, "%s: %s", name, undone);
     json_t *changed = json_deep_copy(volumes->state);
     json_object_del(json_object_get(changed, "Volumes"), name);
     return take(volumes, changed, reason, size);
@@ -175,8 +162,7 @@ static int find_for(const struct volumes *volumes, const char *name, const char 
         return no_such(name, reason, size);
     if (volumes_id_is_valid(id))
         return 0;
-    snprintf(reason, size, "ID: 1 to %d printing characters are right", VOLUMES_ID_SIZE - 1);
-    return -EINVAL;
+    return reason_give(reason, size, -EINVAL, "ID: 1 to %d printing characters are right", VOLUMES_ID_SIZE - 1);
 }
 
 static int add_user(struct volumes *volumes, const char *name, const char *id, char *reason, size_t size)
@@ -196,16 +182,12 @@ int volumes_mount(struct volumes *volumes, const char *name, const char *id, cha
     int r = find_for(volumes, name, id, &volume, reason, size);
     if (r < 0)
         return r;
-    if (users_of(volume) >= VOLUMES_USERS_MOST) {
-        snprintf(reason, size, "%s: more than %d uses", name, VOLUMES_USERS_MOST);
-        return -EDQUOT;
-    }
+    if (users_of(volume) >= VOLUMES_USERS_MOST)
+        return reason_give(reason, size, -EDQUOT, "%s: more than %d uses", name, VOLUMES_USERS_MOST);
     target_of(volumes, name, path);
     r = bind_make(volumes->mountpoint, json_string_value(json_object_get(volume, "Aap")), path, bound);
-    if (r < 0) {
-        snprintf(reason, size, "%s: %s%s", name, bound, r == -ENOENT ? "; KMS may no longer have it" : "");
-        return r;
-    }
+    if (r < 0)
+        return reason_give(reason, size, r, "%s: %s%s", name, bound, r == -ENOENT ? "; KMS may no longer have it" : "");
     if (find_user(volume, id) < users_of(volume))
         return 0; /* it asks again: its answer was lost, or it knows of a new mount */
     r = add_user(volumes, name, id, reason, size);

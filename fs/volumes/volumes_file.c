@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/base/reason.h"
 #include "fs/config/config.h"
 #include "fs/store/store_file.h"
 #include "fs/volumes/volumes.h"
@@ -42,19 +43,14 @@ int volumes_file_open(const char *path, char *reason, size_t size)
     _cleanup_(close) int directory = r < 0 ? r : open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (directory < 0 || fstat(directory, &attributes) < 0) {
         r = r < 0 ? r : -errno;
-        snprintf(reason, size, "%.200s: %s", path, strerror(-r));
-        return r;
+        return reason_give(reason, size, r, "%.200s: %s", path, strerror(-r));
     }
-    if (attributes.st_uid != geteuid() || (attributes.st_mode & 022)) {
-        snprintf(reason, size, "%.200s: others can write here; chown it to root and chmod 0700", path);
-        return -EPERM;
-    }
-    if (flock(directory, LOCK_EX | LOCK_NB) < 0) {
-        r = -errno;
-        snprintf(reason, size, "%.200s: %s", path,
-                 r == -EWOULDBLOCK ? "another volume plugin uses this state; give --state" : strerror(-r));
-        return r;
-    }
+    if (attributes.st_uid != geteuid() || (attributes.st_mode & 022))
+        return reason_give(reason, size, -EPERM, "%.200s: others can write here; chown it to root and chmod 0700",
+                           path);
+    if (flock(directory, LOCK_EX | LOCK_NB) < 0)
+        return reason_give(reason, size, -errno, "%.200s: %s", path,
+                           errno == EWOULDBLOCK ? "another volume plugin uses this state; give --state" : strerror(errno));
     return steal_descriptor(&directory);
 }
 
@@ -153,24 +149,20 @@ int volumes_file_load(int directory, const char *path, json_t **state, char *rea
         *state = json_pack("{s:i, s:s, s:{}}", "Version", VERSION, "BootId", boot_id, "Volumes");
         return *state ? 0 : -ENOMEM;
     }
-    if (r < 0) {
-        snprintf(reason, size, "%.200s/" VOLUMES_FILE ": %s; %s", path, why_unread(r), move_it);
-        return r;
-    }
+    if (r < 0)
+        return reason_give(reason, size, r, "%.200s/" VOLUMES_FILE ": %s; %s", path, why_unread(r), move_it);
     json_error_t error;
     _cleanup_(json) json_t *read = json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, &error);
     store_file_clear(&file);
-    if (!read || !state_is_valid(read)) {
-        snprintf(reason, size, "%.200s/" VOLUMES_FILE ": not written by this program, or damaged (%.80s); %s", path,
-                 read ? "a member or value that it never has" : error.text, move_it);
-        return -EINVAL;
-    }
+    if (!read || !state_is_valid(read))
+        return reason_give(reason, size, -EINVAL, "%.200s/" VOLUMES_FILE ": not written by this program, or damaged "
+                                                  "(%.80s); %s", path,
+                           read ? "a member or value that it never has" : error.text, move_it);
     r = forget_users_of_before(read, boot_id);
-    if (r == 0)
-        *state = steal_pointer(&read);
-    else
-        snprintf(reason, size, "%s", strerror(-r));
-    return r;
+    if (r < 0)
+        return reason_give(reason, size, r, "%s", strerror(-r));
+    *state = steal_pointer(&read);
+    return 0;
 }
 
 int volumes_file_save(int directory, const json_t *state)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fs/base/log.h"
+#include "fs/base/reason.h"
 #include "fs/commands/mount/find_region.h"
 #include "kmsapi/cleanup.h"
 
@@ -30,10 +31,8 @@ static int override(const struct configure_words *words, struct config *config, 
     for (size_t i = 0; i < sizeof(overrides) / sizeof(overrides[0]); i++) {
         char why[256];
         int r = overrides[i].value ? overrides[i].set(config, overrides[i].value, why, sizeof(why)) : 0;
-        if (r < 0) {
-            snprintf(reason, size, "%s: %s", overrides[i].name, why);
-            return r;
-        }
+        if (r < 0)
+            return reason_give(reason, size, r, "%s: %s", overrides[i].name, why);
     }
     return 0;
 }

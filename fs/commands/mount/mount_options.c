@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/base/reason.h"
+
 /*
  * For mount(8), the boot or systemd, and already done; and what this mount always or never is. mount.fuse3 writes dev
  * and suid by itself: that they have no effect is said in mount.aapfs(8).
@@ -104,10 +106,8 @@ static int sort_one(struct mount_options *options, char *text, char *reason, siz
     if (!*text || is_dropped(text))
         return 0;
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-        if (fnmatch(refused[i].pattern, text, 0) == 0) {
-            snprintf(reason, size, "-o %s: %s", text, refused[i].why);
-            return -EINVAL;
-        }
+        if (fnmatch(refused[i].pattern, text, 0) == 0)
+            return reason_give(reason, size, -EINVAL, "-o %s: %s", text, refused[i].why);
     if (!place)
         return pass_on(options, text);
     int name_length = (int)(value - text - 1);
@@ -115,10 +115,8 @@ static int sort_one(struct mount_options *options, char *text, char *reason, siz
     const char *wrong = *place ? "given twice" : !*value ? "without a value" : NULL;
     if (!wrong && is_path && value[0] != '/')
         wrong = "right is a path from the root, as mount(8) may be called anywhere";
-    if (wrong) {
-        snprintf(reason, size, "-o %.*s: %s", name_length, text, wrong);
-        return -EINVAL;
-    }
+    if (wrong)
+        return reason_give(reason, size, -EINVAL, "-o %.*s: %s", name_length, text, wrong);
     *place = strdup(value);
     return *place ? 0 : -ENOMEM;
 }
