@@ -183,12 +183,8 @@ static bool may_start(const struct runner *runner, const struct job *wanted)
 static void start_job(struct job *job)
 {
     const struct run_command command = {
-        .command = job->work.command,
-        .uid = job->work.uid,
-        .output = job->output,
-        .aap = job->work.aap,
-        .client_key_id = job->work.client_key_id,
-        .mountpoint = job->work.mountpoint,
+        .command = job->work.command, .uid = job->work.uid, .output = job->output,
+        .aap = job->work.aap, .client_key_id = job->work.client_key_id, .mountpoint = job->work.mountpoint,
     };
     job->process = run_command_start(&command, &job->failure);
     cleanup_close(&job->output); /* its end is to be seen */

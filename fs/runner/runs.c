@@ -53,11 +53,7 @@ void runs_free(struct runs *runs)
 static int send_one(const struct runs *runs, const struct run *run)
 {
     const struct run_request *request = &run->request;
-    struct runner_work work = {
-        .id = run->id,
-        .timeout_ms = request->timeout_ms,
-        .uid = request->uid,
-    };
+    struct runner_work work = {.id = run->id, .timeout_ms = request->timeout_ms, .uid = request->uid};
     snprintf(work.command, sizeof(work.command), "%s", request->command);
     snprintf(work.aap, sizeof(work.aap), "%s", request->aap_name);
     snprintf(work.client_key_id, sizeof(work.client_key_id), "%s", request->client_key_id);

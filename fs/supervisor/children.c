@@ -50,13 +50,9 @@ static void __attribute__((noreturn)) be_worker(struct supervisor *supervisor, i
 {
     const struct state *state = supervisor->parts->state;
     const struct worker_parts parts = {
-        .config = supervisor_config(supervisor),
-        .configurer = supervisor->parts->configurer,
-        .state = state,
-        .mount_point = &supervisor->mount_point,
-        .memory = supervisor->memory.descriptor,
-        .publisher = supervisor->publisher_socket[WORKERS_END],
-        .runner = supervisor->runner_socket[WORKERS_END],
+        .config = supervisor_config(supervisor), .configurer = supervisor->parts->configurer, .state = state,
+        .mount_point = &supervisor->mount_point, .memory = supervisor->memory.descriptor,
+        .publisher = supervisor->publisher_socket[WORKERS_END], .runner = supervisor->runner_socket[WORKERS_END],
         .link = link,
         .credentials = supervisor->parts->credentials,
     };

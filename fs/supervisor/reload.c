@@ -81,9 +81,8 @@ static int begin(struct supervisor *supervisor, bool asked, char reason[static R
         close(pair[1]);
     }
     if (r < 0) {
-        snprintf(reason, REASON_SIZE, "the configuration's reader: %s", strerror(-r));
         end_reader(supervisor);
-        return r;
+        return reason_give(reason, REASON_SIZE, r, "the configuration's reader: %s", strerror(-r));
     }
     reload->asked = asked;
     reload->until_ms = clock_monotonic_ms() + READ_MS;
@@ -131,8 +130,7 @@ static int go_on(struct supervisor *supervisor, char reason[static REASON_SIZE])
         given = false; /* it has just died: the next one begins with it */
     } else if (r < 0) {
         free_config(&config);
-        snprintf(reason, REASON_SIZE, "the worker does not listen (%s); try again", strerror(-r));
-        return -EBUSY;
+        return reason_give(reason, REASON_SIZE, -EBUSY, "the worker does not listen (%s); try again", strerror(-r));
     }
     reload->before = reload->current;
     reload->current = config;
@@ -168,10 +166,9 @@ static int hear_reader(struct supervisor *supervisor, char reason[static REASON_
                                                       "as before");
     if (clock_monotonic_ms() < supervisor->reload.until_ms)
         return r;
-    snprintf(reason, REASON_SIZE, "%.200s was not read within %d s, perhaps since users and groups are looked up slowly "
-                                  "(nsswitch.conf(5)); everything is as before, try again, or give numbers",
-             supervisor_config(supervisor)->file, READ_MS / 1000);
-    return -ETIMEDOUT;
+    return reason_give(reason, REASON_SIZE, -ETIMEDOUT, "%.200s was not read within %d s, perhaps since users and groups "
+                       "are looked up slowly (nsswitch.conf(5)); everything is as before, try again, or give numbers",
+                       supervisor_config(supervisor)->file, READ_MS / 1000);
 }
 
 static void tend_reader(struct supervisor *supervisor)

@@ -108,8 +108,7 @@ static int await_answer(int socket, char *reason, size_t size)
             return -errno;
     if (r < 0 || message.kind != WORKER_VERDICT)
         return reason_give(reason, size, -EIO, "the supervisor ended before it had answered");
-    snprintf(reason, size, "%s", message.text);
-    return message.number > 0 ? -message.number : 0;
+    return reason_give(reason, size, message.number > 0 ? -message.number : 0, "%s", message.text);
 }
 
 int request_socket_ask(const char *directory, enum worker_message_kind wanted, char *reason, size_t size)
@@ -124,7 +123,6 @@ int request_socket_ask(const char *directory, enum worker_message_kind wanted, c
     if (r < 0)
         return reason_give(reason, size, r == -ECONNREFUSED ? -ENOENT : r, "%s/%s: %s", directory, name, strerror(-r));
     r = worker_link_send(client, wanted, 0, "%s", "");
-    if (r < 0)
-        snprintf(reason, size, "%s/%s: %s", directory, name, strerror(-r));
-    return r < 0 ? r : await_answer(client, reason, size);
+    return r < 0 ? reason_give(reason, size, r, "%s/%s: %s", directory, name, strerror(-r))
+                 : await_answer(client, reason, size);
 }

@@ -316,20 +316,12 @@ static void begin(struct supervisor *supervisor, const struct supervisor_parts *
 {
     *supervisor = (struct supervisor){
         .parts = parts,
-        .signals = -1,
-        .publisher_socket = {-1, -1},
-        .runner_socket = {-1, -1},
-        .link = -1,
-        .memory = {.descriptor = -1},
-        .mount_point = {.fuse = -1},
-        .publisher = {.name = "aapfs-publisher"},
-        .runner = {.name = "aapfs-runner"},
-        .worker = {.name = "aapfs-worker"},
+        .signals = -1, .link = -1, .publisher_socket = {-1, -1}, .runner_socket = {-1, -1},
+        .memory = {.descriptor = -1}, .mount_point = {.fuse = -1},
+        .publisher = {.name = "aapfs-publisher"}, .runner = {.name = "aapfs-runner"}, .worker = {.name = "aapfs-worker"},
         .requests = {.listening = -1, .client = -1},
         .reload = {.reader = {.name = "aapfs-reader"}, .copy = -1, .answer = -1},
-        .upgrade = {.link = -1,
-                    .config = -1,
-                    .standby = {.name = "aapfs-worker"},
+        .upgrade = {.link = -1, .config = -1, .standby = {.name = "aapfs-worker"},
                     /* for a worker that inherits a write which was never asked for here */
                     .verdict = EIO,
                     .reason = "the worker died before it had asked; everything is as before"},
@@ -342,8 +334,7 @@ static struct kept_mount kept_mount(struct supervisor *supervisor)
         .mountpoint = supervisor->parts->mountpoint,
         .region = supervisor_config(supervisor)->region,
         .state = supervisor->parts->state->path,
-        .mount_point = &supervisor->mount_point,
-        .memory = &supervisor->memory,
+        .mount_point = &supervisor->mount_point, .memory = &supervisor->memory,
     };
 }
 

@@ -40,13 +40,9 @@ static void on_init(void *user, struct fuse_conn_info *connection)
                          FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT);
     struct session *session = user;
     session->agreement = (struct mount_agreement){
-        .protocol_minor = connection->proto_minor,
-        .wanted = connection->want,
-        .max_write = connection->max_write,
-        .max_readahead = connection->max_readahead,
-        .max_background = connection->max_background,
-        .congestion_threshold = connection->congestion_threshold,
-        .time_granularity = connection->time_gran,
+        .protocol_minor = connection->proto_minor, .wanted = connection->want, .time_granularity = connection->time_gran,
+        .max_write = connection->max_write, .max_readahead = connection->max_readahead,
+        .max_background = connection->max_background, .congestion_threshold = connection->congestion_threshold,
     };
 }
 
@@ -74,21 +70,13 @@ static bool make_parts(struct session *session, const struct session_parts *part
 {
     struct mount_head *head = parts->memory->head;
     const struct report_facts facts = {
-        .region = parts->region,
-        .endpoint = parts->endpoint,
-        .mountpoint = parts->mountpoint,
-        .state = parts->state,
-        .requests = head->requests,
-        .request_name = request_name,
-        .request_kinds = MOUNT_MEMORY_OPCODES,
+        .region = parts->region, .endpoint = parts->endpoint, .mountpoint = parts->mountpoint, .state = parts->state,
+        .requests = head->requests, .request_name = request_name, .request_kinds = MOUNT_MEMORY_OPCODES,
         .mounted_ns = head->mounted_ns,
         .sync_interval_seconds = parts->sync_interval_seconds,
-        .describe_credentials = parts->describe_credentials,
-        .user = parts->user,
-        .counters = parts->memory->counters,
-        .worker_restarts = &head->worker_restarts,
-        .unreachable = &head->unreachable,
-        .audit = parts->audit,
+        .describe_credentials = parts->describe_credentials, .user = parts->user,
+        .counters = parts->memory->counters, .audit = parts->audit,
+        .worker_restarts = &head->worker_restarts, .unreachable = &head->unreachable,
     };
     session->tree = (struct tree){
         parts->registry,

@@ -65,11 +65,8 @@ static void on_write(fuse_req_t request, fuse_ino_t id, const char *data, size_t
     const struct engine_write write = {
         .number = number,
         .aap = node.kind == NODE_KIND_AAP_CONTROL ? node.number : 0,
-        .offset = offset,
-        .data = data,
-        .size = size,
-        .pid = caller.pid,
-        .uid = caller.uid,
+        .offset = offset, .data = data, .size = size,
+        .pid = caller.pid, .uid = caller.uid,
         .inherited = session->stage == SLOT_WAITING || session->stage == SLOT_UPGRADE,
         .intent = note->intent,
         .upgrade = session->stage == SLOT_UPGRADE,

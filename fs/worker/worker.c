@@ -144,25 +144,17 @@ static struct session *make_session(struct worker *worker)
 {
     const struct worker_parts *parts = worker->parts;
     const struct session_parts session = {
-        .registry = worker->registry,
-        .publications = worker->publications,
-        .pending = worker->pending,
-        .slots = worker->slots,
-        .memory = &worker->memory,
+        .registry = worker->registry, .publications = worker->publications, .pending = worker->pending,
+        .slots = worker->slots, .memory = &worker->memory,
         .owner = {geteuid(), getegid(), worker->memory.head->mounted_ns},
         .settle_ms = parts->config->settle_ms,
-        .region = parts->config->region,
-        .endpoint = parts->config->endpoint,
-        .mountpoint = parts->mount_point->path,
-        .state = parts->state->path,
+        .region = parts->config->region, .endpoint = parts->config->endpoint,
+        .mountpoint = parts->mount_point->path, .state = parts->state->path,
         .sync_interval_seconds = parts->config->sync_interval_ms / 1000,
         .describe_credentials = describe_credentials,
-        .audit = worker->audit,
-        .audit_log = worker->audit_log,
-        .sees_pids = sees_pids(worker),
-        .allow_idmap = may_allow_idmap(worker),
-        .say = say,
-        .user = worker,
+        .audit = worker->audit, .audit_log = worker->audit_log,
+        .sees_pids = sees_pids(worker), .allow_idmap = may_allow_idmap(worker),
+        .say = say, .user = worker,
     };
     return session_new(&session, parts->mount_point->fuse);
 }

@@ -75,9 +75,8 @@ static int try_to_read(const struct configure_words *words, char *reason, size_t
         ;
     if (ready != 0)
         return 0;
-    snprintf(reason, size, "it was not read within %d s, perhaps since users and groups are looked up slowly "
-                           "(nsswitch.conf(5)); give numbers instead of names", READ_MS / 1000);
-    return -ETIMEDOUT;
+    return reason_give(reason, size, -ETIMEDOUT, "it was not read within %d s, perhaps since users and groups are "
+                       "looked up slowly (nsswitch.conf(5)); give numbers instead of names", READ_MS / 1000);
 }
 
 int configure(struct configure_words *words, struct config *config)

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/base/reason.h"
 #include "fs/runner/configured_credentials.h"
 #include "kmsapi/credentials/chain.h"
 #include "kmsapi/wiping_memory.h"
@@ -65,13 +66,9 @@ int find_region(struct config *config, char *reason, size_t size)
     if (named || (r == 0 && found.result == 0)) {
         const char *by = named ? variable : found.reason;
         r = config_set_region(config, named ? named : found.region, why, sizeof(why));
-        if (r < 0)
-            snprintf(reason, size, "%s%s: %s", named ? "" : "the region by ", by, why);
-        else
-            snprintf(reason, size, "%s", by);
-        return r;
+        return r < 0 ? reason_give(reason, size, r, "%s%s: %s", named ? "" : "the region by ", by, why)
+                     : reason_give(reason, size, r, "%s", by);
     }
-    snprintf(reason, size, "no region%s%s; set one: --region cn-hangzhou, region in [kms] of aapfs.conf, or "
-                           "ALIBABA_CLOUD_REGION_ID", found.reason[0] ? ": " : "", found.reason);
-    return -ENOENT;
+    return reason_give(reason, size, -ENOENT, "no region%s%s; set one: --region cn-hangzhou, region in [kms] of "
+                       "aapfs.conf, or ALIBABA_CLOUD_REGION_ID", found.reason[0] ? ": " : "", found.reason);
 }

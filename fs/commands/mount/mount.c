@@ -160,17 +160,14 @@ static int serve_in(const struct state_places *places, const struct config *conf
     const struct configurer configurer = configure_again(given);
     struct state state;
     struct supervisor_parts parts = {
-        .config = config,
-        .state = &state,
-        .mountpoint = arguments->mountpoint,
-        .lent = arguments->lent,
+        .config = config, .state = &state,
+        .mountpoint = arguments->mountpoint, .lent = arguments->lent,
         .options = arguments->sorted.passed_on,
         .ready = ready,
         .credentials = kms ? &kms->credentials : NULL,
         .first_listing_timeout_ms = kms ? DEV_LISTING_TIMEOUT_MS : 0,
         .to_syslog = !arguments->foreground,
-        .configurer = kms ? NULL : &configurer,
-        .arguments = command,
+        .configurer = kms ? NULL : &configurer, .arguments = command,
     };
     int r = kms ? 0 : take_over_command(&words, command, &parts.executable);
     if (r < 0)
@@ -189,7 +186,8 @@ static int serve(const struct config *config, const struct mount_arguments *argu
 {
     struct state_places places = {0}; /* a mount is handed over with its state */
     char reason[256];
-    int r = arguments->handover ? 0 : state_places_find(config->state, config->state_key, &places, reason, sizeof(reason));
+    int r = arguments->handover
+                ? 0 : state_places_find(config->state, config->state_key, &places, reason, sizeof(reason));
     if (r < 0)
         return log_failure(2, "%s", reason);
     return serve_in(&places, config, arguments, NULL, ready);

@@ -20,11 +20,8 @@ static int stand_by(const struct supervisor_parts *parts, const struct handover 
     };
     memcpy(mount_point.path, handover->mountpoint, sizeof(mount_point.path));
     const struct worker_parts worker = {
-        .config = parts->config,
-        .configurer = parts->configurer,
-        .state = parts->state,
-        .mount_point = &mount_point,
-        .memory = handover->descriptors[HANDOVER_MEMORY],
+        .config = parts->config, .configurer = parts->configurer, .state = parts->state,
+        .mount_point = &mount_point, .memory = handover->descriptors[HANDOVER_MEMORY],
         .publisher = handover->descriptors[HANDOVER_PUBLISHER_WORKERS_END],
         .runner = handover->descriptors[HANDOVER_RUNNER_WORKERS_END],
         .link = handover->descriptors[HANDOVER_LINK],
@@ -50,8 +47,8 @@ int take_over(const struct supervisor_parts *parts, struct state *state, const s
     if (handover->role == HANDOVER_SUPERVISE)
         return supervisor_resume(parts, handover);
     if (strcmp(handover->region, parts->config->region) != 0)
-        return log_failure(2, "upgrade: the configuration names another region than the mount has (%s); umount and mount "
-                              "again", handover->region);
+        return log_failure(2, "upgrade: the configuration names another region than the mount has (%s); umount and "
+                              "mount again", handover->region);
     if (handover->audit != (uint32_t)parts->config->audit)
         return log_failure(2, "upgrade: the configuration has another audit than the mount has (%s); umount and mount "
                               "again", handover->audit ? "yes" : "no");
