@@ -45,17 +45,18 @@ void log_after_fork(void)
 }
 
 /* What stands before a line. Source of "<N>": sd-daemon(3). */
-static void write_head(int priority, char head[static 64])
+static void write_head(enum log_level level, char head[static 64])
 {
     time_t now = time(NULL);
     struct tm parts;
     size_t size = 0;
     if (form == FOR_THE_JOURNAL)
-        snprintf(head, 64, "<%d>", priority);
+        snprintf(head, 64, "<%d>", (int)level);
     else if (form == WITH_TIME && gmtime_r(&now, &parts))
         size = strftime(head, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
     if (size > 0)
-        snprintf(head + size, 64 - size, " %s ", priority == LOG_ERR ? "error" : priority == LOG_WARNING ? "warning" : "notice");
+        snprintf(head + size, 64 - size, " %s ",
+                 level == LEVEL_ERROR ? "error" : level == LEVEL_WARNING ? "warning" : "notice");
 }
 
 /* Who reads a daemon's log may stand still, and no key waits for that. */
@@ -65,60 +66,30 @@ static bool has_room(void)
     return form == FOR_A_PERSON || poll(&polled, 1, 0) != 0;
 }
 
-static void print_line(int priority, const char *line)
+static void print_line(enum log_level level, const char *line)
 {
     char head[64] = "";
-    write_head(priority, head);
+    write_head(level, head);
     fprintf(stderr, "%saapfs: %s\n", head, line);
 }
 
-static void __attribute__((format(printf, 2, 0)))
-write_line(int priority, const char *format, va_list arguments)
+int log_line(enum log_level level, int result, const char *format, ...)
 {
     char line[1024], gap[64];
+    va_list arguments;
+    va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
     if (syslog_is_open)
-        syslog(priority, "%s", line);
+        syslog((int)level, "%s", line);
     if (!has_room()) {
         missing++;
-        return;
+        return result;
     }
     unsigned int count = atomic_exchange(&missing, 0);
     snprintf(gap, sizeof(gap), "%u lines were not logged: the log was full", count);
     if (count > 0)
-        print_line(LOG_WARNING, gap);
-    print_line(priority, line);
-}
-
-void log_error(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    write_line(LOG_ERR, format, arguments);
-    va_end(arguments);
-}
-
-void log_warning(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    write_line(LOG_WARNING, format, arguments);
-    va_end(arguments);
-}
-
-int log_failure(int result, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    write_line(LOG_ERR, format, arguments);
-    va_end(arguments);
+        print_line(LEVEL_WARNING, gap);
+    print_line(level, line);
     return result;
-}
-
-void log_notice(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    write_line(LOG_NOTICE, format, arguments);
-    va_end(arguments);
 }

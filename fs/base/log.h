@@ -22,15 +22,18 @@ void log_as_daemon(void);
 /* In a child, before it closes descriptors: syslog's is not its own. */
 void log_after_fork(void);
 
-/*
- * "aapfs: what: why". An error: something does not work, and somebody is needed. A warning: it works, or is tried again, and
- * somebody should look. A notice: what was done, and what is yet far off.
- */
-void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
+enum log_level { LEVEL_ERROR = 3, LEVEL_WARNING = 4, LEVEL_NOTICE = 5 }; /* syslog(3)'s numbers */
 
-/* As log_error, and RESULT: what the caller says of it to its own. */
-int log_failure(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "aapfs: what: why". Returns RESULT. */
+int log_line(enum log_level level, int result, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * An error: something does not work, and somebody is needed. A warning: it works, or is tried again, and somebody should
+ * look. A notice: what was done, and what is yet far off. A failure is an error that ends the caller, with RESULT.
+ */
+#define log_error(...) ((void)log_line(LEVEL_ERROR, 0, __VA_ARGS__))
+#define log_warning(...) ((void)log_line(LEVEL_WARNING, 0, __VA_ARGS__))
+#define log_notice(...) ((void)log_line(LEVEL_NOTICE, 0, __VA_ARGS__))
+#define log_failure(result, ...) log_line(LEVEL_ERROR, result, __VA_ARGS__)
 
 #endif
