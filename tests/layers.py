@@ -23,6 +23,9 @@ BELOW = {
     "fs/supervisor": KMSAPI + ["kmsapi/credentials"],
     "fs/commands": KMSAPI + ["kmsapi/credentials"],
 }
+FILE_LINES_MOST, FUNCTION_LINES_MOST = 500, 70
+TOO_LONG = {"fs/sync/client_keys.c"}  # for now
+
 root = pathlib.Path(sys.argv[1])
 wrong = []
 
@@ -46,7 +49,14 @@ for top in ("kmsapi", "fs"):
         if room not in ROOMS and room not in BELOW:
             wrong.append(f"{name}: {room} is no room")
             continue
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+        lines, begin = path.read_text().splitlines(), 1
+        if (len(lines) > FILE_LINES_MOST) != (str(name) in TOO_LONG):
+            wrong.append(f"{name}: {len(lines)} lines; a file has {FILE_LINES_MOST} at the most")
+        for number, line in enumerate(lines, 1):
+            if line == "{":
+                begin = number
+            if line == "}" and number - begin >= FUNCTION_LINES_MOST:
+                wrong.append(f"{name}:{begin}: a function of {number - begin + 1} lines; {FUNCTION_LINES_MOST} are the most")
             found = re.match(r'#include "([^"]*/[^"]*)"', line)
             if found:
                 used = room_of(pathlib.PurePath(found[1]))
