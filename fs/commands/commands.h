@@ -1,6 +1,4 @@
-/*
- * The sub-commands of aapfs, each in a file of its own that says what it takes; the main thread.
- */
+/* The sub-commands of aapfs, each in a file of its own that says what it takes; the main thread. */
 #ifndef AAPFS_FS_COMMANDS_COMMANDS_H
 #define AAPFS_FS_COMMANDS_COMMANDS_H
 

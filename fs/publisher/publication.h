@@ -1,10 +1,9 @@
 /*
- * The worker's side of publishing: hidden one-time names, what each of them leads to, and what the
- * publisher has made of them.
+ * The worker's side of publishing: hidden one-time names, what each of them leads to, and what the publisher has made
+ * of them.
  *
- * A publication renames, in one directory, hidden names over the names that readers know. A hidden
- * name is "." and 32 random hexadecimal digits: whoever knows it is the publisher. It is never
- * listed and is spent by its RENAME.
+ * A publication renames, in one directory, hidden names over the names that readers know. A hidden name is "." and 32
+ * random hexadecimal digits: whoever knows it is the publisher. It is never listed and is spent by its RENAME.
  *
  * publication_* by the engine's thread; hidden_* by the session's, with the registry's lock held.
  */
@@ -39,15 +38,10 @@ int64_t publication_tend(void *publications);
 bool publication_receive(void *publications);
 
 /* The node that the hidden NAME leads to in PARENT; false when NAME is no hidden name of ours. */
-bool hidden_lookup(struct publications *publications, struct node parent, const char *name,
-                   struct node *node);
+bool hidden_lookup(struct publications *publications, struct node parent, const char *name, struct node *node);
 
-/*
- * RENAME of the hidden FROM to TO in PARENT: moves what the name shows. 0; -EPERM when it is not a
- * publication.
- */
-int hidden_rename(struct publications *publications, struct node parent, const char *from,
-                  const char *to);
+/* RENAME of the hidden FROM to TO in PARENT: moves what the name shows. 0; -EPERM when it is not a publication. */
+int hidden_rename(struct publications *publications, struct node parent, const char *from, const char *to);
 
 /* A write of one byte to the file of NODE: 0 when a publication is to be heard by it, once, else -EPERM. */
 int hidden_write(struct publications *publications, struct node node);

@@ -1,6 +1,4 @@
-/*
- * What a publication is, and the names that it is made of. With the registry's lock held.
- */
+/* What a publication is, and the names that it is made of. With the registry's lock held. */
 #ifndef AAPFS_FS_PUBLISHER_PUBLICATION_NAMES_H
 #define AAPFS_FS_PUBLISHER_PUBLICATION_NAMES_H
 

@@ -1,12 +1,11 @@
 /*
- * The publisher: a process of its own that makes a change visible through the mount, by rename(2)
- * and rmdir(2), so that the kernel tells inotify's watchers. It knows names only. It is a process
- * because whoever waits for the mount cannot die before the mount is answered: a worker with such
- * a thread could not be replaced.
+ * The publisher: a process of its own that makes a change visible through the mount, by rename(2) and rmdir(2), so that
+ * the kernel tells inotify's watchers. It knows names only. It is a process because whoever waits for the mount cannot
+ * die before the mount is answered: a worker with such a thread could not be replaced.
  *
- * Work comes and results go as single messages of a SOCK_SEQPACKET socket, whose ends outlive publisher and
- * worker. Each piece of work gets a thread: any local user can hold a directory's lock, and nobody else's
- * publication may wait for it. Work that is sent again (to a new publisher) is carried out once.
+ * Work comes and results go as single messages of a SOCK_SEQPACKET socket, whose ends outlive publisher and worker.
+ * Each piece of work gets a thread: any local user can hold a directory's lock, and nobody else's publication may wait
+ * for it. Work that is sent again (to a new publisher) is carried out once.
  *
  * What a name showed before, and its attributes, the kernel may believe for a day (tree/lifetime.h). So all names of a
  * piece of work are loosened before the first of them is replaced: a mkdir(2) of a name that is there fails, but first
@@ -56,9 +55,8 @@ struct publisher_result {
 };
 
 /*
- * The publisher's life, called in its process: works until SOCKET is closed at the other end.
- * MOUNTPOINT is where the mount is, DEVICE its st_dev, FUSE the descriptor for notifications.
- * Returns the exit status, for _exit.
+ * The publisher's life, called in its process: works until SOCKET is closed at the other end. MOUNTPOINT is where the
+ * mount is, DEVICE its st_dev, FUSE the descriptor for notifications. Returns the exit status, for _exit.
  */
 int publisher_run(int socket, const char *mountpoint, dev_t device, int fuse);
 

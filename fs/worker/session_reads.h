@@ -1,6 +1,4 @@
-/*
- * What a reader asks for: names, attributes, bytes, listings, opens. All of it is in memory. The session's thread.
- */
+/* What a reader asks for: names, attributes, bytes, listings, opens. All of it is in memory. The session's thread. */
 #ifndef AAPFS_FS_WORKER_SESSION_READS_H
 #define AAPFS_FS_WORKER_SESSION_READS_H
 

@@ -87,9 +87,8 @@ int dev_kms_start(struct dev_kms *kms)
     if (kms->process < 0)
         close(out[0]);
     if (r < 0) {
-        log_error("--dev: kms-emulator did not start");
         dev_kms_stop(kms);
-        return r;
+        return log_failure(r, "--dev: kms-emulator did not start");
     }
     kms->credentials = (struct credentials){.access_key_id = kms->access_key_id,
                                             .access_key_secret = kms->access_key_secret};
@@ -112,16 +111,10 @@ int dev_state_make(struct dev_state *dev)
     const char *above = getenv("TMPDIR");
     if (!above || above[0] != '/')
         above = "/tmp";
-    if (snprintf(dev->path, sizeof(dev->path), "%s/aapfs-dev-XXXXXX", above) >=
-        (int)sizeof(dev->path)) {
-        log_error("--dev: TMPDIR: %s", strerror(ENAMETOOLONG));
-        return -ENAMETOOLONG;
-    }
-    if (!mkdtemp(dev->path)) {
-        int r = -errno;
-        log_error("--dev: %s: %s", dev->path, strerror(-r));
-        return r;
-    }
+    if (snprintf(dev->path, sizeof(dev->path), "%s/aapfs-dev-XXXXXX", above) >= (int)sizeof(dev->path))
+        return log_failure(-ENAMETOOLONG, "--dev: TMPDIR: %s", strerror(ENAMETOOLONG));
+    if (!mkdtemp(dev->path))
+        return log_failure(-errno, "--dev: %s: %s", dev->path, strerror(errno));
     dev->places.may_make_key = true;
     snprintf(dev->places.directory, sizeof(dev->places.directory), "%s/state", dev->path);
     snprintf(dev->places.key, sizeof(dev->places.key), "%s/state.key", dev->path);
