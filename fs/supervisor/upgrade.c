@@ -109,7 +109,7 @@ static void run_standby(const struct supervisor *supervisor, int link)
 static void start(struct supervisor *supervisor)
 {
     struct upgrade *upgrade = &supervisor->upgrade;
-    int pair[2], failed[2];
+    int pair[2] = {-1, -1}, failed[2];
     if (!supervisor->parts->executable) {
         give_up(supervisor, EOPNOTSUPP, "a mount by --dev keeps nothing; start it anew");
         return;
@@ -126,15 +126,10 @@ static void start(struct supervisor *supervisor)
         give_up(supervisor, number, "the configuration: %s; everything is as before", reason);
         return;
     }
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        give_up(supervisor, errno, "socket: %s", strerror(errno));
-        return;
-    }
-    if (pipe2(failed, O_CLOEXEC) < 0) {
-        int number = errno;
-        close(pair[0]);
-        close(pair[1]);
-        give_up(supervisor, number, "pipe: %s", strerror(number));
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 || pipe2(failed, O_CLOEXEC) < 0) {
+        give_up(supervisor, errno, "%s: %s", pair[0] < 0 ? "socket" : "pipe", strerror(errno));
+        cleanup_close(&pair[0]);
+        cleanup_close(&pair[1]);
         return;
     }
     pid_t process = child_start(&upgrade->standby);

@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kmsapi/cleanup.h"
-
-DEFINE_CLEANUP(json, json_t *, json_decref)
+#include "fs/volumes/volumes_file.h"
 
 enum { OK = 200, BAD_REQUEST = 400, NOT_FOUND = 404, WRONG_METHOD = 405, FAILED = 500 };
 
@@ -83,31 +81,23 @@ static json_t *remove_volume(struct call *call)
     return done(volumes_remove(call->volumes, call->name, call->reason, sizeof(call->reason)));
 }
 
-static const char *id_of(const struct call *call)
-{
-    const char *id = json_string_value(json_object_get(call->request, "ID"));
-    return id ? id : "";
-}
-
 static json_t *path(struct call *call)
 {
-    json_t *told = volumes_tell(call->volumes, call->name, call->reason, sizeof(call->reason));
-    json_t *answer = NULL;
-    if (told)
-        answer = json_pack("{s:O, s:s}", "Mountpoint", json_object_get(told, "Mountpoint"), "Err", "");
-    json_decref(told);
-    return answer;
+    _cleanup_(json) json_t *told = volumes_tell(call->volumes, call->name, call->reason, sizeof(call->reason));
+    return told ? json_pack("{s:O, s:s}", "Mountpoint", json_object_get(told, "Mountpoint"), "Err", "") : NULL;
 }
 
 static json_t *mount_volume(struct call *call)
 {
-    int r = volumes_mount(call->volumes, call->name, id_of(call), call->reason, sizeof(call->reason));
+    const char *id = volumes_text(call->request, "ID");
+    int r = volumes_mount(call->volumes, call->name, id, call->reason, sizeof(call->reason));
     return r < 0 ? NULL : path(call);
 }
 
 static json_t *unmount(struct call *call)
 {
-    return done(volumes_unmount(call->volumes, call->name, id_of(call), call->reason, sizeof(call->reason)));
+    const char *id = volumes_text(call->request, "ID");
+    return done(volumes_unmount(call->volumes, call->name, id, call->reason, sizeof(call->reason)));
 }
 
 static json_t *get(struct call *call)
@@ -166,8 +156,7 @@ unsigned int protocol_run(struct volumes *volumes, const char *method, const cha
     }
     if (!json_is_object(request))
         return refuse(BAD_REQUEST, "the body is not a JSON object", answer);
-    const char *name = json_string_value(json_object_get(request, "Name"));
-    struct call call = {.volumes = volumes, .request = request, .name = name ? name : ""};
+    struct call call = {.volumes = volumes, .request = request, .name = volumes_text(request, "Name")};
     *answer = run(&call);
     return *answer ? OK : refuse(FAILED, call.reason[0] ? call.reason : "memory is short", answer);
 }

@@ -12,10 +12,7 @@
 #include "fs/config/config.h"
 #include "fs/volumes/bind.h"
 #include "fs/volumes/volumes_file.h"
-#include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
-
-DEFINE_CLEANUP(json, json_t *, json_decref)
 
 static json_t *find(const json_t *state, const char *name)
 {

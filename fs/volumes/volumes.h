@@ -15,6 +15,10 @@
 
 #include <jansson.h>
 
+#include "kmsapi/cleanup.h"
+
+DEFINE_CLEANUP(json, json_t *, json_decref)
+
 enum { VOLUMES_REASON_SIZE = 768, VOLUMES_NAME_SIZE = 129, VOLUMES_ID_SIZE = 257, VOLUMES_USERS_MOST = 4096 };
 
 struct volumes {

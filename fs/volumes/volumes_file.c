@@ -18,8 +18,6 @@
 
 enum { FILE_MOST = 8 << 20, VERSION = 1, BOOT_ID_SIZE = 37 };
 
-DEFINE_CLEANUP(json, json_t *, json_decref)
-
 bool volumes_name_is_valid(const char *name)
 {
     size_t length = strlen(name);
@@ -64,8 +62,7 @@ static void read_boot_id(char boot_id[static BOOT_ID_SIZE])
 
 static const char move_it[] = "move it away to begin without volumes";
 
-/* STRING's value without the length that jansson gives: NUL characters are refused in parsing. */
-static const char *text_of(const json_t *object, const char *name)
+const char *volumes_text(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
     return text ? text : "";
@@ -91,9 +88,9 @@ static bool users_are_valid(const json_t *users)
 static bool volume_is_valid(const char *name, const json_t *volume)
 {
     int64_t unused;
-    const char *created = text_of(volume, "CreatedAt");
+    const char *created = volumes_text(volume, "CreatedAt");
     return volumes_name_is_valid(name) && json_is_object(volume) && json_object_size(volume) == 3 &&
-           config_aap_name_is_shown(text_of(volume, "Aap")) && iso_time_parse(created, strlen(created), &unused) == 0 &&
+           config_aap_name_is_shown(volumes_text(volume, "Aap")) && iso_time_parse(created, strlen(created), &unused) == 0 &&
            users_are_valid(json_object_get(volume, "Users"));
 }
 
@@ -116,7 +113,7 @@ static int forget_users_of_before(json_t *state, const char *boot_id)
 {
     const char *name;
     json_t *volume;
-    if (strcmp(text_of(state, "BootId"), boot_id) == 0)
+    if (strcmp(volumes_text(state, "BootId"), boot_id) == 0)
         return 0;
     json_object_foreach(json_object_get(state, "Volumes"), name, volume)
         if (json_array_clear(json_object_get(volume, "Users")) < 0)

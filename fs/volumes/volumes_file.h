@@ -18,6 +18,9 @@ int volumes_file_load(int directory, const char *path, json_t **state, char *rea
 /* STATE in place of what is there, synced, 0600. 0 or negative errno; -EFBIG: more than is ever read again. */
 int volumes_file_save(int directory, const json_t *state);
 
+/* The text NAME of OBJECT; "": it has none. NUL characters are refused in parsing. */
+const char *volumes_text(const json_t *object, const char *name);
+
 /* 1 to 128 of A-Z a-z 0-9 _ - . that begin with a letter or digit, as Docker has it. */
 bool volumes_name_is_valid(const char *name);
 
