@@ -13,6 +13,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/store/store_file.h"
 #include "kmsapi/cleanup.h"
 
 /* -- a key's files ------------------------------------------------------------------------- */
@@ -92,8 +93,7 @@ struct writer {
 
 static int is_empty(int directory)
 {
-    int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedir) DIR *entries = again < 0 ? NULL : fdopendir(again);
+    _cleanup_(closedir) DIR *entries = store_file_list(directory, ".");
     const struct dirent *entry;
     if (!entries)
         return -errno;
@@ -144,17 +144,6 @@ static int make_directory(struct writer *writer, const char *name)
     return r;
 }
 
-static int write_all(int file, const struct client_key_bytes *bytes)
-{
-    for (size_t done = 0; done < bytes->size;) {
-        ssize_t put = write(file, bytes->data + done, bytes->size - done);
-        if (put < 0 && errno != EINTR)
-            return -errno;
-        done += put > 0 ? (size_t)put : 0;
-    }
-    return 0;
-}
-
 static int write_file(struct writer *writer, const char *name, const struct export_file *file, int64_t made_ns)
 {
     const struct timespec time = {.tv_sec = made_ns / 1000000000, .tv_nsec = made_ns % 1000000000};
@@ -165,7 +154,7 @@ static int write_file(struct writer *writer, const char *name, const struct expo
         openat(writer->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
     r = remembered(writer, opened < 0 ? -errno : 0);
     if (r == 0)
-        r = write_all(opened, &file->bytes);
+        r = store_file_fill(opened, file->bytes.data, file->bytes.size);
     if (r == 0 && (fchmod(opened, file->mode) < 0 ||
                    futimens(opened, (struct timespec[]){time, time}) < 0))
         r = -errno;

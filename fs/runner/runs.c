@@ -93,13 +93,6 @@ void runs_begin(void *user, const struct run_request *request)
     send_unsent(runs);
 }
 
-/* A new runner is there, which knows nothing of what the one before has got. */
-static void send_again(struct runs *runs)
-{
-    for (struct run *run = runs->first; run; run = run->next)
-        run->sent = false;
-}
-
 /* What an earlier worker began is nobody's here. */
 static void finish(struct runs *runs, const struct runner_result *told)
 {
@@ -117,11 +110,6 @@ static void finish(struct runs *runs, const struct runner_result *told)
     }
 }
 
-static bool makes_sense(const struct runner_result *told, ssize_t size)
-{
-    return size == sizeof(*told) && told->ending >= RUN_EXITED && told->ending <= RUN_NOT_STARTED;
-}
-
 bool runs_receive(void *user)
 {
     struct runs *runs = user;
@@ -137,9 +125,10 @@ bool runs_receive(void *user)
         }
         if (size == 0)
             return false;
-        if (size == sizeof(told) && told.id == RUNNER_HELLO) {
-            send_again(runs);
-        } else if (makes_sense(&told, size)) {
+        if (size == sizeof(told) && told.id == RUNNER_HELLO) { /* a new one, which has got nothing yet */
+            for (struct run *run = runs->first; run; run = run->next)
+                run->sent = false;
+        } else if (size == sizeof(told) && told.ending >= RUN_EXITED && told.ending <= RUN_NOT_STARTED) {
             runs->head->ran++;
             finish(runs, &told);
         }
