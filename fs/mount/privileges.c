@@ -53,21 +53,14 @@ int privileges_keep_only(uint64_t kept)
     return keep_only(kept);
 }
 
-/* A proxy's URL may have a password. */
-static bool names_proxy(const char *variable)
-{
-    static const char ending[] = "_proxy";
-    size_t length = strcspn(variable, "="), ending_length = sizeof(ending) - 1;
-    return length >= ending_length && strncasecmp(variable + length - ending_length, ending, ending_length) == 0;
-}
-
 static bool is_secret(const char *variable)
 {
     static const char *const beginnings[] = {"ALIBABA_CLOUD_", "KMS_", "CREDENTIALS_DIRECTORY="};
     for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
         if (strncmp(variable, beginnings[i], strlen(beginnings[i])) == 0)
             return true;
-    return names_proxy(variable);
+    size_t length = strcspn(variable, "="), ending = strlen("_proxy"); /* its URL may have a password */
+    return length >= ending && strncasecmp(variable + length - ending, "_proxy", ending) == 0;
 }
 
 void privileges_forget_secrets(void)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,8 @@ static int find_manager(const char *path, struct sockaddr_un *address, socklen_t
 }
 
 /* With DESCRIPTOR, unless it is -1. */
-static int tell(const char *text, int descriptor)
+static int __attribute__((format(printf, 2, 3)))
+tell(int descriptor, const char *format, ...)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address;
@@ -39,10 +41,12 @@ static int tell(const char *text, int descriptor)
     int r = find_manager(path, &address, &address_size);
     if (r < 0)
         return r;
-    char copy[128];
-    struct iovec part = {copy, (size_t)snprintf(copy, sizeof(copy), "%s", text)};
-    struct msghdr message = {
-        .msg_name = &address, .msg_namelen = address_size, .msg_iov = &part, .msg_iovlen = 1};
+    char text[96];
+    va_list arguments;
+    va_start(arguments, format);
+    struct iovec part = {text, (size_t)vsnprintf(text, sizeof(text), format, arguments)};
+    va_end(arguments);
+    struct msghdr message = {.msg_name = &address, .msg_namelen = address_size, .msg_iov = &part, .msg_iovlen = 1};
     if (descriptor >= 0) {
         message.msg_control = &control;
         message.msg_controllen = sizeof(control);
@@ -56,26 +60,20 @@ static int tell(const char *text, int descriptor)
 
 int service_notify_ready(void)
 {
-    return tell("READY=1", -1);
+    return tell(-1, "READY=1");
 }
 
 int service_notify_wait(int64_t ms)
 {
-    char text[64];
-    snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%" PRId64, ms * 1000);
-    return tell(text, -1);
+    return tell(-1, "EXTEND_TIMEOUT_USEC=%" PRId64, ms * 1000);
 }
 
 int service_notify_store(const char *name, int descriptor)
 {
-    char text[96];
-    snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
-    return tell(text, descriptor);
+    return tell(descriptor, "FDSTORE=1\nFDNAME=%s", name);
 }
 
 int service_notify_forget(const char *name)
 {
-    char text[96];
-    snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
-    return tell(text, -1);
+    return tell(-1, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }

@@ -152,13 +152,8 @@ int mount_options_name_source(struct mount_options *options, const char *source)
         return -ENOMEM;
     options->passed_on = NULL;
     int r = pass_on(options, name);
-    char *named = options->passed_on;
-    if (r == 0 && given && asprintf(&options->passed_on, "%s,%s", named, given) < 0) {
-        options->passed_on = NULL;
-        r = -ENOMEM;
-    }
-    if (given)
-        free(named);
+    if (r == 0 && given)
+        r = mount_options_join(&options->passed_on, given);
     free(given);
     free(name);
     return r;
