@@ -17,13 +17,13 @@ struct account {
     json_t *state; /* under the lock */
 };
 
-static int read_state(const char *path, json_t **state, char *reason, size_t size)
+static int read_state(const char *path, bool must_exist, json_t **state, char *reason, size_t size)
 {
     json_error_t error;
     *state = NULL;
     _cleanup_(fclose) FILE *file = path ? fopen(path, "re") : NULL;
     if (!file) {
-        if (path && errno != ENOENT) {
+        if (path && (must_exist || errno != ENOENT)) {
             snprintf(reason, size, "%s: %s", path, strerror(errno));
             return -errno;
         }
@@ -40,10 +40,10 @@ static int read_state(const char *path, json_t **state, char *reason, size_t siz
     return -EINVAL;
 }
 
-int account_open(const char *path, struct account **account, char *reason, size_t size)
+int account_open(const char *path, const char *from, struct account **account, char *reason, size_t size)
 {
     json_t *state;
-    int r = read_state(path, &state, reason, size);
+    int r = read_state(from ? from : path, from != NULL, &state, reason, size);
     if (r < 0)
         return r;
     struct account *made = calloc(1, sizeof(*made));

@@ -13,10 +13,10 @@
 struct account;
 
 /*
- * PATH (NULL: none) is read when it exists and written after every change, as JSON.
- * 0, or negative errno and REASON.
+ * PATH (NULL: none) is read when it exists and written after every change, as JSON. FROM (NULL: none) is read in its place,
+ * and has to exist. 0, or negative errno and REASON.
  */
-int account_open(const char *path, struct account **account, char *reason, size_t size);
+int account_open(const char *path, const char *from, struct account **account, char *reason, size_t size);
 void account_close(struct account *account);
 
 /*

@@ -19,8 +19,8 @@ enum { AAPS_MOST = 10000, SECRETS_MOST = 100, DAY_SECONDS = 86400, USUAL_KEYS = 
 
 static const char usage[] =
     "usage: kms-emulator --listen ADDRESS:PORT [--access-key ID:SECRET]\n"
-    "           [--aap NAME]... [--account FILE] [--account-id DIGITS]\n"
-    "           [--region REGION] [--faults FILE]\n"
+    "           [--aap NAME]... [--account FILE] [--account-from FILE]\n"
+    "           [--account-id DIGITS] [--region REGION] [--faults FILE]\n"
     "           [--record FILE]\n"
     "           [--tls-cert FILE --tls-key FILE | --tls-self-signed DIRECTORY]\n"
     "           [--key-pool N] [--key-pool-file FILE] [--pkcs12 rc2|3des]\n"
@@ -29,7 +29,7 @@ static const char usage[] =
     "           [--imdsv2-only] [--secret NAME:VALUE]...\n";
 
 struct arguments {
-    const char *listen, *access_key, *account, *account_id, *region, *faults, *record;
+    const char *listen, *access_key, *account, *account_from, *account_id, *region, *faults, *record;
     const char *certificate, *key, *self_signed, *pool_file, *clock;
     const char *oidc_token_file, *ram_role;
     unsigned int pool, max_keys, session_seconds;
@@ -82,6 +82,7 @@ static bool parse_span(const char *text, struct span *span)
 static const struct option options[] = {
     {"listen", required_argument, NULL, 'l'},       {"access-key", required_argument, NULL, 'k'},
     {"aap", required_argument, NULL, 'a'},          {"account", required_argument, NULL, 'A'},
+    {"account-from", required_argument, NULL, 'F'},
     {"account-id", required_argument, NULL, 'i'},   {"region", required_argument, NULL, 'R'},
     {"faults", required_argument, NULL, 'f'},       {"record", required_argument, NULL, 'r'},
     {"tls-cert", required_argument, NULL, 'C'},     {"tls-key", required_argument, NULL, 'K'},
@@ -103,6 +104,7 @@ static const char **text_option(struct arguments *arguments, int option)
     case 'l': return &arguments->listen;
     case 'k': return &arguments->access_key;
     case 'A': return &arguments->account;
+    case 'F': return &arguments->account_from;
     case 'f': return &arguments->faults;
     case 'r': return &arguments->record;
     case 'C': return &arguments->certificate;
@@ -263,7 +265,7 @@ static int start_parts(const struct arguments *arguments, struct emulator *emula
 {
     int r = set_clock(arguments->clock, reason, size);
     if (r == 0)
-        r = account_open(arguments->account, &emulator->account, reason, size);
+        r = account_open(arguments->account, arguments->account_from, &emulator->account, reason, size);
     if (r == 0)
         r = faults_new(arguments->faults, &emulator->faults, reason, size);
     if (r == 0)

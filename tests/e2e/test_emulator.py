@@ -469,6 +469,29 @@ def test_the_account_outlives_the_emulator(tmp_path, pool_file):
     assert "PrivateKeyData" not in account.read_text()
 
 
+def test_an_account_is_begun_from_a_file_that_stays_as_it_is(tmp_path, pool_file):
+    kept, written = tmp_path / "kept.json", tmp_path / "written.json"
+    key = {"ClientKeyId": "KAAP.kept", "AapName": "payments"}
+    kept.write_text(json.dumps({"ApplicationAccessPoints": {"payments": {"Name": "payments"}}, "ClientKeys": {"KAAP.kept": key}}))
+    before = kept.read_bytes()
+    for options in (["--account-from", kept], ["--account-from", kept, "--account", written]):
+        emulator = Emulator(tmp_path, *options, aaps=["payments", "fresh"], pool_file=pool_file)
+
+        def send(operation, *query, method="POST"):
+            return Request(f"127.0.0.1:{emulator.port}", operation, query, method=method, key_id=ACCESS_KEY_ID,
+                           secret=ACCESS_KEY_SECRET).send(emulator.port)
+
+        assert send("GetClientKey", ("ClientKeyId", "KAAP.kept"), method="GET")[0] == 200
+        assert send("DescribeApplicationAccessPoint", ("Name", "fresh"), method="GET")[0] == 200
+        assert send("DeleteClientKey", ("ClientKeyId", "KAAP.kept"))[0] == 200
+        emulator.stop()
+        assert kept.read_bytes() == before
+    account = json.loads(written.read_text())
+    assert list(account["ApplicationAccessPoints"]) == ["payments", "fresh"] and account["ClientKeys"] == {}
+    done = subprocess.run([EMULATOR, "--listen", "127.0.0.1:0", "--account-from", tmp_path / "none"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"kms-emulator: {tmp_path}/none: No such file or directory\n")
+
+
 @pytest.mark.parametrize("words, part", [
     ([], "usage"),
     (["--listen", "0.0.0.0:0"], "loopback"),
