@@ -51,7 +51,7 @@ bool engine_has_aap(const struct engine *engine, uint32_t aap)
 {
     struct registry *registry = engine->parts.registry;
     registry_lock(registry);
-    bool there = registry_aap(registry, aap) && !numbers_aap(registry_numbers(registry), aap)->removed;
+    bool there = registry_aap(registry, aap) && !registry_aap_leaves(registry, aap);
     registry_unlock(registry);
     return there;
 }

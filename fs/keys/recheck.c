@@ -58,10 +58,7 @@ static void show_next(void *user, int result)
     struct operation *operation = user;
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
-    const struct registry_key *key = registry_aap(registry, operation->aap)->keys;
-    while (key && (key->deleted || numbers_key(registry_numbers(registry), key->number)->shown))
-        key = key->next;
-    uint32_t number = key ? key->number : 0;
+    uint32_t number = registry_key_to_show(registry, registry_aap(registry, operation->aap)->keys);
     registry_unlock(registry);
 
     const struct publish_request request = {PUBLISH_KEY, number, show_next, operation};

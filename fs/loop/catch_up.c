@@ -108,7 +108,7 @@ static void catch_up_aaps(struct engine *engine)
         uint32_t generation = 0;
         registry_lock(registry);
         struct registry_aap *aap = registry_aap(registry, number);
-        bool leaves = aap && numbers_aap(registry_numbers(registry), number)->removed;
+        bool leaves = aap && registry_aap_leaves(registry, number);
         bool directory = aap && !leaves && is_behind(registry, aap, &generation);
         registry_unlock(registry);
         struct engine_aap *notes = leaves || directory || generation ? engine_aap(engine, number) : NULL;

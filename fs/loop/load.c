@@ -147,7 +147,7 @@ static int add_known_aaps(struct engine *engine)
     for (uint32_t number = 1; number <= count; number++) {
         struct numbered_aap *numbered = numbers_aap(numbers, number);
         bool removed = numbered->removed;
-        if (removed && !numbered->shown && !numbered->settled)
+        if (numbers_aap_directory(numbered) == DIRECTORY_GONE)
             continue;
         if (!add_aap(engine, numbered->name))
             return -ENOMEM;

@@ -97,6 +97,11 @@ struct registry_aap *registry_aap(struct registry *registry, uint32_t number)
     return number < registry->aap_room ? registry->aaps[number] : NULL;
 }
 
+bool registry_aap_leaves(const struct registry *registry, uint32_t number)
+{
+    return numbers_aap_directory(numbers_aap(registry->numbers, number)) >= DIRECTORY_LEAVING;
+}
+
 struct registry_aap *registry_first_aap(struct registry *registry)
 {
     return registry->first;
@@ -219,6 +224,13 @@ struct registry_key *registry_find_key(const struct registry_aap *aap, const cha
 struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id)
 {
     return find_in(aap->foreign, client_key_id);
+}
+
+uint32_t registry_key_to_show(const struct registry *registry, const struct registry_key *key)
+{
+    while (key && (key->deleted || numbers_key(registry->numbers, key->number)->shown))
+        key = key->next;
+    return key ? key->number : 0;
 }
 
 /* TEXT and a newline as a file's content; "" is no file. */

@@ -150,6 +150,8 @@ struct registry_mount *registry_mount(struct registry *registry);
 /* The AAP of that name or number; NULL. */
 struct registry_aap *registry_find_aap(struct registry *registry, const char *name);
 struct registry_aap *registry_aap(struct registry *registry, uint32_t number);
+/* Whether its directory is on its way out, or gone. */
+bool registry_aap_leaves(const struct registry *registry, uint32_t number);
 /* The first AAP, for walks along NEXT, in the order in which they became known. */
 struct registry_aap *registry_first_aap(struct registry *registry);
 
@@ -166,6 +168,9 @@ void registry_remove_aap(struct registry *registry, struct registry_aap *aap);
 struct registry_key *registry_key(struct registry *registry, uint32_t number);
 struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id);
 struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id);
+
+/* Of the keys along NEXT the first whose directory is to be published: its number; 0: there is none. */
+uint32_t registry_key_to_show(const struct registry *registry, const struct registry_key *key);
 
 struct registry_new_key {
     const char *client_key_id, *key_algorithm, *not_before, *not_after;

@@ -278,7 +278,7 @@ static uint32_t next_to_leave(struct engine *engine)
         uint32_t number = ++engine->sync->next_to_leave;
         const struct registry_aap *aap = registry_aap(registry, number);
         if (aap && engine_aap(engine, number) && leave_is_free(engine, number) && !is_named(engine->sync->names, aap->name) &&
-            !leave_has_private(engine, aap) && !numbers_aap(registry_numbers(registry), number)->removed)
+            !leave_has_private(engine, aap) && !registry_aap_leaves(registry, number))
             return number;
     }
     return 0;
@@ -321,8 +321,8 @@ static void show_next(void *user, int result)
     struct numbers *numbers = registry_numbers(registry);
     uint32_t count = numbers_aap_count(numbers);
     uint32_t number = result < 0 ? count + 1 : engine->sync->next_to_show;
-    while (number <= count && (numbers_aap(numbers, number)->shown || numbers_aap(numbers, number)->removed ||
-                               !registry_aap(registry, number)))
+    while (number <= count && (!registry_aap(registry, number) ||
+                               numbers_aap_directory(numbers_aap(numbers, number)) != DIRECTORY_TO_COME))
         number++;
     registry_unlock(registry);
 
@@ -363,7 +363,7 @@ static void add_all(struct engine *engine)
     for (size_t i = 0; i < names->count; i++) {
         const struct sync_name *told = &names->names[i];
         struct registry_aap *aap = registry_find_aap(registry, told->name);
-        if (aap && numbers_aap(registry_numbers(registry), aap->number)->removed) {
+        if (aap && registry_aap_leaves(registry, aap->number)) {
             engine->sync->again = true; /* it is just leaving: once more when it has left */
             continue;
         }

@@ -127,15 +127,6 @@ static void find_going(struct publishing *publishing, struct registry_aap *aap, 
     }
 }
 
-static uint32_t next_to_show(struct registry *registry, uint32_t number)
-{
-    const struct registry_aap *aap = registry_aap(registry, number);
-    const struct registry_key *key = aap ? aap->foreign : NULL;
-    while (key && (key->deleted || numbers_key(registry_numbers(registry), key->number)->shown))
-        key = key->next;
-    return key ? key->number : 0;
-}
-
 /* Its directory has gone. */
 static void forget(struct registry *registry, const struct publishing *publishing)
 {
@@ -153,7 +144,8 @@ static void publish_next(void *user, int result)
     registry_lock(registry);
     if (publishing->removed)
         forget(registry, publishing);
-    uint32_t shown = next_to_show(registry, publishing->aap);
+    const struct registry_aap *aap = registry_aap(registry, publishing->aap);
+    uint32_t shown = aap ? registry_key_to_show(registry, aap->foreign) : 0;
     publishing->removed = !shown && publishing->going_count > 0 ? publishing->going[--publishing->going_count] : 0;
     registry_unlock(registry);
 
