@@ -16,7 +16,7 @@
 
 /* What a verb is to who carries it out; the table is loop/verbs.c. */
 struct verb {
-    const char *name; /* of its operation, in last_error: KMS's, where there is one that it is for */
+    enum failure_source failure; /* what it is called in last_error */
     void (*begin)(struct operation *operation); /* NULL: no write begins it */
     bool asks_kms;
     bool beside_others; /* it begins also while another command of its AAP is under way, and ends at once */

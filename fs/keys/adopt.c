@@ -24,9 +24,7 @@
 static void clear_failure(struct operation *operation)
 {
     registry_lock(operation->engine->parts.registry);
-    struct registry_failure *failure = operation_failure(operation);
-    if (strcmp(failure->error.operation, "GetClientKey") == 0)
-        *failure = (struct registry_failure){0};
+    failure_clear(operation_failure(operation), FAILURE_ONE_KEY);
     registry_unlock(operation->engine->parts.registry);
 }
 

@@ -25,8 +25,6 @@
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 
-static const char name[] = "CreateClientKey";
-
 /* How long KMS's answer is waited for when nobody else waits any more: as often request_timeout, at the most. */
 enum { PARK_TIMES = 4, PARK_MS_MOST = 60 * 1000 };
 
@@ -292,14 +290,11 @@ static void parked(void *user)
 {
     struct operation *operation = user;
     struct engine *engine = operation->engine;
+    const struct kms_error error = kms_error_make(
+        "", ETIMEDOUT, "Network.Timeout", "the request was sent and no answer came in time; a key that comes within the next %u s "
+        "becomes the current one", (park_ms(engine) + 999) / 1000);
     registry_lock(engine->parts.registry);
-    struct registry_failure *failure = operation_failure(operation);
-    *failure = (struct registry_failure){.error = {.number = ETIMEDOUT, .code = "Network.Timeout"},
-                                         .time = engine_now(engine)};
-    memcpy(failure->error.operation, name, sizeof(name));
-    snprintf(failure->error.message, sizeof(failure->error.message),
-             "the request was sent and no answer came in time; a key that comes within the next %u s becomes the "
-             "current one", (park_ms(engine) + 999) / 1000);
+    failure_set(operation_failure(operation), FAILURE_CREATION, &error, engine_now(engine));
     registry_unlock(engine->parts.registry);
     operation_answer(operation, -ETIMEDOUT);
 }

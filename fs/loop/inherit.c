@@ -33,18 +33,11 @@ static void refuse(struct engine *engine, const struct engine_write *write, int 
                    const char *code, const char *message)
 {
     struct registry *registry = engine->parts.registry;
-    struct registry_failure failure = {.error = {.number = number}, .time = engine_now(engine)};
-    struct kms_error *error = &failure.error;
-    snprintf(error->operation, sizeof(error->operation), "%s",
-             write->intent ? "CreateClientKey" : "control");
-    snprintf(error->code, sizeof(error->code), "%s", code);
-    snprintf(error->message, sizeof(error->message), "%s", message);
+    const struct kms_error error = kms_error_make("", number, code, "%s", message);
     registry_lock(registry);
     struct registry_aap *aap = registry_aap(registry, write->aap);
-    if (aap)
-        aap->failure = failure;
-    else
-        registry_mount(registry)->failure = failure;
+    failure_set(aap ? &aap->failure : &registry_mount(registry)->failure, write->intent ? FAILURE_CREATION : FAILURE_CONTROL,
+                &error, engine_now(engine));
     registry_unlock(registry);
     engine->parts.answer(engine->parts.answer_user, write->number, -number);
 }

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "fs/config/config.h"
+#include "fs/model/failure.h"
 #include "fs/model/numbers.h"
 #include "kmsapi/client_key.h"
-#include "kmsapi/kms_error.h"
 
 /* The files of one client key, in its own directory keys/<id>. */
 enum key_file {
@@ -48,12 +48,6 @@ struct registry_key {
     bool gone_expired;                       /* and it had expired before: it is replaced all the same */
     struct client_key_bytes files[KEY_FILE_COUNT]; /* DATA NULL: this key has no such file */
     struct registry_key *next;
-};
-
-/* The last failure and when it was, for last_error; error.number 0: none. */
-struct registry_failure {
-    struct kms_error error;
-    int64_t time; /* seconds since 1970, KMS's time */
 };
 
 /* How the last command of on_rotate ended. */

@@ -16,8 +16,6 @@
 #include "fs/sync/ram_role.h"
 #include "fs/sync/sections.h"
 
-static const char name[] = "ListApplicationAccessPoints";
-
 enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 60000, LOOK_MS = 60000 };
 
 /* -- the names that were listed ------------------------------------------------------------ */
@@ -138,9 +136,9 @@ static void note(struct engine *engine, const struct kms_error *error, bool comp
     registry_lock(engine->parts.registry);
     struct registry_mount *mount = registry_mount(engine->parts.registry);
     if (error)
-        mount->failure = (struct registry_failure){*error, engine_now(engine)};
-    else if (strcmp(mount->failure.error.operation, name) == 0)
-        mount->failure = (struct registry_failure){0};
+        failure_set(&mount->failure, FAILURE_SYNC, error, engine_now(engine));
+    else
+        failure_clear(&mount->failure, FAILURE_SYNC);
     if (complete)
         mount->last_sync = engine_now(engine);
     registry_unlock(engine->parts.registry);
@@ -205,11 +203,8 @@ static void tell_unanswered(struct engine *engine, const struct kms_error *error
 {
     registry_lock(engine->parts.registry);
     struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
-    if (failure->error.number == 0) {
-        *failure = (struct registry_failure){*error, engine_now(engine)};
-        if (!failure->error.operation[0])
-            strcpy(failure->error.operation, "ListClientKeys");
-    }
+    if (failure->error.number == 0)
+        failure_set(failure, FAILURE_LISTING, error, engine_now(engine));
     registry_unlock(engine->parts.registry);
 }
 
@@ -225,13 +220,14 @@ static void walk_failed(struct engine *engine, const struct kms_error *error)
 /* What an earlier walk failed with is over; a refusal only where every request of this one went well. */
 static void clear_walk_failure(struct engine *engine, bool refusals)
 {
-    static const char *const asked[] = {"ListClientKeys", "GetClientKey", "DescribeApplicationAccessPoint"};
     registry_lock(engine->parts.registry);
     struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
-    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
-        if (strcmp(failure->error.operation, asked[i]) == 0 && (i < 2 || !account_is_assumed(engine)) &&
-            (refusals || !is_answer(&failure->error)))
-            *failure = (struct registry_failure){0};
+    if (refusals || !is_answer(&failure->error)) {
+        failure_clear(failure, FAILURE_LISTING);
+        failure_clear(failure, FAILURE_ONE_KEY);
+        if (!account_is_assumed(engine))
+            failure_clear(failure, FAILURE_DESCRIPTION);
+    }
     registry_unlock(engine->parts.registry);
 }
 
@@ -258,10 +254,7 @@ static void walked(struct engine *engine)
 
 static void fail(struct engine *engine, int number, const char *code, const char *message)
 {
-    struct kms_error error = {.number = number};
-    strcpy(error.operation, name);
-    strcpy(error.code, code);
-    strcpy(error.message, message);
+    const struct kms_error error = kms_error_make("", number, code, "%s", message);
     finish(engine, &error);
 }
 

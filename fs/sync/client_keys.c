@@ -38,8 +38,6 @@ struct listing {
     struct kms_error failed; /* the first failure of these requests */
 };
 
-static const char list_name[] = "ListClientKeys";
-
 enum { STALE_RETRY_MS = 1000, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 };
 
 /* -- what is due --------------------------------------------------------------------------- */
@@ -104,10 +102,12 @@ static void note(struct engine *engine, const struct kms_error *error)
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
     struct registry_failure *failure = aap ? &aap->failure : NULL;
-    if (failure && (failure->error.number == 0 || strcmp(failure->error.operation, list_name) == 0)) {
-        *failure = (struct registry_failure){*error, error->number ? engine_now(engine) : 0};
-        if (error->number) /* also where it was a request after the listing that failed */
-            memcpy(failure->error.operation, list_name, sizeof(list_name));
+    if (failure)
+        failure_clear(failure, FAILURE_LISTING);
+    if (failure && failure->error.number == 0 && error->number) {
+        struct kms_error noted = *error;
+        noted.operation[0] = '\0'; /* also where it was a request after the listing that failed */
+        failure_set(failure, FAILURE_LISTING, &noted, engine_now(engine));
     }
     registry_unlock(engine->parts.registry);
 }
