@@ -6,6 +6,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/applications/follow.h"
 #include "fs/applications/hook.h"
 #include "fs/base/nanoseconds.h"
 #include "fs/base/stops.h"
@@ -38,6 +39,7 @@ static void shown(struct operation *operation, int result)
     clear_failure(operation);
     operation_succeed(operation);
     hook_tend(operation->engine, operation->aap);
+    follow_expect(operation->engine, operation->aap);
 }
 
 static void names_shown(void *user, int result)
