@@ -7,16 +7,14 @@
 
 #include <openssl/rand.h>
 
-#include "fs/applications/follow.h"
-#include "fs/applications/hook.h"
 #include "fs/base/nanoseconds.h"
 #include "fs/base/stops.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/admit.h"
 #include "fs/keys/judge.h"
 #include "fs/keys/make_place.h"
 #include "fs/keys/unsaved.h"
-#include "fs/model/schedule.h"
 #include "fs/model/validity.h"
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
@@ -28,18 +26,10 @@
 /* How long KMS's answer is waited for when nobody else waits any more: as often request_timeout, at the most. */
 enum { PARK_TIMES = 4, PARK_MS_MOST = 60 * 1000 };
 
-static void published(void *user, int result)
+/* Readers see it. */
+static void shown(struct operation *operation)
 {
-    struct operation *operation = user;
-    if (result < 0) {
-        operation_refuse(operation, -result, "Publication",
-                         "the key was made and is in keys/, but the mount's publisher does not "
-                         "answer");
-        return;
-    }
-    if (operation->command.verb == CONTROL_PUBLISH)
-        operation_end(operation, 0);
-    else if (operation->creation.of_no_use)
+    if (operation->creation.of_no_use)
         operation_refuse(operation, EKEYREJECTED, "KeyOfNoUse",
                          "KMS made a client key that %s; it is in keys/: look at the validity that KMS gives, and at the clocks",
                          operation->generation ? "is to be replaced at once" : "is not valid yet, and becomes the current one when it is");
@@ -49,26 +39,6 @@ static void published(void *user, int result)
                          "until it is, do not stop aapfs before", strerror(-operation->creation.save_error));
     else
         operation_succeed(operation);
-    hook_tend(operation->engine, operation->aap);
-    follow_expect(operation->engine, operation->aap);
-}
-
-void rotation_show_generation(struct operation *operation)
-{
-    struct engine *engine = operation->engine;
-    const struct publish_request request = {PUBLISH_GENERATION, operation->generation, published,
-                                            operation};
-    engine->parts.publish(engine->parts.publish_user, &request);
-}
-
-/* keys/<id> is there: now the names may lead to it. */
-static void key_shown(void *user, int result)
-{
-    struct operation *operation = user;
-    if (result < 0 || !operation->generation) /* a Scheduled one: its directory is all there is to see */
-        published(user, result);
-    else
-        rotation_show_generation(user);
 }
 
 static void reject(struct operation *operation, const struct record *record, const char *reason)
@@ -78,30 +48,6 @@ static void reject(struct operation *operation, const struct record *record, con
     judge_reject(registry_aap(registry, operation->aap), record);
     registry_unlock(registry);
     operation_refuse(operation, EKEYREJECTED, "KeyRejected", "%s", reason);
-}
-
-/* Puts the key into the registry, as the current one unless it is Scheduled. 0 or negative errno. */
-static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
-{
-    struct registry *registry = operation->engine->parts.registry;
-    int r = -ENOMEM;
-    registry_lock(registry);
-    struct registry_aap *aap = registry_aap(registry, operation->aap);
-    struct registry_key *key = judge_admit(registry, aap, record, forms);
-    if (key) {
-        operation->key = key->number;
-        registry_remove_id(&aap->candidates, record->client_key_id);
-        if (!record->scheduled)
-            operation->generation = registry_make_current(registry, aap, key, record->made_ns);
-        if (operation->automatic && schedule_is_useless(aap, key))
-            operation->creation.of_no_use = true;
-        r = operation->generation || record->scheduled ? 0 : -ENOSPC;
-    }
-    registry_unlock(registry);
-    stop_here("engine-registered");
-    if (r == 0 && !operation->creation.save_error) /* only this thread removes keys */
-        judge_keep_forms(operation->engine->store, record->aap_name, key);
-    return r;
 }
 
 static void judge(struct operation *operation, const struct record *record)
@@ -116,15 +62,14 @@ static void judge(struct operation *operation, const struct record *record)
         return;
     }
     if (r == 0)
-        r = admit(operation, record, &forms);
+        r = admit_key(operation, record, &forms);
     client_key_clear(&forms);
     if (r < 0) {
         operation_refuse(operation, -r, "Memory", "the key %s was made%s but cannot be shown now",
                          record->client_key_id, operation->creation.save_error ? "" : " and saved,");
         return;
     }
-    const struct publish_request request = {PUBLISH_KEY, operation->key, key_shown, operation};
-    engine->parts.publish(engine->parts.publish_user, &request);
+    admit_show_key(operation, shown);
 }
 
 /*

@@ -23,8 +23,7 @@ static void publish(struct engine *engine, uint32_t aap, enum publish_kind kind,
         return; /* the names are there; who watches is not told */
     *one = (struct catching_up){engine, aap};
     engine->aaps[aap]->catching_up++;
-    const struct publish_request request = {kind, number, published, one};
-    engine->parts.publish(engine->parts.publish_user, &request);
+    engine_publish(engine, kind, number, published, one);
 }
 
 /* The names come last: what `current` leads to is there by then. */

@@ -329,8 +329,7 @@ static void show_next(void *user, int result)
         return;
     }
     engine->sync->next_to_show = number + 1;
-    const struct publish_request request = {PUBLISH_AAP, number, show_next, engine};
-    engine->parts.publish(engine->parts.publish_user, &request);
+    engine_publish(engine, PUBLISH_AAP, number, show_next, engine);
 }
 
 /* Of those that were not listed KMS is asked whether it has them; without a list, of all. */

@@ -149,11 +149,9 @@ static void publish_next(void *user, int result)
     publishing->removed = !shown && publishing->going_count > 0 ? publishing->going[--publishing->going_count] : 0;
     registry_unlock(registry);
 
-    struct publish_request request = {PUBLISH_KEY, shown, publish_next, publishing};
-    if (publishing->removed)
-        request = (struct publish_request){PUBLISH_REMOVE_KEY, publishing->removed, publish_next, publishing};
-    if (result == 0 && request.number) {
-        engine->parts.publish(engine->parts.publish_user, &request);
+    if (result == 0 && (shown || publishing->removed)) {
+        engine_publish(engine, shown ? PUBLISH_KEY : PUBLISH_REMOVE_KEY, shown ? shown : publishing->removed, publish_next,
+                       publishing);
         return;
     }
     void (*done)(struct engine *engine, int result) = publishing->done;
