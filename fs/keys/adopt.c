@@ -209,7 +209,7 @@ void adopt_begin(struct operation *operation)
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     const struct registry_key *foreign = registry_find_foreign(aap, id);
-    bool here = registry_find_key(aap, id) || registry_has_id(aap->rejected, id) || registry_has_id(aap->unsaved, id);
+    bool here = registry_has_private(aap, id);
     bool leaves = foreign && foreign->deleted;
     registry_unlock(engine->parts.registry);
     if (here)

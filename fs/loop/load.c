@@ -65,22 +65,11 @@ static int add_key(struct engine *engine, struct registry_aap *aap, const struct
     return 0;
 }
 
-static bool has_key_of(const struct registry_aap *aap, uint64_t intent)
-{
-    const struct registry_key *key = aap->keys;
-    const struct registry_id *id = aap->rejected;
-    while (key && key->intent != intent)
-        key = key->next;
-    while (id && id->intent != intent)
-        id = id->next;
-    return key || id;
-}
-
 /* Keys were told before. */
 static int add_intent(struct engine *engine, const struct registry_aap *aap,
                       const struct record *record)
 {
-    if (has_key_of(aap, record->intent))
+    if (registry_key_of_intent(aap, record->intent) || registry_rejected_intent(aap, record->intent))
         return store_finish(engine->store, aap->name, record->intent);
     if (record->adopted)
         return store_forget(engine->store, record->intent);

@@ -221,6 +221,28 @@ struct registry_key *registry_find_key(const struct registry_aap *aap, const cha
     return find_in(aap->keys, client_key_id);
 }
 
+struct registry_key *registry_key_of_intent(const struct registry_aap *aap, uint64_t intent)
+{
+    struct registry_key *key = aap->keys;
+    while (key && key->intent != intent)
+        key = key->next;
+    return key;
+}
+
+bool registry_rejected_intent(const struct registry_aap *aap, uint64_t intent)
+{
+    const struct registry_id *id = aap->rejected;
+    while (id && id->intent != intent)
+        id = id->next;
+    return id != NULL;
+}
+
+bool registry_has_private(const struct registry_aap *aap, const char *client_key_id)
+{
+    return registry_find_key(aap, client_key_id) || registry_has_id(aap->rejected, client_key_id) ||
+           registry_has_id(aap->unsaved, client_key_id);
+}
+
 struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id)
 {
     return find_in(aap->foreign, client_key_id);

@@ -161,6 +161,9 @@ void registry_remove_aap(struct registry *registry, struct registry_aap *aap);
 /* A key's own record by its number, foreign ones too, or, within an AAP, its ClientKeyId; NULL. */
 struct registry_key *registry_key(struct registry *registry, uint32_t number);
 struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id);
+/* The key that came of an intent; whether one did that is rejected. */
+struct registry_key *registry_key_of_intent(const struct registry_aap *aap, uint64_t intent);
+bool registry_rejected_intent(const struct registry_aap *aap, uint64_t intent);
 struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id);
 
 /* Of the keys along NEXT the first whose directory is to be published: its number; 0: there is none. */
@@ -222,6 +225,8 @@ void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, 
                            int64_t not_after);
 /* To AAP's orphans. */
 void registry_add_orphan(struct registry_aap *aap, const char *client_key_id, uint64_t intent, bool unlisted);
+/* Whether the private half of a key is here, or was seen here. */
+bool registry_has_private(const struct registry_aap *aap, const char *client_key_id);
 bool registry_has_id(const struct registry_id *list, const char *client_key_id);
 void registry_remove_id(struct registry_id **list, const char *client_key_id);
 void registry_clear_ids(struct registry_id **list);

@@ -24,8 +24,7 @@ static bool is_name(const char *text, size_t most)
 /* Made here, whatever became of it. */
 static bool is_ours(const struct registry_aap *aap, const char *id)
 {
-    return registry_find_key(aap, id) || registry_has_id(aap->rejected, id) || registry_has_id(aap->unsaved, id) ||
-           registry_has_id(aap->orphans, id);
+    return registry_has_private(aap, id) || registry_has_id(aap->orphans, id);
 }
 
 static bool is_new(struct engine *engine, uint32_t number, const char *id)
