@@ -15,6 +15,7 @@
 #include "fs/sync/leave.h"
 #include "fs/sync/ram_role.h"
 #include "fs/sync/sections.h"
+#include "kmsapi/base/backoff.h"
 
 enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 60000, LOOK_MS = 60000 };
 
@@ -100,13 +101,8 @@ static int64_t interval_ms(const struct engine *engine)
 
 static int64_t retry_ms(struct engine *engine)
 {
-    int64_t wait_ms = FIRST_RETRY_MS;
-    for (unsigned int i = 0; i < engine->sync->failures && wait_ms < LAST_RETRY_MS; i++)
-        wait_ms *= 2;
-    engine->sync->failures++;
-    int64_t most_ms = engine->parts.config->sync_interval_ms;
-    most_ms = most_ms < LAST_RETRY_MS ? most_ms : LAST_RETRY_MS;
-    return wait_ms < most_ms ? wait_ms : most_ms;
+    int64_t interval_ms = engine->parts.config->sync_interval_ms;
+    return backoff_ms(FIRST_RETRY_MS, interval_ms < LAST_RETRY_MS ? interval_ms : LAST_RETRY_MS, engine->sync->failures++);
 }
 
 int64_t sync_tend(struct engine *engine)

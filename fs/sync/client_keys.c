@@ -13,6 +13,7 @@
 #include "fs/sync/foreign_keys.h"
 #include "fs/sync/listed_ids.h"
 #include "fs/sync/ram_role.h"
+#include "kmsapi/base/backoff.h"
 #include "kmsapi/cleanup.h"
 
 /* The AAP under way, and what is due. */
@@ -112,14 +113,6 @@ static void note(struct engine *engine, const struct kms_error *error)
     registry_unlock(engine->parts.registry);
 }
 
-static int64_t backoff_ms(unsigned int failures)
-{
-    int64_t wait_ms = FIRST_RETRY_MS;
-    while (failures-- > 0 && wait_ms < LAST_RETRY_MS)
-        wait_ms *= 2;
-    return wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS;
-}
-
 /* What the listing would have told of creations whose ends are not known stays unknown. */
 static void note_refusal(struct engine *engine, const struct kms_error *error)
 {
@@ -154,7 +147,7 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
         engine->aap_changed(engine, listing->aap);
     engine_wake(engine, listing->aap); /* what waited for this may go out */
     if (error)
-        engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->listing.failures++));
+        engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(FIRST_RETRY_MS, LAST_RETRY_MS, notes->listing.failures++));
     else
         notes->listing.failures = 0;
     if (!error && listing->again_ms)
