@@ -69,7 +69,7 @@ struct operation {
     uint64_t intent_number;   /* 0: nothing can have been sent or saved */
 
     /* Not a union: a creation finds a place, and both are looked at whatever the verb is. */
-    struct {
+    struct creation {
         char not_before[21], not_after[21];
         struct store_intent *intent; /* until it is saved, dropped or left */
         int64_t made;                /* the intent; KMS's time, seconds since 1970 */

@@ -76,12 +76,6 @@ static void keep(struct operation *operation, struct record *record, struct clie
 
 /* -- judging ------------------------------------------------------------------------------- */
 
-/* A record's texts are not const, since who opens one owns them; here they are the answer's. */
-static char *borrow(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
-
 static void set_times(const struct operation *operation, struct record *record)
 {
     const struct engine *engine = operation->engine;
@@ -107,14 +101,14 @@ static void judge(struct operation *operation, const char *aap_name, const struc
     struct client_key forms;
     char reason[256];
     struct record record = {
-        .aap_name = borrow(aap_name),
+        .aap_name = record_borrow(aap_name),
         .client_key_id = operation->command.client_key_id,
-        .key_algorithm = borrow(key->key_algorithm),
-        .not_before = borrow(key->not_before),
-        .not_after = borrow(key->not_after),
+        .key_algorithm = record_borrow(key->key_algorithm),
+        .not_before = record_borrow(key->not_before),
+        .not_after = record_borrow(key->not_after),
         .private_key_data = operation->command.private_key_data,
         .password = operation->command.password,
-        .request_id = borrow(""),
+        .request_id = record_borrow(""),
         .dates_given = true,
         .adopted = true,
     };
