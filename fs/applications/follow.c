@@ -122,8 +122,7 @@ static void go_on(struct following *following)
         return;
     }
     following->told++;
-    const struct publish_request request = {PUBLISH_FOLLOW, number, told, following};
-    engine->parts.publish(engine->parts.publish_user, &request);
+    engine_publish(engine, PUBLISH_FOLLOW, number, told, following);
 }
 
 static void told(void *user, int result)
@@ -216,9 +215,9 @@ static void holders_told(void *user, int result)
 /* Whoever still holds a file of one open: the kernel asks again, and hears that there is none. */
 static void wipe_removed(struct engine *engine)
 {
-    struct publish_request request = {PUBLISH_KEY_ATTRIBUTES, 0, holders_told, engine};
-    while ((request.number = wipe_one(engine)))
-        engine->parts.publish(engine->parts.publish_user, &request);
+    uint32_t key;
+    while ((key = wipe_one(engine)))
+        engine_publish(engine, PUBLISH_KEY_ATTRIBUTES, key, holders_told, engine);
 }
 
 int64_t follow_tend(struct engine *engine)

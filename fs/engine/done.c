@@ -130,9 +130,7 @@ void done_tell_inherited(struct engine *engine, const struct engine_write *write
     char who[WHO_SIZE];
     registry_lock(registry);
     const struct registry_aap *aap = registry_aap(registry, write->aap);
-    const struct registry_key *key = aap ? aap->keys : NULL;
-    while (key && key->intent != write->intent)
-        key = key->next;
+    const struct registry_key *key = aap ? registry_key_of_intent(aap, write->intent) : NULL;
     bool is_current = key && key == aap->current;
     const struct facts facts = gather(registry, write->aap, key, is_current ? aap->generation : 0);
     registry_unlock(registry);

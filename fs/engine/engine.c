@@ -10,6 +10,13 @@ int64_t engine_now(const struct engine *engine)
     return clock_kms_time(&engine->clock, clock_local_ms(), clock_boottime_ms());
 }
 
+void engine_publish(struct engine *engine, enum publish_kind kind, uint32_t number, void (*done)(void *user, int result),
+                    void *user)
+{
+    const struct publish_request request = {kind, number, done, user};
+    engine->parts.publish(engine->parts.publish_user, &request);
+}
+
 /* With the registry's lock. A retried request is one, and so are the pages of a listing. */
 static void count_request(struct engine *engine, const struct kms_answer *answer)
 {
@@ -51,7 +58,7 @@ bool engine_has_aap(const struct engine *engine, uint32_t aap)
 {
     struct registry *registry = engine->parts.registry;
     registry_lock(registry);
-    bool there = registry_aap(registry, aap) && !numbers_aap(registry_numbers(registry), aap)->removed;
+    bool there = registry_aap(registry, aap) && !registry_aap_leaves(registry, aap);
     registry_unlock(registry);
     return there;
 }

@@ -133,6 +133,10 @@ bool engine_is_caught_up(const struct engine *engine, uint32_t aap);
 /* KMS's time now, seconds since 1970. */
 int64_t engine_now(const struct engine *engine);
 
+/* Makes a change visible; DONE(USER, 0 or negative errno) then. Without the registry's lock. */
+void engine_publish(struct engine *engine, enum publish_kind kind, uint32_t number, void (*done)(void *user, int result),
+                    void *user);
+
 /* Learns KMS's time from an answer. */
 void engine_observe(struct engine *engine, const struct kms_answer *answer);
 

@@ -126,19 +126,15 @@ void operation_end(struct operation *operation, int result)
     operation_answer(operation, result);
 }
 
-static const char *verb_name(const struct operation *operation)
+static enum failure_source source_of(const struct operation *operation)
 {
-    return operation->engine->verbs[operation->command.verb].name;
+    return operation->engine->verbs[operation->command.verb].failure;
 }
 
 void operation_fail(struct operation *operation, const struct kms_error *error)
 {
     registry_lock(operation->engine->parts.registry);
-    struct registry_failure *failure = operation_failure(operation);
-    failure->error = *error;
-    failure->time = engine_now(operation->engine);
-    if (failure->error.operation[0] == '\0')
-        snprintf(failure->error.operation, sizeof(failure->error.operation), "%s", verb_name(operation));
+    failure_set(operation_failure(operation), source_of(operation), error, engine_now(operation->engine));
     registry_unlock(operation->engine->parts.registry);
     operation_end(operation, -error->number);
 }
@@ -158,11 +154,10 @@ void operation_succeed(struct operation *operation)
 {
     registry_lock(operation->engine->parts.registry);
     struct registry_failure *failure = operation_failure(operation);
-    const char *failed = failure->error.operation;
-    /* a creation asks for its AAP's account, so that succeeded too */
-    if (strcmp(failed, verb_name(operation)) == 0 || strcmp(failed, "control") == 0 ||
-        (operation->intent_number && strcmp(failed, "DescribeApplicationAccessPoint") == 0))
-        *failure = (struct registry_failure){0};
+    failure_clear(failure, source_of(operation));
+    failure_clear(failure, FAILURE_CONTROL);
+    if (operation->intent_number) /* a creation asks for its AAP's account, so that succeeded too */
+        failure_clear(failure, FAILURE_DESCRIPTION);
     registry_unlock(operation->engine->parts.registry);
     stop_here("engine-replying");
     operation_end(operation, 0);

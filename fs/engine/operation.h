@@ -16,7 +16,7 @@
 
 /* What a verb is to who carries it out; the table is loop/verbs.c. */
 struct verb {
-    const char *name; /* of its operation, in last_error: KMS's, where there is one that it is for */
+    enum failure_source failure; /* what it is called in last_error */
     void (*begin)(struct operation *operation); /* NULL: no write begins it */
     bool asks_kms;
     bool beside_others; /* it begins also while another command of its AAP is under way, and ends at once */
@@ -69,7 +69,7 @@ struct operation {
     uint64_t intent_number;   /* 0: nothing can have been sent or saved */
 
     /* Not a union: a creation finds a place, and both are looked at whatever the verb is. */
-    struct {
+    struct creation {
         char not_before[21], not_after[21];
         struct store_intent *intent; /* until it is saved, dropped or left */
         int64_t made;                /* the intent; KMS's time, seconds since 1970 */

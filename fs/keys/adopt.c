@@ -6,11 +6,11 @@
 
 #include <openssl/crypto.h>
 
-#include "fs/applications/hook.h"
 #include "fs/base/nanoseconds.h"
 #include "fs/base/stops.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/admit.h"
 #include "fs/keys/judge.h"
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
@@ -18,73 +18,15 @@
 #include "kmsapi/certificate.h"
 #include "kmsapi/iso_time.h"
 
-/* -- showing ------------------------------------------------------------------------------- */
-
-/* That KMS was asked for the key went well too. */
-static void clear_failure(struct operation *operation)
-{
-    registry_lock(operation->engine->parts.registry);
-    struct registry_failure *failure = operation_failure(operation);
-    if (strcmp(failure->error.operation, "GetClientKey") == 0)
-        *failure = (struct registry_failure){0};
-    registry_unlock(operation->engine->parts.registry);
-}
-
-static void shown(struct operation *operation, int result)
-{
-    if (result < 0) {
-        operation_refuse(operation, -result, "Publication",
-                         "the key is saved and in keys/, but the mount's publisher does not answer");
-        return;
-    }
-    clear_failure(operation);
-    operation_succeed(operation);
-    hook_tend(operation->engine, operation->aap);
-}
-
-static void names_shown(void *user, int result)
-{
-    shown(user, result);
-}
-
-static void key_shown(void *user, int result)
-{
-    struct operation *operation = user;
-    struct engine *engine = operation->engine;
-    const struct publish_request request = {PUBLISH_GENERATION, operation->generation, names_shown, operation};
-    if (result < 0 || !operation->generation) /* a Scheduled one: its directory is all there is to see */
-        shown(operation, result);
-    else
-        engine->parts.publish(engine->parts.publish_user, &request);
-}
-
 /* -- keeping ------------------------------------------------------------------------------- */
 
-/*
- * As the current one unless it is Scheduled. What else was known of its id was a key without a private half. 0 or negative
- * errno.
- */
-static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
+/* Readers see it. */
+static void shown(struct operation *operation)
 {
-    struct engine *engine = operation->engine;
-    int r = -ENOMEM;
-    struct registry *registry = engine->parts.registry;
-    registry_lock(registry);
-    struct registry_aap *aap = registry_aap(registry, operation->aap);
-    struct registry_key *key = judge_admit(registry, aap, record, forms);
-    if (key) {
-        operation->key = key->number;
-        registry_remove_id(&aap->orphans, record->client_key_id);
-        registry_remove_id(&aap->candidates, record->client_key_id);
-        if (!record->scheduled)
-            operation->generation = registry_make_current(registry, aap, key, record->made_ns);
-        r = operation->generation || record->scheduled ? 0 : -ENOSPC;
-    }
-    registry_unlock(registry);
-    if (key) /* only this thread removes keys */
-        judge_keep_forms(engine->store, record->aap_name, key);
-    settle_forget(engine, operation->aap, record->client_key_id);
-    return r;
+    registry_lock(operation->engine->parts.registry);
+    failure_clear(operation_failure(operation), FAILURE_ONE_KEY); /* that KMS was asked for it went well too */
+    registry_unlock(operation->engine->parts.registry);
+    operation_succeed(operation);
 }
 
 /* On the disk, or nothing has happened. */
@@ -124,21 +66,15 @@ static void keep(struct operation *operation, struct record *record, struct clie
     /* from here on a successor finds it */
     operation_note_intent(operation, record->intent);
     stop_here("engine-adopted");
-    if (admit(operation, record, forms) < 0) {
+    r = admit_key(operation, record, forms);
+    settle_forget(engine, operation->aap, record->client_key_id); /* what was known of its id was a key without a private half */
+    if (r < 0)
         operation_refuse(operation, ENOMEM, "Memory", "the key is saved but cannot be shown now");
-        return;
-    }
-    const struct publish_request request = {PUBLISH_KEY, operation->key, key_shown, operation};
-    engine->parts.publish(engine->parts.publish_user, &request);
+    else
+        admit_show_key(operation, shown);
 }
 
 /* -- judging ------------------------------------------------------------------------------- */
-
-/* A record's texts are not const, since who opens one owns them; here they are the answer's. */
-static char *borrow(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
 
 static void set_times(const struct operation *operation, struct record *record)
 {
@@ -165,14 +101,14 @@ static void judge(struct operation *operation, const char *aap_name, const struc
     struct client_key forms;
     char reason[256];
     struct record record = {
-        .aap_name = borrow(aap_name),
+        .aap_name = record_borrow(aap_name),
         .client_key_id = operation->command.client_key_id,
-        .key_algorithm = borrow(key->key_algorithm),
-        .not_before = borrow(key->not_before),
-        .not_after = borrow(key->not_after),
+        .key_algorithm = record_borrow(key->key_algorithm),
+        .not_before = record_borrow(key->not_before),
+        .not_after = record_borrow(key->not_after),
         .private_key_data = operation->command.private_key_data,
         .password = operation->command.password,
-        .request_id = borrow(""),
+        .request_id = record_borrow(""),
         .dates_given = true,
         .adopted = true,
     };
@@ -267,7 +203,7 @@ void adopt_begin(struct operation *operation)
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     const struct registry_key *foreign = registry_find_foreign(aap, id);
-    bool here = registry_find_key(aap, id) || registry_has_id(aap->rejected, id) || registry_has_id(aap->unsaved, id);
+    bool here = registry_has_private(aap, id);
     bool leaves = foreign && foreign->deleted;
     registry_unlock(engine->parts.registry);
     if (here)

@@ -7,16 +7,14 @@
 
 #include <openssl/rand.h>
 
-#include "fs/applications/follow.h"
-#include "fs/applications/hook.h"
 #include "fs/base/nanoseconds.h"
 #include "fs/base/stops.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/keys/admit.h"
 #include "fs/keys/judge.h"
 #include "fs/keys/make_place.h"
 #include "fs/keys/unsaved.h"
-#include "fs/model/schedule.h"
 #include "fs/model/validity.h"
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
@@ -25,222 +23,25 @@
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 
-static const char name[] = "CreateClientKey";
-
-/* How long KMS's answer is waited for when nobody else waits any more: as often request_timeout, at the most. */
-enum { PARK_TIMES = 4, PARK_MS_MOST = 60 * 1000 };
-
-static void published(void *user, int result)
-{
-    struct operation *operation = user;
-    if (result < 0) {
-        operation_refuse(operation, -result, "Publication",
-                         "the key was made and is in keys/, but the mount's publisher does not "
-                         "answer");
-        return;
-    }
-    if (operation->command.verb == CONTROL_PUBLISH)
-        operation_end(operation, 0);
-    else if (operation->creation.of_no_use)
-        operation_refuse(operation, EKEYREJECTED, "KeyOfNoUse",
-                         "KMS made a client key that %s; it is in keys/: look at the validity that KMS gives, and at the clocks",
-                         operation->generation ? "is to be replaced at once" : "is not valid yet, and becomes the current one when it is");
-    else if (operation->creation.save_error)
-        operation_refuse(operation, -operation->creation.save_error, UNSAVED_CODE,
-                         "the key was made and is served, but could not be saved: %s; it is tried again "
-                         "until it is, do not stop aapfs before", strerror(-operation->creation.save_error));
-    else
-        operation_succeed(operation);
-    hook_tend(operation->engine, operation->aap);
-    follow_expect(operation->engine, operation->aap);
-}
-
-void rotation_show_generation(struct operation *operation)
-{
-    struct engine *engine = operation->engine;
-    const struct publish_request request = {PUBLISH_GENERATION, operation->generation, published,
-                                            operation};
-    engine->parts.publish(engine->parts.publish_user, &request);
-}
-
-/* keys/<id> is there: now the names may lead to it. */
-static void key_shown(void *user, int result)
-{
-    struct operation *operation = user;
-    if (result < 0 || !operation->generation) /* a Scheduled one: its directory is all there is to see */
-        published(user, result);
-    else
-        rotation_show_generation(user);
-}
-
-static void reject(struct operation *operation, const struct record *record, const char *reason)
-{
-    struct registry *registry = operation->engine->parts.registry;
-    registry_lock(registry);
-    judge_reject(registry_aap(registry, operation->aap), record);
-    registry_unlock(registry);
-    operation_refuse(operation, EKEYREJECTED, "KeyRejected", "%s", reason);
-}
-
-/* Puts the key into the registry, as the current one unless it is Scheduled. 0 or negative errno. */
-static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
-{
-    struct registry *registry = operation->engine->parts.registry;
-    int r = -ENOMEM;
-    registry_lock(registry);
-    struct registry_aap *aap = registry_aap(registry, operation->aap);
-    struct registry_key *key = judge_admit(registry, aap, record, forms);
-    if (key) {
-        operation->key = key->number;
-        registry_remove_id(&aap->candidates, record->client_key_id);
-        if (!record->scheduled)
-            operation->generation = registry_make_current(registry, aap, key, record->made_ns);
-        if (operation->automatic && schedule_is_useless(aap, key))
-            operation->creation.of_no_use = true;
-        r = operation->generation || record->scheduled ? 0 : -ENOSPC;
-    }
-    registry_unlock(registry);
-    stop_here("engine-registered");
-    if (r == 0 && !operation->creation.save_error) /* only this thread removes keys */
-        judge_keep_forms(operation->engine->store, record->aap_name, key);
-    return r;
-}
-
-static void judge(struct operation *operation, const struct record *record)
-{
-    struct engine *engine = operation->engine;
-    struct client_key forms;
-    char reason[256];
-    int r = judge_record(engine->parts.library, record, &forms, reason, sizeof(reason));
-    stop_here("engine-judged");
-    if (r == -EKEYREJECTED) {
-        reject(operation, record, reason);
-        return;
-    }
-    if (r == 0)
-        r = admit(operation, record, &forms);
-    client_key_clear(&forms);
-    if (r < 0) {
-        operation_refuse(operation, -r, "Memory", "the key %s was made%s but cannot be shown now",
-                         record->client_key_id, operation->creation.save_error ? "" : " and saved,");
-        return;
-    }
-    const struct publish_request request = {PUBLISH_KEY, operation->key, key_shown, operation};
-    engine->parts.publish(engine->parts.publish_user, &request);
-}
-
 /*
- * The first thing that happens to what KMS handed out. False: it cannot be kept whatever is tried, and the operation
- * has ended.
+ * A creation, in the order of this file. What it waits for in between is told back to it; any step may be its end.
+ *
+ *  1. rotation_begin: somebody may make a key of this AAP now. Whose account it is: account.c.
+ *  2. find_place: KMS gives the AAP a place for it, or one is freed: make_place.c.
+ *  3. reserve: the dates are chosen, and the intent is on the disk: from here on a key may come.
+ *  4. send: KMS is asked. Those who wait may be told that it takes too long: parked.
+ *  5. created: KMS has answered. What was refused for its time goes back to 3, for want of a place to 2.
+ *  6. save: the key is on the disk, sealed and synced, or is kept in memory until it is: unsaved.c.
+ *  7. judge: it opens, and comes in: admit.c; or is kept as rejected.
+ *  8. shown: readers see it, and those who wait are told.
  */
-static bool save(struct operation *operation, const struct record *record)
-{
-    struct engine *engine = operation->engine;
-    int r = store_save(engine->store, operation->creation.intent, record);
-    if (r == -EINVAL || r == -EEXIST || r == -EMSGSIZE) {
-        settle_leave(operation);
-        operation_refuse(operation, EKEYREJECTED, "KeyRejected",
-                         r == -EEXIST    ? "KMS's answer has the ClientKeyId of an earlier key"
-                         : r == -EINVAL  ? "the ClientKeyId is not one that can be a name"
-                                         : "PrivateKeyData is too large for a client key");
-        return false;
-    }
-    struct store_intent *intent = steal_pointer(&operation->creation.intent);
-    operation->creation.save_error = r;
-    if (r < 0 && unsaved_keep(engine, operation->aap, intent, record) < 0)
-        store_leave(engine->store, intent);
-    return true;
-}
-
-/* When the record's key came, and whether it is to wait for its NotBefore. */
-static void set_times(struct operation *operation, const struct kms_answer *answer, struct record *record)
-{
-    struct registry *registry = operation->engine->parts.registry;
-    int64_t now = answer->transport && answer->transport->server_date ? answer->transport->server_date
-                                                                    : engine_now(operation->engine);
-    record->asked = operation->creation.made;
-    registry_lock(registry);
-    judge_set_times(registry_aap(registry, operation->aap), now, record); /* by the clock that judges it */
-    registry_unlock(registry);
-    operation->creation.of_no_use = record->scheduled && !record->dates_given;
-}
-
-/* A record's texts are not const, since who opens one owns them; here they are the answer's. */
-static char *borrow(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
-
-enum { UNDATED_YEARS = 5 }; /* of a key that was asked for without dates, as KMS documents it */
-
-/*
- * TEXT, KMS's word, or where that is none what the key was asked to have, or UNDATED: nothing beside a key is worth losing it.
- */
-static const char *date_or_asked(const char *text, const char *asked, int64_t undated, char room[static ISO_TIME_SIZE])
-{
-    if (text[0] || asked[0])
-        return text[0] ? text : asked;
-    (void)iso_time_format(undated, room);
-    return room;
-}
-
+static void find_place(struct operation *operation);
 static void reserve(struct operation *operation);
-
-/* It was refused for its time: the dates that were chosen by it may be wrong as well. */
-static bool is_dated_wrongly(const struct operation *operation, const struct kms_answer *answer)
-{
-    return operation->creation.not_before[0] && !operation->command.has_dates && !operation->creation.told_time && answer->transport &&
-           answer->transport->time_was_wrong && kms_error_is_about_the_clock(&answer->error);
-}
-
-static void created(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
-{
-    struct operation *operation = user;
-    struct engine *engine = operation->engine;
-
-    stop_here("engine-answered");
-    engine_observe(engine, answer);
-    if (answer->error.number != 0) {
-        if (is_dated_wrongly(operation, answer)) {
-            store_drop(engine->store, steal_pointer(&operation->creation.intent));
-            operation->creation.told_time = answer->transport->server_date;
-            reserve(operation);
-            return;
-        }
-        if (answer->error.maybe_done)
-            settle_leave(operation);
-        else
-            store_drop(engine->store, steal_pointer(&operation->creation.intent));
-        if (!answer->error.maybe_done && place_is_refused(operation, &answer->error))
-            return;
-        operation_fail(operation, &answer->error);
-        return;
-    }
-    struct engine_aap *notes = engine_aap(engine, operation->aap);
-    notes->created_ms = clock_monotonic_ms();
-    notes->creator = operation->caller.pid;
-
-    char aap_name[AAP_NAME_SIZE], begins[ISO_TIME_SIZE], ends[ISO_TIME_SIZE];
-    int64_t now = engine_now(engine), last = calendar_add_years(now, UNDATED_YEARS, LEAP_DAY_TO_FEBRUARY_28);
-    operation_aap_name(operation, aap_name);
-    struct record record = {
-        .aap_name = aap_name,
-        .client_key_id = borrow(key->client_key_id),
-        .key_algorithm = borrow(key->key_algorithm),
-        .not_before = borrow(date_or_asked(key->not_before, operation->creation.not_before, now, begins)),
-        .not_after = borrow(date_or_asked(key->not_after, operation->creation.not_after, last, ends)),
-        .private_key_data = borrow(key->private_key_data),
-        .password = operation->command.password,
-        .request_id = borrow(answer->request_id),
-        .intent = operation->intent_number,
-        .dates_given = operation->command.has_dates,
-    };
-    set_times(operation, answer, &record);
-    if (!save(operation, &record))
-        return;
-    stop_here("engine-saved");
-    judge(operation, &record);
-}
+static void send(struct operation *operation, const char *aap_name);
+static void created(void *user, const struct kms_answer *answer, const struct kms_client_key *key);
+static bool save(struct operation *operation, const struct record *record);
+static void judge(struct operation *operation, const struct record *record);
+static void shown(struct operation *operation);
 
 static bool guard(struct operation *operation)
 {
@@ -248,15 +49,30 @@ static bool guard(struct operation *operation)
     const struct engine_aap *notes = engine_aap(engine, operation->aap);
     int64_t since_ms = clock_monotonic_ms() - notes->created_ms;
     bool same = operation->caller.pid != 0 && notes->creator == operation->caller.pid; /* 0: somebody who is not seen from here */
-    if (notes->created_ms && !same &&
-        since_ms < engine->parts.config->creation_guard_ms) {
-        operation_refuse(operation, EBUSY, "CreationGuard",
-                         "another process made a key of this AAP %lld ms ago; look at status, and "
-                         "write again if another one is wanted",
-                         (long long)since_ms);
-        return false;
-    }
-    return true;
+    if (!notes->created_ms || same || since_ms >= engine->parts.config->creation_guard_ms)
+        return true;
+    operation_refuse(operation, EBUSY, "CreationGuard",
+                     "another process made a key of this AAP %lld ms ago; look at status, and write again if another one is "
+                     "wanted", (long long)since_ms);
+    return false;
+}
+
+void rotation_begin(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    if (ram_role_refuses(operation))
+        return;
+    if (!operation->automatic)
+        engine_aap(engine, operation->aap)->asked_by_hand = engine_now(engine);
+    if (operation->automatic || guard(operation))
+        account_require(operation, find_place);
+}
+
+/* With the account KMS may have told that this AAP has no client keys: no place is made there. */
+static void find_place(struct operation *operation)
+{
+    if (!ram_role_refuses(operation))
+        place_require(operation, reserve);
 }
 
 static void choose_dates(struct operation *operation, const struct config_aap *config)
@@ -281,52 +97,6 @@ static void choose_dates(struct operation *operation, const struct config_aap *c
     iso_time_format(validity.not_after, operation->creation.not_after);
 }
 
-static unsigned int park_ms(const struct engine *engine)
-{
-    unsigned int timeout_ms = engine->parts.config->request_timeout_ms;
-    return timeout_ms > PARK_MS_MOST / PARK_TIMES ? PARK_MS_MOST : timeout_ms * PARK_TIMES;
-}
-
-/* Those who wait are told; a key that comes all the same is taken as if it had come in time. */
-static void parked(void *user)
-{
-    struct operation *operation = user;
-    struct engine *engine = operation->engine;
-    registry_lock(engine->parts.registry);
-    struct registry_failure *failure = operation_failure(operation);
-    *failure = (struct registry_failure){.error = {.number = ETIMEDOUT, .code = "Network.Timeout"},
-                                         .time = engine_now(engine)};
-    memcpy(failure->error.operation, name, sizeof(name));
-    snprintf(failure->error.message, sizeof(failure->error.message),
-             "the request was sent and no answer came in time; a key that comes within the next %u s becomes the "
-             "current one", (park_ms(engine) + 999) / 1000);
-    registry_unlock(engine->parts.registry);
-    operation_answer(operation, -ETIMEDOUT);
-}
-
-static void send(struct operation *operation, const char *aap_name)
-{
-    struct engine *engine = operation->engine;
-    const struct kms_create_client_key request = {
-        .aap_name = aap_name,
-        .password = operation->command.password,
-        .not_before = operation->creation.not_before[0] ? operation->creation.not_before : NULL,
-        .not_after = operation->creation.not_after[0] ? operation->creation.not_after : NULL,
-        .parked = parked,
-        .park_ms = park_ms(engine),
-        .dated = operation->creation.not_before[0] && !operation->command.has_dates && !operation->creation.told_time,
-    };
-    operation_note_intent(operation, store_intent_number(operation->creation.intent));
-    stop_here("engine-reserved");
-    /* its whole time, whatever was spent before: whoever waits is answered by the operation's own deadline */
-    if (kms_create_client_key(engine->parts.transport, &request,
-                              engine->parts.config->request_timeout_ms, created, operation) == 0)
-        return;
-    store_drop(engine->store, steal_pointer(&operation->creation.intent));
-    operation_refuse(operation, ENOMEM, "Memory", "memory is short; nothing was sent");
-}
-
-/* From here on a key may come. */
 static void reserve(struct operation *operation)
 {
     struct engine *engine = operation->engine;
@@ -358,21 +128,201 @@ static void reserve(struct operation *operation)
     send(operation, aap_name);
 }
 
-/* With the account KMS may have told that this AAP has no client keys: no place is made there. */
-static void require_place(struct operation *operation)
+/* How long KMS's answer is waited for when nobody else waits any more: as often request_timeout, at the most. */
+enum { PARK_TIMES = 4, PARK_MS_MOST = 60 * 1000 };
+
+static unsigned int park_ms(const struct engine *engine)
 {
-    if (!ram_role_refuses(operation))
-        place_require(operation, reserve);
+    unsigned int timeout_ms = engine->parts.config->request_timeout_ms;
+    return timeout_ms > PARK_MS_MOST / PARK_TIMES ? PARK_MS_MOST : timeout_ms * PARK_TIMES;
 }
 
-void rotation_begin(struct operation *operation)
+/* Those who wait are told; a key that comes all the same is taken as if it had come in time. */
+static void parked(void *user)
+{
+    struct operation *operation = user;
+    struct engine *engine = operation->engine;
+    const struct kms_error error = kms_error_make(
+        "", ETIMEDOUT, "Network.Timeout", "the request was sent and no answer came in time; a key that comes within the next %u s "
+        "becomes the current one", (park_ms(engine) + 999) / 1000);
+    registry_lock(engine->parts.registry);
+    failure_set(operation_failure(operation), FAILURE_CREATION, &error, engine_now(engine));
+    registry_unlock(engine->parts.registry);
+    operation_answer(operation, -ETIMEDOUT);
+}
+
+/* Whether it may have been refused for dates that aapfs chose by a wrong time, which is told once. */
+static bool dates_are_chosen(const struct operation *operation)
+{
+    const struct creation *creation = &operation->creation;
+    return creation->not_before[0] && !operation->command.has_dates && !creation->told_time;
+}
+
+static void send(struct operation *operation, const char *aap_name)
 {
     struct engine *engine = operation->engine;
-    if (ram_role_refuses(operation))
+    const struct kms_create_client_key request = {
+        .aap_name = aap_name,
+        .password = operation->command.password,
+        .not_before = operation->creation.not_before[0] ? operation->creation.not_before : NULL,
+        .not_after = operation->creation.not_after[0] ? operation->creation.not_after : NULL,
+        .parked = parked,
+        .park_ms = park_ms(engine),
+        .dated = dates_are_chosen(operation),
+    };
+    operation_note_intent(operation, store_intent_number(operation->creation.intent));
+    stop_here("engine-reserved");
+    /* its whole time, whatever was spent before: whoever waits is answered by the operation's own deadline */
+    if (kms_create_client_key(engine->parts.transport, &request,
+                              engine->parts.config->request_timeout_ms, created, operation) == 0)
         return;
-    if (!operation->automatic)
-        engine_aap(engine, operation->aap)->asked_by_hand = engine_now(engine);
-    if (!operation->automatic && !guard(operation))
+    store_drop(engine->store, steal_pointer(&operation->creation.intent));
+    operation_refuse(operation, ENOMEM, "Memory", "memory is short; nothing was sent");
+}
+
+enum { UNDATED_YEARS = 5 }; /* of a key that was asked for without dates, as KMS documents it */
+
+/*
+ * TEXT, KMS's word, or where that is none what the key was asked to have, or UNDATED: nothing beside a key is worth losing it.
+ */
+static const char *date_or_asked(const char *text, const char *asked, int64_t undated, char room[static ISO_TIME_SIZE])
+{
+    if (text[0] || asked[0])
+        return text[0] ? text : asked;
+    (void)iso_time_format(undated, room);
+    return room;
+}
+
+/* When the record's key came, and whether it is to wait for its NotBefore. */
+static void set_times(struct operation *operation, const struct kms_answer *answer, struct record *record)
+{
+    struct registry *registry = operation->engine->parts.registry;
+    int64_t now = answer->transport && answer->transport->server_date ? answer->transport->server_date
+                                                                    : engine_now(operation->engine);
+    record->asked = operation->creation.made;
+    registry_lock(registry);
+    judge_set_times(registry_aap(registry, operation->aap), now, record); /* by the clock that judges it */
+    registry_unlock(registry);
+    operation->creation.of_no_use = record->scheduled && !record->dates_given;
+}
+
+static void take_refusal(struct operation *operation, const struct kms_answer *answer)
+{
+    struct store *store = operation->engine->store;
+    bool for_its_time = dates_are_chosen(operation) && answer->transport && answer->transport->time_was_wrong &&
+                        kms_error_is_about_the_clock(&answer->error);
+    if (answer->error.maybe_done && !for_its_time)
+        settle_leave(operation);
+    else
+        store_drop(store, steal_pointer(&operation->creation.intent));
+    if (for_its_time) {
+        operation->creation.told_time = answer->transport->server_date;
+        reserve(operation); /* the dates that were chosen by it may be wrong as well */
+    } else if (answer->error.maybe_done || !place_is_refused(operation, &answer->error)) {
+        operation_fail(operation, &answer->error);
+    }
+}
+
+static void created(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
+{
+    struct operation *operation = user;
+    struct engine *engine = operation->engine;
+    stop_here("engine-answered");
+    engine_observe(engine, answer);
+    if (answer->error.number != 0) {
+        take_refusal(operation, answer);
         return;
-    account_require(operation, require_place);
+    }
+    struct engine_aap *notes = engine_aap(engine, operation->aap);
+    notes->created_ms = clock_monotonic_ms();
+    notes->creator = operation->caller.pid;
+
+    char aap_name[AAP_NAME_SIZE], begins[ISO_TIME_SIZE], ends[ISO_TIME_SIZE];
+    int64_t now = engine_now(engine), last = calendar_add_years(now, UNDATED_YEARS, LEAP_DAY_TO_FEBRUARY_28);
+    operation_aap_name(operation, aap_name);
+    struct record record = {
+        .aap_name = aap_name,
+        .client_key_id = record_borrow(key->client_key_id),
+        .key_algorithm = record_borrow(key->key_algorithm),
+        .not_before = record_borrow(date_or_asked(key->not_before, operation->creation.not_before, now, begins)),
+        .not_after = record_borrow(date_or_asked(key->not_after, operation->creation.not_after, last, ends)),
+        .private_key_data = record_borrow(key->private_key_data),
+        .password = operation->command.password,
+        .request_id = record_borrow(answer->request_id),
+        .intent = operation->intent_number,
+        .dates_given = operation->command.has_dates,
+    };
+    set_times(operation, answer, &record);
+    if (!save(operation, &record))
+        return;
+    stop_here("engine-saved");
+    judge(operation, &record);
+}
+
+/*
+ * The first thing that happens to what KMS handed out. False: it cannot be kept whatever is tried, and the operation
+ * has ended.
+ */
+static bool save(struct operation *operation, const struct record *record)
+{
+    struct engine *engine = operation->engine;
+    int r = store_save(engine->store, operation->creation.intent, record);
+    if (r == -EINVAL || r == -EEXIST || r == -EMSGSIZE) {
+        settle_leave(operation);
+        operation_refuse(operation, EKEYREJECTED, "KeyRejected",
+                         r == -EEXIST    ? "KMS's answer has the ClientKeyId of an earlier key"
+                         : r == -EINVAL  ? "the ClientKeyId is not one that can be a name"
+                                         : "PrivateKeyData is too large for a client key");
+        return false;
+    }
+    struct store_intent *intent = steal_pointer(&operation->creation.intent);
+    operation->creation.save_error = r;
+    if (r < 0 && unsaved_keep(engine, operation->aap, intent, record) < 0)
+        store_leave(engine->store, intent);
+    return true;
+}
+
+static void reject(struct operation *operation, const struct record *record, const char *reason)
+{
+    struct registry *registry = operation->engine->parts.registry;
+    registry_lock(registry);
+    judge_reject(registry_aap(registry, operation->aap), record);
+    registry_unlock(registry);
+    operation_refuse(operation, EKEYREJECTED, "KeyRejected", "%s", reason);
+}
+
+static void judge(struct operation *operation, const struct record *record)
+{
+    struct engine *engine = operation->engine;
+    struct client_key forms;
+    char reason[256];
+    int r = judge_record(engine->parts.library, record, &forms, reason, sizeof(reason));
+    stop_here("engine-judged");
+    if (r == -EKEYREJECTED) {
+        reject(operation, record, reason);
+        return;
+    }
+    if (r == 0)
+        r = admit_key(operation, record, &forms);
+    client_key_clear(&forms);
+    if (r < 0) {
+        operation_refuse(operation, -r, "Memory", "the key %s was made%s but cannot be shown now",
+                         record->client_key_id, operation->creation.save_error ? "" : " and saved,");
+        return;
+    }
+    admit_show_key(operation, shown);
+}
+
+static void shown(struct operation *operation)
+{
+    if (operation->creation.of_no_use)
+        operation_refuse(operation, EKEYREJECTED, "KeyOfNoUse",
+                         "KMS made a client key that %s; it is in keys/: look at the validity that KMS gives, and at the clocks",
+                         operation->generation ? "is to be replaced at once" : "is not valid yet, and becomes the current one when it is");
+    else if (operation->creation.save_error)
+        operation_refuse(operation, -operation->creation.save_error, UNSAVED_CODE,
+                         "the key was made and is served, but could not be saved: %s; it is tried again "
+                         "until it is, do not stop aapfs before", strerror(-operation->creation.save_error));
+    else
+        operation_succeed(operation);
 }

@@ -9,7 +9,4 @@ struct operation;
 /* `create`: with the password and the dates of the operation's command. */
 void rotation_begin(struct operation *operation);
 
-/* The operation's generation is made and its key shown: moves the names, and ends the operation. */
-void rotation_show_generation(struct operation *operation);
-
 #endif

@@ -76,8 +76,7 @@ static void deleted(void *user, const struct kms_answer *answer)
         forget(operation);
         return;
     }
-    const struct publish_request request = {PUBLISH_REMOVE_KEY, operation->key, hidden, operation};
-    engine->parts.publish(engine->parts.publish_user, &request);
+    engine_publish(engine, PUBLISH_REMOVE_KEY, operation->key, hidden, operation);
 }
 
 static void send(struct operation *operation)

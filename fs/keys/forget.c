@@ -17,7 +17,7 @@ static uint32_t find(struct operation *operation)
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_find_aap(engine->parts.registry, operation->command.aap_name);
     uint32_t number = aap ? aap->number : 0;
-    bool leaves = number && numbers_aap(registry_numbers(engine->parts.registry), number)->removed;
+    bool leaves = number && registry_aap_leaves(engine->parts.registry, number);
     registry_unlock(engine->parts.registry);
 
     if (!number || leaves) {

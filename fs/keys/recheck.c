@@ -7,29 +7,10 @@
 
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
-#include "fs/keys/creation.h"
+#include "fs/keys/admit.h"
 #include "fs/keys/judge.h"
-#include "fs/model/schedule.h"
 
 enum { IDS_MOST = 64 };
-
-/* Takes the key in; the newest one that is newer than the current becomes that. */
-static int admit(struct operation *operation, const struct record *record, struct client_key *forms)
-{
-    struct registry *registry = operation->engine->parts.registry;
-    registry_lock(registry);
-    struct registry_aap *aap = registry_aap(registry, operation->aap);
-    struct registry_key *key = judge_admit(registry, aap, record, forms);
-    if (key) {
-        registry_remove_id(&aap->rejected, record->client_key_id);
-        if (key == schedule_current(aap, engine_now(operation->engine)))
-            operation->generation = registry_make_current(registry, aap, key, record->made_ns);
-    }
-    registry_unlock(registry);
-    if (key) /* only this thread removes keys */
-        judge_keep_forms(operation->engine->store, record->aap_name, key);
-    return key ? 0 : -ENOMEM;
-}
 
 static int judge_again(struct operation *operation, const char *aap_name, const char *client_key_id,
                        char *reason, size_t size)
@@ -44,7 +25,7 @@ static int judge_again(struct operation *operation, const char *aap_name, const 
     }
     r = judge_record(engine->parts.library, &record, &forms, reason, size);
     if (r == 0)
-        r = admit(operation, &record, &forms);
+        r = admit_key(operation, &record, &forms);
     if (r == -ENOMEM)
         snprintf(reason, size, "memory is short");
     client_key_clear(&forms);
@@ -58,19 +39,15 @@ static void show_next(void *user, int result)
     struct operation *operation = user;
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
-    const struct registry_key *key = registry_aap(registry, operation->aap)->keys;
-    while (key && (key->deleted || numbers_key(registry_numbers(registry), key->number)->shown))
-        key = key->next;
-    uint32_t number = key ? key->number : 0;
+    uint32_t number = registry_key_to_show(registry, registry_aap(registry, operation->aap)->keys);
     registry_unlock(registry);
 
-    const struct publish_request request = {PUBLISH_KEY, number, show_next, operation};
     if (result < 0)
         operation_refuse(operation, -result, "Publication", "a key opens now, but the mount's publisher does not answer");
     else if (number)
-        operation->engine->parts.publish(operation->engine->parts.publish_user, &request);
+        engine_publish(operation->engine, PUBLISH_KEY, number, show_next, operation);
     else if (operation->generation)
-        rotation_show_generation(operation);
+        admit_show_names(operation, operation_succeed);
     else
         operation_succeed(operation);
 }

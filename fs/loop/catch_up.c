@@ -23,8 +23,7 @@ static void publish(struct engine *engine, uint32_t aap, enum publish_kind kind,
         return; /* the names are there; who watches is not told */
     *one = (struct catching_up){engine, aap};
     engine->aaps[aap]->catching_up++;
-    const struct publish_request request = {kind, number, published, one};
-    engine->parts.publish(engine->parts.publish_user, &request);
+    engine_publish(engine, kind, number, published, one);
 }
 
 /* The names come last: what `current` leads to is there by then. */
@@ -108,7 +107,7 @@ static void catch_up_aaps(struct engine *engine)
         uint32_t generation = 0;
         registry_lock(registry);
         struct registry_aap *aap = registry_aap(registry, number);
-        bool leaves = aap && numbers_aap(registry_numbers(registry), number)->removed;
+        bool leaves = aap && registry_aap_leaves(registry, number);
         bool directory = aap && !leaves && is_behind(registry, aap, &generation);
         registry_unlock(registry);
         struct engine_aap *notes = leaves || directory || generation ? engine_aap(engine, number) : NULL;

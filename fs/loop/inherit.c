@@ -15,36 +15,15 @@ struct inherited {
     struct inherited *next;
 };
 
-enum fate { FATE_NONE, FATE_REJECTED, FATE_KEY };
-
-static enum fate fate_of(struct registry *registry, const struct engine_write *write)
-{
-    const struct registry_aap *aap = registry_aap(registry, write->aap);
-    const struct registry_key *key = aap ? aap->keys : NULL;
-    const struct registry_id *id = aap ? aap->rejected : NULL;
-    while (key && key->intent != write->intent)
-        key = key->next;
-    while (id && id->intent != write->intent)
-        id = id->next;
-    return key ? FATE_KEY : id ? FATE_REJECTED : FATE_NONE;
-}
-
 static void refuse(struct engine *engine, const struct engine_write *write, int number,
                    const char *code, const char *message)
 {
     struct registry *registry = engine->parts.registry;
-    struct registry_failure failure = {.error = {.number = number}, .time = engine_now(engine)};
-    struct kms_error *error = &failure.error;
-    snprintf(error->operation, sizeof(error->operation), "%s",
-             write->intent ? "CreateClientKey" : "control");
-    snprintf(error->code, sizeof(error->code), "%s", code);
-    snprintf(error->message, sizeof(error->message), "%s", message);
+    const struct kms_error error = kms_error_make("", number, code, "%s", message);
     registry_lock(registry);
     struct registry_aap *aap = registry_aap(registry, write->aap);
-    if (aap)
-        aap->failure = failure;
-    else
-        registry_mount(registry)->failure = failure;
+    failure_set(aap ? &aap->failure : &registry_mount(registry)->failure, write->intent ? FAILURE_CREATION : FAILURE_CONTROL,
+                &error, engine_now(engine));
     registry_unlock(registry);
     engine->parts.answer(engine->parts.answer_user, write->number, -number);
 }
@@ -65,12 +44,14 @@ static void wait_for_publication(struct engine *engine, const struct engine_writ
 void inherit_write(struct engine *engine, const struct engine_write *write)
 {
     registry_lock(engine->parts.registry);
-    enum fate fate = write->intent ? fate_of(engine->parts.registry, write) : FATE_NONE;
+    const struct registry_aap *aap = write->intent ? registry_aap(engine->parts.registry, write->aap) : NULL;
+    bool has_key = aap && registry_key_of_intent(aap, write->intent);
+    bool is_rejected = aap && registry_rejected_intent(aap, write->intent);
     registry_unlock(engine->parts.registry);
-    if (fate == FATE_KEY) {
+    if (has_key) {
         done_tell_inherited(engine, write);
         wait_for_publication(engine, write);
-    } else if (fate == FATE_REJECTED)
+    } else if (is_rejected)
         refuse(engine, write, EKEYREJECTED, "KeyRejected",
                "KMS's answer is not a usable key; it is kept, see Rejected in status");
     else if (write->intent)

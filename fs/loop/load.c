@@ -65,22 +65,11 @@ static int add_key(struct engine *engine, struct registry_aap *aap, const struct
     return 0;
 }
 
-static bool has_key_of(const struct registry_aap *aap, uint64_t intent)
-{
-    const struct registry_key *key = aap->keys;
-    const struct registry_id *id = aap->rejected;
-    while (key && key->intent != intent)
-        key = key->next;
-    while (id && id->intent != intent)
-        id = id->next;
-    return key || id;
-}
-
 /* Keys were told before. */
 static int add_intent(struct engine *engine, const struct registry_aap *aap,
                       const struct record *record)
 {
-    if (has_key_of(aap, record->intent))
+    if (registry_key_of_intent(aap, record->intent) || registry_rejected_intent(aap, record->intent))
         return store_finish(engine->store, aap->name, record->intent);
     if (record->adopted)
         return store_forget(engine->store, record->intent);
@@ -147,7 +136,7 @@ static int add_known_aaps(struct engine *engine)
     for (uint32_t number = 1; number <= count; number++) {
         struct numbered_aap *numbered = numbers_aap(numbers, number);
         bool removed = numbered->removed;
-        if (removed && !numbered->shown && !numbered->settled)
+        if (numbers_aap_directory(numbered) == DIRECTORY_GONE)
             continue;
         if (!add_aap(engine, numbered->name))
             return -ENOMEM;

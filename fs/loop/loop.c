@@ -131,8 +131,7 @@ static bool is_idle(const struct engine *engine)
 {
     if (engine->unsaved)
         return false;
-    for (const struct operation *operation = engine->operations; operation;
-         operation = operation->next)
+    for (const struct operation *operation = engine->operations; operation; operation = operation->next)
         if (operation->stage != OPERATION_ENDED && operation->command.verb != CONTROL_UPGRADE)
             return false;
     return true;
@@ -223,8 +222,7 @@ static bool may_stop(struct engine *engine, int64_t *until_ms)
 {
     bool awaited = false;
     engine->draining = true;
-    for (const struct operation *operation = engine->operations; operation;
-         operation = operation->next)
+    for (const struct operation *operation = engine->operations; operation; operation = operation->next)
         awaited = awaited || (operation->stage != OPERATION_ENDED && operation->creation.intent);
     if (*until_ms == INT64_MAX)
         *until_ms = clock_monotonic_ms() + engine->parts.config->request_timeout_ms + 500;

@@ -36,19 +36,19 @@ static void begin_sync(struct operation *operation)
 }
 
 const struct verb verbs[CONTROL_VERBS] = {
-    [CONTROL_NOT_PARSED] = {.name = "control"},
-    [CONTROL_CREATE] = {"CreateClientKey", rotation_begin, .asks_kms = true},
-    [CONTROL_DELETE] = {"DeleteClientKey", retire_begin, .asks_kms = true},
-    [CONTROL_DELETE_FOREIGN] = {"DeleteClientKey", retire_begin, .asks_kms = true},
-    [CONTROL_ADOPT] = {"adopt", adopt_begin, .asks_kms = true},
-    [CONTROL_RETRY_CHECK] = {"CreateClientKey", recheck_begin}, /* the end of the creation that the key came from */
-    [CONTROL_ROTATE] = {"CreateClientKey", automatic_rotate, .asks_kms = true},
-    [CONTROL_RELOADED] = {"reloaded", upkeep_begin_reloaded, .beside_others = true},
-    [CONTROL_SYNC] = {"ListApplicationAccessPoints", begin_sync, .asks_kms = true},
-    [CONTROL_UPGRADE] = {"upgrade", begin_upgrade},
-    [CONTROL_RELOAD] = {"reload", reload_begin},
-    [CONTROL_FORGET] = {"forget", forget_begin, .asks_kms = true},
-    [CONTROL_ADOPT_STATE] = {"adopt-state", foreign_adopt},
-    [CONTROL_ROTATE_DUE] = {"rotate-due", upkeep_begin_rotate_due, .beside_others = true},
-    [CONTROL_PUBLISH] = {.name = "CreateClientKey"},
+    [CONTROL_NOT_PARSED] = {FAILURE_CONTROL},
+    [CONTROL_CREATE] = {FAILURE_CREATION, rotation_begin, .asks_kms = true},
+    [CONTROL_DELETE] = {FAILURE_DELETION, retire_begin, .asks_kms = true},
+    [CONTROL_DELETE_FOREIGN] = {FAILURE_DELETION, retire_begin, .asks_kms = true},
+    [CONTROL_ADOPT] = {FAILURE_ADOPTION, adopt_begin, .asks_kms = true},
+    [CONTROL_RETRY_CHECK] = {FAILURE_CREATION, recheck_begin}, /* the end of the creation that the key came from */
+    [CONTROL_ROTATE] = {FAILURE_CREATION, automatic_rotate, .asks_kms = true},
+    [CONTROL_RELOADED] = {FAILURE_RELOADED, upkeep_begin_reloaded, .beside_others = true},
+    [CONTROL_SYNC] = {FAILURE_SYNC, begin_sync, .asks_kms = true},
+    [CONTROL_UPGRADE] = {FAILURE_UPGRADE, begin_upgrade},
+    [CONTROL_RELOAD] = {FAILURE_RELOAD, reload_begin},
+    [CONTROL_FORGET] = {FAILURE_FORGET, forget_begin, .asks_kms = true},
+    [CONTROL_ADOPT_STATE] = {FAILURE_ADOPT_STATE, foreign_adopt},
+    [CONTROL_ROTATE_DUE] = {FAILURE_ROTATE_DUE, upkeep_begin_rotate_due, .beside_others = true},
+    [CONTROL_PUBLISH] = {FAILURE_CREATION},
 };

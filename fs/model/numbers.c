@@ -264,6 +264,23 @@ struct numbered_generation *numbers_generation(struct numbers *numbers, uint32_t
                                                               : NULL;
 }
 
+static enum directory_state directory_state(bool shown, bool settled, bool removed)
+{
+    if (removed)
+        return shown ? DIRECTORY_LEAVING : settled ? DIRECTORY_VANISHING : DIRECTORY_GONE;
+    return !shown ? DIRECTORY_TO_COME : settled ? DIRECTORY_SHOWN : DIRECTORY_APPEARING;
+}
+
+enum directory_state numbers_aap_directory(const struct numbered_aap *aap)
+{
+    return directory_state(aap->shown, aap->settled, aap->removed);
+}
+
+enum directory_state numbers_key_directory(const struct numbered_key *key)
+{
+    return directory_state(key->shown, key->settled, false);
+}
+
 uint32_t numbers_aap_count(const struct numbers *numbers)
 {
     return numbers->aap_count;

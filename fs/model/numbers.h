@@ -64,6 +64,16 @@ struct numbered_aap {
     uint32_t followed;        /* the newest one to which those who hold older files were told to go; 0: none */
 };
 
+/* What the three say of an AAP's directory; of a key's (keys/<id>) two do, and registry_key.deleted that it goes. */
+enum directory_state {
+    DIRECTORY_TO_COME,   /* nobody sees it: it is to be published, also where it has gone and comes again */
+    DIRECTORY_APPEARING, /* its name is seen, and not everybody was told: no worker publishes it a second time */
+    DIRECTORY_SHOWN,     /* and everybody was told: the kernel may believe it for long */
+    DIRECTORY_LEAVING,   /* seen still, and to be removed: nothing is begun of it */
+    DIRECTORY_VANISHING, /* its name is gone, and not everybody was told: the next worker removes it once more */
+    DIRECTORY_GONE,      /* and everybody was told: its number waits for one of that name */
+};
+
 struct numbered_key {
     char client_key_id[CLIENT_KEY_ID_SIZE];
     uint32_t aap;
@@ -141,6 +151,9 @@ uint32_t numbers_newest_generation(const struct numbers *numbers, uint32_t aap);
 struct numbered_aap *numbers_aap(struct numbers *numbers, uint32_t number);
 struct numbered_key *numbers_key(struct numbers *numbers, uint32_t number);
 struct numbered_generation *numbers_generation(struct numbers *numbers, uint32_t number);
+
+enum directory_state numbers_aap_directory(const struct numbered_aap *aap);
+enum directory_state numbers_key_directory(const struct numbered_key *key);
 
 uint32_t numbers_aap_count(const struct numbers *numbers);
 uint32_t numbers_key_count(const struct numbers *numbers);

@@ -97,6 +97,11 @@ struct registry_aap *registry_aap(struct registry *registry, uint32_t number)
     return number < registry->aap_room ? registry->aaps[number] : NULL;
 }
 
+bool registry_aap_leaves(const struct registry *registry, uint32_t number)
+{
+    return numbers_aap_directory(numbers_aap(registry->numbers, number)) >= DIRECTORY_LEAVING;
+}
+
 struct registry_aap *registry_first_aap(struct registry *registry)
 {
     return registry->first;
@@ -216,9 +221,38 @@ struct registry_key *registry_find_key(const struct registry_aap *aap, const cha
     return find_in(aap->keys, client_key_id);
 }
 
+struct registry_key *registry_key_of_intent(const struct registry_aap *aap, uint64_t intent)
+{
+    struct registry_key *key = aap->keys;
+    while (key && key->intent != intent)
+        key = key->next;
+    return key;
+}
+
+bool registry_rejected_intent(const struct registry_aap *aap, uint64_t intent)
+{
+    const struct registry_id *id = aap->rejected;
+    while (id && id->intent != intent)
+        id = id->next;
+    return id != NULL;
+}
+
+bool registry_has_private(const struct registry_aap *aap, const char *client_key_id)
+{
+    return registry_find_key(aap, client_key_id) || registry_has_id(aap->rejected, client_key_id) ||
+           registry_has_id(aap->unsaved, client_key_id);
+}
+
 struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id)
 {
     return find_in(aap->foreign, client_key_id);
+}
+
+uint32_t registry_key_to_show(const struct registry *registry, const struct registry_key *key)
+{
+    while (key && (key->deleted || numbers_key(registry->numbers, key->number)->shown))
+        key = key->next;
+    return key ? key->number : 0;
 }
 
 /* TEXT and a newline as a file's content; "" is no file. */

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "fs/config/config.h"
+#include "fs/model/failure.h"
 #include "fs/model/numbers.h"
 #include "kmsapi/client_key.h"
-#include "kmsapi/kms_error.h"
 
 /* The files of one client key, in its own directory keys/<id>. */
 enum key_file {
@@ -48,12 +48,6 @@ struct registry_key {
     bool gone_expired;                       /* and it had expired before: it is replaced all the same */
     struct client_key_bytes files[KEY_FILE_COUNT]; /* DATA NULL: this key has no such file */
     struct registry_key *next;
-};
-
-/* The last failure and when it was, for last_error; error.number 0: none. */
-struct registry_failure {
-    struct kms_error error;
-    int64_t time; /* seconds since 1970, KMS's time */
 };
 
 /* How the last command of on_rotate ended. */
@@ -150,6 +144,8 @@ struct registry_mount *registry_mount(struct registry *registry);
 /* The AAP of that name or number; NULL. */
 struct registry_aap *registry_find_aap(struct registry *registry, const char *name);
 struct registry_aap *registry_aap(struct registry *registry, uint32_t number);
+/* Whether its directory is on its way out, or gone. */
+bool registry_aap_leaves(const struct registry *registry, uint32_t number);
 /* The first AAP, for walks along NEXT, in the order in which they became known. */
 struct registry_aap *registry_first_aap(struct registry *registry);
 
@@ -165,7 +161,13 @@ void registry_remove_aap(struct registry *registry, struct registry_aap *aap);
 /* A key's own record by its number, foreign ones too, or, within an AAP, its ClientKeyId; NULL. */
 struct registry_key *registry_key(struct registry *registry, uint32_t number);
 struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id);
+/* The key that came of an intent; whether one did that is rejected. */
+struct registry_key *registry_key_of_intent(const struct registry_aap *aap, uint64_t intent);
+bool registry_rejected_intent(const struct registry_aap *aap, uint64_t intent);
 struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id);
+
+/* Of the keys along NEXT the first whose directory is to be published: its number; 0: there is none. */
+uint32_t registry_key_to_show(const struct registry *registry, const struct registry_key *key);
 
 struct registry_new_key {
     const char *client_key_id, *key_algorithm, *not_before, *not_after;
@@ -223,6 +225,8 @@ void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, 
                            int64_t not_after);
 /* To AAP's orphans. */
 void registry_add_orphan(struct registry_aap *aap, const char *client_key_id, uint64_t intent, bool unlisted);
+/* Whether the private half of a key is here, or was seen here. */
+bool registry_has_private(const struct registry_aap *aap, const char *client_key_id);
 bool registry_has_id(const struct registry_id *list, const char *client_key_id);
 void registry_remove_id(struct registry_id **list, const char *client_key_id);
 void registry_clear_ids(struct registry_id **list);

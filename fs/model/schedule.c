@@ -4,6 +4,8 @@
 
 #include <openssl/evp.h>
 
+#include "kmsapi/base/backoff.h"
+
 enum { ADOPTED_REST_SECONDS = 24 * 3600 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -80,10 +82,7 @@ int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random)
 {
     static const int64_t second_ms = 1000, hour_ms = 3600 * 1000, expired_ms = 60 * 1000;
     int64_t cap_ms = left > 0 ? most(second_ms, least(hour_ms, least(left, 36000) * 100)) : expired_ms;
-    int64_t wait_ms = second_ms;
-    while (failures-- > 1 && wait_ms < cap_ms)
-        wait_ms *= 2;
-    wait_ms = least(wait_ms, cap_ms);
+    int64_t wait_ms = backoff_ms(second_ms, cap_ms, failures > 0 ? failures - 1 : 0);
     return wait_ms - (int64_t)((uint64_t)(wait_ms / 4) * random >> 32);
 }
 

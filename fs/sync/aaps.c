@@ -15,8 +15,7 @@
 #include "fs/sync/leave.h"
 #include "fs/sync/ram_role.h"
 #include "fs/sync/sections.h"
-
-static const char name[] = "ListApplicationAccessPoints";
+#include "kmsapi/base/backoff.h"
 
 enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 60000, LOOK_MS = 60000 };
 
@@ -102,13 +101,8 @@ static int64_t interval_ms(const struct engine *engine)
 
 static int64_t retry_ms(struct engine *engine)
 {
-    int64_t wait_ms = FIRST_RETRY_MS;
-    for (unsigned int i = 0; i < engine->sync->failures && wait_ms < LAST_RETRY_MS; i++)
-        wait_ms *= 2;
-    engine->sync->failures++;
-    int64_t most_ms = engine->parts.config->sync_interval_ms;
-    most_ms = most_ms < LAST_RETRY_MS ? most_ms : LAST_RETRY_MS;
-    return wait_ms < most_ms ? wait_ms : most_ms;
+    int64_t interval_ms = engine->parts.config->sync_interval_ms;
+    return backoff_ms(FIRST_RETRY_MS, interval_ms < LAST_RETRY_MS ? interval_ms : LAST_RETRY_MS, engine->sync->failures++);
 }
 
 int64_t sync_tend(struct engine *engine)
@@ -138,9 +132,9 @@ static void note(struct engine *engine, const struct kms_error *error, bool comp
     registry_lock(engine->parts.registry);
     struct registry_mount *mount = registry_mount(engine->parts.registry);
     if (error)
-        mount->failure = (struct registry_failure){*error, engine_now(engine)};
-    else if (strcmp(mount->failure.error.operation, name) == 0)
-        mount->failure = (struct registry_failure){0};
+        failure_set(&mount->failure, FAILURE_SYNC, error, engine_now(engine));
+    else
+        failure_clear(&mount->failure, FAILURE_SYNC);
     if (complete)
         mount->last_sync = engine_now(engine);
     registry_unlock(engine->parts.registry);
@@ -205,11 +199,8 @@ static void tell_unanswered(struct engine *engine, const struct kms_error *error
 {
     registry_lock(engine->parts.registry);
     struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
-    if (failure->error.number == 0) {
-        *failure = (struct registry_failure){*error, engine_now(engine)};
-        if (!failure->error.operation[0])
-            strcpy(failure->error.operation, "ListClientKeys");
-    }
+    if (failure->error.number == 0)
+        failure_set(failure, FAILURE_LISTING, error, engine_now(engine));
     registry_unlock(engine->parts.registry);
 }
 
@@ -225,13 +216,14 @@ static void walk_failed(struct engine *engine, const struct kms_error *error)
 /* What an earlier walk failed with is over; a refusal only where every request of this one went well. */
 static void clear_walk_failure(struct engine *engine, bool refusals)
 {
-    static const char *const asked[] = {"ListClientKeys", "GetClientKey", "DescribeApplicationAccessPoint"};
     registry_lock(engine->parts.registry);
     struct registry_failure *failure = &registry_mount(engine->parts.registry)->failure;
-    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
-        if (strcmp(failure->error.operation, asked[i]) == 0 && (i < 2 || !account_is_assumed(engine)) &&
-            (refusals || !is_answer(&failure->error)))
-            *failure = (struct registry_failure){0};
+    if (refusals || !is_answer(&failure->error)) {
+        failure_clear(failure, FAILURE_LISTING);
+        failure_clear(failure, FAILURE_ONE_KEY);
+        if (!account_is_assumed(engine))
+            failure_clear(failure, FAILURE_DESCRIPTION);
+    }
     registry_unlock(engine->parts.registry);
 }
 
@@ -258,10 +250,7 @@ static void walked(struct engine *engine)
 
 static void fail(struct engine *engine, int number, const char *code, const char *message)
 {
-    struct kms_error error = {.number = number};
-    strcpy(error.operation, name);
-    strcpy(error.code, code);
-    strcpy(error.message, message);
+    const struct kms_error error = kms_error_make("", number, code, "%s", message);
     finish(engine, &error);
 }
 
@@ -278,7 +267,7 @@ static uint32_t next_to_leave(struct engine *engine)
         uint32_t number = ++engine->sync->next_to_leave;
         const struct registry_aap *aap = registry_aap(registry, number);
         if (aap && engine_aap(engine, number) && leave_is_free(engine, number) && !is_named(engine->sync->names, aap->name) &&
-            !leave_has_private(engine, aap) && !numbers_aap(registry_numbers(registry), number)->removed)
+            !leave_has_private(engine, aap) && !registry_aap_leaves(registry, number))
             return number;
     }
     return 0;
@@ -321,8 +310,8 @@ static void show_next(void *user, int result)
     struct numbers *numbers = registry_numbers(registry);
     uint32_t count = numbers_aap_count(numbers);
     uint32_t number = result < 0 ? count + 1 : engine->sync->next_to_show;
-    while (number <= count && (numbers_aap(numbers, number)->shown || numbers_aap(numbers, number)->removed ||
-                               !registry_aap(registry, number)))
+    while (number <= count && (!registry_aap(registry, number) ||
+                               numbers_aap_directory(numbers_aap(numbers, number)) != DIRECTORY_TO_COME))
         number++;
     registry_unlock(registry);
 
@@ -336,8 +325,7 @@ static void show_next(void *user, int result)
         return;
     }
     engine->sync->next_to_show = number + 1;
-    const struct publish_request request = {PUBLISH_AAP, number, show_next, engine};
-    engine->parts.publish(engine->parts.publish_user, &request);
+    engine_publish(engine, PUBLISH_AAP, number, show_next, engine);
 }
 
 /* Of those that were not listed KMS is asked whether it has them; without a list, of all. */
@@ -363,7 +351,7 @@ static void add_all(struct engine *engine)
     for (size_t i = 0; i < names->count; i++) {
         const struct sync_name *told = &names->names[i];
         struct registry_aap *aap = registry_find_aap(registry, told->name);
-        if (aap && numbers_aap(registry_numbers(registry), aap->number)->removed) {
+        if (aap && registry_aap_leaves(registry, aap->number)) {
             engine->sync->again = true; /* it is just leaving: once more when it has left */
             continue;
         }

@@ -91,9 +91,9 @@ static void note_in_mount(struct engine *engine, const struct kms_error *error)
     struct registry_mount *mount = registry_mount(engine->parts.registry);
     snprintf(mount->account, sizeof(mount->account), "%s", engine->account->name);
     if (error->number)
-        mount->failure = (struct registry_failure){*error, engine_now(engine)};
-    else if (strcmp(mount->failure.error.operation, name) == 0)
-        mount->failure = (struct registry_failure){0};
+        failure_set(&mount->failure, FAILURE_DESCRIPTION, error, engine_now(engine));
+    else
+        failure_clear(&mount->failure, FAILURE_DESCRIPTION);
     registry_unlock(engine->parts.registry);
 }
 

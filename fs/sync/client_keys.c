@@ -13,6 +13,7 @@
 #include "fs/sync/foreign_keys.h"
 #include "fs/sync/listed_ids.h"
 #include "fs/sync/ram_role.h"
+#include "kmsapi/base/backoff.h"
 #include "kmsapi/cleanup.h"
 
 /* The AAP under way, and what is due. */
@@ -37,8 +38,6 @@ struct listing {
     bool contradicted; /* one of them is there all the same */
     struct kms_error failed; /* the first failure of these requests */
 };
-
-static const char list_name[] = "ListClientKeys";
 
 enum { STALE_RETRY_MS = 1000, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 };
 
@@ -104,20 +103,14 @@ static void note(struct engine *engine, const struct kms_error *error)
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
     struct registry_failure *failure = aap ? &aap->failure : NULL;
-    if (failure && (failure->error.number == 0 || strcmp(failure->error.operation, list_name) == 0)) {
-        *failure = (struct registry_failure){*error, error->number ? engine_now(engine) : 0};
-        if (error->number) /* also where it was a request after the listing that failed */
-            memcpy(failure->error.operation, list_name, sizeof(list_name));
+    if (failure)
+        failure_clear(failure, FAILURE_LISTING);
+    if (failure && failure->error.number == 0 && error->number) {
+        struct kms_error noted = *error;
+        noted.operation[0] = '\0'; /* also where it was a request after the listing that failed */
+        failure_set(failure, FAILURE_LISTING, &noted, engine_now(engine));
     }
     registry_unlock(engine->parts.registry);
-}
-
-static int64_t backoff_ms(unsigned int failures)
-{
-    int64_t wait_ms = FIRST_RETRY_MS;
-    while (failures-- > 0 && wait_ms < LAST_RETRY_MS)
-        wait_ms *= 2;
-    return wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS;
 }
 
 /* What the listing would have told of creations whose ends are not known stays unknown. */
@@ -154,7 +147,7 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
         engine->aap_changed(engine, listing->aap);
     engine_wake(engine, listing->aap); /* what waited for this may go out */
     if (error)
-        engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(notes->listing.failures++));
+        engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(FIRST_RETRY_MS, LAST_RETRY_MS, notes->listing.failures++));
     else
         notes->listing.failures = 0;
     if (!error && listing->again_ms)

@@ -74,13 +74,6 @@ void settle_leave(struct operation *operation)
 
 /* -- what a listing says ------------------------------------------------------------------- */
 
-/* Keys whose private half is here, or was seen here. */
-static bool is_known(const struct registry_aap *aap, const char *id)
-{
-    return registry_find_key(aap, id) || registry_has_id(aap->rejected, id) ||
-           registry_has_id(aap->unsaved, id);
-}
-
 /* A creation that is under way will tell of its key itself. */
 static bool is_awaited(struct engine *engine, uint32_t aap, const struct kms_client_key *key)
 {
@@ -128,7 +121,7 @@ static void find_orphans(struct engine *engine, struct registry_aap *aap,
     for (struct left_intent *left = first_of(engine, aap->number); left; left = left->next)
         left->unlisted = true;
     for (size_t i = 0; i < count; i++) {
-        struct left_intent *left = is_known(aap, keys[i].client_key_id)
+        struct left_intent *left = registry_has_private(aap, keys[i].client_key_id)
                                        ? NULL
                                        : find_by_dates(engine, aap->number, &keys[i]);
         if (!left || strlen(keys[i].client_key_id) >= sizeof(left->orphan))
@@ -150,7 +143,7 @@ static bool find_candidates(struct engine *engine, struct registry_aap *aap,
     bool any = false;
     for (size_t i = 0; i < count; i++) {
         const char *id = keys[i].client_key_id;
-        if (is_known(aap, id) || registry_has_id(aap->orphans, id) ||
+        if (registry_has_private(aap, id) || registry_has_id(aap->orphans, id) ||
             is_awaited(engine, aap->number, &keys[i]) || !was_made_since(left, &keys[i]))
             continue;
         registry_add_id(&aap->candidates, id, left->number);

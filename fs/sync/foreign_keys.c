@@ -24,8 +24,7 @@ static bool is_name(const char *text, size_t most)
 /* Made here, whatever became of it. */
 static bool is_ours(const struct registry_aap *aap, const char *id)
 {
-    return registry_find_key(aap, id) || registry_has_id(aap->rejected, id) || registry_has_id(aap->unsaved, id) ||
-           registry_has_id(aap->orphans, id);
+    return registry_has_private(aap, id) || registry_has_id(aap->orphans, id);
 }
 
 static bool is_new(struct engine *engine, uint32_t number, const char *id)
@@ -127,15 +126,6 @@ static void find_going(struct publishing *publishing, struct registry_aap *aap, 
     }
 }
 
-static uint32_t next_to_show(struct registry *registry, uint32_t number)
-{
-    const struct registry_aap *aap = registry_aap(registry, number);
-    const struct registry_key *key = aap ? aap->foreign : NULL;
-    while (key && (key->deleted || numbers_key(registry_numbers(registry), key->number)->shown))
-        key = key->next;
-    return key ? key->number : 0;
-}
-
 /* Its directory has gone. */
 static void forget(struct registry *registry, const struct publishing *publishing)
 {
@@ -153,15 +143,14 @@ static void publish_next(void *user, int result)
     registry_lock(registry);
     if (publishing->removed)
         forget(registry, publishing);
-    uint32_t shown = next_to_show(registry, publishing->aap);
+    const struct registry_aap *aap = registry_aap(registry, publishing->aap);
+    uint32_t shown = aap ? registry_key_to_show(registry, aap->foreign) : 0;
     publishing->removed = !shown && publishing->going_count > 0 ? publishing->going[--publishing->going_count] : 0;
     registry_unlock(registry);
 
-    struct publish_request request = {PUBLISH_KEY, shown, publish_next, publishing};
-    if (publishing->removed)
-        request = (struct publish_request){PUBLISH_REMOVE_KEY, publishing->removed, publish_next, publishing};
-    if (result == 0 && request.number) {
-        engine->parts.publish(engine->parts.publish_user, &request);
+    if (result == 0 && (shown || publishing->removed)) {
+        engine_publish(engine, shown ? PUBLISH_KEY : PUBLISH_REMOVE_KEY, shown ? shown : publishing->removed, publish_next,
+                       publishing);
         return;
     }
     void (*done)(struct engine *engine, int result) = publishing->done;

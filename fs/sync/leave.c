@@ -33,7 +33,6 @@ static void told(void *user, int result)
 /* Whoever holds a file of it open: the kernel asks again, and hears that there is none. */
 static void tell_holders(struct engine *engine, uint32_t aap_number)
 {
-    struct publish_request request = {PUBLISH_GENERATION_ATTRIBUTES, 0, told, engine};
     size_t count = 0;
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, aap_number);
@@ -43,15 +42,12 @@ static void tell_holders(struct engine *engine, uint32_t aap_number)
     count = 0;
     for (const struct registry_key *key = aap && keys ? aap->keys : NULL; key; key = key->next)
         keys[count++] = key->number;
-    request.number = aap ? aap->generation : 0;
+    uint32_t generation = aap ? aap->generation : 0;
     registry_unlock(engine->parts.registry);
-    if (request.number)
-        engine->parts.publish(engine->parts.publish_user, &request);
-    request.kind = PUBLISH_KEY_ATTRIBUTES;
-    while (count > 0) {
-        request.number = keys[--count];
-        engine->parts.publish(engine->parts.publish_user, &request);
-    }
+    if (generation)
+        engine_publish(engine, PUBLISH_GENERATION_ATTRIBUTES, generation, told, engine);
+    while (count > 0)
+        engine_publish(engine, PUBLISH_KEY_ATTRIBUTES, keys[--count], told, engine);
     free(keys);
 }
 
@@ -86,9 +82,8 @@ void leave_begin(struct engine *engine, uint32_t aap, void (*done)(void *user, i
     numbered->settled = numbered->settled || numbered->shown;
     bool shown = numbered->settled;
     registry_unlock(engine->parts.registry);
-    const struct publish_request request = {PUBLISH_REMOVE_AAP, aap, hidden, leaving};
     if (shown)
-        engine->parts.publish(engine->parts.publish_user, &request);
+        engine_publish(engine, PUBLISH_REMOVE_AAP, aap, hidden, leaving);
     else
         hidden(leaving, 0);
 }

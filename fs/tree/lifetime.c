@@ -4,14 +4,14 @@
 static bool aap_rests(struct registry *registry, uint32_t number)
 {
     const struct numbered_aap *aap = numbers_aap(registry_numbers(registry), number);
-    return aap && aap->shown && aap->settled && !aap->removed;
+    return aap && numbers_aap_directory(aap) == DIRECTORY_SHOWN;
 }
 
 static bool key_rests(struct registry *registry, uint32_t number)
 {
     const struct numbered_key *numbered = numbers_key(registry_numbers(registry), number);
     const struct registry_key *key = registry_key(registry, number);
-    return numbered && key && !key->deleted && numbered->shown && numbered->settled && aap_rests(registry, numbered->aap);
+    return key && !key->deleted && numbers_key_directory(numbered) == DIRECTORY_SHOWN && aap_rests(registry, numbered->aap);
 }
 
 /* Not one that is held where its name shows another: it may be about to follow. */

@@ -16,8 +16,6 @@
 #include "fs/sync/doubts.h"
 #include "fs/sync/ram_role.h"
 
-static const char name[] = "CreateClientKey";
-
 enum { UNPROVEN_MOST = 3, STALLED_MS = 10 * 60 * 1000, STALLED_MS_LEAST = 5000 };
 
 /* Creations since the current key, and since somebody asked for one, that left a key of no use, or may have. */
@@ -85,11 +83,9 @@ static const char *why_stalled(struct engine *engine, const struct registry_aap 
 /* A rotation that cannot even be begun is a failure like another: with the registry's lock. */
 static void note_stall(struct engine *engine, struct registry_aap *aap)
 {
-    struct registry_failure *failure = &aap->failure;
-    *failure = (struct registry_failure){.error = {.number = EAGAIN, .code = "Waiting"}, .time = engine_now(engine)};
-    memcpy(failure->error.operation, name, sizeof(name));
-    snprintf(failure->error.message, sizeof(failure->error.message), "the rotation that is due cannot be begun: %s",
-             why_stalled(engine, aap));
+    const struct kms_error error =
+        kms_error_make("", EAGAIN, "Waiting", "the rotation that is due cannot be begun: %s", why_stalled(engine, aap));
+    failure_set(&aap->failure, FAILURE_CREATION, &error, engine_now(engine));
 }
 
 /*

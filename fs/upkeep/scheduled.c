@@ -3,8 +3,13 @@
 #include "fs/applications/told.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
-#include "fs/keys/creation.h"
+#include "fs/keys/admit.h"
 #include "fs/model/schedule.h"
+
+static void shown(struct operation *operation)
+{
+    operation_end(operation, 0); /* a last_error is of what somebody asked for */
+}
 
 /* Makes it current; the operation that is to publish it. */
 static struct operation *begin(struct engine *engine, struct registry_aap *aap, struct registry_key *key)
@@ -39,7 +44,7 @@ int64_t scheduled_look(struct engine *engine, uint32_t number)
     registry_unlock(engine->parts.registry);
     if (operation) {
         told_note(engine, number);
-        rotation_show_generation(operation);
+        admit_show_names(operation, shown);
     }
     return wait_ms;
 }

@@ -7,6 +7,7 @@
 #include "fs/keys/deletion.h"
 #include "fs/keys/make_place.h"
 #include "fs/model/schedule.h"
+#include "kmsapi/base/backoff.h"
 
 enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 3600 * 1000 };
 
@@ -81,17 +82,13 @@ void superseded_begin(struct engine *engine, uint32_t number)
 
 static void note_end(struct upkeep_notes *notes, int result)
 {
-    int64_t wait_ms = FIRST_RETRY_MS;
     notes->deleting = NULL;
     if (result == 0) {
         notes->delete_failures = 0;
         notes->delete_ms = 0;
         return;
     }
-    for (unsigned int i = 0; i < notes->delete_failures && wait_ms < LAST_RETRY_MS; i++)
-        wait_ms *= 2;
-    notes->delete_failures++;
-    notes->delete_ms = clock_boottime_ms() + (wait_ms < LAST_RETRY_MS ? wait_ms : LAST_RETRY_MS);
+    notes->delete_ms = clock_boottime_ms() + backoff_ms(FIRST_RETRY_MS, LAST_RETRY_MS, notes->delete_failures++);
 }
 
 void superseded_ended(struct operation *operation, int result)

@@ -12,6 +12,7 @@
 
 #include <openssl/rand.h>
 
+#include "kmsapi/base/backoff.h"
 #include "kmsapi/credentials/chain.h"
 #include "kmsapi/iso_time.h"
 
@@ -129,11 +130,8 @@ static void keep(struct credentials_source *source, struct session *session, int
 /* What holds is kept, and renewed later; but soon where it ends soon. */
 static void note_failure(struct credentials_source *source, int failure, const char *reason)
 {
-    int64_t now = now_ms(), wait_ms = BACKOFF_FIRST_MS;
-    for (unsigned int i = 0; i < source->failures && wait_ms < BACKOFF_MOST_MS; i++)
-        wait_ms *= 2;
+    int64_t now = now_ms(), wait_ms = backoff_ms(BACKOFF_FIRST_MS, BACKOFF_MOST_MS, source->failures);
     int64_t quarter_ms = (source->ends_ms - now) / 4;
-    wait_ms = wait_ms < BACKOFF_MOST_MS ? wait_ms : BACKOFF_MOST_MS;
     wait_ms = wait_ms < quarter_ms ? wait_ms : quarter_ms > 100 ? quarter_ms : 100;
     source->failures++;
     source->failed_ms = now;

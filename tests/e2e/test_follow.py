@@ -12,7 +12,9 @@ import time
 import pytest
 
 from harness import BUILD, PASSWORD, OwnFuse, environment, program_for_others, without_what_was_done
+from test_adopt import command
 from test_steps import WITH_STOPS, arm
+from test_sync import make_key
 from watch import Watch
 
 SETTLE = 1
@@ -104,6 +106,17 @@ def test_a_bind_of_one_file_and_its_watcher(start):
         assert bind.key_id() == mount.key_id() != old
     assert watch.next(0.3) is None
     assert os.stat(bind.path("client_key_id")).st_nlink == 0
+
+
+def test_a_bind_follows_an_adopted_key(start, emulator):
+    mount, bind = start()
+    watch = bind.watch("client_key_id")
+    mount.write("payments", PASSWORD)
+    watch.until_closed(LATEST)  # what is expected from here on is the adoption's alone
+    made = make_key(emulator)
+    mount.write("payments", command(made))
+    watch.until_closed(LATEST)
+    assert bind.key_id() == mount.key_id() == made["ClientKeyId"]
 
 
 def test_what_is_read_after_the_event_is_the_new_key(start):
