@@ -86,6 +86,8 @@ static void say_who(const struct operation *operation, const struct config_aap *
     if (verb == CONTROL_ROTATE) {
         say_source(config, source, sizeof(source));
         snprintf(who, WHO_SIZE, "%s, password_source = %s", operation->automatic ? "rotate_at" : writer, source);
+    } else if (verb == CONTROL_INHERITED) {
+        snprintf(who, WHO_SIZE, "%s, before another worker took over", writer);
     } else if (verb == CONTROL_PUBLISH) {
         copy(who, WHO_SIZE, "its NotBefore");
     } else {
@@ -101,7 +103,7 @@ static bool is_deletion(enum control_verb verb)
 static bool brings_a_key(enum control_verb verb)
 {
     return verb == CONTROL_CREATE || verb == CONTROL_ROTATE || verb == CONTROL_PUBLISH || verb == CONTROL_ADOPT ||
-           verb == CONTROL_RETRY_CHECK;
+           verb == CONTROL_RETRY_CHECK || verb == CONTROL_INHERITED;
 }
 
 void done_tell(const struct operation *operation)
@@ -122,19 +124,4 @@ void done_tell(const struct operation *operation)
         log_notice("%s: deleted %s, by %s", facts.aap, operation->command.client_key_id, who);
     else
         tell_key(&facts, verb == CONTROL_ADOPT, who);
-}
-
-void done_tell_inherited(struct engine *engine, const struct engine_write *write)
-{
-    struct registry *registry = engine->parts.registry;
-    char who[WHO_SIZE];
-    registry_lock(registry);
-    const struct registry_aap *aap = registry_aap(registry, write->aap);
-    const struct registry_key *key = aap ? registry_key_of_intent(aap, write->intent) : NULL;
-    bool is_current = key && key == aap->current;
-    const struct facts facts = gather(registry, write->aap, key, is_current ? aap->generation : 0);
-    registry_unlock(registry);
-    snprintf(who, sizeof(who), "control (uid %u, pid %d), before another worker took over", (unsigned int)write->uid,
-             (int)write->pid);
-    tell_key(&facts, false, who);
 }

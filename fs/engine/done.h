@@ -5,14 +5,9 @@
 #ifndef AAPFS_FS_ENGINE_DONE_H
 #define AAPFS_FS_ENGINE_DONE_H
 
-struct engine;
-struct engine_write;
 struct operation;
 
 /* OPERATION has succeeded; of those that change no key nothing is said. Without the registry's lock. */
 void done_tell(const struct operation *operation);
-
-/* The same of a creation whose worker died before it could: WRITE is answered by this one. */
-void done_tell_inherited(struct engine *engine, const struct engine_write *write);
 
 #endif

@@ -106,9 +106,6 @@ struct engine {
 
     struct listing *listing; /* client_keys.c */
 
-    /* inherit.c */
-    struct inherited *inherited; /* writes that wait until their AAP has caught up */
-
     struct sync *sync; /* aaps.c */
     struct follow *follow; /* follow.c */
     /* reload.c, sections.c */

@@ -5,7 +5,6 @@
 #include "fs/applications/follow.h"
 #include "fs/applications/hook.h"
 #include "fs/engine/engine.h"
-#include "fs/loop/inherit.h"
 #include "fs/sync/leave.h"
 
 /* One publication. */
@@ -38,7 +37,6 @@ static void publish_names(struct engine *engine, uint32_t aap)
         publish(engine, aap, PUBLISH_GENERATION, generation);
     if (!engine_is_caught_up(engine, aap))
         return;
-    inherit_caught_up(engine, aap);
     engine_wake(engine, aap);
     hook_tend(engine, aap);
     follow_expect(engine, aap);

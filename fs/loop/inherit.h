@@ -5,18 +5,14 @@
 #ifndef AAPFS_FS_LOOP_INHERIT_H
 #define AAPFS_FS_LOOP_INHERIT_H
 
-#include <stdint.h>
-
 struct engine;
 struct engine_write;
+struct operation;
 
 /* A write that an earlier worker had begun when it died: answered as the store tells, never carried out again. */
 void inherit_write(struct engine *engine, const struct engine_write *write);
 
-/* Every name of AAP shows its current key: the inherited writes that wait for that are answered. */
-void inherit_caught_up(struct engine *engine, uint32_t aap);
-
-/* Answers what still waits. */
-void inherit_end(struct engine *engine);
+/* One whose key is safe, and whose AAP has caught up: every name shows it. */
+void inherit_begin(struct operation *operation);
 
 #endif

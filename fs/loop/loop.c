@@ -288,7 +288,6 @@ static void free_engine(struct engine *engine)
     settle_end(engine);
     listing_end(engine);
     sync_end(engine);
-    inherit_end(engine);
     follow_end(engine);
     account_end(engine);
     if (engine->queue)

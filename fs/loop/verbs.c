@@ -11,6 +11,7 @@
 #include "fs/keys/recheck.h"
 #include "fs/keys/unsaved.h"
 #include "fs/loop/foreign_state.h"
+#include "fs/loop/inherit.h"
 #include "fs/loop/reload.h"
 #include "fs/sync/aaps.h"
 #include "fs/upkeep/rotations.h"
@@ -51,4 +52,5 @@ const struct verb verbs[CONTROL_VERBS] = {
     [CONTROL_ADOPT_STATE] = {FAILURE_ADOPT_STATE, foreign_adopt},
     [CONTROL_ROTATE_DUE] = {FAILURE_ROTATE_DUE, upkeep_begin_rotate_due, .beside_others = true},
     [CONTROL_PUBLISH] = {FAILURE_CREATION},
+    [CONTROL_INHERITED] = {FAILURE_CREATION, inherit_begin, .beside_others = true},
 };
