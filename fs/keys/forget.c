@@ -33,20 +33,6 @@ static uint32_t find(struct operation *operation)
     return number;
 }
 
-/* Keys that were never saved have no record: they end here. */
-static void drop_unsaved(struct engine *engine, uint32_t number)
-{
-    char id[CLIENT_KEY_ID_SIZE];
-    for (bool any = true; any;) {
-        registry_lock(engine->parts.registry);
-        const struct registry_id *unsaved = registry_aap(engine->parts.registry, number)->unsaved;
-        if (unsaved)
-            memcpy(id, unsaved->client_key_id, sizeof(id));
-        registry_unlock(engine->parts.registry);
-        any = unsaved && unsaved_drop(engine, id);
-    }
-}
-
 /* Its directory is gone: nobody reads its keys any more. */
 static void left(void *user, int result)
 {
@@ -93,7 +79,7 @@ static void described(void *user, const struct kms_answer *answer, const struct 
     operation->leaving = find(operation); /* a command may have begun meanwhile */
     if (!operation->leaving)
         return;
-    drop_unsaved(engine, operation->leaving);
+    unsaved_drop_all(engine, operation->leaving);
     leave_begin(engine, operation->leaving, left, operation);
 }
 

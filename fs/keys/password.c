@@ -1,11 +1,11 @@
 #include "fs/keys/password.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <openssl/rand.h>
 
+#include "fs/base/reason.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/keys/password_file.h"
@@ -21,15 +21,15 @@ static int keep(struct engine *engine, const char *aap_name, const char *newest,
     int r = unsaved ? 0 : store_read(engine->store, aap_name, newest, &record);
     const char *kept = unsaved ? unsaved->password : record.password;
     if (r < 0)
-        snprintf(reason, size, "password_source = keep, and the record of %s cannot be read: %s", newest, strerror(-r));
-    else if (!control_password_is_valid(kept, strlen(kept), reason, size)) {
-        snprintf(reason, size, "password_source = keep, and the password of %s is not one that KMS takes for a new key; "
-                               "write a new password", newest);
-        r = -EINVAL;
-    } else
+        r = reason_give(reason, size, -EINVAL, "password_source = keep, and the record of %s cannot be read: %s", newest,
+                        strerror(-r));
+    else if (!control_password_is_valid(kept, strlen(kept), reason, size))
+        r = reason_give(reason, size, -EINVAL, "password_source = keep, and the password of %s is not one that KMS takes for a "
+                        "new key; write a new password", newest);
+    else
         memcpy(password, kept, strlen(kept) + 1);
     record_clear(&record);
-    return r < 0 ? -EINVAL : 0;
+    return r;
 }
 
 /* Of all three kinds; each password that has them is as likely as any other. */
@@ -42,10 +42,8 @@ static int generate(char password[static PASSWORD_SIZE], char *reason, size_t si
         memset(kinds, 0, sizeof(kinds));
         for (size_t length = 0; length < GENERATED_LENGTH;) {
             unsigned char random;
-            if (RAND_bytes(&random, 1) != 1) {
-                snprintf(reason, size, "password_source = generate: no random numbers");
-                return -EINVAL;
-            }
+            if (RAND_bytes(&random, 1) != 1)
+                return reason_give(reason, size, -EINVAL, "password_source = generate: no random numbers");
             if (random >= 256 / COUNT * COUNT)
                 continue;
             random %= COUNT;

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-
 #include "fs/applications/told.h"
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
@@ -21,32 +19,11 @@ struct unsaved {
     struct unsaved *next;
 };
 
-static bool copy(char **to, const char *from)
-{
-    *to = from ? OPENSSL_strdup(from) : NULL;
-    return !from || *to;
-}
-
-static bool copy_record(struct record *to, const struct record *from)
-{
-    *to = (struct record){.made_ns = from->made_ns, .intent = from->intent,
-                          .dates_given = from->dates_given, .adopted = from->adopted,
-                          .scheduled = from->scheduled, .asked = from->asked};
-    bool good = copy(&to->aap_name, from->aap_name) && copy(&to->client_key_id, from->client_key_id) &&
-                copy(&to->key_algorithm, from->key_algorithm) &&
-                copy(&to->not_before, from->not_before) && copy(&to->not_after, from->not_after) &&
-                copy(&to->private_key_data, from->private_key_data) &&
-                copy(&to->password, from->password) && copy(&to->request_id, from->request_id);
-    if (!good)
-        record_clear(to);
-    return good;
-}
-
 int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *intent,
                  const struct record *record)
 {
     struct unsaved *unsaved = calloc(1, sizeof(*unsaved));
-    if (!unsaved || !copy_record(&unsaved->record, record)) {
+    if (!unsaved || !record_copy(&unsaved->record, record)) {
         free(unsaved);
         return -ENOMEM;
     }
@@ -115,21 +92,35 @@ const struct record *unsaved_record(const struct engine *engine, const char *cli
     return unsaved ? &unsaved->record : NULL;
 }
 
+static void drop(struct engine *engine, struct unsaved **link)
+{
+    struct unsaved *unsaved = *link;
+    *link = unsaved->next;
+    store_drop(engine->store, unsaved->intent);
+    registry_lock(engine->parts.registry);
+    registry_remove_id(&registry_aap(engine->parts.registry, unsaved->aap)->unsaved, unsaved->record.client_key_id);
+    registry_unlock(engine->parts.registry);
+    free_unsaved(unsaved);
+}
+
 bool unsaved_drop(struct engine *engine, const char *client_key_id)
 {
-    for (struct unsaved **link = &engine->unsaved; *link; link = &(*link)->next) {
-        struct unsaved *unsaved = *link;
-        if (strcmp(unsaved->record.client_key_id, client_key_id) != 0)
-            continue;
-        *link = unsaved->next;
-        store_drop(engine->store, unsaved->intent);
-        registry_lock(engine->parts.registry);
-        registry_remove_id(&registry_aap(engine->parts.registry, unsaved->aap)->unsaved, client_key_id);
-        registry_unlock(engine->parts.registry);
-        free_unsaved(unsaved);
-        return true;
-    }
+    for (struct unsaved **link = &engine->unsaved; *link; link = &(*link)->next)
+        if (strcmp((*link)->record.client_key_id, client_key_id) == 0) {
+            drop(engine, link);
+            return true;
+        }
     return false;
+}
+
+void unsaved_drop_all(struct engine *engine, uint32_t aap)
+{
+    struct unsaved **link = &engine->unsaved;
+    while (*link)
+        if ((*link)->aap == aap)
+            drop(engine, link);
+        else
+            link = &(*link)->next;
 }
 
 void unsaved_end(struct engine *engine)

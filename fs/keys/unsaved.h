@@ -28,6 +28,9 @@ const struct record *unsaved_record(const struct engine *engine, const char *cli
 /* Forgets a key that KMS no longer has. False: it is not one of these. */
 bool unsaved_drop(struct engine *engine, const char *client_key_id);
 
+/* The same of every one of AAP's, which is forgotten: they have no record, so they end here. */
+void unsaved_drop_all(struct engine *engine, uint32_t aap);
+
 /* A last try, at the engine's end. */
 void unsaved_end(struct engine *engine);
 

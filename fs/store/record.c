@@ -99,13 +99,32 @@ bool record_told(const unsigned char *bytes, size_t size, const char *name, char
     return envelope_told(magic, bytes, size, name, text, text_size);
 }
 
+/* The I-th text of RECORD; NULL after the last. */
+static char **text_of(struct record *record, size_t i)
+{
+    char **const texts[] = {&record->aap_name,  &record->client_key_id,    &record->key_algorithm, &record->not_before,
+                            &record->not_after, &record->private_key_data, &record->password,      &record->request_id};
+    return i < sizeof(texts) / sizeof(texts[0]) ? texts[i] : NULL;
+}
+
+bool record_copy(struct record *to, const struct record *from)
+{
+    bool good = true;
+    char **text;
+    *to = *from;
+    for (size_t i = 0; (text = text_of(to, i)); i++)
+        if (*text && !(*text = OPENSSL_strdup(*text)))
+            good = false;
+    if (!good)
+        record_clear(to);
+    return good;
+}
+
 void record_clear(struct record *record)
 {
-    char *const texts[] = {record->aap_name,   record->client_key_id,    record->key_algorithm,
-                           record->not_before, record->not_after,        record->private_key_data,
-                           record->password,   record->request_id};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        if (texts[i])
-            OPENSSL_clear_free(texts[i], strlen(texts[i]));
+    char **text;
+    for (size_t i = 0; (text = text_of(record, i)); i++)
+        if (*text)
+            OPENSSL_clear_free(*text, strlen(*text));
     *record = (struct record){0};
 }

@@ -49,6 +49,9 @@ int record_open(const unsigned char key[static SEAL_KEY_SIZE], const struct reco
 /* envelope_told of a record. */
 bool record_told(const unsigned char *bytes, size_t size, const char *name, char *text, size_t text_size);
 
+/* *TO gets texts of its own. False: memory is short. */
+bool record_copy(struct record *to, const struct record *from);
+
 /* Safe on a zeroed struct. */
 void record_clear(struct record *record);
 
