@@ -21,8 +21,7 @@ static uint32_t due(struct numbers *numbers, const struct numbered_aap *aap)
 }
 
 /* With the registry's lock; true: *REQUEST is to be run for *GENERATION. */
-static bool make_request(struct engine *engine, uint32_t number, uint32_t *generation,
-                         struct run_request *request)
+static bool make_request(struct engine *engine, uint32_t number, uint32_t *generation, struct run_request *request)
 {
     struct numbers *numbers = registry_numbers(engine->parts.registry);
     struct numbered_aap *aap = numbers_aap(numbers, number);

@@ -61,8 +61,7 @@ static bool copy(char *to, size_t room, const struct word *word)
     return true;
 }
 
-bool control_password_is_valid(const char *password, size_t size, char *reason,
-                               size_t reason_size)
+bool control_password_is_valid(const char *password, size_t size, char *reason, size_t reason_size)
 {
     static const char rule[] = "a password is 8 to 64 characters of digits, letters and "
                                "~ ! @ # $ % ^ & * ? _ -, of at least two of these three kinds";
@@ -193,8 +192,7 @@ static int split(const char *text, size_t size, struct word words[WORDS_MAX])
 static const char aap_rule[] =
     "it looks like a command, not like a password, and nothing was done; commands here: rotate, reloaded, retry-check, "
     "delete KAAP.…, delete-foreign KAAP.…; a password that looks like one is written as JSON: {\"Password\": \"…\"}";
-static const char mount_rule[] =
-    "the mount's control takes: sync, rotate-due, reload, upgrade, adopt-state, forget NAME";
+static const char mount_rule[] = "the mount's control takes: sync, rotate-due, reload, upgrade, adopt-state, forget NAME";
 
 /* A command of one word; CONTROL_NOT_PARSED: it is none. */
 static enum control_verb verb_of(bool mount, const struct word *word)

@@ -56,7 +56,6 @@ void control_clear(struct control_command *command);
 void control_wipe_secrets(struct control_command *command);
 
 /* Whether PASSWORD follows KMS's rules; if not, REASON. For config and `aapfs create` too. */
-bool control_password_is_valid(const char *password, size_t size, char *reason,
-                               size_t reason_size);
+bool control_password_is_valid(const char *password, size_t size, char *reason, size_t reason_size);
 
 #endif

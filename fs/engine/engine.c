@@ -23,8 +23,7 @@ static void count_request(struct engine *engine, const struct kms_answer *answer
     const struct transport_answer *transport = answer->transport;
     int64_t ended_ms = transport->received_at_ms < transport->sent_at_ms ? clock_local_ms() /* none came */
                                                                          : transport->received_at_ms;
-    counters_add_request(engine->parts.counters, answer->error.operation,
-                         answer->error.number ? answer->error.code : "",
+    counters_add_request(engine->parts.counters, answer->error.operation, answer->error.number ? answer->error.code : "",
                          transport->attempts ? ended_ms - transport->sent_at_ms : -1);
 }
 

@@ -67,8 +67,7 @@ static bool is_first_doubted(const struct kms_clock *clock)
     return clock->doubted_ms && clock->other_ms == clock->offset_ms;
 }
 
-void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms,
-                   int64_t received_ms, int64_t boot_ms)
+void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms, int64_t received_ms, int64_t boot_ms)
 {
     if (server_date <= 0 || server_date > LAST_DATE || received_ms < sent_ms)
         return;

@@ -23,8 +23,7 @@ struct kms_clock {
  * header proves it wrong. A Date more than five minutes off is believed at once when it is the first that comes, and
  * else when answers still say the same a minute later: one wrong answer must not let keys be replaced or deleted.
  */
-void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms,
-                   int64_t received_ms, int64_t boot_ms);
+void clock_observe(struct kms_clock *clock, int64_t server_date, int64_t sent_ms, int64_t received_ms, int64_t boot_ms);
 
 /* Whether KMS's time is known well enough for what is done by itself. */
 bool clock_is_sure(const struct kms_clock *clock);

@@ -54,8 +54,7 @@ void operation_wait_until(struct operation *operation, int64_t deadline_ms)
     set_due(operation);
 }
 
-const struct config_aap *operation_aap_name(const struct operation *operation,
-                                            char aap_name[static AAP_NAME_SIZE])
+const struct config_aap *operation_aap_name(const struct operation *operation, char aap_name[static AAP_NAME_SIZE])
 {
     struct registry *registry = operation->engine->parts.registry;
     registry_lock(registry);
@@ -83,8 +82,7 @@ static void free_operation(struct operation *operation)
 
 static bool is_network_error(int number)
 {
-    return number == ETIMEDOUT || number == ECONNREFUSED || number == EHOSTUNREACH ||
-           number == ECONNRESET;
+    return number == ETIMEDOUT || number == ECONNREFUSED || number == EHOSTUNREACH || number == ECONNRESET;
 }
 
 struct registry_failure *operation_failure(struct operation *operation)
@@ -165,8 +163,7 @@ void operation_succeed(struct operation *operation)
 
 static bool add_waiting(struct operation *operation, uint64_t number)
 {
-    uint64_t *grown =
-        reallocarray(operation->waiters.writes, operation->waiters.count + 1, sizeof(*grown));
+    uint64_t *grown = reallocarray(operation->waiters.writes, operation->waiters.count + 1, sizeof(*grown));
     if (!grown)
         return false;
     operation->waiters.writes = grown;

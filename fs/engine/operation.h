@@ -93,8 +93,7 @@ struct operation {
 void operation_enter(struct operation *operation, enum operation_stage stage);
 
 /* The name of the operation's AAP; the AAP's configuration. */
-const struct config_aap *operation_aap_name(const struct operation *operation,
-                                            char aap_name[static AAP_NAME_SIZE]);
+const struct config_aap *operation_aap_name(const struct operation *operation, char aap_name[static AAP_NAME_SIZE]);
 
 /*
  * Notes ERROR in last_error of the operation's AAP or the mount, and ends the operation with it.

@@ -27,8 +27,7 @@ int judge_record(struct client_key_library *library, const struct record *record
         snprintf(reason, size, "its NotAfter, %s, had passed before it was asked for", record->not_after);
         return -EKEYREJECTED;
     }
-    return client_key_open(library, record->client_key_id, record->private_key_data,
-                           record->password, key, reason, size);
+    return client_key_open(library, record->client_key_id, record->private_key_data, record->password, key, reason, size);
 }
 
 int judge_restore(struct store *store, const struct record *record, struct client_key *key)

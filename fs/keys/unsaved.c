@@ -19,8 +19,7 @@ struct unsaved {
     struct unsaved *next;
 };
 
-int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *intent,
-                 const struct record *record)
+int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *intent, const struct record *record)
 {
     struct unsaved *unsaved = calloc(1, sizeof(*unsaved));
     if (!unsaved || !record_copy(&unsaved->record, record)) {
@@ -33,8 +32,7 @@ int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *inten
     unsaved->next = engine->unsaved;
     engine->unsaved = unsaved;
     registry_lock(engine->parts.registry);
-    registry_add_id(&registry_aap(engine->parts.registry, aap)->unsaved, record->client_key_id,
-                    record->intent);
+    registry_add_id(&registry_aap(engine->parts.registry, aap)->unsaved, record->client_key_id, record->intent);
     registry_unlock(engine->parts.registry);
     return 0;
 }

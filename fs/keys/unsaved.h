@@ -16,8 +16,7 @@ struct engine;
 #define UNSAVED_CODE "Unsaved"
 
 /* Keeps a copy of RECORD, which could not be saved; INTENT is taken over. 0 or -ENOMEM. */
-int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *intent,
-                 const struct record *record);
+int unsaved_keep(struct engine *engine, uint32_t aap, struct store_intent *intent, const struct record *record);
 
 /* Tries again what is due. When to look again, CLOCK_MONOTONIC. */
 int64_t unsaved_tend(struct engine *engine);

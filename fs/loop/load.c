@@ -33,13 +33,11 @@ static struct registry_aap *add_aap(struct engine *engine, const char *aap_name)
 {
     if (!config_aap_name_is_shown(aap_name))
         return NULL;
-    return registry_add_aap(engine->parts.registry, aap_name,
-                            config_for_aap(engine->parts.config, aap_name));
+    return registry_add_aap(engine->parts.registry, aap_name, config_for_aap(engine->parts.config, aap_name));
 }
 
 /* Fills KEY: from the forms beside RECORD, or by judging it as if it came now; *NEW: the forms are to be kept. */
-static int open_key(struct engine *engine, const struct record *record, struct client_key *key,
-                    bool *new)
+static int open_key(struct engine *engine, const struct record *record, struct client_key *key, bool *new)
 {
     char reason[256];
     *new = judge_restore(engine->store, record, key) < 0;
@@ -55,8 +53,7 @@ static int add_key(struct engine *engine, struct registry_aap *aap, const struct
         judge_reject(aap, record);
         return 0;
     }
-    const struct registry_key *key =
-        r == 0 ? judge_admit(engine->parts.registry, aap, record, &forms) : NULL;
+    const struct registry_key *key = r == 0 ? judge_admit(engine->parts.registry, aap, record, &forms) : NULL;
     client_key_clear(&forms);
     if (!key)
         return -ENOMEM;
@@ -66,8 +63,7 @@ static int add_key(struct engine *engine, struct registry_aap *aap, const struct
 }
 
 /* Keys were told before. */
-static int add_intent(struct engine *engine, const struct registry_aap *aap,
-                      const struct record *record)
+static int add_intent(struct engine *engine, const struct registry_aap *aap, const struct record *record)
 {
     if (registry_key_of_intent(aap, record->intent) || registry_rejected_intent(aap, record->intent))
         return store_finish(engine->store, aap->name, record->intent);
@@ -99,8 +95,7 @@ static void found(void *user, const struct record *record, const char *path, int
         if (!aap)
             error = -EINVAL;
         else
-            error = record->client_key_id[0] ? add_key(engine, aap, record)
-                                             : add_intent(engine, aap, record);
+            error = record->client_key_id[0] ? add_key(engine, aap, record) : add_intent(engine, aap, record);
     }
     /* without a newer key an older one would be shown: rather another start */
     if (is_passing(error))

@@ -40,15 +40,13 @@ static bool aap_makes_sense(const struct numbers *numbers, uint32_t number)
         if (aap->published[i] > numbers->generation_count)
             return false;
     return is_text(aap->name, sizeof(aap->name)) && aap->same_hash < number && aap->newest <= numbers->generation_count &&
-           aap->settled_generation <= numbers->generation_count &&
-           aap->hook_generation <= numbers->generation_count &&
+           aap->settled_generation <= numbers->generation_count && aap->hook_generation <= numbers->generation_count &&
            aap->followed <= numbers->generation_count;
 }
 
 static bool is_of(const struct numbers *numbers, uint32_t generation, uint32_t aap)
 {
-    return generation >= 1 && generation <= numbers->generation_count &&
-           numbers->generations[generation - 1].aap == aap;
+    return generation >= 1 && generation <= numbers->generation_count && numbers->generations[generation - 1].aap == aap;
 }
 
 static bool generation_makes_sense(const struct numbers *numbers, uint32_t number)
@@ -174,9 +172,8 @@ uint32_t numbers_add_generation(struct numbers *numbers, uint32_t key, int64_t m
     const struct numbered_generation *newest = numbers_generation(numbers, aap->newest);
     if (newest && made_ns <= newest->made_ns)
         made_ns = newest->made_ns + 1;
-    numbers->generations[numbers->generation_count] =
-        (struct numbered_generation){
-            .aap = of->aap, .key = key, .made_ns = made_ns, .previous = aap->newest};
+    numbers->generations[numbers->generation_count] = (struct numbered_generation){
+        .aap = of->aap, .key = key, .made_ns = made_ns, .previous = aap->newest};
     uint32_t number = one_more(&numbers->generation_count);
     if (aap->settled_generation == aap->newest)
         aap->loose = false; /* what was at rest the kernel may believe for long */
@@ -260,8 +257,7 @@ struct numbered_key *numbers_key(struct numbers *numbers, uint32_t number)
 
 struct numbered_generation *numbers_generation(struct numbers *numbers, uint32_t number)
 {
-    return number >= 1 && number <= numbers->generation_count ? &numbers->generations[number - 1]
-                                                              : NULL;
+    return number >= 1 && number <= numbers->generation_count ? &numbers->generations[number - 1] : NULL;
 }
 
 static enum directory_state directory_state(bool shown, bool settled, bool removed)

@@ -346,9 +346,7 @@ static struct registry_key *make_key(struct registry *registry, const struct reg
 struct registry_key *registry_add_key(struct registry *registry, struct registry_aap *aap,
                                       const struct registry_new_key *new_key)
 {
-    struct registry_key *key = registry_find_key(aap, new_key->client_key_id)
-                                   ? NULL
-                                   : make_key(registry, aap, new_key);
+    struct registry_key *key = registry_find_key(aap, new_key->client_key_id) ? NULL : make_key(registry, aap, new_key);
     if (!key)
         return NULL;
     struct registry_key *foreign = registry_find_foreign(aap, new_key->client_key_id);
@@ -372,9 +370,8 @@ struct registry_key *registry_add_foreign(struct registry *registry, struct regi
                                           const struct registry_new_key *new_key)
 {
     const char *id = new_key->client_key_id;
-    struct registry_key *key = registry_find_key(aap, id) || registry_find_foreign(aap, id)
-                                   ? NULL
-                                   : make_key(registry, aap, new_key);
+    bool is_known = registry_find_key(aap, id) || registry_find_foreign(aap, id);
+    struct registry_key *key = is_known ? NULL : make_key(registry, aap, new_key);
     if (!key)
         return NULL;
     key->next = aap->foreign;
@@ -403,10 +400,8 @@ uint32_t registry_make_current(struct registry *registry, struct registry_aap *a
 
 uint32_t registry_make_again(struct registry *registry, struct registry_aap *aap)
 {
-    const struct numbered_generation *before =
-        numbers_generation(registry->numbers, aap->generation);
-    uint32_t generation =
-        numbers_add_generation(registry->numbers, aap->current->number, before->made_ns);
+    const struct numbered_generation *before = numbers_generation(registry->numbers, aap->generation);
+    uint32_t generation = numbers_add_generation(registry->numbers, aap->current->number, before->made_ns);
     if (generation != 0)
         aap->generation = generation;
     return aap->generation;

@@ -83,8 +83,7 @@ static void add_name(struct sync_names *names, const char *aap_name, const char 
 
 static bool is_named(const struct sync_names *names, const char *aap_name)
 {
-    return names->count > 0 &&
-           bsearch(aap_name, names->names, names->count, sizeof(*names->names), compare_names);
+    return names->count > 0 && bsearch(aap_name, names->names, names->count, sizeof(*names->names), compare_names);
 }
 
 /* -- when ---------------------------------------------------------------------------------- */
@@ -142,8 +141,7 @@ static void note(struct engine *engine, const struct kms_error *error, bool comp
 
 static bool is_answer(const struct kms_error *error)
 {
-    return kms_error_is_forbidden(error->code, error->http_status) ||
-           (error->number == ENOENT && error->http_status);
+    return kms_error_is_forbidden(error->code, error->http_status) || (error->number == ENOENT && error->http_status);
 }
 
 static void end_well(struct engine *engine)
@@ -402,8 +400,7 @@ static void have_names(struct engine *engine)
         take(engine);
 }
 
-static void listed(void *user, const struct kms_answer *answer, const struct kms_aap *aaps,
-                   size_t count)
+static void listed(void *user, const struct kms_answer *answer, const struct kms_aap *aaps, size_t count)
 {
     struct engine *engine = user;
     engine_observe(engine, answer);
@@ -457,8 +454,7 @@ void sync_begin(struct engine *engine, struct operation *operation)
     (void)pace_take(&engine->pace, config->requests_per_second, clock_monotonic_ms()); /* it never waits */
     if (!config->all_aaps)
         take_configured(engine);
-    else if (kms_list_application_access_points(engine->parts.transport, config->request_timeout_ms, listed,
-                                                engine) < 0)
+    else if (kms_list_application_access_points(engine->parts.transport, config->request_timeout_ms, listed, engine) < 0)
         fail(engine, ENOMEM, "Memory", "memory is short");
 }
 

@@ -40,8 +40,7 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
                                  .made = intent->made_ns / 1000000000,
                                  .left = intent->made_ns / 1000000000};
     left->by_dates = !intent->dates_given && intent->not_before[0];
-    if (strlen(intent->not_before) < sizeof(left->not_before) &&
-        strlen(intent->not_after) < sizeof(left->not_after)) {
+    if (strlen(intent->not_before) < sizeof(left->not_before) && strlen(intent->not_after) < sizeof(left->not_after)) {
         strcpy(left->not_before, intent->not_before);
         strcpy(left->not_after, intent->not_after);
     }
@@ -97,8 +96,7 @@ static bool was_made_since(const struct left_intent *left, const struct kms_clie
 }
 
 /* The intent, of this AAP's, whose key it is. Two of one second, of a short validity, have the same dates: one each. */
-static struct left_intent *find_by_dates(struct engine *engine, uint32_t aap,
-                                         const struct kms_client_key *key)
+static struct left_intent *find_by_dates(struct engine *engine, uint32_t aap, const struct kms_client_key *key)
 {
     struct left_intent *found = NULL;
     for (struct left_intent *left = first_of(engine, aap); left; left = left->next) {
@@ -113,17 +111,15 @@ static struct left_intent *find_by_dates(struct engine *engine, uint32_t aap,
 }
 
 /* Orphans first: what has one is no reason for Candidates. */
-static void find_orphans(struct engine *engine, struct registry_aap *aap,
-                         const struct kms_client_key *keys, size_t count)
+static void find_orphans(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count)
 {
     registry_clear_ids(&aap->orphans);
     registry_clear_ids(&aap->candidates);
     for (struct left_intent *left = first_of(engine, aap->number); left; left = left->next)
         left->unlisted = true;
     for (size_t i = 0; i < count; i++) {
-        struct left_intent *left = registry_has_private(aap, keys[i].client_key_id)
-                                       ? NULL
-                                       : find_by_dates(engine, aap->number, &keys[i]);
+        bool is_known = registry_has_private(aap, keys[i].client_key_id);
+        struct left_intent *left = is_known ? NULL : find_by_dates(engine, aap->number, &keys[i]);
         if (!left || strlen(keys[i].client_key_id) >= sizeof(left->orphan))
             continue;
         strcpy(left->orphan, keys[i].client_key_id);

@@ -11,8 +11,7 @@ static int compare_ids(const void *left, const void *right)
 
 bool listed_ids_have(const struct listed_ids *listed, const char *client_key_id)
 {
-    return listed->count > 0 &&
-           bsearch(&client_key_id, listed->ids, listed->count, sizeof(*listed->ids), compare_ids);
+    return listed->count > 0 && bsearch(&client_key_id, listed->ids, listed->count, sizeof(*listed->ids), compare_ids);
 }
 
 bool listed_ids_sort(struct listed_ids *listed, const struct kms_client_key *keys, size_t count)
