@@ -16,7 +16,7 @@ from test_store import result_of
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
          "array of null": [None], "object": {}, "nested": {"a": [{"b": None}]}, "long": "a" * 100000, "line": "a\nb", "left out": ...}
-FEW = ("null", "number", "NUL", "array of null", "left out")  # all of them, and more, are in tests/unit/test_kms_types.c
+FEW = ("null", "number", "NUL", "array of null", "left out")  # all of them, and more, are in tests/unit/kmsapi/test_kms_types.c
 SIDES = ("RequestId", "KeyAlgorithm", "NotBefore", "NotAfter")
 
 

@@ -1,7 +1,5 @@
 #include "tests/unit/simulated.h"
 
-#include "simulated.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "simulated.h"
+#include "tests/unit/simulated.h"
 
 enum { AAPS = 50, DAY = SIMULATED_DAY, QUOTA = CONFIG_QUOTA_KEYS, FAULT_PERCENT = 10, LOST_PERCENT = 50, LATE = DAY };
 enum { STRANGER, LATE_SINCE }; /* notes: when the stranger comes next; since when a rotation could be made */

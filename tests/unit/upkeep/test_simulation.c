@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "simulated.h"
+#include "tests/unit/simulated.h"
 
 enum { AAPS = SIMULATED_AAPS, DAY = SIMULATED_DAY, VALIDITY = 90 * DAY };
 

@@ -1,4 +1,4 @@
-#include "tests/unit/recorded_disk.h"
+#include "tests/unit/store/recorded_disk.h"
 
 #include <errno.h>
 #include <fcntl.h>

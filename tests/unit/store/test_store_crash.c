@@ -20,7 +20,7 @@
 
 #include "fs/store/store_intent.h"
 #include "fs/store/store_load.h"
-#include "tests/unit/recorded_disk.h"
+#include "tests/unit/store/recorded_disk.h"
 
 enum { KEYS = 8 };
 
