@@ -16,7 +16,7 @@
 
 #include "tests/unit/simulated.h"
 
-enum { AAPS = 50, DAY = SIMULATED_DAY, QUOTA = CONFIG_QUOTA_KEYS, FAULT_PERCENT = 10, LOST_PERCENT = 50, LATE = DAY };
+enum { AAPS = 50, DAY = RIG_DAY, QUOTA = CONFIG_QUOTA_KEYS, FAULT_PERCENT = 10, LOST_PERCENT = 50, LATE = DAY };
 enum { STRANGER, LATE_SINCE }; /* notes: when the stranger comes next; since when a rotation could be made */
 
 static uint64_t chance;
@@ -30,9 +30,9 @@ static uint32_t draw(uint32_t below)
     return (uint32_t)(chance >> 32) % below;
 }
 
-static enum simulated_fault fault(bool creation)
+static enum table_fault fault(bool creation)
 {
-    static const enum simulated_fault kinds[] = {FAULT_BEFORE, FAULT_AFTER, FAULT_UNAVAILABLE, FAULT_SHORT};
+    static const enum table_fault kinds[] = {FAULT_BEFORE, FAULT_AFTER, FAULT_UNAVAILABLE, FAULT_SHORT};
     if (creation && draw(100) < LOST_PERCENT)
         return FAULT_AFTER;
     if (draw(100) >= FAULT_PERCENT)
@@ -42,43 +42,43 @@ static enum simulated_fault fault(bool creation)
 }
 
 /* The newest of those that the engine has, later than which none was made; NULL. */
-static struct simulated_key *newest(struct simulated_aap *aap, const struct simulated_key *but)
+static struct table_key *newest(struct table_aap *aap, const struct table_key *but)
 {
-    struct simulated_key *found = NULL;
-    for (size_t i = 0; i < SIMULATED_KEYS; i++) {
-        struct simulated_key *key = &aap->keys[i];
+    struct table_key *found = NULL;
+    for (size_t i = 0; i < TABLE_KEYS; i++) {
+        struct table_key *key = &aap->keys[i];
         if (key->id && key->ours && !key->lost && key != but && (!found || key->id > found->id))
             found = key;
     }
     return found;
 }
 
-static bool follows(const struct simulated_aap *aap)
+static bool follows(const struct table_aap *aap)
 {
-    return (aap - simulated_aaps) % 2;
+    return (aap - kms_table.aaps) % 2;
 }
 
 /* What nobody was told to do without: the first key, or where that is over the newest but the current one. */
-static const struct simulated_key *in_use(struct simulated_aap *aap, const struct simulated_key *current)
+static const struct table_key *in_use(struct table_aap *aap, const struct table_key *current)
 {
     if (follows(aap))
         return NULL;
-    for (size_t i = 0; i < SIMULATED_KEYS; i++)
+    for (size_t i = 0; i < TABLE_KEYS; i++)
         if (aap->keys[i].id && aap->keys[i].first && aap->keys[i].end > simulated_now())
             return &aap->keys[i];
-    const struct simulated_key *superseded = newest(aap, current);
+    const struct table_key *superseded = newest(aap, current);
     return superseded && superseded->end > simulated_now() ? superseded : NULL;
 }
 
-static bool may_be_freed(struct simulated_aap *aap, const struct simulated_key *key)
+static bool may_be_freed(struct table_aap *aap, const struct table_key *key)
 {
-    const struct simulated_key *current = newest(aap, NULL);
+    const struct table_key *current = newest(aap, NULL);
     if (!key->ours || key == current)
         return false;
     return key->lost || key->end <= simulated_now() || key != in_use(aap, current);
 }
 
-static void judge_deletion(struct simulated_aap *aap, struct simulated_key *key)
+static void judge_deletion(struct table_aap *aap, struct table_key *key)
 {
     if (!may_be_freed(aap, key))
         fail_msg("%s: %s was deleted, ours %d, lost %d", aap->name, key->name, key->ours, key->lost);
@@ -86,19 +86,19 @@ static void judge_deletion(struct simulated_aap *aap, struct simulated_key *key)
         expired++;
         return;
     }
-    if (simulated_count(aap) < QUOTA)
+    if (table_count(aap) < QUOTA)
         fail_msg("%s: %s was deleted, and there was a place", aap->name, key->name);
     freed_orphans += key->lost;
     freed_superseded += !key->lost;
 }
 
 /* Comes every few days: makes a key, or deletes one of his, now and then one of ours that is of no use. */
-static void be_stranger(struct simulated_aap *aap)
+static void be_stranger(struct table_aap *aap)
 {
     char before[ISO_TIME_SIZE], after[ISO_TIME_SIZE];
-    struct simulated_key *his = NULL, *ours = NULL, *current = newest(aap, NULL);
-    for (size_t i = 0; i < SIMULATED_KEYS; i++) {
-        struct simulated_key *key = &aap->keys[i];
+    struct table_key *his = NULL, *ours = NULL, *current = newest(aap, NULL);
+    for (size_t i = 0; i < TABLE_KEYS; i++) {
+        struct table_key *key = &aap->keys[i];
         if (key->id && !key->ours)
             his = key;
         else if (key->id && key != current && key != in_use(aap, current))
@@ -113,18 +113,18 @@ static void be_stranger(struct simulated_aap *aap)
     } else if (his && draw(3) > 0) {
         his->id = 0;
         stranger_deleted++;
-    } else if (simulated_make(aap, before, after)) {
+    } else if (table_make(aap, before, after)) {
         stranger_made++;
     }
 }
 
-static void judge(struct simulated_aap *aap, const struct registry_aap *seen)
+static void judge(struct table_aap *aap, const struct registry_aap *seen)
 {
-    bool place = simulated_count(aap) < QUOTA;
-    struct simulated_key *current = newest(aap, NULL);
+    bool place = table_count(aap) < QUOTA;
+    struct table_key *current = newest(aap, NULL);
     if (!current || current->end <= simulated_now())
         fail_msg("%s has no valid key: %s: %s", aap->name, seen->failure.error.code, seen->failure.error.message);
-    for (size_t i = 0; i < SIMULATED_KEYS; i++)
+    for (size_t i = 0; i < TABLE_KEYS; i++)
         place = place || (aap->keys[i].id && may_be_freed(aap, &aap->keys[i]));
     full_when_due += seen->rotation.state >= ROTATION_DUE && !place;
     if (seen->rotation.state < ROTATION_DUE || !place)
@@ -136,7 +136,7 @@ static void judge(struct simulated_aap *aap, const struct registry_aap *seen)
 }
 
 /* What the applications were told of. */
-static void mark_first(struct simulated_aap *aap)
+static void mark_first(struct table_aap *aap)
 {
     if (!aap->marked) /* nothing has been deleted yet */
         aap->keys[0].first = aap->marked = true;
@@ -151,7 +151,7 @@ static void tick(struct registry *registry)
 {
     registry_lock(registry);
     for (size_t i = 0; i < AAPS; i++) {
-        struct simulated_aap *aap = &simulated_aaps[i];
+        struct table_aap *aap = &kms_table.aaps[i];
         mark_first(aap);
         if (simulated_now() >= aap->notes[STRANGER])
             be_stranger(aap);
@@ -160,8 +160,9 @@ static void tick(struct registry *registry)
     registry_unlock(registry);
 }
 
-static void make_sections(struct config *config)
+static void configure(struct config *config)
 {
+    config->sync_interval_ms = INT64_C(1) * DAY * 1000;
     config->sections = calloc(AAPS / 2, sizeof(*config->sections));
     assert_non_null(config->sections);
     for (size_t i = 1; i < AAPS; i += 2) {
@@ -176,8 +177,8 @@ static void two_years_with_a_stranger(void **unused)
 {
     const struct simulation simulation = {
         .aaps = AAPS,
-        .quota = QUOTA,
-        .end = SIMULATED_BEGIN + INT64_C(730) * DAY,
+        .end = RIG_BEGIN + INT64_C(730) * DAY,
+        .configure = configure,
         .tries = tries,
         .fault = fault,
         .tick = tick,
@@ -186,14 +187,10 @@ static void two_years_with_a_stranger(void **unused)
     const char *seed = getenv("AAPFS_SEED");
     chance = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
     print_message("AAPFS_SEED=%llu\n", (unsigned long long)chance);
-    config_defaults(&simulated_config);
-    strcpy(simulated_config.region, "cn-hangzhou");
-    simulated_config.sync_interval_ms = INT64_C(1) * DAY * 1000;
-    make_sections(&simulated_config);
     simulate(&simulation);
     unsigned int rotations = 0;
     for (size_t i = 0; i < AAPS; i++) {
-        unsigned int rotated = simulated_aaps[i].rotations - tries(i);
+        unsigned int rotated = kms_table.aaps[i].creations - tries(i);
         assert_in_range(rotated, 2, 5);
         rotations += rotated;
     }

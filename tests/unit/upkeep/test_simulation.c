@@ -13,11 +13,11 @@
 
 #include "tests/unit/simulated.h"
 
-enum { AAPS = SIMULATED_AAPS, DAY = SIMULATED_DAY, VALIDITY = 90 * DAY };
+enum { AAPS = TABLE_AAPS, DAY = RIG_DAY, VALIDITY = 90 * DAY };
 
 static unsigned int deletions;
 
-static void count_deletion(struct simulated_aap *aap, struct simulated_key *key)
+static void count_deletion(struct table_aap *aap, struct table_key *key)
 {
     deletions++;
 }
@@ -53,20 +53,20 @@ static unsigned int most_within(const int64_t *times, unsigned int count, int64_
 
 static void judge(unsigned int years)
 {
-    static int64_t all[AAPS * SIMULATED_ROTATIONS], firsts[AAPS];
-    unsigned int count = 0, fewest = SIMULATED_ROTATIONS, most = 0, left = 0;
+    static int64_t all[AAPS * TABLE_CREATIONS], firsts[AAPS];
+    unsigned int count = 0, fewest = TABLE_CREATIONS, most = 0, left = 0;
     double interval = 0.63 * VALIDITY; /* 66 % minus 0 to 6 % */
     unsigned int expected = (unsigned int)((double)years * 365 * DAY / interval);
     for (size_t i = 0; i < AAPS; i++) {
-        const struct simulated_aap *aap = &simulated_aaps[i];
-        unsigned int rotations = aap->rotations - 1;
-        assert_in_range(aap->times[0], SIMULATED_BEGIN, SIMULATED_BEGIN + 59);
+        const struct table_aap *aap = &kms_table.aaps[i];
+        unsigned int rotations = aap->creations - 1;
+        assert_in_range(aap->times[0], RIG_BEGIN, RIG_BEGIN + 59);
         fewest = rotations < fewest ? rotations : fewest;
         most = rotations > most ? rotations : most;
         firsts[i] = aap->times[1];
         memcpy(all + count, aap->times + 1, rotations * sizeof(*all));
         count += rotations;
-        left += simulated_count(aap);
+        left += table_count(aap);
     }
     qsort(all, count, sizeof(*all), compare_times);
     qsort(firsts, AAPS, sizeof(*firsts), compare_times);
@@ -84,23 +84,25 @@ static void judge(unsigned int years)
     assert_true(left <= 2 * AAPS); /* what has expired is gone */
 }
 
+static void configure(struct config *config)
+{
+    config->defaults.validity_seconds = VALIDITY;
+    config->defaults.validity_years = 0;
+    config->sync_interval_ms = INT64_C(30) * DAY * 1000;
+    strcpy(config->defaults.on_rotate, "none");
+}
+
 static void three_years(void **unused)
 {
     const char *tests = getenv("AAPFS_TESTS"); /* the everyday run has less time */
     unsigned int years = tests && (strcmp(tests, "full") == 0 || strcmp(tests, "long") == 0) ? 3 : 1;
     const struct simulation simulation = {
         .aaps = AAPS,
-        .quota = CONFIG_QUOTA_KEYS,
-        .end = SIMULATED_BEGIN + INT64_C(365) * years * DAY,
+        .end = RIG_BEGIN + INT64_C(365) * years * DAY,
+        .configure = configure,
         .deletes = count_deletion,
         .tick = look_for_failures,
     };
-    config_defaults(&simulated_config);
-    strcpy(simulated_config.region, "cn-hangzhou");
-    simulated_config.defaults.validity_seconds = VALIDITY;
-    simulated_config.defaults.validity_years = 0;
-    simulated_config.sync_interval_ms = INT64_C(30) * DAY * 1000;
-    strcpy(simulated_config.defaults.on_rotate, "none");
     simulate(&simulation);
     judge(years);
 }

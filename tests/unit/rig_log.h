@@ -1,0 +1,19 @@
+/*
+ * What is logged, for tests to look at. It goes to stderr, too.
+ */
+#ifndef AAPFS_TESTS_UNIT_RIG_LOG_H
+#define AAPFS_TESTS_UNIT_RIG_LOG_H
+
+#include <stdbool.h>
+
+/* Whether a line that contains TEXT was logged. */
+bool rig_has_logged(const char *text);
+void rig_forget_log(void);
+
+/* Errors and warnings since then. */
+unsigned int rig_warnings(void);
+
+/* Lines that tell of a fault of aapfs's own: upkeep/net.h. */
+unsigned int rig_faults(void);
+
+#endif
