@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "fs/engine/control.h"
 #include "fs/loop/loop.h"
 #include "kmsapi/wiping_memory.h"
 
@@ -389,8 +390,10 @@ static void submit(const struct engine_write *write)
 
 uint64_t rig_write_by(const char *aap_name, const char *text, pid_t pid, uid_t uid)
 {
+    char line[CONTROL_SIZE + 1];
+    int length = snprintf(line, sizeof(line), "%s\n", text);
     const struct engine_write write = {.number = ++last_number, .aap = aap_name ? rig_aap(aap_name)->number : 0,
-                                       .data = text, .size = strlen(text), .pid = pid, .uid = uid};
+                                       .data = line, .size = (size_t)length, .pid = pid, .uid = uid};
     submit(&write);
     return write.number;
 }
@@ -398,6 +401,13 @@ uint64_t rig_write_by(const char *aap_name, const char *text, pid_t pid, uid_t u
 uint64_t rig_write(const char *aap_name, const char *text)
 {
     return rig_write_by(aap_name, text, 1, 0);
+}
+
+void rig_do(const char *aap_name, const char *text)
+{
+    uint64_t number = rig_write(aap_name, text);
+    table_serve();
+    assert_int_equal(rig_result(number), 0);
 }
 
 void rig_inherit(uint64_t number, uint32_t aap, uint64_t intent)

@@ -102,9 +102,12 @@ void rig_run(bool (*go_on)(int timeout_ms));
 
 /* -- control ------------------------------------------------------------------------------- */
 
-/* A write to the control of that AAP; NULL: of the mount. Its number. */
+/* TEXT and a newline are written to the control of that AAP; NULL: of the mount. The write's number. */
 uint64_t rig_write(const char *aap_name, const char *text);
 uint64_t rig_write_by(const char *aap_name, const char *text, pid_t pid, uid_t uid);
+
+/* The same, by a KMS that is the table (kms_table.h); it succeeds. */
+void rig_do(const char *aap_name, const char *text);
 
 /* One that an earlier worker had begun, of the AAP of that number. */
 void rig_inherit(uint64_t number, uint32_t aap, uint64_t intent);
