@@ -226,3 +226,13 @@ void table_serve(void)
         rig_settle();
     }
 }
+
+void table_serve_until(enum rig_operation operation)
+{
+    rig_settle();
+    while (rig_request() && rig_request()->operation != operation) {
+        table_answer(FAULT_NONE);
+        rig_settle();
+    }
+    assert_non_null(rig_request());
+}

@@ -67,4 +67,7 @@ void table_answer(enum table_fault fault);
 /* Answers whatever waits, and what the engine asks for then, until it asks for nothing. */
 void table_serve(void);
 
+/* The same, until it asks for an OPERATION, which waits then. */
+void table_serve_until(enum rig_operation operation);
+
 #endif

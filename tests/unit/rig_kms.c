@@ -160,13 +160,20 @@ void rig_answer_well(void)
     rig_answer(&(struct rig_result){0});
 }
 
+static void answer_aap(const char *method, const char *arn)
+{
+    const struct kms_aap aap = {.name = oldest()->aap, .authentication_method = method, .arn = arn};
+    rig_answer(&(struct rig_result){.aaps = &aap});
+}
+
 void rig_answer_aap(const char *method)
 {
-    const struct rig_request *request = oldest();
-    const struct kms_aap aap = {.name = request->aap,
-                                .authentication_method = method ? method : "ClientKey",
-                                .arn = "acs:kms:" RIG_REGION ":" RIG_ACCOUNT ":applicationaccesspoint/a"};
-    rig_answer(&(struct rig_result){.aaps = &aap});
+    answer_aap(method ? method : "ClientKey", "acs:kms:" RIG_REGION ":" RIG_ACCOUNT ":applicationaccesspoint/a");
+}
+
+void rig_answer_arn(const char *arn)
+{
+    answer_aap("ClientKey", arn);
 }
 
 void rig_answer_key(const char *client_key_id)

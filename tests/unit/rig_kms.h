@@ -62,6 +62,9 @@ void rig_reply(const struct rig_result *result);
 void rig_answer_well(void);
 void rig_answer_aap(const char *method);
 
+/* A Describe that tells that Arn. */
+void rig_answer_arn(const char *arn);
+
 /* A creation brought the key of that id, with the dates that were asked for, or, where none were, a year's. */
 void rig_answer_key(const char *client_key_id);
 
