@@ -60,6 +60,7 @@ void simulate(const struct simulation *wanted)
 {
     simulation = wanted;
     assert_int_equal(rig_make(NULL), 0);
+    rig.config.requests_per_second = 2; /* as it is by default */
     simulation->configure(&rig.config);
     for (size_t i = 0; i < simulation->aaps; i++) {
         char name[32];
