@@ -106,6 +106,13 @@ void rig_expect_nothing(void)
         fail_msg("KMS is asked for %s %s%s", names[request->operation], request->aap, request->id);
 }
 
+void rig_postpone(void)
+{
+    const struct rig_request postponed = *oldest();
+    first++;
+    requests[end++ % REQUESTS_MOST] = postponed;
+}
+
 static void call(const struct rig_request *request, const struct kms_answer *answer, const struct rig_result *result)
 {
     bool good = answer->error.number == 0;

@@ -44,6 +44,9 @@ const struct rig_request *rig_expect(enum rig_operation operation, const char *a
 /* Nothing is asked of KMS now. */
 void rig_expect_nothing(void);
 
+/* The oldest request is to be answered after all others that wait now. */
+void rig_postpone(void);
+
 /* The oldest request, which is taken away, is answered so; of RESULT all but the error's number may be NULL, "" or 0. */
 struct rig_result {
     struct kms_error error;
