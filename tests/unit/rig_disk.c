@@ -45,6 +45,8 @@ int __wrap_client_key_open(struct client_key_library *library, const char *clien
                            const char *password, struct client_key *key, char *why, size_t size)
 {
     *key = (struct client_key){0};
+    if (rig.opens)
+        rig.opens(client_key_id);
     if (strcmp(private_key_data, RIG_KEY) != 0) {
         snprintf(why, size, "it does not open");
         return -EKEYREJECTED;

@@ -183,7 +183,7 @@ void rig_answer_arn(const char *arn)
     answer_aap("ClientKey", arn);
 }
 
-void rig_answer_key(const char *client_key_id)
+static void answer_key(const char *client_key_id, const char *private_key_data)
 {
     const struct rig_request *request = oldest();
     char begins[ISO_TIME_SIZE], ends[ISO_TIME_SIZE];
@@ -195,12 +195,22 @@ void rig_answer_key(const char *client_key_id)
         .key_algorithm = "RSA_2048",
         .not_before = request->not_before[0] ? request->not_before : begins,
         .not_after = request->not_after[0] ? request->not_after : ends,
-        .private_key_data = RIG_KEY,
+        .private_key_data = private_key_data,
         .create_time = begins,
         .public_key_data = "",
         .aap_name = request->aap,
     };
     rig_answer(&(struct rig_result){.keys = &key});
+}
+
+void rig_answer_key(const char *client_key_id)
+{
+    answer_key(client_key_id, RIG_KEY);
+}
+
+void rig_answer_no_key(const char *client_key_id)
+{
+    answer_key(client_key_id, RIG_NO_KEY);
 }
 
 void rig_answer_keys(const struct kms_client_key *keys, size_t count)

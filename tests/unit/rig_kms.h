@@ -68,8 +68,9 @@ void rig_answer_aap(const char *method);
 /* A Describe that tells that Arn. */
 void rig_answer_arn(const char *arn);
 
-/* A creation brought the key of that id, with the dates that were asked for, or, where none were, a year's. */
+/* A creation brought the key of that id, with the dates that were asked for, or, where none were, a year's; one that opens or not. */
 void rig_answer_key(const char *client_key_id);
+void rig_answer_no_key(const char *client_key_id);
 
 /* The listing of an AAP's keys. */
 void rig_answer_keys(const struct kms_client_key *keys, size_t count);
