@@ -53,6 +53,7 @@ extern struct rig {
 
     void (*opens)(const char *client_key_id); /* a key is about to be judged; NULL: nobody looks */
     int disk_error; /* errno with which what is written to the disk fails; 0: it does not */
+    unsigned int good_writes; /* that go well before */
 
     /* in the order in which they were begun, since the engine's start; publications come and go with RIG_PUBLICATIONS */
     struct publish_request publications[RIG_PUBLICATIONS];

@@ -24,16 +24,26 @@ enum { PATH_SIZE = 512 };
 
 static char place[64], reason[2 * STATE_PATH_SIZE + 256];
 
+/* The errno of this write; 0: it goes well. */
+static int write_error(void)
+{
+    if (rig.disk_error && rig.good_writes > 0) {
+        rig.good_writes--;
+        return 0;
+    }
+    return rig.disk_error;
+}
+
 /* What was written is not synced: it costs time for nothing. */
 int __wrap_fsync(int file)
 {
-    errno = rig.disk_error;
-    return rig.disk_error ? -1 : 0;
+    errno = write_error();
+    return errno ? -1 : 0;
 }
 
 int __wrap_posix_fallocate64(int file, off_t offset, off_t size)
 {
-    return rig.disk_error;
+    return write_error();
 }
 
 static struct client_key_bytes bytes_of(const char *text)
