@@ -20,7 +20,7 @@ struct store_intent {
     char *aap_name;
     int room;   /* the file that the record is to fill */
     bool filled; /* with the record, synced */
-    bool moved; /* it is filled and has its name; only syncing is left */
+    char moved_to[STORE_PATH_SIZE]; /* it is filled and has this name, only syncing is left; "": not yet */
 };
 
 void store_name_of(uint64_t number, const char *kind, char name[static 64])
@@ -140,14 +140,15 @@ static int fill_and_move(struct store *store, struct store_intent *intent, const
     if (r == 0)
         r = store_move_room(store, room, intent->aap_name, path);
     OPENSSL_free(bytes);
-    intent->moved = r == 0;
+    if (r == 0)
+        memcpy(intent->moved_to, path, sizeof(path));
     return r;
 }
 
 int store_save(struct store *store, struct store_intent *intent, const struct record *record)
 {
     char name[64];
-    int r = intent->moved ? 0 : fill_and_move(store, intent, record);
+    int r = intent->moved_to[0] ? 0 : fill_and_move(store, intent, record);
     if (r == 0)
         r = store_file_sync(store->directory, intent->aap_name);
     if (r < 0)
@@ -176,6 +177,8 @@ int store_forget(struct store *store, uint64_t number)
 int store_drop(struct store *store, struct store_intent *intent)
 {
     int r = store_forget(store, intent->number);
+    if (intent->moved_to[0] && unlinkat(store->directory, intent->moved_to, 0) < 0 && errno != ENOENT)
+        r = -errno;
     free_intent(intent);
     return r;
 }

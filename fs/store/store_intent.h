@@ -34,7 +34,10 @@ uint64_t store_intent_number(const struct store_intent *intent);
  */
 int store_save(struct store *store, struct store_intent *intent, const struct record *record);
 
-/* Nothing was made: removes INTENT and frees it. 0 or the disk's errno; it is freed all the same. */
+/*
+ * Nothing was made, or is to stay: removes INTENT, and a record that store_save could not finish, and frees it. 0 or the disk's
+ * errno; it is freed all the same.
+ */
 int store_drop(struct store *store, struct store_intent *intent);
 
 /* Frees INTENT and leaves it on disk, without its room: whether a key was made is not known. */

@@ -148,7 +148,7 @@ static void one_that_cannot_be_compared_is_refused(void **unused)
 static void one_that_cannot_be_saved_is_not_shown(void **unused)
 {
     adopt(RIG_KEY);
-    for (unsigned int writes = 0; writes < 5; writes++) {
+    for (unsigned int writes = 0; writes < 6; writes++) {
         rig.disk_error = ENOSPC;
         rig.good_writes = writes;
         answer(key());

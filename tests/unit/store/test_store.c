@@ -524,6 +524,29 @@ static void every_failing_call_is_borne(void **state)
     assert_true(tried > 3 * 12);
 }
 
+static void of_a_save_that_failed_nothing_is_left_when_it_is_dropped(void **state)
+{
+    const struct record record = sample("KAAP.1");
+    struct store *store = open_good();
+    save(store, "KAAP.0"); /* the AAP's directory is there */
+    uint64_t before = digest_of_place();
+    for (int at = 0;; at++) {
+        struct store_intent *intent;
+        reserve(store, "b", &intent);
+        calls = 0;
+        fail_at = at;
+        fail_with = EIO;
+        int r = store_save(store, intent, &record);
+        fail_at = -1;
+        if (r == 0)
+            break;
+        assert_int_equal(store_drop(store, intent), 0);
+        assert_true(digest_of_place() == before);
+    }
+    assert_int_equal(load(store).keys, 2);
+    store_close(store);
+}
+
 /* Whatever has the name that a file is written under first: no wait, and nothing of it in the file. */
 static void a_name_that_is_taken_makes_way(void **state)
 {
@@ -569,6 +592,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_never_renamed_goes_at_the_next_start, make_place, remove_place),
         cmocka_unit_test_setup_teardown(an_intent_under_another_number_is_none, make_place, remove_place),
         cmocka_unit_test_setup_teardown(every_failing_call_is_borne, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(of_a_save_that_failed_nothing_is_left_when_it_is_dropped, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_name_that_is_taken_makes_way, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
