@@ -1,7 +1,6 @@
 #include "tests/unit/engine_rig.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 

@@ -1,6 +1,4 @@
 /* A key that was made elsewhere: nothing is changed before it is known to be usable and this AAP's. */
-#include <stdio.h>
-
 #include "kmsapi/certificate.h"
 #include "tests/unit/engine_rig.h"
 
