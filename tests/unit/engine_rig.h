@@ -52,6 +52,7 @@ extern struct rig {
     int64_t slept_ms; /* CLOCK_BOOTTIME is that much ahead of CLOCK_MONOTONIC */
     int timeout_ms;   /* how long the engine would wait now if nothing happened */
 
+    bool opens_everything; /* RIG_NO_KEY, too, as a newer OpenSSL might */
     void (*opens)(const char *client_key_id); /* a key is about to be judged; NULL: nobody looks */
     int disk_error; /* errno with which what is written to the disk fails; 0: it does not */
     unsigned int good_writes; /* that go well before */
