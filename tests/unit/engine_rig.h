@@ -31,7 +31,9 @@
 #define RIG_REGION "cn-hangzhou"
 #define RIG_ACCOUNT "1192853035110000"
 
-enum { RIG_DAY = 86400, RIG_PUBLICATIONS = 2048, RIG_RUNS = 64, RIG_ANSWERS = 1024 };
+#define RIG_DAY INT64_C(86400)
+
+enum { RIG_PUBLICATIONS = 2048, RIG_RUNS = 64, RIG_ANSWERS = 1024 };
 
 struct rig_written {
     uint64_t number;
@@ -47,7 +49,8 @@ extern struct rig {
     struct state state;
     bool first, refresh; /* what the next engine is started with; rig_make: it is the first */
 
-    int64_t now_ms;   /* KMS's time, since 1970 */
+    int64_t now_ms;   /* since 1970 */
+    int64_t kms_ms;   /* KMS's clock is that much ahead */
     int64_t local_ms; /* the local clock is that much ahead */
     int64_t slept_ms; /* CLOCK_BOOTTIME is that much ahead of CLOCK_MONOTONIC */
     int timeout_ms;   /* how long the engine would wait now if nothing happened */
@@ -97,6 +100,7 @@ void rig_settle(void);
 /* Time goes on, and the engine does what it does in it; or all at once, as if it had slept. */
 void rig_pass(int64_t ms);
 void rig_jump(int64_t ms);
+void rig_jump_to(int64_t time); /* seconds since 1970 */
 
 /*
  * The engine goes on by itself. In its thread GO_ON is called where it would wait for that long; false ends it, and the

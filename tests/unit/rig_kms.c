@@ -106,6 +106,14 @@ void rig_expect_nothing(void)
         fail_msg("KMS is asked for %s %s%s", names[request->operation], request->aap, request->id);
 }
 
+unsigned int rig_count_requests(enum rig_operation operation)
+{
+    unsigned int count = 0;
+    for (unsigned int i = first; i != end; i++)
+        count += requests[i % REQUESTS_MOST].operation == operation;
+    return count;
+}
+
 void rig_postpone(void)
 {
     const struct rig_request postponed = *oldest();
@@ -144,7 +152,7 @@ void rig_reply(const struct rig_result *result)
     int64_t local_ms = rig.now_ms + rig.local_ms;
     bool came = result->error.number == 0 || result->error.http_status;
     const struct transport_answer transport = {
-        .server_date = !came ? 0 : result->server_date ? result->server_date : rig.now_ms / 1000,
+        .server_date = !came ? 0 : result->server_date ? result->server_date : (rig.now_ms + rig.kms_ms) / 1000,
         .time_was_wrong = result->time_was_wrong,
         .sent_at_ms = local_ms - RIG_ANSWER_MS,
         .received_at_ms = local_ms,

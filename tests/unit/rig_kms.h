@@ -41,8 +41,9 @@ const struct rig_request *rig_request(void);
 /* The same, which is of OPERATION and of that AAP or key. */
 const struct rig_request *rig_expect(enum rig_operation operation, const char *aap_or_id);
 
-/* Nothing is asked of KMS now. */
+/* Nothing is asked of KMS now; so many requests of OPERATION wait. */
 void rig_expect_nothing(void);
+unsigned int rig_count_requests(enum rig_operation operation);
 
 /* The oldest request is to be answered after all others that wait now. */
 void rig_postpone(void);

@@ -3,7 +3,6 @@
 
 static void start(void)
 {
-    rig.config.sync_interval_ms = INT64_C(30) * RIG_DAY * 1000;
     table_add("payments");
     rig_start();
     table_serve();
