@@ -40,6 +40,8 @@ int64_t __wrap_clock_boottime_ms(void)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static pthread_t test_thread;
+static bool is_woken;            /* by a third thread */
 static bool stands, has_ended;   /* the engine's thread: where it waits; for ever */
 static bool is_stopping;         /* loop_stop is about to wait for it */
 static void (*answer_late)(void);
@@ -85,6 +87,8 @@ void __wrap_transport_wake_up(struct transport *transport)
 {
     if (is_stopping)
         set(&stands, false);
+    if (!pthread_equal(pthread_self(), test_thread))
+        set(&is_woken, true);
 }
 
 static void take_turn(void)
@@ -111,6 +115,16 @@ void rig_settle(void)
         take_turn();
         assert_true(turns++ < TURNS_MOST); /* it never waits */
     } while (!has_ended && (rig.timeout_ms == 0 || has_publications()));
+}
+
+void rig_await_thread(void)
+{
+    pthread_mutex_lock(&lock);
+    while (!is_woken)
+        pthread_cond_wait(&changed, &lock);
+    is_woken = false;
+    pthread_mutex_unlock(&lock);
+    rig_settle();
 }
 
 void rig_run(bool (*go_on)(int timeout_ms))
@@ -235,7 +249,7 @@ static bool take_answer(void *user, uint64_t number, int result)
 {
     assert_true(rig.answer_count < RIG_ANSWERS);
     rig.answers[rig.answer_count++] = (struct rig_written){number, result};
-    return true;
+    return !rig.nobody_waits;
 }
 
 static void begin_write(void *user, uint64_t number)
@@ -297,6 +311,8 @@ int rig_make(void **unused)
     rig.counters = counters_open(&counters);
     rig.now_ms = RIG_BEGIN * 1000;
     rig.first = true;
+    test_thread = pthread_self();
+    is_woken = false;
     table_clear();
     rig_forget_requests();
     rig_make_disk();

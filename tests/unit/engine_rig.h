@@ -72,6 +72,7 @@ extern struct rig {
 
     struct rig_written answers[RIG_ANSWERS];
     unsigned int answer_count;
+    bool nobody_waits; /* whoever is answered was interrupted before */
     uint64_t noted_intent; /* the last one that note_intent told; 0: none */
 
     /* how often the engine has called what it was given */
@@ -96,6 +97,9 @@ void rig_stop(void (*answer)(void));
 
 /* The engine goes on until it would wait. After whatever a test does that it is to see. */
 void rig_settle(void);
+
+/* Waits until another thread of the engine's (password_file.c) has something for it. */
+void rig_await_thread(void);
 
 /* Time goes on, and the engine does what it does in it; or all at once, as if it had slept. */
 void rig_pass(int64_t ms);

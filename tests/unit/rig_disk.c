@@ -109,7 +109,7 @@ uint64_t rig_save(const struct rig_key *key)
         .not_before = text_of(key->not_before ? key->not_before : "2023-11-01T00:00:00Z"),
         .not_after = text_of(key->not_after ? key->not_after : "2099-11-24T00:00:00Z"),
         .private_key_data = text_of(key->private_key_data ? key->private_key_data : RIG_KEY),
-        .password = text_of(RIG_PASSWORD),
+        .password = text_of(key->password ? key->password : RIG_PASSWORD),
         .request_id = text_of("r"),
         .made_ns = made_ns,
         .asked = key->made ? key->made : RIG_BEGIN,
@@ -132,6 +132,11 @@ uint64_t rig_save(const struct rig_key *key)
         assert_int_equal(store_write_forms(store, key->aap_name, key->client_key_id, &forms), 0);
     store_close(store);
     return record.intent;
+}
+
+const char *rig_place(void)
+{
+    return place;
 }
 
 static const char *counted_prefix;
