@@ -1,0 +1,82 @@
+/* The password of a creation that nobody gives one for. */
+#include "tests/unit/engine_rig.h"
+
+/* An engine; PAYMENTS has a key. */
+static void start(enum config_password_source source, const char *password)
+{
+    rig.config.defaults.password_source = source;
+    rig.config.defaults.rotate_at = ROTATE_NEVER;
+    rig_save(&(struct rig_key){.aap_name = "payments", .client_key_id = "KAAP.90", .password = password});
+    table_add("payments");
+    rig_start();
+    table_serve();
+}
+
+static void assert_refused(const char *text)
+{
+    uint64_t number = rig_write("payments", "rotate");
+    rig_expect_nothing();
+    rig_assert_failed(number, "payments", -EINVAL, "PasswordSource");
+    assert_non_null(strstr(rig_aap("payments")->failure.error.message, text));
+    assert_non_null(strstr(rig_aap("payments")->failure.error.message, "nothing was sent"));
+}
+
+static void keep_takes_the_newest_records(void **unused)
+{
+    start(PASSWORD_KEEP, "Another1~");
+    rig_write("payments", "rotate");
+    assert_string_equal(rig_expect(RIG_CREATE, "payments")->password, "Another1~");
+    table_serve();
+    rig_do("payments", "Newest01~");
+    rig_write("payments", "rotate");
+    assert_string_equal(rig_expect(RIG_CREATE, "payments")->password, "Newest01~");
+}
+
+static void keep_keeps_none_that_kms_does_not_take(void **unused)
+{
+    start(PASSWORD_KEEP, "old");
+    assert_refused("is not one that KMS takes for a new key");
+}
+
+static void keep_needs_the_record(void **unused)
+{
+    start(PASSWORD_KEEP, NULL);
+    rig_damage_file("payments/KAAP.90");
+    assert_refused("the record of KAAP.90 cannot be read");
+}
+
+/* Of at least one of each kind. */
+static void assert_strong(const char *password)
+{
+    assert_int_equal(strlen(password), 32);
+    assert_true(strpbrk(password, "0123456789"));
+    assert_true(strpbrk(password, "~!@#$%^&*?_-"));
+    assert_true(strpbrk(password, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"));
+}
+
+static void generate_makes_another_one_each_time(void **unused)
+{
+    char first[129];
+    start(PASSWORD_GENERATE, NULL);
+    for (int i = 0; i < 800; i++) { /* of 100 one would lack a kind by chance */
+        rig_write("payments", "rotate");
+        const char *password = rig_expect(RIG_CREATE, "payments")->password;
+        assert_strong(password);
+        if (i == 0)
+            strcpy(first, password);
+        else
+            assert_string_not_equal(password, first);
+        rig_refuse(EAGAIN, "Throttling.User", 429);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        rig_test(keep_takes_the_newest_records),
+        rig_test(keep_keeps_none_that_kms_does_not_take),
+        rig_test(keep_needs_the_record),
+        rig_test(generate_makes_another_one_each_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
