@@ -4,51 +4,31 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/base/log.h"
+
 enum { LOG_SIZE = 16384 };
 
 static char lines[LOG_SIZE]; /* the newest */
 static unsigned int warnings, faults;
 
-static void log_line(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
+int __wrap_log_line(enum log_level level, int result, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-static void log_line(const char *format, va_list arguments)
+int __wrap_log_line(enum log_level level, int result, const char *format, ...)
 {
     char line[2048];
+    va_list arguments;
+    va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
     fprintf(stderr, "%s\n", line);
+    warnings += level != LEVEL_NOTICE;
     faults += strstr(line, "a fault of aapfs") != NULL;
     size_t length = strlen(lines), added = strlen(line) + 1;
     if (length + added >= sizeof(lines))
         length = 0;
     memcpy(lines + length, line, added - 1);
     strcpy(lines + length + added - 1, "\n");
-}
-
-void __wrap_log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void __wrap_log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void __wrap_log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-#define LOG_IT(format)                                                                                                       \
-    va_list arguments;                                                                                                       \
-    va_start(arguments, format);                                                                                             \
-    log_line(format, arguments);                                                                                             \
-    va_end(arguments)
-
-void __wrap_log_error(const char *format, ...)
-{
-    warnings++;
-    LOG_IT(format);
-}
-
-void __wrap_log_warning(const char *format, ...)
-{
-    warnings++;
-    LOG_IT(format);
-}
-
-void __wrap_log_notice(const char *format, ...)
-{
-    LOG_IT(format);
+    return result;
 }
 
 bool rig_has_logged(const char *text)
