@@ -510,6 +510,11 @@ bool listing_has_all(const struct engine *engine)
     return engine->listing->unanswered == 0;
 }
 
+bool listing_is_of(const struct engine *engine, uint32_t aap)
+{
+    return engine->listing->aap == aap;
+}
+
 bool listing_is_walking(const struct engine *engine)
 {
     return engine->listing->walk_left > 0;

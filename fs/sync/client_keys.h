@@ -36,6 +36,9 @@ bool listing_is_walking(const struct engine *engine);
 /* Whether the last listing of each AAP came, or is not permitted. */
 bool listing_has_all(const struct engine *engine);
 
+/* Whether AAP is the one whose keys are being listed. */
+bool listing_is_of(const struct engine *engine, uint32_t aap);
+
 /* AAP is gone. */
 void listing_forget(struct engine *engine, uint32_t aap);
 

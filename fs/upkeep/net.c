@@ -6,6 +6,7 @@
 
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
+#include "fs/sync/client_keys.h"
 
 enum {
 #ifdef AAPFS_WITH_STOPS
@@ -77,12 +78,19 @@ static bool is_same(const struct found *before, const struct found *after)
            before->warned_steps == after->warned_steps && after->look_ms >= before->look_ms - SOON_MS;
 }
 
+/* Its end wakes AAP, and until then it may change what it likes. */
+static bool is_any_under_way(const struct engine *engine, uint32_t aap)
+{
+    const struct engine_aap *notes = engine_noted(engine, aap);
+    return notes->running || notes->upkeep.deleting || listing_is_of(engine, aap);
+}
+
 static void compare(struct engine *engine, struct net *net, uint32_t aap, void (*look)(struct engine *engine, uint32_t aap))
 {
     char name[AAP_NAME_SIZE];
     const struct found before = find(engine, aap, name);
-    if (before.look_ms <= clock_boottime_ms() + SOON_MS)
-        return; /* the queue has it */
+    if (before.look_ms <= clock_boottime_ms() + SOON_MS || is_any_under_way(engine, aap))
+        return;
     look(engine, aap);
     const struct found after = find(engine, aap, name);
     if (net->told || is_same(&before, &after))

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "fs/engine/engine.h"
+#include "fs/engine/operation.h"
+#include "fs/sync/client_keys.h"
 #include "fs/upkeep/net.h"
 
 enum { AAPS = 3 };
@@ -28,6 +30,8 @@ int64_t __wrap_clock_boottime_ms(void)
     return boottime_ms;
 }
 
+static const struct listing_walker walker; /* nobody walks */
+
 static int start(void **state)
 {
     static struct config config;
@@ -43,6 +47,7 @@ static int start(void **state)
         assert_non_null(registry_add_aap(engine->parts.registry, name, &config.defaults));
         assert_non_null(engine_aap(engine, aap));
     }
+    assert_true(listing_start(engine, &walker));
     net = net_new();
     looks = 0;
     finds = NULL;
@@ -52,6 +57,7 @@ static int start(void **state)
 static int end(void **state)
 {
     free(net);
+    listing_end(engine);
     engine_free_aaps(engine);
     registry_free(engine->parts.registry);
     munmap(*state, numbers_size());
@@ -137,6 +143,19 @@ static void what_is_about_to_be_looked_at_is_left_alone(void **state)
     assert_int_equal(looks, AAPS - 1);
 }
 
+static void what_is_under_way_is_left_alone(void **state)
+{
+    static struct operation operation;
+    finds = make_due;
+    engine->aaps[2]->running = &operation;
+    assert_string_equal(round_of_looks(), "");
+    engine->aaps[2]->running = NULL;
+    engine->aaps[2]->upkeep.deleting = &operation;
+    assert_string_equal(round_of_looks(), "");
+    engine->aaps[2]->upkeep.deleting = NULL;
+    what_it_finds_is_said_once(make_due);
+}
+
 static void nobody_is_looked_at_before_the_round_is_over(void **state)
 {
     int64_t wait_ms = net_tend(engine, net, look);
@@ -153,6 +172,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_that_is_no_longer_in_use, start, end),
         cmocka_unit_test_setup_teardown(a_look_that_was_never_asked_for, start, end),
         cmocka_unit_test_setup_teardown(what_is_about_to_be_looked_at_is_left_alone, start, end),
+        cmocka_unit_test_setup_teardown(what_is_under_way_is_left_alone, start, end),
         cmocka_unit_test_setup_teardown(nobody_is_looked_at_before_the_round_is_over, start, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
