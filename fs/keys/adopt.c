@@ -76,16 +76,6 @@ static void keep(struct operation *operation, struct record *record, struct clie
 
 /* -- judging ------------------------------------------------------------------------------- */
 
-static void set_times(const struct operation *operation, struct record *record)
-{
-    const struct engine *engine = operation->engine;
-    struct registry *registry = engine->parts.registry;
-    record->asked = engine_now(engine);
-    registry_lock(registry);
-    judge_set_times(registry_aap(registry, operation->aap), engine_now(engine), record);
-    registry_unlock(registry);
-}
-
 static bool is_certificate(const char *pem)
 {
     struct client_key_bytes bytes;
@@ -109,10 +99,13 @@ static void judge(struct operation *operation, const char *aap_name, const struc
         .private_key_data = operation->command.private_key_data,
         .password = operation->command.password,
         .request_id = record_borrow(""),
+        .asked = engine_now(engine),
         .dates_given = true,
         .adopted = true,
     };
-    set_times(operation, &record);
+    registry_lock(engine->parts.registry);
+    judge_set_times(registry_aap(engine->parts.registry, operation->aap), record.asked, &record);
+    registry_unlock(engine->parts.registry);
     int r = judge_record(engine->parts.library, &record, &forms, reason, sizeof(reason));
     if (r == 0 && !is_certificate(key->public_key_data)) {
         operation_refuse(operation, EIO, "Answer.Malformed",

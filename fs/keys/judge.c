@@ -85,9 +85,11 @@ struct registry_key *judge_admit(struct registry *registry, struct registry_aap 
 
 void judge_reject(struct registry_aap *aap, const struct record *record)
 {
-    int64_t not_after = 0;
-    (void)iso_time_parse(record->not_after, strlen(record->not_after), &not_after);
-    registry_add_rejected(aap, record->client_key_id, record->intent, judge_asked(record), not_after);
+    struct registry_id *id = registry_add_id(&aap->rejected, record->client_key_id, record->intent);
+    if (!id)
+        return;
+    id->asked = judge_asked(record);
+    (void)iso_time_parse(record->not_after, strlen(record->not_after), &id->not_after);
 }
 
 void judge_keep_forms(struct store *store, const char *aap_name, const struct registry_key *key)

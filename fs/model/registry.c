@@ -436,36 +436,15 @@ int64_t registry_next_made_ns(const struct registry_aap *aap, int64_t now_ns)
     return aap->keys && aap->keys->made_ns >= now_ns ? aap->keys->made_ns + 1 : now_ns;
 }
 
-void registry_add_id(struct registry_id **list, const char *client_key_id, uint64_t intent)
+struct registry_id *registry_add_id(struct registry_id **list, const char *client_key_id, uint64_t intent)
 {
-    if (registry_has_id(*list, client_key_id))
-        return;
-    struct registry_id *id = calloc(1, sizeof(*id));
+    struct registry_id *id = registry_has_id(*list, client_key_id) ? NULL : calloc(1, sizeof(*id));
     if (!id)
-        return;
+        return NULL;
     snprintf(id->client_key_id, sizeof(id->client_key_id), "%s", client_key_id);
     id->intent = intent;
     id->next = *list;
-    *list = id;
-}
-
-void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked,
-                           int64_t not_after)
-{
-    registry_add_id(&aap->rejected, client_key_id, intent);
-    struct registry_id *id = aap->rejected;
-    if (!id || strcmp(id->client_key_id, client_key_id) != 0)
-        return;
-    id->asked = asked;
-    id->not_after = not_after;
-}
-
-void registry_add_orphan(struct registry_aap *aap, const char *client_key_id, uint64_t intent, bool unlisted)
-{
-    registry_add_id(&aap->orphans, client_key_id, intent);
-    struct registry_id *id = aap->orphans;
-    if (id && strcmp(id->client_key_id, client_key_id) == 0)
-        id->unlisted = unlisted;
+    return *list = id;
 }
 
 bool registry_has_id(const struct registry_id *list, const char *client_key_id)

@@ -218,13 +218,8 @@ void registry_wipe_key(struct registry *registry, struct registry_key *key);
 /* The time to give to a key that comes now: later than that of every key of AAP. */
 int64_t registry_next_made_ns(const struct registry_aap *aap, int64_t now_ns);
 
-/* Lists of ids; each id stands in a list once. Adding does nothing when memory is short. */
-void registry_add_id(struct registry_id **list, const char *client_key_id, uint64_t intent);
-/* To AAP's rejected ones. ASKED: KMS's time when it was asked for. NOT_AFTER: 0 where it is not known. */
-void registry_add_rejected(struct registry_aap *aap, const char *client_key_id, uint64_t intent, int64_t asked,
-                           int64_t not_after);
-/* To AAP's orphans. */
-void registry_add_orphan(struct registry_aap *aap, const char *client_key_id, uint64_t intent, bool unlisted);
+/* Lists of ids; each id stands in a list once. What was added; NULL: it is there already, or memory is short. */
+struct registry_id *registry_add_id(struct registry_id **list, const char *client_key_id, uint64_t intent);
 /* Whether the private half of a key is here, or was seen here. */
 bool registry_has_private(const struct registry_aap *aap, const char *client_key_id);
 bool registry_has_id(const struct registry_id *list, const char *client_key_id);

@@ -126,9 +126,11 @@ static void find_orphans(struct engine *engine, struct registry_aap *aap, const 
         left->unlisted = false;
     }
     /* one that was seen once stays until somebody deletes it: a listing may be short */
-    for (const struct left_intent *left = first_of(engine, aap->number); left; left = left->next)
-        if (left->orphan[0])
-            registry_add_orphan(aap, left->orphan, left->number, left->unlisted);
+    for (const struct left_intent *left = first_of(engine, aap->number); left; left = left->next) {
+        struct registry_id *orphan = left->orphan[0] ? registry_add_id(&aap->orphans, left->orphan, left->number) : NULL;
+        if (orphan)
+            orphan->unlisted = left->unlisted;
+    }
 }
 
 /* Whether there are any for LEFT. */
