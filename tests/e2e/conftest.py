@@ -4,8 +4,10 @@ import tempfile
 
 import pytest
 
-import needs
-from harness import BUILD, Emulator, Mount
+pytest.register_assert_rewrite("parts")  # they say as much as the tests' own
+
+from parts import needs
+from parts.harness import BUILD, Emulator, Mount
 
 
 def pytest_sessionstart():

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 
-from harness import AAPFS, Emulator, Mount, PASSWORD, environment
+from parts.harness import AAPFS, Emulator, Mount, PASSWORD, environment
 
 METADATA = "100.100.100.200"
 

@@ -10,8 +10,8 @@ import urllib.parse
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from altered import Altered
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, stored, until
+from parts.altered import Altered
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, stored, until
 from test_automatic import DAY, clock, rotated, set_kms_clock, text_of  # noqa: F401, a fixture among them
 from test_start import disk, remount, shown  # noqa: F401, a fixture among them
 from test_steps import WITH_STOPS

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from altered import Altered
-from harness import AAPFS, PASSWORD, environment, make_state_key
+from parts.altered import Altered
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key
 from test_check import Place
 from test_store import result_of
 

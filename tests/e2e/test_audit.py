@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from harness import AAPFS, KILLED, PASSWORD, Mount, until
-from tell import await_value
+from parts.harness import AAPFS, KILLED, PASSWORD, Mount, until
+from parts.tell import await_value
 
 LINE = re.compile(r"aapfs: audit: (\S+ \(KAAP\.[0-9a-f-]+\) pid \d+ uid \d+ gid \d+ |this is a pid namespace of its own: ).*\n")
 PRIVATE = ["client_key.json", "client_key.p12", "private_key_data", "private_key.pem"]

@@ -14,10 +14,10 @@ import time
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount, until
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount, until
 from test_hooks import Fifo
 from test_steps import WITH_STOPS
-from v3 import Request
+from parts.v3 import Request
 
 FAULTS = ["throttle", "unavailable", "internal", "delay=300", "reset-before", "reset-after", "truncate", "garbage",
           "wrong-password", "expired-clock", "empty-list", "short-page", "denied"]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness import PASSWORD
+from parts.harness import PASSWORD
 
 LANDLOCKED = pathlib.Path(__file__).with_name("landlocked.py")
 OTHER_PASSWORD = "Other-Horse2"

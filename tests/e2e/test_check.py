@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key, program_for_others
-from odd_server import OddServer, answer_bytes
+from parts.harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key, program_for_others
+from parts.odd_server import OddServer, answer_bytes
 from test_mounting import kill_all
 from test_proxy import HOST, Proxy, certificate  # noqa: F401, a fixture
 from test_start import disk

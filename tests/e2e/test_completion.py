@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, PASSWORD, ROOT
+from parts.harness import AAPFS, PASSWORD, ROOT
 
 COMPLETION = ROOT / "fs" / "completion"
 WORDS = ["adopt", "create", "delete", "export", "help", "reload", "rotate", "status", "upgrade", "version"]

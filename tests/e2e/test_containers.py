@@ -1,4 +1,4 @@
-"""Keys in containers: each runtime, each way to hand them in, and what may happen meanwhile. See containers.py."""
+"""Keys in containers: each runtime, each way to hand them in, and what may happen meanwhile. See parts/containers.py."""
 import errno
 import json
 import math
@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from containers import IMAGE, Podman, bwrap_shell, podman_shell, runc_shell
-from harness import AAPFS, KILLED, PASSWORD, Mount, until
+from parts.containers import IMAGE, Podman, bwrap_shell, podman_shell, runc_shell
+from parts.harness import AAPFS, KILLED, PASSWORD, Mount, until
 from test_upgrade import Installed, NEXT, upgrade
 
 SETTLE = 1

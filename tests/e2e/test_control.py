@@ -9,7 +9,7 @@ import urllib.parse
 
 import pytest
 
-from harness import ENDS, ROOT, PASSWORD
+from parts.harness import ENDS, ROOT, PASSWORD
 
 NOW = "2026-11-24T00:00:00Z"
 DATES = ("2026-12-01T00:00:00Z", "2027-12-01T00:00:00Z")

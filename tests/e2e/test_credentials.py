@@ -15,8 +15,8 @@ import urllib.request
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, environment
-from odd_server import OddServer, answer_bytes, answer_session, SESSION
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, environment
+from parts.odd_server import OddServer, answer_bytes, answer_session, SESSION
 
 ARN = "acs:ram::123456:role/reader"
 KEY = {"access_key_id": ACCESS_KEY_ID, "access_key_secret": ACCESS_KEY_SECRET}

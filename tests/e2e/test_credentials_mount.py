@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
-from odd_server import OddServer, answer_bytes, answer_session
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
+from parts.odd_server import OddServer, answer_bytes, answer_session
 from test_proxy import Proxy
 
 HERE = pathlib.Path(__file__).parent

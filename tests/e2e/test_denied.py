@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from altered import Altered
-from harness import PASSWORD, until
+from parts.altered import Altered
+from parts.harness import PASSWORD, until
 from test_automatic import SAID, rotated
 from test_quota import FREED
 from test_start import remount, shown  # noqa: F401, a fixture

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from altered import Altered
-from harness import AAPFS, ENDS, PASSWORD, environment, until
+from parts.altered import Altered
+from parts.harness import AAPFS, ENDS, PASSWORD, environment, until
 from test_automatic import DAY, SAID, keys_of, moment_of, rotated, set_kms_clock, start, text_of
 from test_store import result_of
 

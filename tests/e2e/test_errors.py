@@ -9,9 +9,9 @@ import urllib.parse
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount
-from odd_server import OddServer, answer_bytes
-from v3 import Request
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount
+from parts.odd_server import OddServer, answer_bytes
+from parts.v3 import Request
 
 DATA = pathlib.Path(__file__).parents[1] / "data/kms-errors.txt"
 ROWS = [line.split() for line in DATA.read_text().splitlines() if line[0] != "#"]

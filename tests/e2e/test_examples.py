@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, BUILD, PASSWORD, ROOT, until
-from watch import wait_for_watch
+from parts.harness import AAPFS, BUILD, PASSWORD, ROOT, until
+from parts.watch import wait_for_watch
 
 
 def test_reload_in_c(mount, tmp_path):

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others
-from sealed import Seal
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others
+from parts.sealed import Seal
 from test_start import disk
 from test_store import result_of, store_of, tmpfs
 

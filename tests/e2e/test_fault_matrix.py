@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD
-from v3 import Request
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD
+from parts.v3 import Request
 
 OPERATIONS = {  # what is written, by the operation that it asks KMS for
     "create": "CreateClientKey", "rotate": "CreateClientKey", "delete": "DeleteClientKey", "adopt": "GetClientKey",

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from harness import BUILD, PASSWORD, OwnFuse, environment, program_for_others, without_what_was_done
+from parts.harness import BUILD, PASSWORD, OwnFuse, environment, program_for_others, without_what_was_done
 from test_steps import WITH_STOPS, arm
-from watch import Watch
+from parts.watch import Watch
 
 SETTLE = 1
 NOBODY = 65534

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from debian import make_debian, sh
-from harness import ROOT
+from parts.debian import make_debian, sh
+from parts.harness import ROOT
 
 
 @pytest.mark.full

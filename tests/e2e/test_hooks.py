@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key, until
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
 from test_steps import WITH_STOPS, arm
 
 SAY = "echo $AAPFS_AAP $AAPFS_CLIENT_KEY_ID"

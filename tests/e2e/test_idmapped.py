@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from harness import KILLED, PASSWORD, until
+from parts.harness import KILLED, PASSWORD, until
 
 IDMAPPED = pathlib.Path(__file__).with_name("idmapped.py")
 REFUSED = 99

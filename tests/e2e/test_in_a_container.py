@@ -8,12 +8,12 @@ import subprocess
 
 import pytest
 
-from containers import IMAGE, Podman, make_root, podman_shell
-from debian import make_debian
-from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
+from parts.containers import IMAGE, Podman, make_root, podman_shell
+from parts.debian import make_debian
+from parts.harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
 from test_upgrade import Installed, NEXT, upgrade
 from test_volume_plugin import Plugin
-from watch import names_moved_to
+from parts.watch import names_moved_to
 
 APPLICATION = "my-application"
 README = ROOT / "examples/container/README.md"

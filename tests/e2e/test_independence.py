@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import PASSWORD, until
+from parts.harness import PASSWORD, until
 
 
 def read_whole(path):

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Emulator
-from instance import ClientKey, Request, message
-import v3
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Emulator
+from parts.instance import ClientKey, Request, message
+from parts import v3
 
 SECRETS = ("--secret", "db:s3cret:päss", "--secret", "empty:")
 NOT_MATCHED = (401, "SignatureNotMatch")

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
-from manifests import Schema, Wrong, load, read
+from parts.harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
+from parts.manifests import Schema, Wrong, load, read
 
 EXAMPLES = ROOT / "examples/kubernetes"
 FILES = sorted(EXAMPLES.glob("*.yaml"))

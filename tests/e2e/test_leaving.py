@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import PASSWORD, until
+from parts.harness import PASSWORD, until
 from test_automatic import SAID, keys_of, text_of
 from test_store import ask, result_of
 from test_sync import delete_aap

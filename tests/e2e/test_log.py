@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, DONE, PASSWORD, environment, make_state_key, until
+from parts.harness import AAPFS, DONE, PASSWORD, environment, make_state_key, until
 from test_automatic import DAY, clock, set_kms_clock, text_of  # noqa: F401, a fixture among them
 from test_steps import WITH_STOPS
 from test_sync import make_key

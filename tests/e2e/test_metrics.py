@@ -8,8 +8,8 @@ import urllib.request
 
 import pytest
 
-from harness import BUILD, PASSWORD, ROOT
-from tell import await_value, read_in_pieces
+from parts.harness import BUILD, PASSWORD, ROOT
+from parts.tell import await_value, read_in_pieces
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, PASSWORD, ROOT, environment
+from parts.harness import AAPFS, PASSWORD, ROOT, environment
 from test_metrics import prometheus  # noqa: F401
 
 FOLDER = ROOT / "examples" / "monitoring"

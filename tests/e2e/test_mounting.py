@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import ENDS, AAPFS, EMULATOR, PASSWORD, OwnFuse, environment, make_state_key, program_for_others, until, without_what_was_done
+from parts.harness import ENDS, AAPFS, EMULATOR, PASSWORD, OwnFuse, environment, make_state_key, program_for_others, until, without_what_was_done
 
 NOBODY = 65534
 

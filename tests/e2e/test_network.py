@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, environment
+from parts.harness import BUILD, environment
 
 HERE = pathlib.Path(__file__).parent
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import KILLED, PASSWORD
+from parts.harness import KILLED, PASSWORD
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100

@@ -8,7 +8,7 @@ import time
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment
 
 HERE = pathlib.Path(__file__).parent / "official"
 SPECIALS = "~!@#$%^&*?_-"

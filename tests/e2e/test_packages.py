@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from harness import AAPFS, BUILD, EMULATOR, ROOT, environment, make_state_key, program_for_others
+from parts.harness import AAPFS, BUILD, EMULATOR, ROOT, environment, make_state_key, program_for_others
 from test_completion import WORDS
 
 

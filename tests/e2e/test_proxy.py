@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from harness import PASSWORD
+from parts.harness import PASSWORD
 from test_credentials import Program
 from test_store import wait_until
 

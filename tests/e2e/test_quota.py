@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
 from test_automatic import DAY, SAID as SAID_OF_ROTATIONS, WITH_STOPS, emulator_now, keys_of, moment_of, rotated, set_kms_clock, \
     text_of
 from test_store import result_of
-from v3 import Request
+from parts.v3 import Request
 
 FREED = r"aapfs: (\S+): deleted (\S+), by max_keys \((.*)\)\n"
 SAID = re.compile(f"{SAID_OF_ROTATIONS.pattern}|{FREED}")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, PASSWORD
+from parts.harness import BUILD, PASSWORD
 
 NOBODY = 65534
 # a leak check needs /proc, which is not in the callers' root

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, BUILD, KILLED, PASSWORD, environment, until
+from parts.harness import AAPFS, BUILD, KILLED, PASSWORD, environment, until
 from test_upgrade import NEXT, Installed, upgrade, workers
 
 WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others, stored, until
-from sealed import Seal
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others, stored, until
+from parts.sealed import Seal
 from test_mounting import NOBODY, kill_all
 from test_store import ACCOUNT, UNSETTLED, intents_of, keys_in_kms, move_clock, result_of, store_of, tmpfs, wait_until
 

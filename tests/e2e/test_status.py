@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from harness import ENDS, AAPFS, PASSWORD, program_for_others, until
-from tell import await_value
+from parts.harness import ENDS, AAPFS, PASSWORD, program_for_others, until
+from parts.tell import await_value
 
 MEMBERS = ["AapName", "State", "ClientKeyId", "NotBefore", "NotAfter", "RequestId", "InUseUntil", "NextRotation",
            "LastRotation", "LastHook", "Scheduled", "Superseded", "Foreign", "Orphans", "Candidates", "Rejected",

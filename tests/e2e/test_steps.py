@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from harness import BUILD, KILLED, PASSWORD, until
+from parts.harness import BUILD, KILLED, PASSWORD, until
 from test_rotation import NAMES
-from watch import names_moved_to
+from parts.watch import names_moved_to
 
 WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
 
@@ -241,7 +241,7 @@ def test_a_mount_that_was_moved_is_unmounted(start_mount, emulator, tmp_path):
     script = f"""
 import os, signal, subprocess, sys
 sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
-from harness import Mount
+from parts.harness import Mount
 mount = Mount({str(place)!r}, {emulator.url!r})
 subprocess.run(["mount", "--move", mount.path, {str(moved)!r}], check=True)
 assert "payments" in os.listdir({str(moved)!r})

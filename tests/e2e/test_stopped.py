@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from harness import PASSWORD, until
+from parts.harness import PASSWORD, until
 from test_rotation import NAMES
 from test_steps import WITH_STOPS, arm, everything_shows
-from watch import names_moved_to
+from parts.watch import names_moved_to
 
 READ = r"""
 import os, sys

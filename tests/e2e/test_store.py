@@ -10,10 +10,10 @@ import threading
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, stored, until
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, stored, until
 from test_writes import wait_for_request
-from v3 import Request
-from watch import Watch
+from parts.v3 import Request
+from parts.watch import Watch
 
 ACCOUNT = "1192853035110000"
 UNSETTLED = ("aapfs: payments: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "

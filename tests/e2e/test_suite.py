@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from harness import OwnFuse
-from watch import Watch, names_moved_to, wait_for_watch
+from parts.harness import OwnFuse
+from parts.watch import Watch, names_moved_to, wait_for_watch
 
 HERE = pathlib.Path(__file__).parent
 
@@ -53,7 +53,7 @@ for name in proc dev usr bin lib lib64 sbin "$1"; do
     mount --rbind "/$name" "$0/$name"
 done
 [ -z "$2" ] || mount -t tmpfs tmpfs "$0/$2"
-exec chroot "$0" /usr/bin/python3 -Bc 'import sys; sys.path.insert(0, sys.argv[1]); import needs; print(*needs.missing(), sep="\\n")' "/$1"
+exec chroot "$0" /usr/bin/python3 -Bc 'import sys; sys.path.insert(0, sys.argv[1]); from parts import needs; print(*needs.missing(), sep="\\n")' "/$1"
 """
 
 

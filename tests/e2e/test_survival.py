@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, PASSWORD
+from parts.harness import BUILD, PASSWORD
 
 
 class Load:

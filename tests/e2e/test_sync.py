@@ -11,11 +11,11 @@ import threading
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, until
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, until
 from test_start import remount  # noqa: F401, a fixture
 from test_store import ask, keys_in_kms, result_of, store_of, wait_until
-from v3 import Request
-from watch import Watch
+from parts.v3 import Request
+from parts.watch import Watch
 
 ASSUMED = re.compile(r"aapfs: DescribeApplicationAccessPoint is not permitted .*\n")
 GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")

@@ -17,8 +17,8 @@ import time
 
 import pytest
 
-from harness import AAPFS, BUILD, PASSWORD, ROOT, environment, make_state_key, until
-from tell import await_value
+from parts.harness import AAPFS, BUILD, PASSWORD, ROOT, environment, make_state_key, until
+from parts.tell import await_value
 
 WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import PASSWORD, ROOT, Emulator, Mount, make_state_key
+from parts.harness import PASSWORD, ROOT, Emulator, Mount, make_state_key
 
 NOBODY = 65534
 USERS = {"root": 0, "nobody": NOBODY}

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import PASSWORD
+from parts.harness import PASSWORD
 
 NOBODY = 65534
 KEY_FILES = {

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from harness import AAPFS, BUILD, KILLED, PASSWORD, until
+from parts.harness import AAPFS, BUILD, KILLED, PASSWORD, until
 from test_survival import Load
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"

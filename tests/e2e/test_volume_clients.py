@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import AAPFS, PASSWORD, until
+from parts.harness import AAPFS, PASSWORD, until
 from test_sync import delete_aap
 from test_volume_plugin import IN_USE, Plugin, plugin, start_plugin  # noqa: F401, fixtures
 

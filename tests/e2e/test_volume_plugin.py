@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from containers import Podman, make_root, require
-from harness import AAPFS, PASSWORD, environment, until
+from parts.containers import Podman, make_root, require
+from parts.harness import AAPFS, PASSWORD, environment, until
 from test_sync import GONE, delete_aap, make_aap, sync
 
 IN_USE = "volume is in use"

@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from harness import AAPFS, KILLED, PASSWORD, until
-from watch import Watch
+from parts.harness import AAPFS, KILLED, PASSWORD, until
+from parts.watch import Watch
 
 libc = ctypes.CDLL(None, use_errno=True)
 

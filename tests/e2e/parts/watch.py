@@ -6,7 +6,7 @@ import select
 import subprocess
 import time
 
-from harness import until
+from parts.harness import until
 
 
 def wait_for_watch(pid, seconds=20):

@@ -7,7 +7,7 @@ import json
 import secrets
 import time
 
-from v3 import query_string, quote
+from parts.v3 import query_string, quote
 
 
 def signed(method, parameters, key_id, secret):

@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("AAPFS_BUILD", ROOT / "build")).resolve()
 AAPFS = BUILD / "fs" / "aapfs"
 EMULATOR = BUILD / "kmsapi" / "emulator" / "kms-emulator"
