@@ -10,11 +10,10 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, INSIDE, PASSWORD, environment, until
 from parts.odd_server import OddServer, answer_bytes, answer_session
 from test_proxy import Proxy
 
-HERE = pathlib.Path(__file__).parent
 ARN = "acs:ram::123456:role/reader"
 KEY = {"access_key_id": ACCESS_KEY_ID, "access_key_secret": ACCESS_KEY_SECRET}
 NOBODY = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None,
@@ -362,14 +361,14 @@ def test_root_reads_only_what_is_its_own_or_open(start_mount, emulator, home):
 
 
 def test_region_and_credentials_come_from_ecs_past_every_proxy(tmp_path, pool_file):
-    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, HERE / "metadata_network.py", tmp_path, pool_file],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, "-m", "inside.metadata_network", tmp_path, pool_file],
+                          capture_output=True, text=True, timeout=60, cwd=INSIDE.parent)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.full
 def test_where_there_is_no_ecs_a_write_ends_within_two_seconds(tmp_path):
     """Where packets to the metadata service are lost."""
-    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, HERE / "no_metadata_network.py", tmp_path],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, "-m", "inside.no_metadata_network", tmp_path],
+                          capture_output=True, text=True, timeout=60, cwd=INSIDE.parent)
     assert (done.returncode, done.stderr) == (0, "")

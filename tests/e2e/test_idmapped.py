@@ -11,9 +11,9 @@ import sys
 
 import pytest
 
-from parts.harness import KILLED, PASSWORD, until
+from parts.harness import INSIDE, KILLED, PASSWORD, until
 
-IDMAPPED = pathlib.Path(__file__).with_name("idmapped.py")
+IDMAPPED = INSIDE / "idmapped.py"
 REFUSED = 99
 AUDITED = re.compile(r"aapfs: audit: .*\n|" + KILLED.pattern)
 PLAIN = ["setpriv", "--reuid=101000", "--regid=102000", "--clear-groups"]  # of the pod's user 1000, group 2000

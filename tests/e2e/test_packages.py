@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, EMULATOR, ROOT, environment, make_state_key, program_for_others
+from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key, program_for_others
 from test_completion import WORDS
 
 
@@ -199,9 +199,6 @@ def test_the_packages(packages):
     sh(f"lintian --allow-root --fail-on error,warning --suppress-tags hardening-no-fortify-functions {changes} 2>&1")
 
 
-HERE = pathlib.Path(__file__).parent
-
-
 @pytest.fixture(scope="module")
 def root(packages, tmp_path_factory):
     """A Debian with systemd and with what the packages depend on. It stays as it is: whoever uses it lays something over it."""
@@ -213,8 +210,8 @@ def root(packages, tmp_path_factory):
        f"{root} {mirror}")
     sh(f"mkdir {root}/packages {root}/out && cp -r {packages}/*.deb {packages}/next {root}/packages/")
     sh(f"cp -r {ROOT}/debian/tests {root}/aapfs-tests && rm -f {root}/dev/fuse && mknod -m 600 {root}/dev/fuse c 10 229")
-    for name in ("inside_chroot.sh", "inside_booted.sh"):
-        shutil.copy(HERE / name, root)
+    for name in ("chroot.sh", "booted.sh"):
+        shutil.copy(INSIDE / name, root)
     return root
 
 
@@ -230,7 +227,7 @@ def test_installed_upgraded_and_removed(root, tmp_path):
         mount -t tmpfs tmpfs "$0" && mkdir "$0/upper" "$0/work" "$0/root"
         mount -t overlay -o "lowerdir=$1,upperdir=$0/upper,workdir=$0/work" overlay "$0/root"
         mount -t proc proc "$0/root/proc"
-        exec chroot "$0/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$2" "$3" sh /inside_chroot.sh
+        exec chroot "$0/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$2" "$3" sh /chroot.sh
     """
     done = subprocess.run(["unshare", "-m", "-p", "-f", "--kill-child", "sh", "-ec", script, tmp_path, root,
                            *(f"{name}={value}" for name, value in versions().items())],
@@ -248,7 +245,7 @@ def test_installed_upgraded_and_removed_in_a_booted_system(root, tmp_path, pool_
     inside = tmp_path / "inside.service"
     inside.write_text("[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nTimeoutStartSec=200\n"
                       + "".join(f"Environment={name}={value}\n" for name, value in versions().items())
-                      + "ExecStart=/bin/sh -c 'sh /inside_booted.sh > /out/result 2>&1; systemctl poweroff --no-block'\n")
+                      + "ExecStart=/bin/sh -c 'sh /booted.sh > /out/result 2>&1; systemctl poweroff --no-block'\n")
     words = ["systemd-nspawn", "-q", "-b", "-D", root, "--volatile=overlay", "--register=no", "--keep-unit",
              "--console=read-only", "--private-network", "--bind=/dev/fuse", f"--bind={out}:/out",
              f"--bind-ro={inside}:/run/systemd/system/inside.service",
@@ -272,7 +269,7 @@ def test_the_packages_scripts_at_work(emulator):
     emulator.set_faults("CreateClientKey delay=3000")
     try:
         done = subprocess.run(["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh",
-                               HERE / "inside_scripts.sh", BUILD, ROOT / "debian", work, emulator.url],
+                               INSIDE / "scripts.sh", BUILD, ROOT / "debian", work, emulator.url],
                               capture_output=True, text=True, timeout=200)
     finally:
         shutil.rmtree(work)

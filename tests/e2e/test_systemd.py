@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, PASSWORD, ROOT, environment, make_state_key, until
+from parts.harness import AAPFS, BUILD, INSIDE, PASSWORD, ROOT, environment, make_state_key, until
 from parts.tell import await_value
 
 WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
@@ -590,12 +590,12 @@ def test_the_units_are_good_ones(installed, tmp_path, name):
 def test_a_booted_system(installed, tmp_path, pool_file):
     out = tmp_path / "out"
     out.mkdir()
-    shutil.copy(pathlib.Path(__file__).with_name("inside_systemd.py"), out)
+    shutil.copy(INSIDE / "systemd.py", out)
     shutil.copy(pool_file, out / "pool.pem")
     shutil.copy(ROOT / "examples/systemd/run-aap.mount", out)
     inside = tmp_path / "inside.service"
     inside.write_text("[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nTimeoutStartSec=180\n"
-                      "ExecStart=/bin/sh -c '/usr/bin/python3 /out/inside_systemd.py > /out/result 2>&1; systemctl poweroff --no-block'\n")
+                      "ExecStart=/bin/sh -c '/usr/bin/python3 /out/systemd.py > /out/result 2>&1; systemctl poweroff --no-block'\n")
     inside.chmod(0o644)
     units = [unit for unit in installed.rglob("aapfs*.s*")]
     words = ["systemd-nspawn", "-q", "-b", "-D", tmp_path / "machine", "--volatile=overlay", "--register=no", "--keep-unit",

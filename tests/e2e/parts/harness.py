@@ -14,6 +14,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("AAPFS_BUILD", ROOT / "build")).resolve()
+INSIDE = ROOT / "tests/e2e/inside"  # scripts that run in namespaces, roots and machines of their own
 AAPFS = BUILD / "fs" / "aapfs"
 EMULATOR = BUILD / "kmsapi" / "emulator" / "kms-emulator"
 ACCESS_KEY_ID, ACCESS_KEY_SECRET = "LTAI5tTestOnly", "test-only-secret"
