@@ -11,10 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from parts.altered import Altered
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, stored, until
-from test_automatic import DAY, clock, rotated, set_kms_clock, text_of  # noqa: F401, a fixture among them
-from test_start import disk, remount, shown  # noqa: F401, a fixture among them
-from test_steps import WITH_STOPS
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, WITH_STOPS, until
+from parts.store import stored
+from parts.times import DAY, text_of
+from test_automatic import clock, rotated  # noqa: F401, F811
+from test_start import disk, remount, shown  # noqa: F401, F811
 from test_store import ask, intents_of, keys_in_kms, result_of, store_of
 from test_sync import Readers, listed_keys, make_key, sync
 
@@ -89,7 +90,7 @@ def test_a_key_that_begins_later_waits_for_that(start_mount, emulator, clock):
     assert mount.status("payments")["Scheduled"] == [adopted] and mount.status("payments")["State"] == "active"
     assert opens(mount, f"payments/keys/{adopted}", PASSWORD)
     clock(3601)
-    set_kms_clock(emulator, 3601)
+    emulator.move_clock(3601)
     mount.write("orders", PASSWORD)  # from which it learns the time
     assert rotated(mount, "payments", before) == adopted
     assert opens(mount, "payments", PASSWORD)
@@ -124,7 +125,7 @@ def test_an_orphan_is_adopted(mount, emulator):
     assert mount.key_id() == made["ClientKeyId"]
 
 
-def test_a_key_of_an_old_password_is_adopted_from_its_files(mount, emulator, tmp_path, remount):  # noqa: F811
+def test_a_key_of_an_old_password_is_adopted_from_its_files(mount, emulator, tmp_path, remount):
     made = with_password(make_key(emulator), SHORT, tmp_path)
     key_file, password_file = tmp_path / "clientKey.json", tmp_path / "password.txt"
     key_file.write_text(json.dumps({"KeyId": made["ClientKeyId"], "PrivateKeyData": made["PrivateKeyData"], "Note": 1}))

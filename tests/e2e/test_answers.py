@@ -11,6 +11,7 @@ import pytest
 
 from parts.altered import Altered
 from parts.harness import AAPFS, PASSWORD, environment, make_state_key
+from parts.times import text_of
 from test_check import Place
 from test_store import result_of
 
@@ -201,7 +202,7 @@ CLOCKS = {
 @pytest.mark.parametrize("kind", CLOCKS)
 def test_a_clock_that_is_off_is_learned_whatever_kms_calls_it(start_mount, emulator, altered, kind):
     moment = time.time() + 7200
-    emulator.set_clock(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment)))
+    emulator.set_clock(text_of(moment))
     altered.date = email.utils.formatdate(moment, usegmt=True)
     altered.refused = lambda operation, status, content: (status, CLOCKS[kind].encode())
     mount = start_mount(altered.url)

@@ -11,8 +11,10 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, KILLED, PASSWORD, Mount, until
+from parts.harness import AAPFS, PASSWORD, Mount, until
+from parts.log import KILLED
 from parts.tell import await_value
+from parts.users import AS_NOBODY
 
 LINE = re.compile(r"aapfs: audit: (\S+ \(KAAP\.[0-9a-f-]+\) pid \d+ uid \d+ gid \d+ |this is a pid namespace of its own: ).*\n")
 PRIVATE = ["client_key.json", "client_key.p12", "private_key_data", "private_key.pem"]
@@ -104,8 +106,7 @@ def test_a_program_that_gives_itself_a_bad_name_does_no_harm(start_mount, emulat
 def test_only_the_mount_s_owner_reads_it(start_mount, emulator):
     mount = start_audited(start_mount, emulator.url)
     assert os.stat(mount / ".aapfs/audit").st_mode & 0o777 == 0o400
-    done = subprocess.run(["cat", mount / ".aapfs/audit"], user=65534, group=65534, extra_groups=[],
-                          capture_output=True)
+    done = subprocess.run(["cat", mount / ".aapfs/audit"], capture_output=True, **AS_NOBODY)
     assert done.returncode == 1 and b"Permission denied" in done.stderr
 
 

@@ -1,7 +1,6 @@
 """Keys rotate by themselves: in time, once, whatever KMS, the clocks and the hooks do."""
 import concurrent.futures
 import contextlib
-import datetime
 import errno
 import json
 import os
@@ -14,10 +13,10 @@ import time
 
 import pytest
 
-from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount, until
-from test_hooks import Fifo
-from test_steps import WITH_STOPS
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, WITH_STOPS, Mount, until
+from parts.times import DAY, moment_of, text_of
 from parts.v3 import Request
+from test_hooks import Fifo
 
 FAULTS = ["throttle", "unavailable", "internal", "delay=300", "reset-before", "reset-after", "truncate", "garbage",
           "wrong-password", "expired-clock", "empty-list", "short-page", "denied"]
@@ -26,32 +25,14 @@ SAID = re.compile(r"aapfs: .*(client keys in a row|the rotation that is due fail
                   r"on_rotate: |reloaded$|the rotation that is due cannot be begun: |applications may still use |"
                   r"the client key \S+ expires at ).*\n")
 GONE = re.compile(r"aapfs: payments: KMS no longer has this application access point; .*\n")
-DAY = 86400
 
 
 def keys_of(emulator, aap):
     """What KMS has, asked without faults: id -> (NotBefore, NotAfter)."""
     status, answer = Request(f"127.0.0.1:{emulator.port}", "ListClientKeys", [("AapName", aap)], method="GET",
-                             key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET, moment=emulator_now(emulator)).send(emulator.port)
+                             key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET, moment=emulator.now()).send(emulator.port)
     assert status == 200, answer
     return {key["ClientKeyId"]: (key["NotBefore"], key["NotAfter"]) for key in answer["ClientKeys"]}
-
-
-def emulator_now(emulator):
-    return time.time() + getattr(emulator, "shift", 0)
-
-
-def set_kms_clock(emulator, shift):
-    emulator.shift = shift
-    emulator.set_clock(text_of(time.time() + shift))
-
-
-def text_of(moment):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
-
-
-def moment_of(text):
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
 @pytest.fixture
@@ -219,14 +200,14 @@ def be_always_wrong(start_mount, emulator, directory, fault):
 
 @pytest.mark.parametrize("shift", [-600, -60, 60, 600, 3 * 3600])
 def test_a_kms_whose_clock_is_another(start_mount, emulator, shift):
-    set_kms_clock(emulator, shift)
+    emulator.move_clock(shift)
     mount = start(start_mount, emulator, validity="1y")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     mount.write("payments", PASSWORD)
     assert mount.key_id() != first
     begin = moment_of(mount.read("payments", "not_before").strip())
-    assert begin <= emulator_now(emulator) and mount.status("payments")["State"] == "active"
+    assert begin <= emulator.now() and mount.status("payments")["State"] == "active"
 
 
 def test_a_local_clock_that_jumps_rotates_nothing(start_mount, emulator, clock):
@@ -268,9 +249,8 @@ def test_off_for_a_month(start_mount, emulator, clock):
     first = mount.key_id()
     leave(mount)
     clock(30 * DAY)
-    set_kms_clock(emulator, 30 * DAY)
-    again = start(start_mount, emulator, validity="10d", binary=WITH_STOPS, env=clock.env, state=mount.state,
-                  state_key=mount.state_key)
+    emulator.move_clock(30 * DAY)
+    again = start(start_mount, emulator, validity="10d", binary=WITH_STOPS, env=clock.env, **mount.kept)
     second = rotated(again, "payments", first)
     until(lambda: again.status("payments")["State"] == "active")
     assert emulator.count("CreateClientKey") == 2 and again.key_id() == second
@@ -291,19 +271,17 @@ def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, cloc
     assert mount.key_id() == first
     made = (mount / "payments/keys" / first / "client_key.json").stat().st_mtime_ns
     leave(mount)
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, state=mount.state,
-                  state_key=mount.state_key)
+    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, **mount.kept)
     assert mount.key_id() == first
     assert (mount / "payments/client_key.json").stat().st_mtime_ns == made  # it was never another one
     clock(3598)
-    set_kms_clock(emulator, 3598)
+    emulator.move_clock(3598)
     mount.write("orders", PASSWORD)  # from which it learns the time
     assert rotated(mount, "payments", first) == second
     assert abs((mount / "payments/client_key.json").stat().st_mtime - begin) < 30
     leave(mount)
     clock(3000)  # behind KMS's, which this daemon does not know yet
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, state=mount.state,
-                  state_key=mount.state_key)
+    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, **mount.kept)
     assert mount.key_id() == second
     assert (mount / "payments/client_key.json").stat().st_mtime == begin
     mount.write("payments", PASSWORD)
@@ -321,7 +299,7 @@ def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emul
     mount.write(".aapfs", "sync")
     assert "a Scheduled key" in mount.status("payments")["Note"]
     clock(3601)
-    set_kms_clock(emulator, 3601)
+    emulator.move_clock(3601)
     mount.write("orders", PASSWORD)  # from which it learns the time
     mount.write(".aapfs", "sync")
     status = mount.status("payments")
@@ -348,7 +326,7 @@ def test_that_kms_lacks_a_scheduled_key_outlives_worker_and_daemon(start_mount, 
         assert "a Scheduled key" in status["Note"]
         leave(mount)
         mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none",
-                      state=mount.state, state_key=mount.state_key, listed=False)
+                      **mount.kept, listed=False)
     # and it comes back with KMS's word
     emulator.set_faults()
     mount.write(".aapfs", "sync")
@@ -359,19 +337,16 @@ def test_that_kms_lacks_an_aap_outlives_the_daemon_until_kms_has_it_again(start_
     mount = start(start_mount, emulator, validity="1y", expected_errors=GONE)
     mount.write("payments", PASSWORD)
     other = start_emulator(aaps=["orders"])
-    mount.stop(GONE)
-    mount.stop = lambda *_: None
+    mount.leave(GONE)
     settings = {"validity": "1y", "state": mount.state, "state_key": mount.state_key}
     mount = start(start_mount, other, expected_errors=GONE, **settings)
     until(lambda: mount.status("payments")["State"] == "deleted")
     until(lambda: "AapIsGone\":true" in next(mount.state.rglob(".told")).read_text())
-    mount.stop(GONE)
-    mount.stop = lambda *_: None
+    mount.leave(GONE)
     other.set_faults("* silent")
     mount = start(start_mount, other, listed=False, **settings)
     assert mount.status("payments")["State"] == "deleted"
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     mount = start(start_mount, emulator, **settings)
     until(lambda: mount.status("payments")["State"] == "active")
 
@@ -389,7 +364,7 @@ def test_in_use_until_the_applications_were_told(start_mount, emulator, command)
     mount.write("payments", "reloaded")
     assert mount.status("payments")["State"] == "active"
     leave(mount)
-    again = start(start_mount, emulator, validity="20d", rotate_at="66%", state=mount.state, state_key=mount.state_key)
+    again = start(start_mount, emulator, validity="20d", rotate_at="66%", **mount.kept)
     assert again.status("payments")["State"] == "active"
     with pytest.raises(FileNotFoundError):
         again.write("orders", "reloaded")
@@ -397,8 +372,7 @@ def test_in_use_until_the_applications_were_told(start_mount, emulator, command)
 
 def leave(mount):
     """What is on its mount point from here on is another mount's."""
-    mount.stop(SAID)
-    mount.stop = lambda *_: None
+    mount.leave(SAID)
 
 
 def kill_all(mount):
@@ -408,7 +382,7 @@ def kill_all(mount):
         os.kill(pid, signal.SIGKILL)
     mount.process.wait()
     subprocess.run(["umount", "-l", mount.path], check=True)
-    mount.stop = lambda *_: None
+    mount.is_over = True
 
 
 def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emulator, tmp_path):
@@ -472,7 +446,7 @@ def test_lines_before_an_end(start_mount, emulator, clock):
     mount.write("payments", PASSWORD)
     for days, lines in ((5, 0), (20, 1), (60, 1), (80, 2), (98, 3), (99, 3), (101, 4)):
         clock(days * DAY)
-        set_kms_clock(emulator, days * DAY)
+        emulator.move_clock(days * DAY)
         mount.write(".aapfs", "rotate-due")
         mount.write(".aapfs", "sync")
         mount.write(".aapfs", "rotate-due")

@@ -8,10 +8,11 @@ import subprocess
 
 import pytest
 
-from parts.harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key, program_for_others
+from parts.harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key
 from parts.odd_server import OddServer, answer_bytes
+from parts.users import NOBODY, program_for_others
 from test_mounting import kill_all
-from test_proxy import HOST, Proxy, certificate  # noqa: F401, a fixture
+from test_proxy import HOST, Proxy, certificate  # noqa: F401, F811
 from test_start import disk
 from test_store import ACCOUNT, store_of, tmpfs
 
@@ -115,7 +116,7 @@ def test_a_users_own_first_start(place, tmp_path):
     """Whose key is made by the first start: not by this."""
     home = tmp_path / "home"
     home.mkdir()
-    os.chown(home, 65534, 65534)
+    os.chown(home, NOBODY, NOBODY)
     config = tmp_path / "users.conf"
     config.write_text(f"[kms]\nendpoint = {place.url}\n[defaults]\n{FOLLOWING}\n")
     config.chmod(0o644)
@@ -192,7 +193,7 @@ def test_a_state_directory_that_cannot_be_used(place, tmp_path):
     place.state.chmod(0o755)
     assert "its mode is 0755; chmod 0700" in place.check().of("error", "state")[0]
     place.state.chmod(0o700)
-    os.chown(place.state, 65534, 65534)
+    os.chown(place.state, NOBODY, NOBODY)
     assert "it belongs to the user 65534" in place.check().of("error", "state")[0]
     os.chown(place.state, 0, 0)
     (place.state / "cn-beijing-1234567890").mkdir()
@@ -260,7 +261,7 @@ def test_the_mount_point(place, start_mount):
     kill_all(mount)
     assert "has lost its daemon" in check(mount.config, mount.path).of("error", "mount point")[0]
     subprocess.run(["umount", "-l", mount.path], check=True)
-    mount.stop = lambda *_: None
+    mount.is_over = True
 
 
 def test_binds_that_stay_with_a_key(mount, tmp_path):
@@ -298,7 +299,7 @@ def test_ways_to_kms_that_lead_nowhere(place):
     assert "secret" not in proxied.text
 
 
-def test_tls_and_a_proxy(tmp_path, start_emulator, certificate):  # noqa: F811
+def test_tls_and_a_proxy(tmp_path, start_emulator, certificate):
     emulator = start_emulator("--tls-cert", certificate[0], "--tls-key", certificate[1])
     place, proxy = Place(tmp_path, f"https://{HOST}:{emulator.port}"), Proxy(emulator.port)
     through = {"settings": f"proxy = {proxy.url}\nca_file = {certificate[0]}"}
@@ -336,7 +337,7 @@ def test_credentials(place):
     assert place.check(env=none).of("ok", "credentials") == ["profile; access key LTAI...Only"]
     profile.chmod(0o620)
     assert f"{profile}: others may write it" in place.check().of("warning", "credentials")[0]
-    os.chown(profile, 65534, 65534)
+    os.chown(profile, NOBODY, NOBODY)
     profile.chmod(0o600)
     assert f"{profile}: it belongs to another user" in place.check().of("warning", "credentials")[0]
     if os.geteuid() == 0:
@@ -365,7 +366,7 @@ def test_what_the_worker_may_not_read(place):
     parts = {"settings": "credentials = profile:a", "defaults": f"{FOLLOWING}\npassword_source = file:{password}",
              "env": {"ALIBABA_CLOUD_CONFIG_FILE": str(profile)}}
     assert place.check(**parts).status == 0
-    os.chown(others, 65534, 65534)
+    os.chown(others, NOBODY, NOBODY)
     others.chmod(0o700)
     checked = place.check(**parts)
     assert {subject for subject, _ in checked.only("error")} == {"credentials", "password"}
@@ -470,8 +471,7 @@ def test_another_region_and_another_time(place, emulator, start_emulator):
     emulator.set_faults("* garbage")
     assert place.check().of("error", "ListApplicationAccessPoints")
     emulator.set_faults()
-    away = subprocess.run(["date", "-u", "-d", "-5 minutes", "+%Y-%m-%dT%H:%M:%SZ"], capture_output=True, text=True).stdout.strip()
-    emulator.set_clock(away)
+    emulator.move_clock(-300)
     assert re.match(r"KMS's is -(299|300|301) s", place.check().of("warning", "clock")[0])
     empty = start_emulator(aaps=())
     assert place.check(url=empty.url).of("warning", "AAPs")[0].startswith("there is none to show")

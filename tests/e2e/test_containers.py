@@ -11,8 +11,9 @@ import time
 import pytest
 
 from parts.containers import IMAGE, Podman, bwrap_shell, podman_shell, runc_shell
-from parts.harness import AAPFS, KILLED, PASSWORD, Mount, until
-from test_upgrade import Installed, NEXT, upgrade
+from parts.harness import AAPFS, NEXT, PASSWORD, Mount, until
+from parts.log import KILLED
+from test_upgrade import Installed, upgrade
 
 SETTLE = 1
 SAID = re.compile(KILLED.pattern + r"|aapfs: upgraded: this is version 0\.1\.[01]\n")

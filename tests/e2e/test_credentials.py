@@ -1,5 +1,4 @@
 """The credential chain of kmsapi, used alone, against real sockets and files."""
-import calendar
 import email.utils
 import itertools
 import json
@@ -16,7 +15,8 @@ import urllib.request
 import pytest
 
 from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, environment
-from parts.odd_server import OddServer, answer_bytes, answer_session, SESSION
+from parts.odd_server import SESSION, OddServer, answer_bytes, answer_session
+from parts.times import moment_of, text_of
 
 ARN = "acs:ram::123456:role/reader"
 KEY = {"access_key_id": ACCESS_KEY_ID, "access_key_secret": ACCESS_KEY_SECRET}
@@ -365,7 +365,7 @@ def test_a_provider_that_failed_is_asked_again(home, start):
 def session_for(seconds, **parts):
     """An answer with a session that ends then, and no Date, so that this machine's clock counts."""
     def answer(handler):
-        end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+        end = text_of(time.time() + seconds)
         answer_session(Expiration=end, **parts)(handler)
     return answer
 
@@ -414,7 +414,7 @@ def test_a_session_that_ends_early_is_renewed_and_the_request_sent_once_more(sta
     program = start(emulator.url, "ecs-ram-role", emulator.url)
     assert program.ask("list").startswith("ListClientKeys 0 - 1")
     for number, command in enumerate(("list", "create", "list")):
-        emulator.set_clock(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 400 * (number + 1))))
+        emulator.move_clock(400 * (number + 1))
         if number == 2:  # refused for good
             emulator.set_faults("ListClientKeys code=InvalidSecurityToken.MalFormed:400")
         time.sleep(0.25)  # only so long after the last fetch another is worth while
@@ -432,7 +432,7 @@ def sts_whose_clock_is_ahead(seconds, refusal):
         asked = dict(urllib.parse.parse_qsl(handler.path.split("?", 1)[1]))
         now = time.time() + seconds
         date = f"Date: {email.utils.formatdate(now, usegmt=True)}\r\n"
-        if abs(calendar.timegm(time.strptime(asked["Timestamp"], "%Y-%m-%dT%H:%M:%SZ")) - now) > 900:
+        if abs(moment_of(asked["Timestamp"]) - now) > 900:
             answer_bytes(refusal, "400 Bad", date)(handler)
         else:
             answer_bytes(json.dumps({"Credentials": SESSION}), headers=date)(handler)
@@ -690,7 +690,7 @@ def test_malformed_answers_are_refused(start, odd, home):
 def test_an_odd_date_of_an_answer_is_named_or_passed_over(start, odd):
     """What is no time counts as none; one far ahead ends every session, and far back it would make one last for years."""
     def answer(date, seconds=3600):
-        end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+        end = text_of(time.time() + seconds)
         return end, answer_bytes(json.dumps({**SESSION, "Expiration": end}), headers=f"Date: {date}\r\n")
 
     server, program = odd(), start()
@@ -698,7 +698,7 @@ def test_an_odd_date_of_an_answer_is_named_or_passed_over(start, odd):
                  "Sat, 01 Jan 2000 00:00:00 GMT"):
         end, server.answer = answer(date)
         assert program.use(f"uri:{server.url}/x").get() == (0, "STS.odd"), date
-        until = calendar.timegm(time.strptime(program.ask("describe").split(", until ")[1], "%Y-%m-%dT%H:%M:%SZ"))
+        until = moment_of(program.ask("describe").split(", until ")[1])
         assert abs(until - (time.time() + 3600)) < 60, date
     end, server.answer = answer("Thu, 01 Jan 2099 00:00:00 GMT")
     check_refused(program.use(f"uri:{server.url}/x"),

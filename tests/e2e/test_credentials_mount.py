@@ -12,12 +12,13 @@ import pytest
 
 from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, INSIDE, PASSWORD, environment, until
 from parts.odd_server import OddServer, answer_bytes, answer_session
+from parts.users import NOBODY
 from test_proxy import Proxy
 
 ARN = "acs:ram::123456:role/reader"
 KEY = {"access_key_id": ACCESS_KEY_ID, "access_key_secret": ACCESS_KEY_SECRET}
-NOBODY = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None,
-              ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")
+NO_CREDENTIALS = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None,
+                      ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def script(home, text, name="helper"):
 
 
 def start(start_mount, url, home, provider="default", **parts):
-    return start_mount(url, settings=f"credentials = {provider}", env={**NOBODY, "HOME": str(home), **parts.pop("env", {})},
+    return start_mount(url, settings=f"credentials = {provider}", env={**NO_CREDENTIALS, "HOME": str(home), **parts.pop("env", {})},
                        **parts)
 
 
@@ -137,7 +138,7 @@ def test_a_mount_with_keys_serves_them_without_credentials(start_mount, emulator
     key = first.key_id()
     first.stop()
     os.remove(home / ".aliyun/config.json")
-    second = start(start_mount, emulator.url, home, state=first.state, state_key=first.state_key)
+    second = start(start_mount, emulator.url, home, **first.kept)
     assert second.key_id() == key
     began = time.monotonic()
     assert write_refused(second, errno.EACCES).startswith("no credentials: not set up: systemd")
@@ -213,7 +214,7 @@ def test_a_check_that_is_interrupted_leaves_no_program(tmp_path, emulator, home,
     write_profile(home, mode="External", process_command=str(helper))
     config = tmp_path / "check.conf"
     config.write_text(f"[kms]\nendpoint = {emulator.url}\ncredentials = profile:mine\n")
-    check = subprocess.Popen([AAPFS, "check", "-c", config], env=environment(**{**NOBODY, "HOME": str(home)}),
+    check = subprocess.Popen([AAPFS, "check", "-c", config], env=environment(**{**NO_CREDENTIALS, "HOME": str(home)}),
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
     os.killpg(check.pid, number)
@@ -291,7 +292,7 @@ def test_the_region_is_that_of_option_configuration_environment_and_profile_in_t
             ("region = cn-configuration", [], dict(ALIBABA_CLOUD_REGION_ID="cn-environment"), "cn-configuration"),
             ("region = cn-configuration", ["--region", "cn-option"], {}, "cn-option")]
     for settings, options, env, region in ways:
-        mount = start_mount(emulator.url, *options, settings=settings, env={**NOBODY, "HOME": str(home), **env})
+        mount = start_mount(emulator.url, *options, settings=settings, env={**NO_CREDENTIALS, "HOME": str(home), **env})
         assert mount.status()["Region"] == region
         mount.write(".aapfs", "reload")  # goes on with it
         mount.stop("aapfs: reloaded\n")
@@ -321,7 +322,7 @@ def test_a_start_without_a_region_says_so(tmp_path, home, env, reason):
     config = tmp_path / "aapfs.conf"
     config.write_text("[kms]\n")
     done = subprocess.run([AAPFS, "-f", "-c", config, tmp_path], capture_output=True, text=True, timeout=30,
-                          env=environment(**{**NOBODY, "HOME": str(home), "ALIBABA_CLOUD_REGION_ID": None, **env}))
+                          env=environment(**{**NO_CREDENTIALS, "HOME": str(home), "ALIBABA_CLOUD_REGION_ID": None, **env}))
     assert (done.returncode, done.stderr) == (2, "aapfs: " + reason.format(home=home))
 
 
@@ -329,7 +330,7 @@ def vpc_asked(start_mount, home):
     """What a mount inside a VPC asks its proxy for; nobody here knows these names."""
     proxy = Proxy(1)
     proxy.status = 503
-    mount = start_mount("", settings=f"network = vpc\nregion = cn-beijing\nproxy = {proxy.url}", env={**NOBODY, "HOME": str(home)})
+    mount = start_mount("", settings=f"network = vpc\nregion = cn-beijing\nproxy = {proxy.url}", env={**NO_CREDENTIALS, "HOME": str(home)})
     until(lambda: proxy.asked)
     assert mount.status()["Endpoint"] == "https://kms-vpc.cn-beijing.aliyuncs.com"
     mount.stop()
@@ -349,7 +350,7 @@ def test_inside_a_vpc_kms_and_sts_are_asked_by_their_names_there(start_mount, ho
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_root_reads_only_what_is_its_own_or_open(start_mount, emulator, home):
     path = write_profile(home, mode="AK", **KEY)
-    os.chown(path.parent, 65534, 65534)
+    os.chown(path.parent, NOBODY, NOBODY)
     path.parent.chmod(0o700)
     mount = start(start_mount, emulator.url, home)
     assert f"profile: {path}: it cannot be read as its user, without capabilities; chown it" in sync_failure(mount)

@@ -7,10 +7,11 @@ import pytest
 
 from parts.altered import Altered
 from parts.harness import PASSWORD, until
+from parts.log import UNSETTLED
 from test_automatic import SAID, rotated
 from test_quota import FREED
-from test_start import remount, shown  # noqa: F401, a fixture
-from test_store import ACCOUNT, UNSETTLED, keys_in_kms, result_of
+from test_start import remount, shown  # noqa: F401, F811
+from test_store import ACCOUNT, keys_in_kms, result_of
 from test_sync import Readers
 
 NAMED = "aaps = payments, orders"
@@ -28,7 +29,7 @@ def denied(mount, aap=".aapfs"):
 
 @pytest.mark.full
 @pytest.mark.core
-def test_names_from_the_configuration_do_without_lists(start_mount, emulator, remount):  # noqa: F811
+def test_names_from_the_configuration_do_without_lists(start_mount, emulator, remount):
     emulator.set_faults(*NO_LISTS)
     mount = start_mount(emulator.url, settings=NAMED)
     assert sorted(path.name for path in mount.path.iterdir()) == [".aapfs", "orders", "payments"]
@@ -58,7 +59,7 @@ def test_names_from_the_configuration_do_without_lists(start_mount, emulator, re
 
 
 @pytest.mark.full
-def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):  # noqa: F811
+def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):
     emulator.set_faults(*NO_LISTS, "CreateClientKey reset-after x1")
     mount = start_mount(emulator.url, settings=NAMED, expected_errors=UNSETTLED)
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
@@ -90,7 +91,7 @@ def test_a_rotation_that_is_due_does_not_wait_for_a_list(start_mount, emulator):
 
 
 @pytest.mark.full
-def test_the_state_directory_tells_the_account(start_mount, emulator, start_emulator, remount):  # noqa: F811
+def test_the_state_directory_tells_the_account(start_mount, emulator, start_emulator, remount):
     emulator.set_faults(*NO_LISTS)
     mount = start_mount(emulator.url, settings=NAMED)
     mount.write("payments", PASSWORD)
@@ -131,7 +132,7 @@ def test_the_first_key_needs_the_account(start_mount, emulator):
 
 @pytest.mark.parametrize("arn, number", [("acs:kms:eu-central-1:{account}:applicationaccesspoint/payments", errno.EACCES),
                                          ("nonsense", errno.EIO)])
-def test_what_an_answer_says_of_the_account_holds_the_second_time_too(start_mount, emulator, remount, arn, number):  # noqa: F811
+def test_what_an_answer_says_of_the_account_holds_the_second_time_too(start_mount, emulator, remount, arn, number):
     """Describe was forbidden, so the account was taken to be the state directory's; then it is permitted."""
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
@@ -155,7 +156,7 @@ def test_what_an_answer_says_of_the_account_holds_the_second_time_too(start_moun
 
 
 @pytest.mark.full
-def test_an_account_that_is_only_taken_for_ours_forgets_nothing(start_mount, emulator, start_emulator, remount):  # noqa: F811
+def test_an_account_that_is_only_taken_for_ours_forgets_nothing(start_mount, emulator, start_emulator, remount):
     """Another account does not know the AAP: that says nothing of ours."""
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
@@ -196,7 +197,7 @@ def write_beside(mount, command, aap="payments"):
 @pytest.mark.parametrize("held", ["DeleteClientKey", "ListClientKeys"])
 @pytest.mark.parametrize("arn, number", [("acs:kms:eu-central-1:{account}:applicationaccesspoint/orders", errno.EACCES),
                                          ("nonsense", errno.EIO)])
-def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start_mount, emulator, remount, held, arn, number):  # noqa: F811
+def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start_mount, emulator, remount, held, arn, number):
     """What it waits for was asked for while the account was taken for ours."""
     settings = {"max_keys": 2, "request_timeout": "10s", "settings": "requests_per_second = 100"}
     mount = start_mount(emulator.url, **settings)
@@ -230,7 +231,7 @@ def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start
 
 
 @pytest.mark.full
-def test_what_kms_has_told_of_the_account_is_not_taken_back_by_a_refusal(start_mount, emulator, remount):  # noqa: F811
+def test_what_kms_has_told_of_the_account_is_not_taken_back_by_a_refusal(start_mount, emulator, remount):
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
     emulator.set_faults(NO_DESCRIBE)

@@ -10,11 +10,12 @@ import time
 import pytest
 
 from parts.altered import Altered
-from parts.harness import AAPFS, ENDS, PASSWORD, environment, until
-from test_automatic import DAY, SAID, keys_of, moment_of, rotated, set_kms_clock, start, text_of
+from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, until
+from parts.log import ENDS
+from parts.times import DAY, moment_of, text_of
+from test_automatic import SAID, keys_of, rotated, start
 from test_store import result_of
 
-WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
 YEARS = 10 * 365 * DAY
 
 
@@ -65,7 +66,7 @@ def test_a_time_that_kms_goes_on_telling_is_believed(start_mount, emulator):
     mount = start(start_mount, emulator, validity="10d", binary=WITH_STOPS)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
-    set_kms_clock(emulator, 8 * DAY)
+    emulator.move_clock(8 * DAY)
     mount.write(".aapfs", "sync")
     assert rotated(mount, "payments", first)
     until(lambda: abs(mount.status()["ClockOffsetMilliseconds"] - 8 * DAY * 1000) < 5000)

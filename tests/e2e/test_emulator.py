@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EMULATOR, PASSWORD, Emulator, environment
 from parts import v2
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EMULATOR, PASSWORD, Emulator, environment
 from parts.v3 import Request
 
 

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key
 from parts.sealed import Seal
+from parts.users import AS_NOBODY, program_for_others
 from test_start import disk
 from test_store import result_of, store_of, tmpfs
 
@@ -243,6 +244,6 @@ def test_without_room_nothing_is_left(mount, tmp_path, made):
 def test_nobody_reads_the_store_but_its_user(mount, tmp_path):
     mount.write("payments", PASSWORD)
     done = subprocess.run([program_for_others(tmp_path), "export", "-c", mount.config, "payments", tmp_path / "out"],
-                          capture_output=True, text=True, timeout=60, env=environment(), user=65534, group=65534, extra_groups=[])
+                          capture_output=True, text=True, timeout=60, env=environment(), **AS_NOBODY)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / "out").exists()

@@ -11,12 +11,13 @@ import time
 
 import pytest
 
-from parts.harness import BUILD, PASSWORD, OwnFuse, environment, program_for_others, without_what_was_done
-from test_steps import WITH_STOPS, arm
+from parts.harness import BUILD, PASSWORD, WITH_STOPS, environment
+from parts.log import without_what_was_done
+from parts.users import NOBODY, OwnFuse, program_for_others
 from parts.watch import Watch
+from test_steps import arm
 
 SETTLE = 1
-NOBODY = 65534
 LATEST = SETTLE + 1
 
 
@@ -295,7 +296,6 @@ def test_a_name_whose_file_the_new_key_lacks_goes(start_emulator, start_mount):
     certificate = os.read(held, 16384)
     directory = Watch(["inotifywait", "-q", "-m", "-e", "delete,moved_to", "--format", "%e %f", mount / "payments"])
     emulator.stop()
-    emulator.stop = lambda: None
     start_emulator("--pkcs12", "rc2", listen=f"127.0.0.1:{emulator.port}")
     mount.write("payments", PASSWORD)
     assert not path.exists() and "certificate.pem" not in os.listdir(mount / "payments")

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
-from test_steps import WITH_STOPS, arm
+from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, make_state_key, until
+from test_steps import arm
 
 SAY = "echo $AAPFS_AAP $AAPFS_CLIENT_KEY_ID"
 

@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from parts.harness import INSIDE, KILLED, PASSWORD, until
+from parts.harness import INSIDE, PASSWORD, until
+from parts.log import KILLED
 
 IDMAPPED = INSIDE / "idmapped.py"
 REFUSED = 99

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from parts import v3
 from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Emulator
 from parts.instance import ClientKey, Request, message
-from parts import v3
+from parts.times import text_of
 
 SECRETS = ("--secret", "db:s3cret:päss", "--secret", "empty:")
 NOT_MATCHED = (401, "SignatureNotMatch")
@@ -48,10 +49,6 @@ def key_of_all(emulator):
 @pytest.fixture
 def key(key_of_all):
     return copy.copy(key_of_all)
-
-
-def iso(seconds):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def test_a_secret_is_read_with_a_client_key(emulator, key):
@@ -154,16 +151,16 @@ def test_a_date_is_as_rfc_1123_has_it(emulator, key):
 
 def test_a_key_counts_from_its_beginning_to_its_end_while_it_exists(fresh):
     emulator, now = fresh, time.time()
-    later = create(emulator, NotBefore=iso(now + 3600), NotAfter=iso(now + 7200))
-    usual = create(emulator, NotBefore=iso(now - 60), NotAfter=iso(now + 1800))
+    later = create(emulator, NotBefore=text_of(now + 3600), NotAfter=text_of(now + 7200))
+    usual = create(emulator, NotBefore=text_of(now - 60), NotAfter=text_of(now + 1800))
 
     def outcomes(at):
         return [Request(key, moment=at).sign().outcome(emulator.port) for key in (later, usual)]
 
     assert outcomes(now) == [NOT_MATCHED, "s3cret:päss"]
-    emulator.set_clock(iso(now + 1900))
+    emulator.set_clock(text_of(now + 1900))
     assert outcomes(now + 1900) == [NOT_MATCHED, NOT_MATCHED]
-    emulator.set_clock(iso(now + 3700))
+    emulator.set_clock(text_of(now + 3700))
     assert outcomes(now + 3700) == ["s3cret:päss", NOT_MATCHED]
     ask(emulator, "DeleteClientKey", [("ClientKeyId", later.id)], moment=now + 3700)
     assert outcomes(now + 3700) == [NOT_MATCHED, NOT_MATCHED]

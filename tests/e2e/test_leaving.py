@@ -9,7 +9,8 @@ import time
 import pytest
 
 from parts.harness import PASSWORD, until
-from test_automatic import SAID, keys_of, text_of
+from parts.times import text_of
+from test_automatic import SAID, keys_of
 from test_store import ask, result_of
 from test_sync import delete_aap
 

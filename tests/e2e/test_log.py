@@ -9,11 +9,12 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, DONE, PASSWORD, environment, make_state_key, until
-from test_automatic import DAY, clock, set_kms_clock, text_of  # noqa: F401, a fixture among them
-from test_steps import WITH_STOPS
+from parts.harness import AAPFS, NEXT, PASSWORD, WITH_STOPS, environment, make_state_key, until
+from parts.log import DONE
+from parts.times import DAY, text_of
+from test_automatic import clock  # noqa: F401, F811
 from test_sync import make_key
-from test_upgrade import Installed, NEXT, upgrade
+from test_upgrade import Installed, upgrade
 
 US = rf"control \(uid 0, pid {os.getpid()}\)"
 
@@ -69,7 +70,7 @@ def test_what_is_refused_is_no_such_line(mount, emulator):
 def move_clocks(mount, emulator, clock, seconds):
     """KMS's time goes on, here and there."""
     clock(seconds)
-    set_kms_clock(emulator, seconds)
+    emulator.move_clock(seconds)
     mount.write(".aapfs", "rotate-due")
 
 

@@ -12,9 +12,10 @@ import time
 
 import pytest
 
-from parts.harness import ENDS, AAPFS, EMULATOR, PASSWORD, OwnFuse, environment, make_state_key, program_for_others, until, without_what_was_done
-
-NOBODY = 65534
+from parts.harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key, until
+from parts.log import ENDS, without_what_was_done
+from parts.times import text_of
+from parts.users import NOBODY, OwnFuse, program_for_others
 
 
 def own_state(tmp_path):
@@ -133,7 +134,7 @@ def test_a_connection_that_is_aborted(start_mount, emulator, tmp_path, place):
     assert mount.errors() == ended * (
         f"aapfs: {mount.path}: it was aborted from outside (umount -f in a container, or /sys/fs/fuse/connections): it is dead, "
         "and this process ends\n")
-    mount.stop = lambda *_: None
+    mount.is_over = True
 
 
 def device_of(path):
@@ -307,7 +308,7 @@ def test_dev_has_a_kms_of_its_own(tmp_path):
                  if pathlib.Path(f"/proc/{child}/exe").resolve() == EMULATOR]
     assert len(emulators) == 1
     assert sorted(os.listdir(path)) == [".aapfs", "orders", "payments"]
-    began, ends = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds)) for seconds in (-60, 3600))
+    began, ends = (text_of(time.time() + seconds) for seconds in (-60, 3600))
     for command in (PASSWORD, f"{PASSWORD} {began} {ends}", PASSWORD):  # short ones are for trials
         write(path / "orders/control", command)
         assert (path / "orders/client_key_id").read_text().startswith("KAAP.")
@@ -419,7 +420,7 @@ def test_a_dead_mount_makes_way(start_mount, emulator, tmp_path):
     mount = start_mount(emulator.url)
     held = os.open(mount / "payments", os.O_PATH)  # in use: it can only be detached
     kill_all(mount)
-    mount.stop = lambda *_: None
+    mount.is_over = True
     with pytest.raises(OSError) as raised:
         os.listdir(mount.path)
     assert raised.value.errno == 107  # ENOTCONN
@@ -452,7 +453,7 @@ def test_an_overmount_is_not_what_is_unmounted(start_mount, emulator):
     subprocess.run(["mount", "-t", "tmpfs", "over", mount.path], check=True)
     mount.process.send_signal(signal.SIGTERM)
     assert mount.process.wait(20) == 0
-    mount.stop = lambda *_: None
+    mount.is_over = True
     assert [line.split(" - ")[1].split()[0] for line in mounts_at(mount.path)][-1] == "tmpfs"
     subprocess.run(["umount", mount.path], check=True)
     while mounts_at(mount.path):

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from parts.harness import KILLED, PASSWORD
+from parts.harness import PASSWORD
+from parts.log import KILLED
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100
@@ -55,9 +56,8 @@ def with_number(handle, change):
 
 
 def restarted(start_mount, mount, url):
-    mount.stop()
-    mount.stop = lambda _: None
-    return start_mount(url, state=mount.state, state_key=mount.state_key)
+    mount.leave()
+    return start_mount(url, **mount.kept)
 
 
 @pytest.mark.core

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment
+from parts.times import text_of
 
 HERE = pathlib.Path(__file__).parent / "official"
 SPECIALS = "~!@#$%^&*?_-"
@@ -88,7 +89,7 @@ def code(result):
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_official_client_is_refused_with_the_right_code(served, client):
     emulator, authority = served
-    stale = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 16 * 60))
+    stale = text_of(time.time() - 16 * 60)
     ask = ["ListApplicationAccessPoints", "POST", {}]
     good, again, wrong, late, odd = node(
         "client.js", client, emulator.url, ACCESS_KEY_ID, ACCESS_KEY_SECRET, authority=authority, given=[

@@ -9,9 +9,9 @@ import tempfile
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key, program_for_others
+from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key
+from parts.users import AS_NOBODY, NOBODY, program_for_others
 from test_completion import WORDS
-
 
 
 def needs(*programs):
@@ -67,9 +67,9 @@ def test_what_is_no_command_and_no_place_makes_nothing(tmp_path, words, nearest)
     place = tmp_path / "place"
     place.mkdir()
     (place / "a-file").touch()
-    os.chown(place, 65534, 65534)
-    done = subprocess.run([program_for_others(tmp_path), *words], capture_output=True, text=True, cwd=place, user=65534, group=65534,
-                          extra_groups=[], timeout=60, env=environment(HOME=str(place), AAPFS_KEEP_MOUNT="yes"))
+    os.chown(place, NOBODY, NOBODY)
+    done = subprocess.run([program_for_others(tmp_path), *words], capture_output=True, text=True, cwd=place, **AS_NOBODY,
+                          timeout=60, env=environment(HOME=str(place), AAPFS_KEEP_MOUNT="yes"))
     word = [word for word in words if word[0] not in "-/" and word not in ("help", "payments", "aapfs")][0]
     hint = f"; did you mean aapfs {nearest}?" if nearest else ";"
     assert (done.returncode, done.stdout, done.stderr) == (

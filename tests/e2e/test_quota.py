@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
-from test_automatic import DAY, SAID as SAID_OF_ROTATIONS, WITH_STOPS, emulator_now, keys_of, moment_of, rotated, set_kms_clock, \
-    text_of
-from test_store import result_of
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, WITH_STOPS, environment, until
+from parts.times import DAY, moment_of, text_of
 from parts.v3 import Request
+from test_automatic import SAID as SAID_OF_ROTATIONS, keys_of, rotated
+from test_store import result_of
 
 FREED = r"aapfs: (\S+): deleted (\S+), by max_keys \((.*)\)\n"
 SAID = re.compile(f"{SAID_OF_ROTATIONS.pattern}|{FREED}")
@@ -40,7 +40,7 @@ def send(emulator, operation, *parameters):
     """The stranger's: as aapfs would, and without its knowledge."""
     method = "GET" if operation.startswith(("List", "Get")) else "POST"
     return Request(f"127.0.0.1:{emulator.port}", operation, parameters, method=method, key_id=ACCESS_KEY_ID,
-                   secret=ACCESS_KEY_SECRET, moment=emulator_now(emulator)).send(emulator.port)
+                   secret=ACCESS_KEY_SECRET, moment=emulator.now()).send(emulator.port)
 
 
 def ask(emulator, operation, *parameters):
@@ -228,7 +228,7 @@ def test_a_scheduled_key_takes_the_place_of_the_next_rotation(start, emulator):
     """To make a place for a rotation that does not come nobody is told to delete it."""
     mount = start()
     mount.write("payments", PASSWORD)
-    now = emulator_now(emulator)
+    now = emulator.now()
     mount.write("payments", f"{PASSWORD} {text_of(now + 30 * DAY)} {text_of(now + 400 * DAY)}")
     stranger = make(emulator)
     mount.write(".aapfs", "sync")
@@ -246,11 +246,11 @@ def test_three_tries_on_the_first_day_end_in_no_outage(start, emulator):
     for _ in range(3):
         mount.write("payments", PASSWORD)
         tries.append(mount.key_id())
-    set_kms_clock(emulator, 245 * DAY)
+    emulator.move_clock(245 * DAY)
     mount.write(".aapfs", "sync")
     fourth = rotated(mount, "payments", tries[2])
     assert set(keys_of(emulator, "payments")) == {tries[0], tries[2], fourth}
-    set_kms_clock(emulator, 370 * DAY)
+    emulator.move_clock(370 * DAY)
     mount.write(".aapfs", "sync")
     until(lambda: set(keys_of(emulator, "payments")) == {fourth})
     assert mount.key_id() == fourth and mount.status("payments")["State"] == "active"
@@ -263,7 +263,7 @@ def test_lost_answers_do_not_stop_rotations(start, emulator):
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     emulator.set_faults("CreateClientKey reset-after")
-    set_kms_clock(emulator, 245 * DAY)
+    emulator.move_clock(245 * DAY)
     mount.write(".aapfs", "sync")
 
     def tried(times):
@@ -300,13 +300,12 @@ def test_an_expired_current_key_makes_way_for_the_next_one(start, emulator, by):
     mount.write("payments", PASSWORD)
     first, content = mount.key_id(), mount.read("payments", "client_key.json")
     strange = {make(emulator) for _ in range(2)}
-    mount.stop()
-    mount.stop = lambda *_: None
-    set_kms_clock(emulator, 400 * DAY)
+    mount.leave()
+    emulator.move_clock(400 * DAY)
     emulator.set_faults("CreateClientKey denied")
     if by == "somebody":
         delete(emulator, first)
-    mount = start(binary=WITH_STOPS, state=mount.state, state_key=mount.state_key)
+    mount = start(binary=WITH_STOPS, **mount.kept)
     until(lambda: set(keys_of(emulator, "payments")) == strange)
     expired_and_gone(mount, content)
     freed = re.findall(FREED, mount.errors())
@@ -335,7 +334,7 @@ class Year:
         self.deleted = {"expired": 0, "lost": 0, "superseded": 0}
 
     def now(self):
-        return emulator_now(self.emulator)
+        return self.emulator.now()
 
     def listed(self):
         """What KMS has, by its own file: no fault comes between."""
@@ -396,7 +395,7 @@ class Year:
 
     def go_to(self, day, most):
         self.emulator.set_faults()
-        set_kms_clock(self.emulator, day * DAY)
+        self.emulator.move_clock(day * DAY)
         self.come(most)
         self.emulator.set_faults(*ONE_IN_TEN)
         result_of(self.mount, "sync", ".aapfs")

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from parts.harness import BUILD, PASSWORD
+from parts.users import NOBODY
 
-NOBODY = 65534
 # a leak check needs /proc, which is not in the callers' root
 CALLERS = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
 

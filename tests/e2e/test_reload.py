@@ -13,10 +13,11 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, KILLED, PASSWORD, environment, until
-from test_upgrade import NEXT, Installed, upgrade, workers
+from parts.harness import AAPFS, BUILD, NEXT, PASSWORD, WITH_STOPS, environment, until
+from parts.log import KILLED
+from parts.times import moment_of
+from test_upgrade import Installed, upgrade, workers
 
-WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
 SAID = re.compile(KILLED.pattern + r"|aapfs: (reloaded|upgraded: this is version 0\.1\.[01])\n")
 NOBODY, DAEMON = pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid
 NOGROUP, MAIL = grp.getgrnam("nogroup").gr_gid, grp.getgrnam("mail").gr_gid
@@ -229,7 +230,7 @@ def test_other_keys_take_effect(mount, emulator):
     reloads(mount)
     mount.write("payments", PASSWORD)
     status = mount.status("payments")
-    begin, end = (time.mktime(time.strptime(status[name], "%Y-%m-%dT%H:%M:%SZ")) for name in ("NotBefore", "NotAfter"))
+    begin, end = (moment_of(status[name]) for name in ("NotBefore", "NotAfter"))
     assert 2 * 86400 <= end - begin <= 1.02 * 2 * 86400  # both dates are chosen within a hundredth
     # on_rotate, and what a command under way was given
     told = mount.directory / "told"
@@ -601,8 +602,7 @@ def test_after_an_upgrade_nobody_is_looked_up_again(start_mount, emulator, tmp_p
 @pytest.mark.full
 def test_a_start_does_not_wait_for_a_user_database_for_ever(start_mount, emulator, names):
     mount = start_mount(emulator.url, defaults="owner = nobody", env=names.env)
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     names.hang()
     done = subprocess.run([AAPFS, "-f", "-c", mount.config, mount.path], capture_output=True, text=True, timeout=30,
                           env=environment(**names.env))
@@ -629,10 +629,8 @@ def test_a_read_only_mount_reloads(start_mount, emulator):
     said = re.compile(SAID.pattern + r"|aapfs: reload: .*\n")
     first = start_mount(emulator.url)
     first.write("payments", PASSWORD)
-    first.stop()
-    first.stop = lambda *_: None
-    mount = start_mount(emulator.url, "-o", "ro", expected_errors=said, defaults="owner = nobody", state=first.state,
-                        state_key=first.state_key)
+    first.leave()
+    mount = start_mount(emulator.url, "-o", "ro", expected_errors=said, defaults="owner = nobody", **first.kept)
     path = mount / "payments/client_key.json"
     assert attributes(path)[0] == NOBODY
     configure(mount, "defaults: owner = daemon")
@@ -679,8 +677,7 @@ def test_a_read_only_mount_is_upgraded(start_mount, emulator, tmp_path):
         assert mount.status()["Version"] == version
         assert os.stat(f"/proc/{mount.process.pid}/exe").st_ino == os.stat(installed.path).st_ino
         reloads(mount)
-    mount.stop(said)
-    mount.stop = lambda *_: None
+    mount.leave(said)
     assert not (mount.state / ".requests").exists()
 
 
@@ -699,7 +696,6 @@ def test_what_asks_kms_nothing_is_not_held_up_by_what_failed_there(start_mount, 
     emulator = start_emulator()
     mount = start_mount(emulator.url, creation_guard="1h", expected_errors="aapfs: reloaded\n")
     emulator.stop()
-    emulator.stop = lambda: None
     for _ in range(2):  # the second one is told of the first
         with pytest.raises(OSError) as caught:
             mount.write(".aapfs", "sync")

@@ -11,10 +11,13 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others, stored, until
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
+from parts.log import UNSETTLED
 from parts.sealed import Seal
-from test_mounting import NOBODY, kill_all
-from test_store import ACCOUNT, UNSETTLED, intents_of, keys_in_kms, move_clock, result_of, store_of, tmpfs, wait_until
+from parts.store import stored
+from parts.users import NOBODY, program_for_others
+from test_mounting import kill_all
+from test_store import ACCOUNT, intents_of, keys_in_kms, result_of, store_of, tmpfs, wait_until
 
 CHANGING = ("status", "last_error", "control")
 
@@ -51,9 +54,8 @@ def disk(mount):
 def remount(start_mount):
     def start(mount, url, *options, **parts):
         if mount.process.poll() is None:
-            mount.stop(mount.expected_errors)
-            mount.stop = lambda *_: None
-        return start_mount(url, *options, state=mount.state, state_key=mount.state_key, **parts)
+            mount.leave(mount.expected_errors)
+        return start_mount(url, *options, **mount.kept, **parts)
     return start
 
 
@@ -86,8 +88,7 @@ def test_without_its_forms_a_key_is_judged_again_and_is_the_same(mount, emulator
     forms = sorted(store_of(mount).glob("payments/.*.forms"))
     assert len(forms) == 3
     whole = [path.read_bytes() for path in forms]
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     forms[0].unlink()
     forms[1].write_bytes(whole[1][:len(whole[1]) // 2])
     forms[2].write_bytes(whole[2][:-1] + bytes([whole[2][-1] ^ 1]))
@@ -139,11 +140,9 @@ def test_kms_unreachable_at_the_start(start_mount, start_emulator, remount, how)
     mount.write("payments", PASSWORD)
     mount.write("orders", PASSWORD)
     before = shown(mount)
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     if how == "refused":
         emulator.stop()
-        emulator.stop = lambda: None
     else:
         emulator.set_faults("* silent")
     again = []
@@ -216,7 +215,7 @@ def kill_and_remount(mount, emulator, remount, times):
         writer.start()
         wait_until(emulator.directory, lambda: emulator.count("CreateClientKey") > had + 1)
         kill_all(mount)
-        mount.stop = lambda *_: None
+        mount.is_over = True
         writer.join()
         mount = remount(mount, emulator.url, expected_errors=(
             f"aapfs: {mount.path}: a mount of aapfs that had lost its daemon was detached\n"))
@@ -255,8 +254,7 @@ def refused(mount, *options):
 def test_a_key_that_does_not_fit_is_exit_2_and_touches_nothing(mount, emulator, remount):
     mount.write("payments", PASSWORD)
     before = shown(mount)
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     right = mount.state_key.read_bytes()
     mount.state_key.unlink()
     line = refused(mount)
@@ -277,8 +275,7 @@ def test_a_key_that_does_not_fit_is_exit_2_and_touches_nothing(mount, emulator, 
 def test_a_state_that_does_not_fit_is_exit_2_and_touches_nothing(mount, emulator, remount):
     mount.write("payments", PASSWORD)
     before = shown(mount)
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     assert "keys of the region cn-hangzhou" in refused(mount, "--region", "eu-central-1")
     mount.state.chmod(0o750)
     assert "chmod 0700" in refused(mount)
@@ -349,8 +346,7 @@ def test_what_is_damaged_is_told_and_left_and_harms_nobody(mount, emulator, remo
     before, store = shown(mount), store_of(mount)
     current = mount.key_id()
     superseded = sorted(set(os.listdir(mount / "payments/keys")) - {current})
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     text = (store / "payments" / superseded[0]).read_bytes()
     head = text.index(b"}") + 1
     places = [0, 12, 15, 20, head, head + 12, -1]  # magic, size, header, nonce, body, tag
@@ -479,7 +475,7 @@ def test_a_foreign_state_that_cannot_be_adopted_stays_one(start_mount, emulator,
         mount.write("payments", PASSWORD)
         mount.stop()
         (tmp_path / "disk/.machine").write_text("")
-        mount = start_mount(emulator.url, state=mount.state, state_key=mount.state_key)
+        mount = start_mount(emulator.url, **mount.kept)
         mount.expected_errors = mount.errors()
         subprocess.run(["mount", "-o", "remount,ro", tmp_path / "disk"], check=True)
         assert result_of(mount, "adopt-state", ".aapfs") == errno.EROFS
@@ -561,7 +557,7 @@ def test_an_orphan_is_remembered_and_a_trace_of_nothing_goes(mount, emulator, re
     emulator.set_faults("CreateClientKey reset-before x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
     assert len(intents_of(mount)) == 2
-    move_clock(emulator, 75)
+    emulator.move_clock(75)
     emulator.set_faults("ListClientKeys denied")
     mount = remount(mount, emulator.url, expected_errors=UNSETTLED)
     wait_until(mount.directory, lambda: emulator.count("ListClientKeys") > 0)
@@ -584,7 +580,7 @@ def test_a_creation_that_was_killed_is_settled(mount, emulator, remount):
     writer.start()
     wait_until(emulator.directory, lambda: emulator.count("CreateClientKey") == 2)
     kill_all(mount)
-    mount.stop = lambda *_: None
+    mount.is_over = True
     writer.join()
     assert len(intents_of(mount)) == 2  # the intent and its room
     until(lambda: len(keys_in_kms(emulator)) == 1)  # no watch: there is a dead mount in the directory
@@ -605,8 +601,7 @@ def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, 
     seal, first = Seal(mount), mount.key_id()
     record, forms = seal.record("payments", first), seal.forms("payments", first)
     pem = mount.read("payments", "private_key.pem")
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     for number in range(999):
         aap, key_id = f"aap-{number % 100}", f"KAAP.{number:032}"
         seal.write_record(aap, key_id, {**record, "MadeNs": record["MadeNs"] + number, "Intent": number + 1})
@@ -621,8 +616,7 @@ def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, 
     assert sum(len(os.listdir(path)) for path in mount.path.glob("*/keys")) == 1000
     assert mount.key_id("aap-98") == f"KAAP.{998:032}"
     assert mount.read("aap-7", "private_key.pem") == pem
-    mount.stop(mount.expected_errors)
-    mount.stop = lambda *_: None
+    mount.leave(mount.expected_errors)
     for path in pathlib.Path(mount.state).rglob(".*.forms"):
         path.unlink()
     opening = seconds_until_served(lambda: again.append(remount(mount, emulator.url, **unknown)), mount.path)
@@ -640,7 +634,7 @@ def test_a_key_on_its_way_is_taken_before_the_end(start_mount, emulator, remount
     mount.process.terminate()
     assert writer.wait(20) == 0  # its key is safe
     assert mount.process.wait(20) == 0
-    mount.stop = lambda *_: None
+    mount.is_over = True
     again = remount(mount, emulator.url)
     assert again.status("payments")["State"] == "active" and again.status("payments")["Orphans"] == []
     assert emulator.count("CreateClientKey") == 1

@@ -12,8 +12,10 @@ import time
 
 import pytest
 
-from parts.harness import ENDS, AAPFS, PASSWORD, program_for_others, until
+from parts.harness import AAPFS, PASSWORD, until
+from parts.log import ENDS
 from parts.tell import await_value
+from parts.users import AS_NOBODY, program_for_others
 
 MEMBERS = ["AapName", "State", "ClientKeyId", "NotBefore", "NotAfter", "RequestId", "InUseUntil", "NextRotation",
            "LastRotation", "LastHook", "Scheduled", "Superseded", "Foreign", "Orphans", "Candidates", "Rejected",
@@ -101,7 +103,7 @@ def test_who_may_not_read_an_error_sees_a_dash(start_mount, start_emulator, tmp_
     emulator.set_faults("CreateClientKey denied")
     with pytest.raises(PermissionError):
         mount.write("payments", PASSWORD)
-    nobody = {"program": program_for_others(tmp_path), "user": 65534, "group": 65534, "extra_groups": []}
+    nobody = {"program": program_for_others(tmp_path), **AS_NOBODY}
     done = run(mount, "--json", **nobody)
     aaps = {aap["AapName"]: aap for aap in json.loads(done.stdout)["Aaps"]}
     assert done.stderr == "" and "LastError" not in aaps["payments"]

@@ -11,11 +11,10 @@ import time
 
 import pytest
 
-from parts.harness import BUILD, KILLED, PASSWORD, until
-from test_rotation import NAMES
+from parts.harness import PASSWORD, WITH_STOPS, until
+from parts.log import KILLED
 from parts.watch import names_moved_to
-
-WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
+from test_rotation import NAMES
 
 # where, which process, and whether the key was safe by then: the write succeeds
 PLACES = [

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from parts.harness import PASSWORD, until
-from test_rotation import NAMES
-from test_steps import WITH_STOPS, arm, everything_shows
+from parts.harness import PASSWORD, WITH_STOPS, until
 from parts.watch import names_moved_to
+from test_rotation import NAMES
+from test_steps import arm, everything_shows
 
 READ = r"""
 import os, sys

@@ -1,7 +1,6 @@
 """Keys on disk: they outlive every process, and what cannot be opened is neither served nor touched."""
 import base64
 import contextlib
-import datetime
 import errno
 import os
 import re
@@ -10,14 +9,14 @@ import threading
 
 import pytest
 
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, stored, until
-from test_writes import wait_for_request
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
+from parts.log import UNSETTLED
+from parts.store import stored
 from parts.v3 import Request
 from parts.watch import Watch
+from test_writes import wait_for_request
 
 ACCOUNT = "1192853035110000"
-UNSETTLED = ("aapfs: payments: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
-             "ListClientKeys is not permitted (Forbidden.NoPermission): permit it, or look in KMS's console\n")
 
 
 def store_of(mount):
@@ -68,11 +67,6 @@ def keys_in_kms(emulator, aap="payments"):
 
 def intents_of(mount):
     return [name for name in os.listdir(store_of(mount)) if name.startswith((".intent-", ".room-"))]
-
-
-def move_clock(emulator, seconds):
-    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
-    emulator.set_clock(now.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 @contextlib.contextmanager
@@ -361,9 +355,9 @@ def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
 
 @pytest.mark.full
 def test_an_old_key_is_no_candidate(mount, emulator):
-    move_clock(emulator, -600)
+    emulator.move_clock(-600)
     ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD))
-    move_clock(emulator, 0)
+    emulator.move_clock(0)
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, f"{PASSWORD} 2026-01-01T00:00:00Z 2099-12-01T00:00:00Z") == errno.ECONNRESET
     wait_until(mount.directory, lambda: len(mount.status("payments")["Candidates"]) == 1)
@@ -377,10 +371,10 @@ def test_an_intent_of_which_nothing_came_goes_after_a_minute(mount, emulator):
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
     mount.write(".aapfs", "sync")
     assert len(intents_of(mount)) == 1  # the request may still be on its way
-    move_clock(emulator, 50)
+    emulator.move_clock(50)
     mount.write(".aapfs", "sync")
     assert len(intents_of(mount)) == 1
-    move_clock(emulator, 75)
+    emulator.move_clock(75)
     mount.write(".aapfs", "sync")
     wait_until(mount.directory, lambda: intents_of(mount) == [])
     assert mount.status("payments")["Orphans"] == mount.status("payments")["Candidates"] == []
@@ -393,7 +387,7 @@ def test_a_listing_that_fails_settles_nothing(mount, emulator):
     mount.expected_errors = UNSETTLED
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
     for _ in range(2):
-        move_clock(emulator, 75)
+        emulator.move_clock(75)
         assert result_of(mount, "sync", ".aapfs") == errno.EACCES
     assert mount.status("payments")["Orphans"] == [] and len(intents_of(mount)) == 1
     emulator.set_faults()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from parts.harness import OwnFuse
+from parts.users import NOBODY, OwnFuse
 from parts.watch import Watch, names_moved_to, wait_for_watch
 
 HERE = pathlib.Path(__file__).parent
@@ -71,7 +71,7 @@ def test_a_chroot_that_is_not_enough_says_what_is_missing(tmp_path, hidden, said
 def test_a_mount_namespaces_own_fuse_leaves_the_machines_alone(tmp_path):
     before = os.stat("/dev/fuse")
     with OwnFuse(tmp_path) as own:
-        there = subprocess.run(own.words(65534, "sh", "-c", "test -w /dev/fuse && stat -c %a /dev/fuse"), cwd="/",
+        there = subprocess.run(own.words(NOBODY, "sh", "-c", "test -w /dev/fuse && stat -c %a /dev/fuse"), cwd="/",
                                capture_output=True, text=True)
         assert (there.returncode, there.stdout) == (0, "666\n")
         assert os.stat("/dev/fuse").st_mode == before.st_mode

@@ -12,10 +12,11 @@ import threading
 import pytest
 
 from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, until
-from test_start import remount  # noqa: F401, a fixture
-from test_store import ask, keys_in_kms, result_of, store_of, wait_until
+from parts.times import moment_of
 from parts.v3 import Request
 from parts.watch import Watch
+from test_start import remount  # noqa: F401, F811
+from test_store import ask, keys_in_kms, result_of, store_of, wait_until
 
 ASSUMED = re.compile(r"aapfs: DescribeApplicationAccessPoint is not permitted .*\n")
 GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
@@ -265,14 +266,13 @@ def test_a_control_that_was_open_when_its_aap_left(mount, emulator):
 
 
 def test_a_foreign_key_of_a_year_that_no_mtime_reaches(mount, emulator):
-    moment = datetime.datetime(9999, 6, 1, tzinfo=datetime.timezone.utc).timestamp()
     emulator.set_clock("9999-06-01T00:00:00Z")
     status, made = Request(f"127.0.0.1:{emulator.port}", "CreateClientKey",
                            [("AapName", "payments"), ("Password", PASSWORD), ("NotBefore", "9999-06-01T00:00:00Z"),
                             ("NotAfter", "9999-07-01T00:00:00Z")], method="POST", key_id=ACCESS_KEY_ID,
-                           secret=ACCESS_KEY_SECRET, moment=moment).send(emulator.port)
+                           secret=ACCESS_KEY_SECRET, moment=moment_of("9999-06-01T00:00:00Z")).send(emulator.port)
     assert status == 200, made
-    emulator.set_clock(datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    emulator.move_clock(0)
     sync(mount)
     directory = mount / "payments/keys" / made["ClientKeyId"]
     assert (directory / "client_key_id").stat().st_mtime == directory.stat().st_mtime == 9223372036  # in the year 2262
@@ -358,7 +358,7 @@ def test_named_aaps_are_asked_for_one_by_one(start_mount, emulator):
 
 @pytest.mark.full
 @pytest.mark.parametrize("fault", ["reset-before", "unavailable"])
-def test_a_sync_of_named_aaps_that_nobody_answered_is_none(start_mount, emulator, remount, fault):  # noqa: F811
+def test_a_sync_of_named_aaps_that_nobody_answered_is_none(start_mount, emulator, remount, fault):
     named = {"settings": "aaps = payments orders\nsync_interval = 1s\nrequests_per_second = 100"}
     mount = start_mount(emulator.url, **named)
     mount.write("payments", PASSWORD)
@@ -403,7 +403,7 @@ def test_a_walk_that_takes_longer_than_the_interval_ends_all_the_same(start_moun
     ["ListClientKeys denied"], ["DescribeApplicationAccessPoint denied"],
     ["ListClientKeys denied", "DescribeApplicationAccessPoint denied"]])
 @pytest.mark.parametrize("has_key", [False, True])
-def test_what_is_not_permitted_does_not_keep_a_sync_from_being_complete(start_mount, emulator, remount, faults, has_key):  # noqa: F811
+def test_what_is_not_permitted_does_not_keep_a_sync_from_being_complete(start_mount, emulator, remount, faults, has_key):
     named = {"settings": "aaps = payments orders\nrequests_per_second = 100", "expected_errors": ASSUMED}
     mount = start_mount(emulator.url, **named)
     if has_key:
@@ -414,7 +414,7 @@ def test_what_is_not_permitted_does_not_keep_a_sync_from_being_complete(start_mo
 
 
 @pytest.mark.parametrize("option, code", [(("--account-id", "42"), "OtherAccount"), (("--region", "cn-beijing"), "OtherRegion")])
-def test_anothers_listing_adds_and_takes_nothing(mount, start_emulator, remount, option, code):  # noqa: F811
+def test_anothers_listing_adds_and_takes_nothing(mount, start_emulator, remount, option, code):
     mount.write("payments", PASSWORD)
     other = start_emulator(*option, aaps=("payments", "theirs"))
     foreign = make_key(other)["ClientKeyId"]

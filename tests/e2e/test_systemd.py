@@ -17,10 +17,8 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, INSIDE, PASSWORD, ROOT, environment, make_state_key, until
+from parts.harness import AAPFS, BUILD, INSIDE, PASSWORD, ROOT, WITH_STOPS, environment, make_state_key, until
 from parts.tell import await_value
-
-WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
 
 
 class Manager:
@@ -150,7 +148,7 @@ class Reader:
 
     def __init__(self, path):
         self.process = subprocess.Popen(
-            ["/usr/bin/python3", "-c", f"""
+            ["/usr/bin/python3", "-c", """
 import os, sys
 reads = 0
 while not os.path.exists(sys.argv[2]):

@@ -12,8 +12,8 @@ import time
 import pytest
 
 from parts.harness import PASSWORD, ROOT, Emulator, Mount, make_state_key
+from parts.users import NOBODY
 
-NOBODY = 65534
 USERS = {"root": 0, "nobody": NOBODY}
 
 # what tar and rsync say besides of files that they may not read; root's rsync has opened control by then

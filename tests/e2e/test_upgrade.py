@@ -10,12 +10,12 @@ import threading
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, KILLED, PASSWORD, until
+from parts.harness import AAPFS, NEXT, PASSWORD, until
+from parts.log import KILLED
 from test_survival import Load
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
                   r"|upgrade: the configuration names another region .*|configuration: .*)\n")
-NEXT = BUILD / "fs" / "aapfs-next"
 
 
 class Installed:

@@ -287,7 +287,7 @@ def test_a_mount_that_ended_and_came_again(start_mount, emulator, tmp_path):
     plugin.good("Mount", Name="payments", ID="a")
     mount.stop()
     assert f"aapfs is not mounted at {mount.path}; start it" in plugin.call("Mount", Name="payments", ID="b")["Err"]
-    again = start_mount(emulator.url, state=mount.state, state_key=mount.state_key)
+    again = start_mount(emulator.url, **mount.kept)
     again.write("payments", PASSWORD)
     plugin.good("Mount", Name="payments", ID="b")
     assert len(plugin.binds_of("payments")) == 1

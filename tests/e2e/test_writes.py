@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, KILLED, PASSWORD, until
+from parts.harness import AAPFS, PASSWORD, until
+from parts.log import KILLED
 from parts.watch import Watch
 
 libc = ctypes.CDLL(None, use_errno=True)

@@ -3,47 +3,25 @@ import json
 import os
 import pathlib
 import random
-import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
 
+from parts.log import KILLED, without_what_was_done
+from parts.times import text_of
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("AAPFS_BUILD", ROOT / "build")).resolve()
 INSIDE = ROOT / "tests/e2e/inside"  # scripts that run in namespaces, roots and machines of their own
 AAPFS = BUILD / "fs" / "aapfs"
+NEXT = BUILD / "fs" / "aapfs-next"  # the version after
+WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
 EMULATOR = BUILD / "kmsapi" / "emulator" / "kms-emulator"
 ACCESS_KEY_ID, ACCESS_KEY_SECRET = "LTAI5tTestOnly", "test-only-secret"
 PASSWORD = "Correct-Horse1"
-
-ENDS = re.compile(r"aapfs: [\w-]+: the client key \S+.*\n")  # a line before an end, or of one
-
-KILLED = re.compile(r"aapfs: aapfs-(worker|publisher|runner) was killed by signal 9; it is started again.*\n")
-
-TIMED = re.compile(r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|warning|notice) (?=aapfs: )")
-DONE = re.compile(
-    r"aapfs: [\w.-]+: (?:(?:(?:created|adopted) KAAP\.\S+|adopted KAAP\.\S+ in the place of KAAP\.\S+|rotated from KAAP\.\S+ to KAAP\.\S+),"
-    r" valid (?:from \d\S+Z )?until \d\S+Z|deleted KAAP\.\S+), by (?:control \(uid \d+, pid -?\d+\)|rotate_at|its NotBefore|delete_superseded)"
-    r"(?:, password_source = (?:keep|generate|file:/\S+)|, before another worker took over)?\n")
-
-
-def without_what_was_done(text):
-    """
-    A daemon's log without times and levels, and without the notices of what was done to keys, each of which has this form:
-    the rest are lines that a test must expect.
-    """
-    lines = []
-    for line in text.splitlines(True):
-        timed = TIMED.match(line)
-        plain = line[timed.end():] if timed else line
-        if not (timed and timed[1] == "notice" and DONE.fullmatch(plain)):
-            lines.append(plain)
-    return "".join(lines)
-
 
 # libfuse's own leak; a sanitizer's word must reach stderr, which the tests look at
 os.environ.setdefault("LSAN_OPTIONS",
@@ -59,40 +37,6 @@ def environment(**changed):
                  ALIBABA_CLOUD_REGION_ID="cn-hangzhou")
     clean.update(changed)
     return {name: value for name, value in clean.items() if value is not None}
-
-
-def program_for_others(directory):
-    """aapfs in a place that every user may look into: the build folder may be its user's alone."""
-    return shutil.copy(AAPFS, pathlib.Path(directory) / "aapfs-for-others")
-
-
-class OwnFuse:
-    """
-    A mount namespace whose /dev/fuse every user may open, as on most machines. The machine's own is left alone, and a
-    mount made there is seen there alone.
-    """
-
-    def __init__(self, directory):
-        script = (f"mount -t tmpfs -o mode=755 tmpfs {directory}; mknod -m 666 {directory}/fuse c 10 229; "
-                  f"mount --bind {directory}/fuse /dev/fuse; umount -l {directory}; echo; read -r _")
-        self.process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "\n"
-        self.mountinfo = pathlib.Path(f"/proc/{self.process.pid}/mountinfo")
-
-    def words(self, user, *words):
-        """What runs WORDS there as USER, by exec."""
-        return ["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt", f"--setuid={user}", f"--setgid={user}", *map(str, words)]
-
-    def path(self, path):
-        """How PATH there is reached from here."""
-        return pathlib.Path(f"/proc/{self.process.pid}/root{path}")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *raised):
-        self.process.communicate("\n")
 
 
 def until(condition, seconds=60, why=lambda: ""):
@@ -132,6 +76,7 @@ class Emulator:
         assert line.startswith("listening on "), self.error_file.read_text()
         self.url = line.split()[-1]
         self.port = int(self.url.rsplit(":", 1)[1])
+        self.shift = 0
 
     def set_faults(self, *lines):
         """In force from the next request on."""
@@ -152,6 +97,14 @@ class Emulator:
                                          data=json.dumps({"Time": time}).encode())
         urllib.request.urlopen(request, timeout=10).close()
 
+    def move_clock(self, seconds):
+        """To so many seconds after this machine's."""
+        self.shift = seconds
+        self.set_clock(text_of(self.now()))
+
+    def now(self):
+        return time.time() + self.shift
+
     def records(self):
         return [json.loads(line) for line in self.record_file.read_text().splitlines()]
 
@@ -159,11 +112,6 @@ class Emulator:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0, self.error_file.read_text()
         assert self.error_file.read_text() == ""
-
-
-def stored(directory):
-    """What lies in an AAP's directory of the store, without the note of who was told."""
-    return sorted(name for name in os.listdir(directory) if not name.startswith(".told"))
 
 
 def make_state_key(path):
@@ -195,6 +143,7 @@ class Mount:
             f"[mount]\n{settings_of_mount}\ncreation_guard = {creation_guard}\nstate = {self.state}\nstate_key = {self.state_key}\n"
             f"[defaults]\nmax_keys = {max_keys}\n{defaults}\n{sections}\n")
         self.error_file = self.directory / f"{name}.stderr"
+        self.expected_errors, self.is_over = "", False
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(f"\0{name}")
         words = [*wrap, binary, "-f", "-c", self.config, *options, self.path]
@@ -266,6 +215,11 @@ class Mount:
         text = self.read(aap, "last_error")
         return json.loads(text) if text else None
 
+    @property
+    def kept(self):
+        """What one is given that takes over."""
+        return {"state": self.state, "state_key": self.state_key}
+
     def is_mounted(self):
         mounts = pathlib.Path("/proc/self/mountinfo").read_text()
         return any(line.split()[4] == str(self.path) for line in mounts.splitlines())
@@ -283,6 +237,8 @@ class Mount:
 
     def stop(self, expected_errors=""):
         """EXPECTED_ERRORS None: whatever is said of killed processes, and nothing else; or a pattern of lines."""
+        if self.is_over:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0, self.errors()
@@ -293,3 +249,8 @@ class Mount:
             errors = "".join(line for line in errors.splitlines(True) if not expected.match(line))
             expected_errors = ""
         assert errors == expected_errors, errors
+
+    def leave(self, expected_errors=""):
+        """Stopped: what is on its mount point from here on is another mount's."""
+        self.stop(expected_errors)
+        self.is_over = True
