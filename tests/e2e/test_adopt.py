@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from parts.altered import Altered
 from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, WITH_STOPS, until
+from parts.kms import keys_of, make_key
 from parts.store import stored
 from parts.times import DAY, text_of
 from test_automatic import clock, rotated  # noqa: F401, F811
 from test_start import disk, remount, shown  # noqa: F401, F811
-from test_store import ask, intents_of, keys_in_kms, result_of, store_of
-from test_sync import Readers, listed_keys, make_key, sync
+from test_store import intents_of, result_of, store_of
+from test_sync import Readers, listed_keys, sync
 
 SHORT = "1234"
 
@@ -82,8 +83,7 @@ def test_a_key_that_begins_later_waits_for_that(start_mount, emulator, clock):
     mount = start_mount(emulator.url, binary=WITH_STOPS, env=clock.env)
     mount.write("payments", PASSWORD)
     before, begin = mount.key_id(), int(time.time()) + 3600
-    made = ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD), ("NotBefore", text_of(begin)),
-               ("NotAfter", text_of(begin + 400 * DAY)))
+    made = make_key(emulator, NotBefore=text_of(begin), NotAfter=text_of(begin + 400 * DAY))
     adopted = made["ClientKeyId"]
     mount.write("payments", command(made))
     assert mount.key_id() == before
@@ -106,7 +106,7 @@ def test_an_adopted_key_is_deleted_as_a_foreign_one(mount, emulator):
     assert "delete-foreign" in mount.last_error()["Message"]
     done = subprocess.run([AAPFS, "delete", "-m", mount.path, "payments", adopted, "--foreign"], capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert keys_in_kms(emulator) == listed_keys(mount) == {mount.key_id()}
+    assert set(keys_of(emulator)) == listed_keys(mount) == {mount.key_id()}
     assert stored(store_of(mount) / "payments") == sorted([f".{mount.key_id()}.forms", mount.key_id()])
 
 
@@ -116,8 +116,7 @@ def test_an_orphan_is_adopted(mount, emulator):
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
     request, = [record for record in emulator.records() if ["x-acs-action", "CreateClientKey"] in record["Headers"]]
     dates = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request["Url"]).query))
-    made = ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD),
-               ("NotBefore", dates["NotBefore"]), ("NotAfter", dates["NotAfter"]))
+    made = make_key(emulator, NotBefore=dates["NotBefore"], NotAfter=dates["NotAfter"])
     sync(mount)
     assert mount.status("payments")["Orphans"] == [made["ClientKeyId"]] and listed_keys(mount) == set()
     mount.write("payments", command(made))

@@ -13,9 +13,9 @@ import time
 
 import pytest
 
-from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, WITH_STOPS, Mount, until
+from parts.harness import PASSWORD, WITH_STOPS, Mount, until
+from parts.kms import delete_key, keys_of
 from parts.times import DAY, moment_of, text_of
-from parts.v3 import Request
 from test_hooks import Fifo
 
 FAULTS = ["throttle", "unavailable", "internal", "delay=300", "reset-before", "reset-after", "truncate", "garbage",
@@ -25,14 +25,6 @@ SAID = re.compile(r"aapfs: .*(client keys in a row|the rotation that is due fail
                   r"on_rotate: |reloaded$|the rotation that is due cannot be begun: |applications may still use |"
                   r"the client key \S+ expires at ).*\n")
 GONE = re.compile(r"aapfs: payments: KMS no longer has this application access point; .*\n")
-
-
-def keys_of(emulator, aap):
-    """What KMS has, asked without faults: id -> (NotBefore, NotAfter)."""
-    status, answer = Request(f"127.0.0.1:{emulator.port}", "ListClientKeys", [("AapName", aap)], method="GET",
-                             key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET, moment=emulator.now()).send(emulator.port)
-    assert status == 200, answer
-    return {key["ClientKeyId"]: (key["NotBefore"], key["NotAfter"]) for key in answer["ClientKeys"]}
 
 
 @pytest.fixture
@@ -69,7 +61,7 @@ def test_a_key_is_replaced_when_it_is_due(start_mount, emulator):
     subprocess.run(["openssl", "pkey", "-in", mount / "payments/private_key.pem", "-passin", f"pass:{PASSWORD}", "-noout"],
                    check=True)
     rotated(mount, "payments", second)
-    until(lambda: first not in keys_of(emulator, "payments") and not (mount / "payments/keys" / first).exists())
+    until(lambda: first not in keys_of(emulator) and not (mount / "payments/keys" / first).exists())
     assert not (mount / "orders/client_key_id").exists()  # none by itself
 
 
@@ -186,9 +178,9 @@ def be_always_wrong(start_mount, emulator, directory, fault):
 
     def is_told():
         status = mount.status("payments")
-        return set(keys_of(emulator, "payments")) <= {first, *status["Rejected"], *status["Orphans"]}
+        return set(keys_of(emulator)) <= {first, *status["Rejected"], *status["Orphans"]}
 
-    until(is_told, 10, lambda: f"{keys_of(emulator, 'payments')} {mount.status('payments')} {mount.errors()} {emulator.counts()}")
+    until(is_told, 10, lambda: f"{keys_of(emulator)} {mount.status('payments')} {mount.errors()} {emulator.counts()}")
     with pytest.raises(OSError):
         mount.write("payments", "rotate")  # gives three more
     until(lambda: len(BLOCKED.findall(mount.errors())) == 3)
@@ -254,7 +246,7 @@ def test_off_for_a_month(start_mount, emulator, clock):
     second = rotated(again, "payments", first)
     until(lambda: again.status("payments")["State"] == "active")
     assert emulator.count("CreateClientKey") == 2 and again.key_id() == second
-    until(lambda: set(keys_of(emulator, "payments")) == {second})  # the expired one is deleted
+    until(lambda: set(keys_of(emulator)) == {second})  # the expired one is deleted
 
 
 @pytest.mark.full
@@ -294,8 +286,7 @@ def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emul
     first, begin = mount.key_id(), int(time.time()) + 3600
     mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
     [second] = mount.status("payments")["Scheduled"]
-    Request(f"127.0.0.1:{emulator.port}", "DeleteClientKey", [("ClientKeyId", second)], method="POST", key_id=ACCESS_KEY_ID,
-            secret=ACCESS_KEY_SECRET).send(emulator.port)
+    delete_key(emulator, second)
     mount.write(".aapfs", "sync")
     assert "a Scheduled key" in mount.status("payments")["Note"]
     clock(3601)
@@ -314,8 +305,7 @@ def test_that_kms_lacks_a_scheduled_key_outlives_worker_and_daemon(start_mount, 
     first, begin = mount.key_id(), int(time.time()) + 3600
     mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
     [second] = mount.status("payments")["Scheduled"]
-    Request(f"127.0.0.1:{emulator.port}", "DeleteClientKey", [("ClientKeyId", second)], method="POST", key_id=ACCESS_KEY_ID,
-            secret=ACCESS_KEY_SECRET).send(emulator.port)
+    delete_key(emulator, second)
     mount.write(".aapfs", "sync")
     emulator.set_faults("* silent")
     clock(3601)
@@ -431,9 +421,9 @@ def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulat
         mount.write(aap, PASSWORD)
         mount.write(aap, PASSWORD)
     until(lambda: len(keys_of(emulator, "orders")) == 1)
-    assert len(keys_of(emulator, "payments")) == 2  # nobody was told
+    assert len(keys_of(emulator)) == 2  # nobody was told
     mount.write("payments", "reloaded")
-    until(lambda: set(keys_of(emulator, "payments")) == {mount.key_id()})
+    until(lambda: set(keys_of(emulator)) == {mount.key_id()})
     # KMS's answer is still on its way
     until(lambda: [path.name for path in (mount / "payments/keys").iterdir()] == [mount.key_id()])
 

@@ -9,12 +9,13 @@ import subprocess
 import pytest
 
 from parts.harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key
+from parts.kms import ACCOUNT
 from parts.odd_server import OddServer, answer_bytes
 from parts.users import NOBODY, program_for_others
 from test_mounting import kill_all
 from test_proxy import HOST, Proxy, certificate  # noqa: F401, F811
 from test_start import disk
-from test_store import ACCOUNT, store_of, tmpfs
+from test_store import store_of, tmpfs
 
 LINE = re.compile(r"(ok|warning|error) +([A-Za-z_, ]+): (.+)")
 READING = {"ListApplicationAccessPoints", "DescribeApplicationAccessPoint", "ListClientKeys", "GetClientKey"}

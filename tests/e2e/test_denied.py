@@ -7,11 +7,12 @@ import pytest
 
 from parts.altered import Altered
 from parts.harness import PASSWORD, until
+from parts.kms import ACCOUNT, keys_of
 from parts.log import UNSETTLED
 from test_automatic import SAID, rotated
 from test_quota import FREED
 from test_start import remount, shown  # noqa: F401, F811
-from test_store import ACCOUNT, keys_in_kms, result_of
+from test_store import result_of
 from test_sync import Readers
 
 NAMED = "aaps = payments, orders"
@@ -54,7 +55,7 @@ def test_names_from_the_configuration_do_without_lists(start_mount, emulator, re
     # permitted meanwhile
     emulator.set_faults()
     mount.write(".aapfs", "sync")
-    assert first not in keys_in_kms(emulator)
+    assert first not in set(keys_of(emulator))
     assert mount.last_error(".aapfs") is None and mount.last_error("orders") is None
 
 
@@ -75,7 +76,7 @@ def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):
     emulator.set_faults()
     mount.write(".aapfs", "sync")
     status = mount.status("payments")
-    assert status["Orphans"] == list(keys_in_kms(emulator) - {known}) and len(status["Orphans"]) == 1 and status["Note"] != note
+    assert status["Orphans"] == list(set(keys_of(emulator)) - {known}) and len(status["Orphans"]) == 1 and status["Note"] != note
 
 
 @pytest.mark.full

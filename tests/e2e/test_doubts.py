@@ -11,9 +11,10 @@ import pytest
 
 from parts.altered import Altered
 from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, until
+from parts.kms import keys_of
 from parts.log import ENDS
 from parts.times import DAY, moment_of, text_of
-from test_automatic import SAID, keys_of, rotated, start
+from test_automatic import SAID, rotated, start
 from test_store import result_of
 
 YEARS = 10 * 365 * DAY
@@ -40,7 +41,7 @@ def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, al
     mount = start(start_mount, altered, validity="1y", rotate_at="66%")
     for _ in range(3):
         mount.write("payments", PASSWORD)
-    keys, made = keys_of(emulator, "payments"), emulator.count("CreateClientKey")
+    keys, made = keys_of(emulator), emulator.count("CreateClientKey")
     for years in (YEARS, -YEARS):
         altered.date = http_date(time.time() + years)
         result_of(mount, "sync", ".aapfs")
@@ -49,7 +50,7 @@ def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, al
         mount.write(".aapfs", "sync")
         mount.write(".aapfs", "rotate-due")
         mount.write(".aapfs", "sync")
-        assert keys_of(emulator, "payments") == keys
+        assert keys_of(emulator) == keys
         assert mount.status("payments")["State"] == "active"
         assert abs(mount.status()["ClockOffsetMilliseconds"]) < 60 * 1000
     assert emulator.count("CreateClientKey") == made and emulator.count("DeleteClientKey") == 0
@@ -204,7 +205,7 @@ def test_a_gateway_that_answers_503_after_the_work(start_mount, emulator, altere
     assert result_of(mount, PASSWORD) == errno.EAGAIN
     assert emulator.count("CreateClientKey") == made + 1
     until(lambda: len(mount.status("payments")["Orphans"]) == 1)
-    assert mount.key_id() == first and set(keys_of(emulator, "payments")) == {first, *mount.status("payments")["Orphans"]}
+    assert mount.key_id() == first and set(keys_of(emulator)) == {first, *mount.status("payments")["Orphans"]}
 
 
 def test_an_instance_that_is_not_found_is_no_aap_that_is_gone(start_mount, emulator, altered):

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from parts.harness import PASSWORD, until
+from parts.kms import delete_aap, delete_key, keys_of
 from parts.times import text_of
-from test_automatic import SAID, keys_of
-from test_store import ask, result_of
-from test_sync import delete_aap
+from test_automatic import SAID
+from test_store import result_of
 
 RATE = "requests_per_second = 100"
 SAID_OR_RELOADED = re.compile(SAID.pattern + "|aapfs: reloaded\n")
@@ -20,7 +20,7 @@ SAID_OR_RELOADED = re.compile(SAID.pattern + "|aapfs: reloaded\n")
 
 def delete_keys(emulator, aap="payments"):
     for key in keys_of(emulator, aap):
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", key))
+        delete_key(emulator, key)
 
 
 @pytest.mark.full

@@ -10,10 +10,10 @@ import time
 import pytest
 
 from parts.harness import AAPFS, NEXT, PASSWORD, WITH_STOPS, environment, make_state_key, until
+from parts.kms import make_key
 from parts.log import DONE
 from parts.times import DAY, text_of
 from test_automatic import clock  # noqa: F401, F811
-from test_sync import make_key
 from test_upgrade import Installed, upgrade
 
 US = rf"control \(uid 0, pid {os.getpid()}\)"

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, WITH_STOPS, environment, until
+from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, until
+from parts.kms import delete_key, keys_of, make_key, send
 from parts.times import DAY, moment_of, text_of
-from parts.v3 import Request
-from test_automatic import SAID as SAID_OF_ROTATIONS, keys_of, rotated
+from test_automatic import SAID as SAID_OF_ROTATIONS, rotated
 from test_store import result_of
 
 FREED = r"aapfs: (\S+): deleted (\S+), by max_keys \((.*)\)\n"
@@ -36,25 +36,8 @@ def start(start_mount, emulator):
     return start_one
 
 
-def send(emulator, operation, *parameters):
-    """The stranger's: as aapfs would, and without its knowledge."""
-    method = "GET" if operation.startswith(("List", "Get")) else "POST"
-    return Request(f"127.0.0.1:{emulator.port}", operation, parameters, method=method, key_id=ACCESS_KEY_ID,
-                   secret=ACCESS_KEY_SECRET, moment=emulator.now()).send(emulator.port)
-
-
-def ask(emulator, operation, *parameters):
-    status, answer = send(emulator, operation, *parameters)
-    assert status == 200, answer
-    return answer
-
-
 def make(emulator, aap="payments"):
-    return ask(emulator, "CreateClientKey", ("AapName", aap), ("Password", "Stranger-1"))["ClientKeyId"]
-
-
-def delete(emulator, key):
-    ask(emulator, "DeleteClientKey", ("ClientKeyId", key))
+    return make_key(emulator, aap)["ClientKeyId"]
 
 
 def try_to_delete(emulator, key):
@@ -83,9 +66,9 @@ def test_two_lost_answers_are_made_room_of(start, emulator, max_keys):
     mount.write("payments", PASSWORD)
     second, kept = mount.key_id(), mount.status("payments")["Orphans"]
     assert second != first and len(kept) == 1 and kept[0] in orphans
-    assert set(keys_of(emulator, "payments")) == {first, second, *kept}  # no more than needed
+    assert set(keys_of(emulator)) == {first, second, *kept}  # no more than needed
     mount.write("payments", PASSWORD)
-    assert set(keys_of(emulator, "payments")) == {first, second, mount.key_id()}
+    assert set(keys_of(emulator)) == {first, second, mount.key_id()}
     freed = re.findall(FREED, mount.errors())
     assert [(aap, whose) for aap, _, whose in freed] == [("payments", "made here, lost")] * 2
     assert {key for _, key, _ in freed} == set(orphans)
@@ -118,14 +101,14 @@ def test_a_key_that_was_deleted_elsewhere_leaves_a_place(start, emulator):
     lost, stranger = lose_a_key(mount, emulator), make(emulator)
     mount.write(".aapfs", "sync")
     assert mount.status("payments")["Foreign"] == [stranger]
-    delete(emulator, stranger)
+    delete_key(emulator, stranger)
     mount.write("payments", PASSWORD)
-    assert lost in keys_of(emulator, "payments") and mount.status("payments")["Foreign"] == []
+    assert lost in keys_of(emulator) and mount.status("payments")["Foreign"] == []
     assert emulator.count("DeleteClientKey") == 1  # the stranger's own
     # so with the orphan itself
-    delete(emulator, lost)
+    delete_key(emulator, lost)
     mount.write("payments", PASSWORD)
-    assert len(keys_of(emulator, "payments")) == 3 and emulator.count("DeleteClientKey") == 2
+    assert len(keys_of(emulator)) == 3 and emulator.count("DeleteClientKey") == 2
 
 
 def test_a_place_that_somebody_took_meanwhile(start, emulator):
@@ -135,8 +118,8 @@ def test_a_place_that_somebody_took_meanwhile(start, emulator):
     made = emulator.count("CreateClientKey")
     mount.write("payments", PASSWORD)  # KMS says that there is none: asked again when one is freed
     assert emulator.count("CreateClientKey") == made + 2
-    assert set(keys_of(emulator, "payments")) == {*mount.status("payments")["Superseded"], mount.key_id(), stranger}
-    assert lost not in keys_of(emulator, "payments")
+    assert set(keys_of(emulator)) == {*mount.status("payments")["Superseded"], mount.key_id(), stranger}
+    assert lost not in keys_of(emulator)
     # and where none can be
     mount.write("payments", f"delete {mount.status('payments')['Superseded'][0]}")
     another, made = make(emulator), emulator.count("CreateClientKey")
@@ -180,7 +163,7 @@ def test_a_place_is_freed_where_kms_lists_nothing_and_has_no_place(start_mount, 
     time.sleep(max(0, now + 4 - time.time()))
     mount.write("payments", PASSWORD)
     assert first not in keys_of_without_faults(emulator) and emulator.count("DeleteClientKey") == deleted + 1
-    assert mount.key_id() in keys_of(emulator, "payments") and emulator.count("CreateClientKey") <= made + 3
+    assert mount.key_id() in keys_of(emulator) and emulator.count("CreateClientKey") <= made + 3
 
 
 def test_nothing_is_deleted_for_a_writer_whose_time_is_up(start, emulator):
@@ -202,7 +185,7 @@ def test_nothing_is_deleted_for_a_writer_whose_time_is_up(start, emulator):
 
 def keys_of_without_faults(emulator):
     emulator.set_faults()
-    return keys_of(emulator, "payments")
+    return keys_of(emulator)
 
 
 def test_keys_made_elsewhere_leave_no_place_for_the_next_rotation(start, emulator):
@@ -249,10 +232,10 @@ def test_three_tries_on_the_first_day_end_in_no_outage(start, emulator):
     emulator.move_clock(245 * DAY)
     mount.write(".aapfs", "sync")
     fourth = rotated(mount, "payments", tries[2])
-    assert set(keys_of(emulator, "payments")) == {tries[0], tries[2], fourth}
+    assert set(keys_of(emulator)) == {tries[0], tries[2], fourth}
     emulator.move_clock(370 * DAY)
     mount.write(".aapfs", "sync")
-    until(lambda: set(keys_of(emulator, "payments")) == {fourth})
+    until(lambda: set(keys_of(emulator)) == {fourth})
     assert mount.key_id() == fourth and mount.status("payments")["State"] == "active"
 
 
@@ -272,7 +255,7 @@ def test_lost_answers_do_not_stop_rotations(start, emulator):
 
     until(lambda: tried(5))
     for _ in range(3):
-        for orphan in until(lambda: set(mount.status("payments")["Orphans"]) & set(keys_of(emulator, "payments"))):
+        for orphan in until(lambda: set(mount.status("payments")["Orphans"]) & set(keys_of(emulator))):
             try_to_delete(emulator, orphan)  # its place may have been made free just now
         made = emulator.count("CreateClientKey")
         mount.write(".aapfs", "sync")
@@ -304,16 +287,16 @@ def test_an_expired_current_key_makes_way_for_the_next_one(start, emulator, by):
     emulator.move_clock(400 * DAY)
     emulator.set_faults("CreateClientKey denied")
     if by == "somebody":
-        delete(emulator, first)
+        delete_key(emulator, first)
     mount = start(binary=WITH_STOPS, **mount.kept)
-    until(lambda: set(keys_of(emulator, "payments")) == strange)
+    until(lambda: set(keys_of(emulator)) == strange)
     expired_and_gone(mount, content)
     freed = re.findall(FREED, mount.errors())
     assert freed == ([("payments", first, "made here, current, expired")] if by == "aapfs" else [])
     emulator.set_faults()
     mount.write(".aapfs", "rotate-due")
     second = rotated(mount, "payments", first)
-    assert set(keys_of(emulator, "payments")) == {second, *strange}
+    assert set(keys_of(emulator)) == {second, *strange}
     until(lambda: os.listdir(mount / "payments/keys") and first not in os.listdir(mount / "payments/keys"))
 
 
@@ -349,7 +332,7 @@ class Year:
         listed = self.listed()
         for aap, his in self.strange.items():
             while his and (len(his) > most or self.chance.random() < 0.4):
-                delete(self.emulator, his.pop(self.chance.randrange(len(his))))
+                delete_key(self.emulator, his.pop(self.chance.randrange(len(his))))
             if len(his) < most and len(listed[aap]) < 3 and self.chance.random() < 0.6:
                 his.append(make(self.emulator, aap))
                 self.all_strange.add(his[-1])

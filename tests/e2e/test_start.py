@@ -12,12 +12,13 @@ import time
 import pytest
 
 from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
+from parts.kms import ACCOUNT, keys_of
 from parts.log import UNSETTLED
 from parts.sealed import Seal
 from parts.store import stored
 from parts.users import NOBODY, program_for_others
 from test_mounting import kill_all
-from test_store import ACCOUNT, intents_of, keys_in_kms, result_of, store_of, tmpfs, wait_until
+from test_store import intents_of, result_of, store_of, tmpfs, wait_until
 
 CHANGING = ("status", "last_error", "control")
 
@@ -543,7 +544,7 @@ def test_a_rejected_key_is_deleted_on_request(mount, emulator, remount):
     mount.write("payments", f"delete {rejected}")
     assert mount.status("payments")["Rejected"] == []
     assert stored(store_of(mount) / "payments") == []
-    assert keys_in_kms(emulator) == set()
+    assert set(keys_of(emulator)) == set()
 
 
 # -- intents ------------------------------------------------------------------------------------
@@ -553,7 +554,7 @@ def test_a_rejected_key_is_deleted_on_request(mount, emulator, remount):
 def test_an_orphan_is_remembered_and_a_trace_of_nothing_goes(mount, emulator, remount):
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
-    orphan, = keys_in_kms(emulator)
+    orphan, = set(keys_of(emulator))
     emulator.set_faults("CreateClientKey reset-before x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
     assert len(intents_of(mount)) == 2
@@ -583,10 +584,10 @@ def test_a_creation_that_was_killed_is_settled(mount, emulator, remount):
     mount.is_over = True
     writer.join()
     assert len(intents_of(mount)) == 2  # the intent and its room
-    until(lambda: len(keys_in_kms(emulator)) == 1)  # no watch: there is a dead mount in the directory
+    until(lambda: len(set(keys_of(emulator))) == 1)  # no watch: there is a dead mount in the directory
     mount = remount(mount, emulator.url, expected_errors=(
         f"aapfs: {mount.path}: a mount of aapfs that had lost its daemon was detached\n"))
-    orphan, = keys_in_kms(emulator)
+    orphan, = set(keys_of(emulator))
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
     mount.write("payments", f"delete {orphan}")
     assert intents_of(mount) == []

@@ -9,14 +9,11 @@ import threading
 
 import pytest
 
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
+from parts.harness import AAPFS, PASSWORD, environment, until
+from parts.kms import ACCOUNT, keys_of, make_key, wait_for_request
 from parts.log import UNSETTLED
 from parts.store import stored
-from parts.v3 import Request
 from parts.watch import Watch
-from test_writes import wait_for_request
-
-ACCOUNT = "1192853035110000"
 
 
 def store_of(mount):
@@ -49,20 +46,6 @@ def wait_until(directory, condition):
     events = "create,delete,move,modify,close_write"
     with Watch(["inotifywait", "-q", "-m", "-e", events, *directories_below(directory)]) as watch:
         watch.until_true(condition)
-
-
-def ask(emulator, operation, *query, method="POST"):
-    """KMS, asked by somebody else of the same account."""
-    request = Request(f"127.0.0.1:{emulator.port}", operation, query, method=method, key_id=ACCESS_KEY_ID,
-                      secret=ACCESS_KEY_SECRET)
-    status, answer = request.send(emulator.port)
-    assert status == 200, answer
-    return answer
-
-
-def keys_in_kms(emulator, aap="payments"):
-    answer = ask(emulator, "ListClientKeys", ("AapName", aap), method="GET")
-    return {key["ClientKeyId"] for key in answer["ClientKeys"]}
 
 
 def intents_of(mount):
@@ -296,7 +279,7 @@ def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, n
     emulator.set_faults(f"CreateClientKey {fault}")
     assert result_of(mount, PASSWORD) == number
     emulator.set_faults()
-    orphan, = keys_in_kms(emulator) - {current}
+    orphan, = set(keys_of(emulator)) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
     assert mount.status("payments")["Candidates"] == mount.status("payments")["Rejected"] == []
     assert mount.key_id() == current
@@ -305,7 +288,7 @@ def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, n
     # it goes when somebody says so, and its intent with it
     mount.write("payments", f"delete {orphan}")
     assert mount.status("payments")["Orphans"] == [] and intents_of(mount) == []
-    assert keys_in_kms(emulator) == {current}
+    assert set(keys_of(emulator)) == {current}
     assert result_of(mount, f"delete {orphan}") == errno.ENOENT
 
 
@@ -322,7 +305,7 @@ def test_a_key_that_comes_late_is_taken_all_the_same(start_mount, emulator):
     assert mount.key_id() == before
     wait_until(mount.directory, lambda: mount.key_id() != before)
     wait_until(mount.directory, lambda: mount.last_error() is None)
-    assert mount.status("payments")["Orphans"] == [] and keys_in_kms(emulator) == {before, mount.key_id()}
+    assert mount.status("payments")["Orphans"] == [] and set(keys_of(emulator)) == {before, mount.key_id()}
     assert intents_of(mount) == []
 
 
@@ -332,16 +315,16 @@ def test_the_same_command_again_waits_for_the_late_key(start_mount, emulator):
     emulator.set_faults("CreateClientKey late=1900 x1")
     assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
     assert result_of(mount, PASSWORD) == 0
-    assert emulator.count("CreateClientKey") == 1 and keys_in_kms(emulator) == {mount.key_id()}
+    assert emulator.count("CreateClientKey") == 1 and set(keys_of(emulator)) == {mount.key_id()}
 
 
 def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
     dates = "2026-01-01T00:00:00Z", "2099-12-01T00:00:00Z"
-    before = ask(emulator, "CreateClientKey", ("AapName", "orders"), ("Password", PASSWORD))["ClientKeyId"]
+    before = make_key(emulator, "orders")["ClientKeyId"]
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, f"{PASSWORD} {dates[0]} {dates[1]}") == errno.ECONNRESET
-    ours, = keys_in_kms(emulator)
-    foreign = ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD))["ClientKeyId"]
+    ours, = set(keys_of(emulator))
+    foreign = make_key(emulator)["ClientKeyId"]
     mount.write(".aapfs", "sync")
     wait_until(mount.directory, lambda: set(mount.status("payments")["Candidates"]) == {ours, foreign})
     assert mount.status("payments")["Orphans"] == mount.status("orders")["Candidates"] == []
@@ -356,12 +339,12 @@ def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
 @pytest.mark.full
 def test_an_old_key_is_no_candidate(mount, emulator):
     emulator.move_clock(-600)
-    ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD))
+    make_key(emulator)
     emulator.move_clock(0)
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, f"{PASSWORD} 2026-01-01T00:00:00Z 2099-12-01T00:00:00Z") == errno.ECONNRESET
     wait_until(mount.directory, lambda: len(mount.status("payments")["Candidates"]) == 1)
-    assert len(keys_in_kms(emulator)) == 2
+    assert len(set(keys_of(emulator))) == 2
 
 
 @pytest.mark.full
@@ -392,7 +375,7 @@ def test_a_listing_that_fails_settles_nothing(mount, emulator):
     assert mount.status("payments")["Orphans"] == [] and len(intents_of(mount)) == 1
     emulator.set_faults()
     mount.write(".aapfs", "sync")
-    orphan, = keys_in_kms(emulator) - {current}
+    orphan, = set(keys_of(emulator)) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
 
 
@@ -403,7 +386,7 @@ def test_an_orphan_stays_when_a_listing_is_short(start_mount, emulator):
     current = mount.key_id()
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
-    orphan, = keys_in_kms(emulator) - {current}
+    orphan, = set(keys_of(emulator)) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
     emulator.set_faults("ListClientKeys empty-list")
     for _ in range(3):

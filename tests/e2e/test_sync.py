@@ -8,15 +8,16 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, until
+from parts.harness import AAPFS, BUILD, PASSWORD, ROOT, until
+from parts.kms import ask, delete_aap, delete_key, keys_of, make_aap, make_key
 from parts.times import moment_of
-from parts.v3 import Request
 from parts.watch import Watch
 from test_start import remount  # noqa: F401, F811
-from test_store import ask, keys_in_kms, result_of, store_of, wait_until
+from test_store import result_of, store_of, wait_until
 
 ASSUMED = re.compile(r"aapfs: DescribeApplicationAccessPoint is not permitted .*\n")
 GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
@@ -27,21 +28,9 @@ def sync(mount):
     mount.write(".aapfs", "sync")
 
 
-def make_aap(emulator, name):
-    ask(emulator, "CreateApplicationAccessPoint", ("Name", name), ("Policies", "[]"))
-
-
 def judged(mount):
     """The exit status of aapfs status."""
     return subprocess.run([AAPFS, "status", "-m", mount.path], stdout=subprocess.DEVNULL, timeout=20).returncode
-
-
-def delete_aap(emulator, name):
-    ask(emulator, "DeleteApplicationAccessPoint", ("Name", name))
-
-
-def make_key(emulator, aap="payments"):
-    return ask(emulator, "CreateClientKey", ("AapName", aap), ("Password", PASSWORD))
 
 
 def is_stale(descriptor):
@@ -123,13 +112,13 @@ def test_a_foreign_key_appears_with_its_public_files_and_goes(mount, emulator):
         for name, value in (("client_key_id", other), ("key_algorithm", "RSA_2048"),
                             ("not_before", made["NotBefore"]), ("not_after", made["NotAfter"])):
             assert (directory / name).read_text() == value + "\n"
-        listed = ask(emulator, "GetClientKey", ("ClientKeyId", other), method="GET")
+        listed = ask(emulator, "GetClientKey", ("ClientKeyId", other))
         assert (directory / "certificate.pem").read_text().strip() == listed["PublicKeyData"].strip()
         created = datetime.datetime.fromisoformat(listed["CreateTime"]).timestamp()
         assert (directory / "certificate.pem").stat().st_mtime == created
         assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o444}
         assert mount.key_id() == own
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", other))
+        delete_key(emulator, other)
         sync(mount)
         heard(f"DELETE,ISDIR {other}")
     assert listed_keys(mount) == {own} and not directory.exists()
@@ -145,7 +134,7 @@ def test_what_is_ours_is_never_shown_as_foreign(mount, emulator):
     sync(mount)
     status = mount.status("payments")
     assert len(status["Rejected"]) == len(status["Orphans"]) == 1
-    assert len(keys_in_kms(emulator)) == 3
+    assert len(set(keys_of(emulator))) == 3
     assert listed_keys(mount) == {own}
 
 
@@ -158,7 +147,7 @@ def test_a_foreign_key_that_went_and_came_again_is_there_for_who_stayed_in_its_d
     assert result_of(mount, "sync", ".aapfs") == errno.EIO  # says nothing about foreign keys
     assert other in listed_keys(mount)
     emulator.set_faults()
-    account = ask(emulator, "GetClientKey", ("ClientKeyId", other), method="GET")
+    account = ask(emulator, "GetClientKey", ("ClientKeyId", other))
     assert account["AapName"] == "payments"
     sync(mount)
     assert (mount / "payments/keys" / other / "client_key_id").read_text() == other + "\n"
@@ -174,13 +163,13 @@ def test_keys_deleted_elsewhere_stay_readable(start_mount, emulator):
     other = make_key(emulator)["ClientKeyId"]
     sync(mount)
     with Readers(mount):
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", superseded))
+        delete_key(emulator, superseded)
         sync(mount)
         assert mount.status("payments")["State"] == "active"
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", current))
+        delete_key(emulator, current)
         sync(mount)
         assert mount.status("payments")["State"] == "deleted"
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", other))
+        delete_key(emulator, other)
         sync(mount)
         assert listed_keys(mount) == {current, superseded}
     assert f"the current client key {current}" in mount.errors() and mount.errors().count("\n") == 1
@@ -266,12 +255,8 @@ def test_a_control_that_was_open_when_its_aap_left(mount, emulator):
 
 
 def test_a_foreign_key_of_a_year_that_no_mtime_reaches(mount, emulator):
-    emulator.set_clock("9999-06-01T00:00:00Z")
-    status, made = Request(f"127.0.0.1:{emulator.port}", "CreateClientKey",
-                           [("AapName", "payments"), ("Password", PASSWORD), ("NotBefore", "9999-06-01T00:00:00Z"),
-                            ("NotAfter", "9999-07-01T00:00:00Z")], method="POST", key_id=ACCESS_KEY_ID,
-                           secret=ACCESS_KEY_SECRET, moment=moment_of("9999-06-01T00:00:00Z")).send(emulator.port)
-    assert status == 200, made
+    emulator.move_clock(moment_of("9999-06-01T00:00:00Z") - time.time())
+    made = make_key(emulator, NotBefore="9999-06-01T00:00:00Z", NotAfter="9999-07-01T00:00:00Z")
     emulator.move_clock(0)
     sync(mount)
     directory = mount / "payments/keys" / made["ClientKeyId"]
@@ -447,10 +432,10 @@ def test_what_was_made_elsewhere_is_deleted_by_a_word_of_its_own(mount, emulator
     assert result_of(mount, f"delete-foreign {current}") == errno.EBUSY
     assert emulator.count("DeleteClientKey") == 0
     mount.write("payments", f"delete-foreign {other}")
-    assert keys_in_kms(emulator) == listed_keys(mount) == {current, superseded}
+    assert set(keys_of(emulator)) == listed_keys(mount) == {current, superseded}
     assert mount.last_error() is None
     mount.write("payments", f"delete {superseded}")
-    assert keys_in_kms(emulator) == listed_keys(mount) == {current}
+    assert set(keys_of(emulator)) == listed_keys(mount) == {current}
 
 
 # -- workers ----------------------------------------------------------------------------------------

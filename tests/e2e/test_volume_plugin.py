@@ -15,7 +15,8 @@ import pytest
 
 from parts.containers import Podman, make_root, require
 from parts.harness import AAPFS, PASSWORD, environment, until
-from test_sync import GONE, delete_aap, make_aap, sync
+from parts.kms import delete_aap, make_aap
+from test_sync import GONE, sync
 
 IN_USE = "volume is in use"
 

@@ -14,16 +14,10 @@ import time
 import pytest
 
 from parts.harness import AAPFS, PASSWORD, until
+from parts.kms import wait_for_request
 from parts.log import KILLED
-from parts.watch import Watch
 
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-def wait_for_request(emulator, operation="CreateClientKey", more_than=0):
-    """Until the emulator has counted one: its record file grows when a request arrives."""
-    with Watch(["inotifywait", "-q", "-m", "-e", "modify", emulator.record_file]) as watch:
-        watch.until_true(lambda: emulator.count(operation) > more_than, why=f"no {operation}")
 
 
 def test_a_write_that_does_not_begin_at_zero(mount, emulator):
