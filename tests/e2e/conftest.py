@@ -8,6 +8,7 @@ pytest.register_assert_rewrite("parts")  # they say as much as the tests' own
 
 from parts import needs
 from parts.harness import BUILD, Emulator, Mount
+from parts.stops import Clock
 
 
 def pytest_sessionstart():
@@ -68,3 +69,24 @@ def start_mount(tmp_path, request):
 @pytest.fixture
 def mount(start_mount, emulator):
     return start_mount(emulator.url)
+
+
+@pytest.fixture
+def remount(start_mount):
+    """One that takes over what another one kept, which is stopped."""
+    def start(mount, url, *options, **parts):
+        if mount.process.poll() is None:
+            mount.leave(mount.expected_errors)
+        return start_mount(url, *options, **mount.kept, **parts)
+    return start
+
+
+@pytest.fixture
+def stops(tmp_path):
+    """Where a mount with_stops() looks, and arm() says what to do."""
+    return tmp_path / "stops"
+
+
+@pytest.fixture
+def clock(tmp_path):
+    return Clock(tmp_path / "clock")

@@ -11,14 +11,13 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from parts.altered import Altered
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, WITH_STOPS, until
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, result_of, until
 from parts.kms import keys_of, make_key
-from parts.store import stored
+from parts.rotations import rotated
+from parts.stops import arm, with_stops
+from parts.store import disk, intents_of, store_of, stored
 from parts.times import DAY, text_of
-from test_automatic import clock, rotated  # noqa: F401, F811
-from test_start import disk, remount, shown  # noqa: F401, F811
-from test_store import intents_of, result_of, store_of
-from test_sync import Readers, listed_keys, sync
+from parts.tree import Readers, listed_keys, shown
 
 SHORT = "1234"
 
@@ -52,7 +51,7 @@ def test_a_foreign_key_is_adopted(start_mount, emulator):
     before = mount.key_id()
     made = make_key(emulator)
     adopted = made["ClientKeyId"]
-    sync(mount)
+    mount.sync()
     directory = mount / "payments/keys" / adopted
     assert "client_key.json" not in os.listdir(directory)  # and the kernel keeps that listing
     number = directory.stat().st_ino
@@ -73,14 +72,14 @@ def test_a_foreign_key_is_adopted(start_mount, emulator):
     assert intents_of(mount) == [] and (store_of(mount) / "payments" / adopted).exists()
     until(lambda: hooked.exists() and hooked.read_text() == adopted + "\n")
     assert result_of(mount, command(made)) == errno.EEXIST
-    sync(mount)
+    mount.sync()
     assert listed_keys(mount) == {before, adopted}
 
 
 @pytest.mark.full
 def test_a_key_that_begins_later_waits_for_that(start_mount, emulator, clock):
     """As one that was made here with such dates would: until then the current key stays."""
-    mount = start_mount(emulator.url, binary=WITH_STOPS, env=clock.env)
+    mount = start_mount(emulator.url, **clock.parts)
     mount.write("payments", PASSWORD)
     before, begin = mount.key_id(), int(time.time()) + 3600
     made = make_key(emulator, NotBefore=text_of(begin), NotAfter=text_of(begin + 400 * DAY))
@@ -117,7 +116,7 @@ def test_an_orphan_is_adopted(mount, emulator):
     request, = [record for record in emulator.records() if ["x-acs-action", "CreateClientKey"] in record["Headers"]]
     dates = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request["Url"]).query))
     made = make_key(emulator, NotBefore=dates["NotBefore"], NotAfter=dates["NotAfter"])
-    sync(mount)
+    mount.sync()
     assert mount.status("payments")["Orphans"] == [made["ClientKeyId"]] and listed_keys(mount) == set()
     mount.write("payments", command(made))
     assert mount.status("payments")["Orphans"] == [] and intents_of(mount) == []
@@ -187,7 +186,7 @@ def test_the_certificate_of_kms_is_read_in_every_form_or_said_to_be_none(start_m
             alter(form)
             aap = ("payments", "orders")[number % 2]  # an AAP has three keys
             made = make_key(emulator, aap)
-            sync(mount)  # its certificate is shown as that of a foreign key
+            mount.sync()  # its certificate is shown as that of a foreign key
             shown_pem = (mount / aap / "keys" / made["ClientKeyId"] / "certificate.pem").read_text()
             assert shown_pem.count("\n") > 10 and shown_pem.endswith("\n-----END CERTIFICATE-----\n"), name
             mount.write(aap, command(made))
@@ -226,7 +225,7 @@ def damaged(made):
 def test_what_is_wrong_changes_nothing(mount, emulator, tmp_path):
     mount.write("payments", PASSWORD)
     made, other = make_key(emulator), make_key(emulator, "orders")
-    sync(mount)
+    mount.sync()
     before, on_disk = shown(mount), disk(mount)
     gets = emulator.count("GetClientKey")
     with Readers(mount):
@@ -276,15 +275,13 @@ def test_the_command_says_what_is_wrong_with_its_files(mount, tmp_path, key, pas
 
 
 @pytest.mark.parametrize("step, kept", [("engine-adopting", False), ("engine-adopted", True)])
-def test_a_worker_killed_while_it_adopts_has_adopted_or_not(start_mount, emulator, step, kept):
-    stop = emulator.directory / "stop"
-    mount = start_mount(emulator.url, binary=BUILD / "fs/aapfs-with-stops", env={"AAPFS_STOPS": str(stop)},
-                        expected_errors=None)
-    stop.write_text(step)
+def test_a_worker_killed_while_it_adopts_has_adopted_or_not(start_mount, emulator, stops, step, kept):
+    mount = start_mount(emulator.url, expected_errors=None, **with_stops(stops))
+    arm(stops, step)
     made = make_key(emulator)
     result = result_of(mount, command(made))
     assert result == (0 if kept else errno.EIO)
-    sync(mount)
+    mount.sync()
     assert (mount.status("payments")["State"] != "none") == kept
     assert intents_of(mount) == [] and mount.status("payments")["Candidates"] == []
     if not kept:

@@ -10,10 +10,9 @@ import time
 import pytest
 
 from parts.altered import Altered
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key, result_of
 from parts.times import text_of
 from test_check import Place
-from test_store import result_of
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
          "array of null": [None], "object": {}, "nested": {"a": [{"b": None}]}, "long": "a" * 100000, "line": "a\nb", "left out": ...}
@@ -46,7 +45,7 @@ def test_a_request_id_that_is_null_ends_nothing(start_mount, altered):
     mount.write("payments", PASSWORD)
     assert mount.key_id().startswith("KAAP.")
     assert mount.status("payments")["RequestId"] in (None, "")
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status()["LastSync"] and a_worker_of(mount) == worker
 
 
@@ -92,7 +91,7 @@ def test_a_creation_without_its_key_is_told_and_settled(start_mount, start_emula
             assert result_of(mount, PASSWORD) == errno.EKEYREJECTED, (name, kind)
             assert mount.last_error()["Code"], (name, kind)
     proxy.change = lambda operation, answer: None
-    mount.write(".aapfs", "sync")
+    mount.sync()
     status = mount.status("payments")
     assert len(status["Rejected"]) + len(status["Orphans"]) == emulator.count("CreateClientKey") == 2 * len(types)
     assert a_worker_of(mount) == worker
@@ -139,7 +138,7 @@ def test_no_listing_ends_a_worker_or_takes_a_key(start_mount, emulator, altered)
                 assert a_worker_of(mount) == worker, (operation, place, kind)
     assert mount.key_id() == key and mount.read("payments", "client_key.json") == good
     odd.clear()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status("payments")["State"] == "active" and mount.last_error(".aapfs") is None
 
 
@@ -182,7 +181,7 @@ def test_aaps_without_their_total_are_shown_and_none_goes(start_mount, emulator,
             items[:] = [item for item in items if item["Name"] == "payments"]
 
     altered.change = change
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert (mount / "orders").is_dir() and mount.last_error(".aapfs") is None
 
 
@@ -263,7 +262,7 @@ def test_an_unknown_404_says_of_no_key_that_it_is_gone(start_mount, emulator, al
     assert (mount / "payments/client_key.json").exists()
     altered.instead, altered.change = lambda operation: None, lambda operation, answer: None
     mount.write("payments", f"delete {old}")
-    mount.write(".aapfs", "sync")
+    mount.sync()
 
 
 @pytest.mark.full
@@ -273,7 +272,7 @@ def test_a_page_instead_of_the_answer_leaves_open_whether_there_is_a_key(start_m
     altered.instead = lambda operation: (403, b"<html>blocked</html>") if operation == "CreateClientKey" else None
     assert result_of(mount, PASSWORD) == errno.EACCES
     assert "not an answer of KMS" in mount.last_error()["Message"]
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert len(mount.status("payments")["Orphans"]) == 1
 
 
@@ -327,7 +326,7 @@ def with_ram_role(*names, method="RAMRole"):
 def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_mount, emulator, altered, settings, method):
     altered.change = with_ram_role("orders", method=method)
     mount = start_mount(altered.url, settings=settings)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     mount.write("payments", PASSWORD)
     listed, described = emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")
     for command in (PASSWORD, "rotate", json.dumps({"KeyId": "KAAP.x", "PrivateKeyData": "MIIB", "Password": PASSWORD})):
@@ -340,14 +339,14 @@ def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_moun
     assert (emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")) == (listed, described)
     status = mount.status("orders")
     assert status["State"] == "none" and "RAM role" in status["Note"]
-    mount.write(".aapfs", "sync")
+    mount.sync()
     asked = [text for text in map(json.dumps, emulator.records()) if "ListClientKeys" in text]
     assert asked and not any("orders" in text for text in asked)
     done = subprocess.run([AAPFS, "status", "-m", mount.path], env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     # one that is made again as one for client keys
     altered.change = lambda operation, answer: None
-    mount.write(".aapfs", "sync")
+    mount.sync()
     mount.write("orders", PASSWORD)
     assert mount.status("orders")["State"] == "active" and mount.last_error("orders") is None
 
@@ -367,7 +366,7 @@ def test_a_new_worker_asks_before_it_sends(start_mount, emulator, altered, setti
     """The account is known by another AAP, and no listing has ended since."""
     altered.change = with_ram_role("orders")
     mount = start_mount(altered.url, settings=settings, expected_errors=None)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     emulator.set_faults("ListApplicationAccessPoints delay=3000")
     os.kill(a_worker_of(mount), signal.SIGKILL)
     mount.write("payments", PASSWORD)
@@ -382,7 +381,7 @@ def test_a_new_worker_asks_before_it_sends(start_mount, emulator, altered, setti
 @pytest.mark.parametrize("fault", ["internal", "denied", "delay=20000"])
 def test_where_the_method_is_not_told_a_key_is_made(start_mount, emulator, altered, fault):
     mount = start_mount(altered.url, settings="aaps = payments, orders", expected_errors=None)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     slow = "ListApplicationAccessPoints delay=8000"
     emulator.set_faults(slow)
     os.kill(a_worker_of(mount), signal.SIGKILL)

@@ -2,7 +2,6 @@
 import ctypes
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
@@ -13,12 +12,12 @@ import pytest
 
 from parts.harness import AAPFS, PASSWORD, Mount, until
 from parts.log import KILLED
+from parts.processes import children_of
 from parts.tell import await_value
+from parts.tree import PRIVATE, PUBLIC
 from parts.users import AS_NOBODY
 
 LINE = re.compile(r"aapfs: audit: (\S+ \(KAAP\.[0-9a-f-]+\) pid \d+ uid \d+ gid \d+ |this is a pid namespace of its own: ).*\n")
-PRIVATE = ["client_key.json", "client_key.p12", "private_key_data", "private_key.pem"]
-PUBLIC = ["certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"]
 
 
 def start_audited(start_mount, url, **parts):
@@ -254,7 +253,7 @@ class InContainer:
                                  expected_errors=re.compile(f"{LINE.pattern}|{KILLED.pattern}"))
         self.daemon = self.mount.process.pid
         for _ in range(2 if lent else 1):
-            self.daemon, = map(int, pathlib.Path(f"/proc/{self.daemon}/task/{self.daemon}/children").read_text().split())
+            self.daemon, = children_of(self.daemon)
 
     def sh(self, script, inside=False):
         enter = ["nsenter", f"--mount=/proc/{self.daemon}/ns/mnt", *([f"--pid=/proc/{self.daemon}/ns/pid"] if inside else [])]

@@ -13,48 +13,22 @@ import time
 
 import pytest
 
-from parts.harness import PASSWORD, WITH_STOPS, Mount, until
+from parts.fifo import Fifo
+from parts.harness import PASSWORD, Mount, until
 from parts.kms import delete_key, keys_of
+from parts.processes import kill_all
+from parts.rotations import SAID, rotated, start_rotating
 from parts.times import DAY, moment_of, text_of
-from test_hooks import Fifo
 
 FAULTS = ["throttle", "unavailable", "internal", "delay=300", "reset-before", "reset-after", "truncate", "garbage",
           "wrong-password", "expired-clock", "empty-list", "short-page", "denied"]
 BLOCKED = re.compile(r"aapfs: (\S+): 3 client keys in a row .* then write rotate or a password to \S+/control\n")
-SAID = re.compile(r"aapfs: .*(client keys in a row|the rotation that is due failed|has expired at|was killed by signal|is not permitted \(|"
-                  r"on_rotate: |reloaded$|the rotation that is due cannot be begun: |applications may still use |"
-                  r"the client key \S+ expires at ).*\n")
 GONE = re.compile(r"aapfs: payments: KMS no longer has this application access point; .*\n")
-
-
-@pytest.fixture
-def clock(tmp_path):
-    """The local clock of a build with stops: moved by seconds."""
-    path = tmp_path / "clock"
-
-    def move(seconds):
-        path.with_suffix(".new").write_text(str(int(seconds * 1000)))
-        os.replace(path.with_suffix(".new"), path)
-
-    move(0)
-    move.env = {"AAPFS_CLOCK": str(path)}
-    return move
-
-
-def start(start_mount, emulator, validity="30s", rotate_at="60%", **parts):
-    defaults = f"validity = {validity}\nrotate_at = {rotate_at}\n" + parts.pop("defaults", "")
-    parts.setdefault("expected_errors", SAID)
-    return start_mount(emulator.url, defaults=defaults, settings="requests_per_second = 100", **parts)
-
-
-def rotated(mount, aap, before, seconds=60):
-    """The id of the key that came after BEFORE."""
-    return until(lambda: mount.key_id(aap) != before and mount.key_id(aap), seconds)
 
 
 def test_a_key_is_replaced_when_it_is_due(start_mount, emulator):
     """With the password that it had; what superseded keys are expired is deleted."""
-    mount = start(start_mount, emulator, validity="3s", rotate_at="67%")
+    mount = start_rotating(start_mount, emulator, validity="3s", rotate_at="67%")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     second = rotated(mount, "payments", first)
@@ -72,7 +46,7 @@ def test_password_sources(start_mount, start_emulator, tmp_path):
         path.write_text("File-Secret9\nsecond line\n" if name != "bad" else "short\n")
         path.chmod(0o644 if name == "open" else 0o600)
     emulator = start_emulator(aaps=["generated", *sources])
-    mount = start(start_mount, emulator, validity="1y", sections="[aap generated]\npassword_source = generate\n"
+    mount = start_rotating(start_mount, emulator, validity="1y", sections="[aap generated]\npassword_source = generate\n"
                   "expose_password = yes\n" + "".join(f"[aap {name}]\npassword_source = file:{path}\n"
                                                      for name, path in sources.items()))
     with pytest.raises(FileNotFoundError):
@@ -121,7 +95,7 @@ def hanging_file(start_emulator, tmp_path):
 
 @pytest.mark.full
 def test_a_password_file_that_does_not_answer_stops_nothing_else(start_mount, emulator, hanging_file):
-    mount = start(start_mount, emulator, validity="1y", request_timeout="3s",
+    mount = start_rotating(start_mount, emulator, validity="1y", request_timeout="3s",
                   sections=f"[aap payments]\npassword_source = file:{hanging_file.path}\n")
     mount.write("payments", PASSWORD)
     results = []
@@ -159,7 +133,7 @@ def test_a_kms_that_is_always_wrong_makes_three_keys(tmp_path, start_mount, star
 
 def be_always_wrong(start_mount, emulator, directory, fault):
     directory.mkdir()
-    mount = start(start_mount, emulator, validity="4s", directory=directory)
+    mount = start_rotating(start_mount, emulator, validity="4s", directory=directory)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     emulator.set_faults(f"CreateClientKey {fault}")
@@ -167,12 +141,12 @@ def be_always_wrong(start_mount, emulator, directory, fault):
     assert mount.status("payments")["State"] in ("failing", "expired")
     made = emulator.count("CreateClientKey")
     assert made == 4
-    mount.write(".aapfs", "sync")
+    mount.sync()
     os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # its successor counts what lies on the disk
     until(lambda: len(BLOCKED.findall(mount.errors())) == 2)
     listed = emulator.count("ListClientKeys")
     for _ in range(2):  # after the first nothing but the block holds a creation back, and it would be sent before the second
-        mount.write(".aapfs", "sync")
+        mount.sync()
     assert emulator.count("ListClientKeys") >= listed + 2
     assert emulator.count("CreateClientKey") == made and mount.key_id() == first
 
@@ -193,7 +167,7 @@ def be_always_wrong(start_mount, emulator, directory, fault):
 @pytest.mark.parametrize("shift", [-600, -60, 60, 600, 3 * 3600])
 def test_a_kms_whose_clock_is_another(start_mount, emulator, shift):
     emulator.move_clock(shift)
-    mount = start(start_mount, emulator, validity="1y")
+    mount = start_rotating(start_mount, emulator, validity="1y")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     mount.write("payments", PASSWORD)
@@ -203,13 +177,13 @@ def test_a_kms_whose_clock_is_another(start_mount, emulator, shift):
 
 
 def test_a_local_clock_that_jumps_rotates_nothing(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="1d", binary=WITH_STOPS, env=clock.env)
+    mount = start_rotating(start_mount, emulator, validity="1d", **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     for shift in (DAY, 0, -DAY, 0):
         clock(shift)
         mount.write(".aapfs", "rotate-due")  # it looks
-        mount.write(".aapfs", "sync")
+        mount.sync()
         assert mount.key_id() == first and mount.status("payments")["State"] != "expired"
         begin = moment_of(mount.read("payments", "not_before").strip())
     clock(DAY)
@@ -220,7 +194,7 @@ def test_a_local_clock_that_jumps_rotates_nothing(start_mount, emulator, clock):
 
 @pytest.mark.full
 def test_stopped_for_longer_than_the_rotation_window(start_mount, emulator):
-    mount = start(start_mount, emulator, validity="8s")
+    mount = start_rotating(start_mount, emulator, validity="8s")
     mount.write("payments", PASSWORD)
     first, made = mount.key_id(), emulator.count("CreateClientKey")
     end = moment_of(mount.read("payments", "not_after").strip())
@@ -236,13 +210,13 @@ def test_stopped_for_longer_than_the_rotation_window(start_mount, emulator):
 
 
 def test_off_for_a_month(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="10d", binary=WITH_STOPS, env=clock.env)
+    mount = start_rotating(start_mount, emulator, validity="10d", **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     leave(mount)
     clock(30 * DAY)
     emulator.move_clock(30 * DAY)
-    again = start(start_mount, emulator, validity="10d", binary=WITH_STOPS, env=clock.env, **mount.kept)
+    again = start_rotating(start_mount, emulator, validity="10d", **clock.parts, **mount.kept)
     second = rotated(again, "payments", first)
     until(lambda: again.status("payments")["State"] == "active")
     assert emulator.count("CreateClientKey") == 2 and again.key_id() == second
@@ -251,7 +225,7 @@ def test_off_for_a_month(start_mount, emulator, clock):
 
 @pytest.mark.full
 def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env)
+    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     begin = int(time.time()) + 3600
@@ -263,7 +237,7 @@ def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, cloc
     assert mount.key_id() == first
     made = (mount / "payments/keys" / first / "client_key.json").stat().st_mtime_ns
     leave(mount)
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, **mount.kept)
+    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, **mount.kept)
     assert mount.key_id() == first
     assert (mount / "payments/client_key.json").stat().st_mtime_ns == made  # it was never another one
     clock(3598)
@@ -273,7 +247,7 @@ def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, cloc
     assert abs((mount / "payments/client_key.json").stat().st_mtime - begin) < 30
     leave(mount)
     clock(3000)  # behind KMS's, which this daemon does not know yet
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, **mount.kept)
+    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, **mount.kept)
     assert mount.key_id() == second
     assert (mount / "payments/client_key.json").stat().st_mtime == begin
     mount.write("payments", PASSWORD)
@@ -281,18 +255,18 @@ def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, cloc
 
 
 def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none")
+    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, defaults="on_rotate = none")
     mount.write("payments", PASSWORD)
     first, begin = mount.key_id(), int(time.time()) + 3600
     mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
     [second] = mount.status("payments")["Scheduled"]
     delete_key(emulator, second)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert "a Scheduled key" in mount.status("payments")["Note"]
     clock(3601)
     emulator.move_clock(3601)
     mount.write("orders", PASSWORD)  # from which it learns the time
-    mount.write(".aapfs", "sync")
+    mount.sync()
     status = mount.status("payments")
     assert (mount.key_id(), status["State"], status["Scheduled"], status["Superseded"]) == (first, "active", [second], [])
     mount.write("payments", f"delete {second}")
@@ -300,13 +274,13 @@ def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emul
 
 
 def test_that_kms_lacks_a_scheduled_key_outlives_worker_and_daemon(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none")
+    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, defaults="on_rotate = none")
     mount.write("payments", PASSWORD)
     first, begin = mount.key_id(), int(time.time()) + 3600
     mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
     [second] = mount.status("payments")["Scheduled"]
     delete_key(emulator, second)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     emulator.set_faults("* silent")
     clock(3601)
     os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
@@ -315,35 +289,35 @@ def test_that_kms_lacks_a_scheduled_key_outlives_worker_and_daemon(start_mount, 
         assert (status["ClientKeyId"], status["Scheduled"], mount.key_id()) == (first, [second], first)
         assert "a Scheduled key" in status["Note"]
         leave(mount)
-        mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none",
+        mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, defaults="on_rotate = none",
                       **mount.kept, listed=False)
     # and it comes back with KMS's word
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status("payments")["ClientKeyId"] == first
 
 
 def test_that_kms_lacks_an_aap_outlives_the_daemon_until_kms_has_it_again(start_mount, emulator, start_emulator):
-    mount = start(start_mount, emulator, validity="1y", expected_errors=GONE)
+    mount = start_rotating(start_mount, emulator, validity="1y", expected_errors=GONE)
     mount.write("payments", PASSWORD)
     other = start_emulator(aaps=["orders"])
     mount.leave(GONE)
-    settings = {"validity": "1y", "state": mount.state, "state_key": mount.state_key}
-    mount = start(start_mount, other, expected_errors=GONE, **settings)
+    settings = {"validity": "1y", **mount.kept}
+    mount = start_rotating(start_mount, other, expected_errors=GONE, **settings)
     until(lambda: mount.status("payments")["State"] == "deleted")
     until(lambda: "AapIsGone\":true" in next(mount.state.rglob(".told")).read_text())
     mount.leave(GONE)
     other.set_faults("* silent")
-    mount = start(start_mount, other, listed=False, **settings)
+    mount = start_rotating(start_mount, other, listed=False, **settings)
     assert mount.status("payments")["State"] == "deleted"
     mount.leave()
-    mount = start(start_mount, emulator, **settings)
+    mount = start_rotating(start_mount, emulator, **settings)
     until(lambda: mount.status("payments")["State"] == "active")
 
 
 @pytest.mark.parametrize("command", ["", "exit 3"])
 def test_in_use_until_the_applications_were_told(start_mount, emulator, command):
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=f"on_rotate = {command}")
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=f"on_rotate = {command}")
     mount.write("payments", PASSWORD)
     assert mount.status("payments")["State"] == "active"
     mount.write("payments", PASSWORD)
@@ -354,7 +328,7 @@ def test_in_use_until_the_applications_were_told(start_mount, emulator, command)
     mount.write("payments", "reloaded")
     assert mount.status("payments")["State"] == "active"
     leave(mount)
-    again = start(start_mount, emulator, validity="20d", rotate_at="66%", **mount.kept)
+    again = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", **mount.kept)
     assert again.status("payments")["State"] == "active"
     with pytest.raises(FileNotFoundError):
         again.write("orders", "reloaded")
@@ -365,14 +339,10 @@ def leave(mount):
     mount.leave(SAID)
 
 
-def kill_all(mount):
-    """The whole daemon at once, as when the power goes; its mount is taken away."""
-    pids = [mount.process.pid, *mount.children().values()]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    mount.process.wait()
+def lose_power(mount):
+    """Its mount goes, too."""
+    kill_all(mount)
     subprocess.run(["umount", "-l", mount.path], check=True)
-    mount.is_over = True
 
 
 def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emulator, tmp_path):
@@ -380,16 +350,16 @@ def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emu
     result = tmp_path / "result"
     result.write_text("0")
     hook = f"on_rotate = echo $AAPFS_CLIENT_KEY_ID > {said.path}; read _ < {gate.path}; exit $(cat {result})"
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook)
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook)
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     second = mount.key_id()
     assert said.line() == second
-    kill_all(mount)
+    lose_power(mount)
     gate.let_go()  # of the command that nobody waits for any more
-    state = {"state": mount.state, "state_key": mount.state_key}
+    state = mount.kept
     result.write_text("3")
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
     assert said.line() == second  # again: it was not seen to end
     os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # nor is it this time
     gate.let_go()
@@ -398,15 +368,15 @@ def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emu
     [note] = mount.state.rglob(".told")
     until(lambda: json.loads(note.read_text())["HookText"] == "status 3")
     assert mount.status("payments")["LastHook"]["Result"] == "status 3"
-    kill_all(mount)
+    lose_power(mount)
     result.write_text("0")
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
     assert mount.status("payments")["LastHook"]["Result"] == "status 3"  # kept
     assert said.line() == second  # once more: it had failed
     gate.let_go()
     until(lambda: json.loads(note.read_text())["HookText"] == "ok")
-    kill_all(mount)
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
+    lose_power(mount)
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
     mount.write("payments", PASSWORD)
     assert said.line() == mount.key_id()  # of this rotation: the one before was done with
     gate.let_go()
@@ -415,7 +385,7 @@ def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emu
 
 @pytest.mark.full
 def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="200d", rotate_at="66%", defaults="delete_superseded = 1s\n",
+    mount = start_rotating(start_mount, emulator, validity="200d", rotate_at="66%", defaults="delete_superseded = 1s\n",
                   sections="[aap orders]\non_rotate = none\n")
     for aap in ("payments", "orders"):
         mount.write(aap, PASSWORD)
@@ -431,14 +401,14 @@ def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulat
 @pytest.mark.full
 def test_lines_before_an_end(start_mount, emulator, clock):
     """Each step once; none that is further from the end than the key ever was."""
-    mount = start(start_mount, emulator, validity="100d", rotate_at="never", binary=WITH_STOPS, env=clock.env,
+    mount = start_rotating(start_mount, emulator, validity="100d", rotate_at="never", **clock.parts,
                   expected_errors=re.compile(r"aapfs: payments: the client key \S+ (expires at|has expired at) .*\n"))
     mount.write("payments", PASSWORD)
     for days, lines in ((5, 0), (20, 1), (60, 1), (80, 2), (98, 3), (99, 3), (101, 4)):
         clock(days * DAY)
         emulator.move_clock(days * DAY)
         mount.write(".aapfs", "rotate-due")
-        mount.write(".aapfs", "sync")
+        mount.sync()
         mount.write(".aapfs", "rotate-due")
         until(lambda: mount.errors().count("\n") >= lines)
         assert mount.errors().count("\n") == lines, (days, mount.errors())
@@ -449,14 +419,14 @@ def test_lines_before_an_end(start_mount, emulator, clock):
 def test_no_line_by_a_clock_that_kms_has_not_set_right(start_mount, emulator, clock):
     """Three years ahead at the start; where KMS does not answer, its line comes after ten minutes all the same."""
     expired = re.compile(r"aapfs: payments: the client key \S+ has expired at .*\n")
-    mount = start_mount(emulator.url, binary=WITH_STOPS, env=clock.env, defaults="rotate_at = never\non_rotate = none\n")
+    mount = start_mount(emulator.url, **clock.parts, defaults="rotate_at = never\non_rotate = none\n")
     mount.write("payments", PASSWORD)
     leave(mount)
     clock(3 * 365 * DAY)
-    parts = {"binary": WITH_STOPS, "env": clock.env, "state": mount.state, "state_key": mount.state_key,
+    parts = {**clock.parts, **mount.kept,
              "defaults": "rotate_at = never\non_rotate = none\n"}
     mount = start_mount(emulator.url, **parts)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     mount.write(".aapfs", "rotate-due")  # which looks at every AAP
     assert mount.status("payments")["State"] == "active" and not expired.search(mount.errors())
     leave(mount)
@@ -523,7 +493,7 @@ def rotations_under_faults(start_mount, start_emulator, seconds, validity, count
     chance = random.Random(seed)
     aaps = [f"aap-{number}" for number in range(count)]
     emulator = start_emulator(aaps=aaps)
-    mount = start(start_mount, emulator, validity=f"{validity}s", request_timeout="1s")
+    mount = start_rotating(start_mount, emulator, validity=f"{validity}s", request_timeout="1s")
     for aap in aaps:
         mount.write(aap, PASSWORD)
     readers = Readers(mount, aaps)
@@ -543,7 +513,7 @@ def rotations_under_faults(start_mount, start_emulator, seconds, validity, count
     for aap in BLOCKED.findall(mount.errors())[pardons:]:
         pardons += 1
         mount.write(aap, "rotate")
-    mount.write(".aapfs", "sync")
+    mount.sync()
     until(lambda: all(accounted_for(mount, emulator, aap) for aap in aaps), 90)
     counts = {name: count for name, count in emulator.counts().items()}
     print(f"{readers.reads} reads, {counts}, blocked {pardons} times")

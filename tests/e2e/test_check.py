@@ -11,11 +11,10 @@ import pytest
 from parts.harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key
 from parts.kms import ACCOUNT
 from parts.odd_server import OddServer, answer_bytes
+from parts.processes import kill_all
+from parts.store import disk, store_of, tmpfs
 from parts.users import NOBODY, program_for_others
-from test_mounting import kill_all
 from test_proxy import HOST, Proxy, certificate  # noqa: F401, F811
-from test_start import disk
-from test_store import store_of, tmpfs
 
 LINE = re.compile(r"(ok|warning|error) +([A-Za-z_, ]+): (.+)")
 READING = {"ListApplicationAccessPoints", "DescribeApplicationAccessPoint", "ListClientKeys", "GetClientKey"}
@@ -262,7 +261,6 @@ def test_the_mount_point(place, start_mount):
     kill_all(mount)
     assert "has lost its daemon" in check(mount.config, mount.path).of("error", "mount point")[0]
     subprocess.run(["umount", "-l", mount.path], check=True)
-    mount.is_over = True
 
 
 def test_binds_that_stay_with_a_key(mount, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, INSIDE, PASSWORD, environment, until
 from parts.odd_server import OddServer, answer_bytes, answer_session
+from parts.processes import state_of
 from parts.users import NOBODY
 from test_proxy import Proxy
 
@@ -125,7 +126,7 @@ def test_a_secret_that_is_corrected_is_read_again(start_mount, emulator, home):
 
 def sync_fails(mount):
     try:
-        mount.write(".aapfs", "sync")
+        mount.sync()
     except PermissionError:
         return True
     return False
@@ -171,7 +172,7 @@ def test_a_program_that_prints_no_credentials_is_named_and_what_it_prints_is_not
 
 def sync_failure(mount):
     with pytest.raises(PermissionError):
-        mount.write(".aapfs", "sync")
+        mount.sync()
     return mount.last_error(".aapfs")["Message"]
 
 
@@ -197,15 +198,7 @@ def test_a_mount_whose_program_runs_ends_at_once(start_mount, emulator, home):
     began = time.monotonic()
     mount.stop()
     assert time.monotonic() - began < 10  # the program ends after 600 s
-    until(lambda: has_ended(home / "pid"))
-
-
-def has_ended(file):
-    """A zombie has: whose it is now may never look."""
-    try:
-        return pathlib.Path(f"/proc/{int(file.read_text())}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
+    until(lambda: state_of(int((home / "pid").read_text())) in "ZX")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -219,7 +212,7 @@ def test_a_check_that_is_interrupted_leaves_no_program(tmp_path, emulator, home,
     until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
     os.killpg(check.pid, number)
     assert check.wait(20) == -number
-    until(lambda: has_ended(home / "pid"))
+    until(lambda: state_of(int((home / "pid").read_text())) in "ZX")
 
 
 def test_runner_and_publisher_keep_no_secret_of_the_environment(start_mount, emulator):

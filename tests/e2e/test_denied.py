@@ -6,14 +6,12 @@ import threading
 import pytest
 
 from parts.altered import Altered
-from parts.harness import PASSWORD, until
+from parts.harness import PASSWORD, result_of, until
 from parts.kms import ACCOUNT, keys_of
 from parts.log import UNSETTLED
-from test_automatic import SAID, rotated
+from parts.rotations import SAID, rotated
+from parts.tree import Readers, shown
 from test_quota import FREED
-from test_start import remount, shown  # noqa: F401, F811
-from test_store import result_of
-from test_sync import Readers
 
 NAMED = "aaps = payments, orders"
 NO_LISTS = ("ListApplicationAccessPoints denied", "ListClientKeys denied")
@@ -54,7 +52,7 @@ def test_names_from_the_configuration_do_without_lists(start_mount, emulator, re
     assert emulator.count("ListApplicationAccessPoints") == 0
     # permitted meanwhile
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert first not in set(keys_of(emulator))
     assert mount.last_error(".aapfs") is None and mount.last_error("orders") is None
 
@@ -74,7 +72,7 @@ def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):
     assert until(lambda: mount.status("payments")["Note"]) == note
     # until it is permitted
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     status = mount.status("payments")
     assert status["Orphans"] == list(set(keys_of(emulator)) - {known}) and len(status["Orphans"]) == 1 and status["Note"] != note
 
@@ -104,10 +102,10 @@ def test_the_state_directory_tells_the_account(start_mount, emulator, start_emul
     assert mount.key_id() != first and mount.status()["Account"] == ACCOUNT
     # keys are listed all the same where that is permitted, and that one thing stays said
     emulator.set_faults(NO_DESCRIBE)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.last_error() is None and denied(mount) == "DescribeApplicationAccessPoint"
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.last_error(".aapfs") is None
     # another account's credentials are found out as soon as KMS tells
     other = start_emulator("--account-id", "1000000000000001")
@@ -150,7 +148,7 @@ def test_what_an_answer_says_of_the_account_holds_the_second_time_too(start_moun
             assert result_of(mount, PASSWORD) == number
         assert emulator.count("CreateClientKey") == made
         altered.change = lambda operation, answer: None
-        mount.write(".aapfs", "sync")
+        mount.sync()
         mount.write("payments", PASSWORD)
     finally:
         altered.close()
@@ -210,7 +208,7 @@ def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start
     altered = Altered(emulator.port)
     try:
         mount = remount(mount, altered.url, expected_errors=re.compile(f"{re.escape(ASSUMED)}|{FREED}"), **settings)
-        mount.write(".aapfs", "sync")
+        mount.sync()
         until(lambda: mount.status("payments")["Orphans"])
         made = emulator.count("CreateClientKey")
         waits = Held(altered, held)
@@ -225,7 +223,7 @@ def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start
         assert results == [number] and emulator.count("CreateClientKey") == made
         assert mount.last_error()["Code"] == mount.last_error("orders")["Code"]
         altered.change = lambda operation, answer: None
-        mount.write(".aapfs", "sync")
+        mount.sync()
         mount.write("payments", PASSWORD)
     finally:
         altered.close()

@@ -10,12 +10,11 @@ import time
 import pytest
 
 from parts.altered import Altered
-from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, until
+from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, result_of, until
 from parts.kms import keys_of
 from parts.log import ENDS
+from parts.rotations import SAID, rotated, start_rotating
 from parts.times import DAY, moment_of, text_of
-from test_automatic import SAID, rotated, start
-from test_store import result_of
 
 YEARS = 10 * 365 * DAY
 
@@ -38,7 +37,7 @@ def exit_of_status(mount):
 @pytest.mark.full
 def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, altered):
     """Ten years ahead, or behind: no key is replaced, none deleted, and a key that is asked for begins now."""
-    mount = start(start_mount, altered, validity="1y", rotate_at="66%")
+    mount = start_rotating(start_mount, altered, validity="1y", rotate_at="66%")
     for _ in range(3):
         mount.write("payments", PASSWORD)
     keys, made = keys_of(emulator), emulator.count("CreateClientKey")
@@ -47,9 +46,9 @@ def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, al
         result_of(mount, "sync", ".aapfs")
         mount.write(".aapfs", "rotate-due")
         altered.date = None
-        mount.write(".aapfs", "sync")
+        mount.sync()
         mount.write(".aapfs", "rotate-due")
-        mount.write(".aapfs", "sync")
+        mount.sync()
         assert keys_of(emulator) == keys
         assert mount.status("payments")["State"] == "active"
         assert abs(mount.status()["ClockOffsetMilliseconds"]) < 60 * 1000
@@ -64,18 +63,18 @@ def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, al
 @pytest.mark.full
 def test_a_time_that_kms_goes_on_telling_is_believed(start_mount, emulator):
     """By a build that waits a second in place of a minute for it."""
-    mount = start(start_mount, emulator, validity="10d", binary=WITH_STOPS)
+    mount = start_rotating(start_mount, emulator, validity="10d", binary=WITH_STOPS)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     emulator.move_clock(8 * DAY)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert rotated(mount, "payments", first)
     until(lambda: abs(mount.status()["ClockOffsetMilliseconds"] - 8 * DAY * 1000) < 5000)
 
 
 @pytest.mark.full
 def test_keys_that_are_due_when_they_come_are_made_three_times(start_mount, emulator, altered):
-    mount = start(start_mount, altered, validity="1y", rotate_at="66%")
+    mount = start_rotating(start_mount, altered, validity="1y", rotate_at="66%")
 
     def late(operation, answer):
         if operation == "CreateClientKey":
@@ -101,7 +100,7 @@ def test_keys_that_are_due_when_they_come_are_made_three_times(start_mount, emul
 @pytest.mark.parametrize("on_rotate", ["", "none"])
 def test_no_superseded_key_is_deleted_for_one_that_is_due_when_it_comes(start_mount, emulator, altered, on_rotate):
     """Or there would be one after the other, for ever, each in the place of an earlier one."""
-    mount = start(start_mount, altered, validity="1y", rotate_at="66%", max_keys=3, defaults=f"on_rotate = {on_rotate}\n")
+    mount = start_rotating(start_mount, altered, validity="1y", rotate_at="66%", max_keys=3, defaults=f"on_rotate = {on_rotate}\n")
 
     def late(operation, answer):
         if operation == "CreateClientKey":
@@ -116,7 +115,7 @@ def test_no_superseded_key_is_deleted_for_one_that_is_due_when_it_comes(start_mo
 
 
 def test_a_key_that_had_expired_is_rejected(start_mount, emulator, altered):
-    mount = start(start_mount, altered, validity="1y")
+    mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
 
@@ -131,7 +130,7 @@ def test_a_key_that_had_expired_is_rejected(start_mount, emulator, altered):
 
 
 def test_a_key_that_begins_later_than_it_was_asked_to_replaces_none(start_mount, emulator, altered):
-    mount = start(start_mount, altered, validity="1y")
+    mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
 
@@ -149,7 +148,7 @@ def test_a_key_that_begins_later_than_it_was_asked_to_replaces_none(start_mount,
 
 def test_what_was_never_told_counts_from_the_key_that_was(start_mount, emulator):
     """Applications that hold the first key are not forgotten because it was replaced twice."""
-    mount = start(start_mount, emulator, validity="1y", rotate_at="66%", defaults="on_rotate = exit 3\n")
+    mount = start_rotating(start_mount, emulator, validity="1y", rotate_at="66%", defaults="on_rotate = exit 3\n")
     end = text_of(time.time() + 5 * DAY)
     mount.write("payments", f"{PASSWORD} {text_of(time.time() - 60)} {end}")
     for count in (1, 2):
@@ -164,7 +163,7 @@ def test_what_was_never_told_counts_from_the_key_that_was(start_mount, emulator)
 @pytest.mark.full
 def test_a_rotation_that_cannot_be_begun_is_a_failing_one(start_mount, emulator):
     said = re.compile(SAID.pattern + "|" + ENDS.pattern)
-    mount = start(start_mount, emulator, validity="1y", rotate_at="never", expected_errors=said)
+    mount = start_rotating(start_mount, emulator, validity="1y", rotate_at="never", expected_errors=said)
     mount.write("payments", f"{PASSWORD} {text_of(time.time() - 120)} {text_of(time.time() + 60)}")
     emulator.set_faults("CreateClientKey reset-after", "ListClientKeys unavailable")
     mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 60%"))
@@ -178,7 +177,7 @@ def test_a_rotation_that_cannot_be_begun_is_a_failing_one(start_mount, emulator)
     assert mount.status("payments")["State"] == "failing" and exit_of_status(mount) == 1
     assert emulator.count("CreateClientKey") == 2
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     rotated(mount, "payments", mount.key_id())
 
 
@@ -198,7 +197,7 @@ def test_a_rotation_goes_before_listings(start_mount, start_emulator):
 @pytest.mark.parametrize("body", [b"<html>", json.dumps({"Code": "ServiceUnavailable", "Message": "m", "RequestId": "r"}).encode()])
 def test_a_gateway_that_answers_503_after_the_work(start_mount, emulator, altered, body):
     """The key is there: it is not asked for again, but found."""
-    mount = start(start_mount, altered, validity="1y")
+    mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     first, made = mount.key_id(), emulator.count("CreateClientKey")
     altered.instead = lambda operation: (503, body) if operation == "CreateClientKey" else None
@@ -209,7 +208,7 @@ def test_a_gateway_that_answers_503_after_the_work(start_mount, emulator, altere
 
 
 def test_an_instance_that_is_not_found_is_no_aap_that_is_gone(start_mount, emulator, altered):
-    mount = start(start_mount, altered, validity="1y")
+    mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     body = json.dumps({"Code": "Forbidden.DKMSInstanceNotFound", "Message": "m", "RequestId": "r"}).encode()
     altered.instead = lambda operation: (403, body) if operation != "ListApplicationAccessPoints" else None

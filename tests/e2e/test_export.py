@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key, result_of
 from parts.sealed import Seal
+from parts.store import disk, store_of, tmpfs
+from parts.tree import PRIVATE, PUBLIC
 from parts.users import AS_NOBODY, program_for_others
-from test_start import disk
-from test_store import result_of, store_of, tmpfs
 
-PRIVATE = {"client_key.json", "client_key.p12", "private_key_data", "private_key.pem", "password"}
-PUBLIC = {"certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"}
+CLOSED = {*PRIVATE, "password"}
+FORMS = {*CLOSED, *PUBLIC}
 
 
 def export(mount, aap, target, *options, config=None, env=None):
@@ -32,20 +32,19 @@ def look(directory, only=None):
 
 def check(mount, aap, target, password=PASSWORD):
     """TARGET holds what the mount shows, and passwords."""
-    forms = PRIVATE | PUBLIC
-    exported, shown = look(target), look(mount / aap, only=forms)
+    exported, shown = look(target), look(mount / aap, only=FORMS)
     passwords = {name: exported.pop(name) for name in list(exported) if name.split("/")[-1] == "password"}
     assert exported == shown
     keys = os.listdir(mount / aap / "keys")
     assert set(passwords) == {"password"} | {f"keys/{key_id}/password" for key_id in keys}
     assert {content for content, _ in passwords.values()} == {password.encode()}
-    assert sorted(os.listdir(target)) == sorted([*forms, "keys", "current"])
+    assert sorted(os.listdir(target)) == sorted([*FORMS, "keys", "current"])
     assert os.readlink(target / "current") == os.readlink(mount / aap / "current")
     for path in target.rglob("*"):
         mode = stat.S_IMODE(path.lstat().st_mode)
         if path.is_symlink():
             continue
-        assert mode == (0o755 if path.is_dir() else 0o400 if path.name in PRIVATE else 0o444), path
+        assert mode == (0o755 if path.is_dir() else 0o400 if path.name in CLOSED else 0o444), path
     return keys
 
 
@@ -103,7 +102,7 @@ def test_while_keys_are_made(mount, tmp_path):
             assert export(mount, "payments", target) == (0, "")
             key_id = (target / "client_key_id").read_text().strip()
             assert os.readlink(target / "current") == f"keys/{key_id}"
-            for name in PRIVATE | PUBLIC:
+            for name in FORMS:
                 assert (target / name).read_bytes() == (target / "current" / name).read_bytes()
     finally:
         stop.set()
@@ -113,7 +112,7 @@ def test_while_keys_are_made(mount, tmp_path):
 def test_a_key_that_was_received_and_not_put_in_its_place_is_exported(mount, tmp_path):
     mount.write("payments", PASSWORD)
     key_id = mount.key_id()
-    shown = look(mount / "payments", only=PRIVATE | PUBLIC)
+    shown = look(mount / "payments", only=FORMS)
     mount.stop()
     # as a worker leaves it that dies right before the rename
     (store_of(mount) / "payments" / key_id).rename(store_of(mount) / ".room-0000000000000001")
@@ -174,7 +173,7 @@ def test_no_legacy_certificate_is_no_obstacle(mount, tmp_path):
     forms = seal.forms("payments", key_id)
     seal.write_forms("payments", key_id, forms[:forms.index(b"-----BEGIN CERTIFICATE")])
     assert export(mount, "payments", tmp_path / "out") == (0, "")
-    assert set(os.listdir(tmp_path / "out/current")) == PRIVATE | PUBLIC - {"certificate.pem"}
+    assert set(os.listdir(tmp_path / "out/current")) == FORMS - {"certificate.pem"}
 
 
 # -- what is refused ----------------------------------------------------------------------------

@@ -191,7 +191,7 @@ class Matrix:
                 self.run_fault(fault, operations)
             self.emulator.set_faults()
             list(self.pool.map(self.recover, self.aaps))
-            self.mount.write(".aapfs", "sync")
+            self.mount.sync()
         finally:
             reader.stop()
         wrong = {cell: (self.results[cell], self.failures.get(cell)) for cell in self.expected

@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from parts.harness import BUILD, PASSWORD, WITH_STOPS, environment
+from parts.harness import BUILD, PASSWORD, environment
 from parts.log import without_what_was_done
+from parts.stops import arm, with_stops
 from parts.users import NOBODY, OwnFuse, program_for_others
 from parts.watch import Watch
-from test_steps import arm
 
 SETTLE = 1
 LATEST = SETTLE + 1
@@ -142,9 +142,8 @@ def test_what_is_read_after_the_event_is_the_new_key(start):
 
 
 @pytest.mark.full
-def test_ten_rotations_in_a_second_that_nobody_is_told_of(start, tmp_path):
-    stops = tmp_path / "stops"
-    mount, bind = start(settle=2, binary=WITH_STOPS, expected_errors=None, env={"AAPFS_STOPS": str(stops)})
+def test_ten_rotations_in_a_second_that_nobody_is_told_of(start, stops):
+    mount, bind = start(settle=2, expected_errors=None, **with_stops(stops))
     assert bind.key_id() == mount.key_id()
     arm(stops, "publisher-follows 0 100000")  # no publisher lives to tell
     began = time.monotonic()
@@ -209,9 +208,8 @@ def test_a_worker_killed_around_a_switch(start, before):
 
 @pytest.mark.full
 @pytest.mark.parametrize("place", ["session-touched", "engine-follows", "publisher-follows", "publisher-touches"])
-def test_killed_while_holders_are_told(start, tmp_path, place):
-    stops = tmp_path / "stops"
-    mount, bind = start(binary=WITH_STOPS, expected_errors=None, env={"AAPFS_STOPS": str(stops)})
+def test_killed_while_holders_are_told(start, stops, place):
+    mount, bind = start(expected_errors=None, **with_stops(stops))
     watch = bind.watch("client_key_id")
     arm(stops, place)
     for _ in range(2):

@@ -2,7 +2,6 @@
 import errno
 import json
 import os
-import pathlib
 import platform
 import re
 import signal
@@ -13,6 +12,7 @@ import pytest
 
 from parts.harness import INSIDE, PASSWORD, until
 from parts.log import KILLED
+from parts.processes import children_of
 
 IDMAPPED = INSIDE / "idmapped.py"
 REFUSED = 99
@@ -76,7 +76,7 @@ class InPidNamespace:
 
     def __init__(self, start_mount, url, **parts):
         self.mount = start_mount(url, wrap=["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"], listed=False, **parts)
-        self.pid, = pathlib.Path(f"/proc/{self.mount.process.pid}/task/{self.mount.process.pid}/children").read_text().split()
+        self.pid, = children_of(self.mount.process.pid)
 
     def run(self, *words, inside=False):
         """From the pid namespace of here, or INSIDE of the mount's."""
@@ -84,7 +84,7 @@ class InPidNamespace:
         return subprocess.run([*enter, *words], capture_output=True, text=True, timeout=60)
 
     def end(self):
-        os.kill(int(self.pid), signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
         assert self.mount.process.wait(30) == 0
 
 

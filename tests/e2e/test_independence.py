@@ -120,7 +120,7 @@ def test_a_listing_that_fails_or_shrinks_removes_nothing(mount, emulator):
     for fault in ("empty-list", "short-page", "garbage", "wrong-types", "denied", "truncate"):
         emulator.set_faults(f"* {fault}")
         try:
-            mount.write(".aapfs", "sync")
+            mount.sync()
         except OSError:
             pass
         drop_caches()

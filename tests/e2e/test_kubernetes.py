@@ -10,6 +10,7 @@ import pytest
 
 from parts.harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
 from parts.manifests import Schema, Wrong, load, read
+from parts.processes import kill_all
 
 EXAMPLES = ROOT / "examples/kubernetes"
 FILES = sorted(EXAMPLES.glob("*.yaml"))
@@ -255,20 +256,17 @@ def test_what_the_probes_say(daemon, start_mount, emulator):
             probe(pods("consumer-subpath.yaml")[0], "livenessProbe", "/run/orders", mount / "orders")
 
     assert probes() == ({0}, 0, 0)
-    children = mount.children()
-    os.kill(children["aapfs-worker"], signal.SIGSTOP)
+    worker = mount.children()["aapfs-worker"]
+    os.kill(worker, signal.SIGSTOP)
     try:
         assert probes()[0] == {None}
     finally:
-        os.kill(children["aapfs-worker"], signal.SIGCONT)
+        os.kill(worker, signal.SIGCONT)
     until(lambda: probes() == ({0}, 0, 0))
+    kill_all(mount)
     try:
-        for pid in (mount.process.pid, *children.values()):
-            os.kill(pid, signal.SIGKILL)
-        mount.process.wait()
         until(lambda: probes() == ({1}, 1, 2), 20)
     finally:
-        mount.is_over = True
         subprocess.run(["umount", "-l", mount.path], check=True)
 
 

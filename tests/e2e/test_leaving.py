@@ -8,11 +8,10 @@ import time
 
 import pytest
 
-from parts.harness import PASSWORD, until
+from parts.harness import PASSWORD, result_of, until
 from parts.kms import delete_aap, delete_key, keys_of
+from parts.rotations import SAID
 from parts.times import text_of
-from test_automatic import SAID
-from test_store import result_of
 
 RATE = "requests_per_second = 100"
 SAID_OR_RELOADED = re.compile(SAID.pattern + "|aapfs: reloaded\n")

@@ -9,11 +9,10 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, NEXT, PASSWORD, WITH_STOPS, environment, make_state_key, until
+from parts.harness import AAPFS, NEXT, PASSWORD, environment, make_state_key, until
 from parts.kms import make_key
 from parts.log import DONE
 from parts.times import DAY, text_of
-from test_automatic import clock  # noqa: F401, F811
 from test_upgrade import Installed, upgrade
 
 US = rf"control \(uid 0, pid {os.getpid()}\)"
@@ -63,7 +62,7 @@ def test_what_is_refused_is_no_such_line(mount, emulator):
     for command in (PASSWORD, "rotate", "delete KAAP.unknown", "nonsense"):
         with pytest.raises(OSError):
             mount.write("payments", command)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.log() == ""
 
 
@@ -77,7 +76,7 @@ def move_clocks(mount, emulator, clock, seconds):
 @pytest.mark.full
 def test_what_is_done_by_itself_says_by_what(start_mount, emulator, clock):
     mount = start_mount(emulator.url, defaults="validity = 30d\npassword_source = generate\nexpose_password = yes\non_rotate = none",
-                        binary=WITH_STOPS, env=clock.env)
+                        **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     move_clocks(mount, emulator, clock, 25 * DAY)
@@ -90,7 +89,7 @@ def test_what_is_done_by_itself_says_by_what(start_mount, emulator, clock):
 
 
 def test_a_scheduled_key_that_begins_is_told(start_mount, emulator, clock):
-    mount = start_mount(emulator.url, defaults="rotate_at = never", binary=WITH_STOPS, env=clock.env)
+    mount = start_mount(emulator.url, defaults="rotate_at = never", **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     begin, end = (text_of(time.time() + days * DAY) for days in (2, 1000))

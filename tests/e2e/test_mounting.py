@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from parts.harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key, until
 from parts.log import ENDS, without_what_was_done
+from parts.processes import children_of, kill_all, wait_for_end
 from parts.times import text_of
 from parts.users import NOBODY, OwnFuse, program_for_others
 
@@ -26,16 +26,6 @@ def own_state(tmp_path):
 def mounts_at(path, mountinfo=pathlib.Path("/proc/self/mountinfo")):
     lines = mountinfo.read_text().splitlines()
     return [line for line in lines if line.split()[4] == str(path)]
-
-
-def wait_for_end(pid):
-    """Until the process is gone, whoever its parent is."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    assert select.select([descriptor], [], [], 20)[0], "still running"
-    os.close(descriptor)
 
 
 def daemon_of(path):
@@ -72,8 +62,8 @@ def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path)
     pid = daemon_of(path)
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     assert os.getsid(pid) == pid
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    assert len(children) == 3 and os.getpgrp() not in {os.getpgid(int(child)) for child in children}
+    children = children_of(pid)
+    assert len(children) == 3 and os.getpgrp() not in map(os.getpgid, children)
     subprocess.run(["umount", path], check=True)
     wait_for_end(pid)
 
@@ -303,9 +293,7 @@ def test_dev_has_a_kms_of_its_own(tmp_path):
     private, = elsewhere.iterdir()
     assert private.stat().st_mode & 0o7777 == 0o700
     pid = daemon_of(path)
-    emulators = [int(child) for child in
-                 pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-                 if pathlib.Path(f"/proc/{child}/exe").resolve() == EMULATOR]
+    emulators = [child for child in children_of(pid) if pathlib.Path(f"/proc/{child}/exe").resolve() == EMULATOR]
     assert len(emulators) == 1
     assert sorted(os.listdir(path)) == [".aapfs", "orders", "payments"]
     began, ends = (text_of(time.time() + seconds) for seconds in (-60, 3600))
@@ -404,23 +392,10 @@ def test_each_process_keeps_only_the_privileges_that_it_needs(start_mount, emula
         assert (status["CapInh"], status["CapBnd"], status["CapAmb"]) == ("0" * 16,) * 3
 
 
-def kill_all(mount):
-    """The whole daemon at once, so that nobody unmounts."""
-    pids = [mount.process.pid, *mount.children().values()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    mount.process.wait()
-    for pid in pids[1:]:
-        wait_for_end(pid)
-
-
 def test_a_dead_mount_makes_way(start_mount, emulator, tmp_path):
     mount = start_mount(emulator.url)
     held = os.open(mount / "payments", os.O_PATH)  # in use: it can only be detached
     kill_all(mount)
-    mount.is_over = True
     with pytest.raises(OSError) as raised:
         os.listdir(mount.path)
     assert raised.value.errno == 107  # ENOTCONN

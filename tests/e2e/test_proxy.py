@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from parts.harness import PASSWORD
+from parts.watch import wait_until
 from test_credentials import Program
-from test_store import wait_until
 
 HOST = "kms.example.test"  # no nameserver knows it: only the proxy does
 

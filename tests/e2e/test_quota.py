@@ -11,11 +11,10 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, until
+from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, result_of, until
 from parts.kms import delete_key, keys_of, make_key, send
+from parts.rotations import SAID as SAID_OF_ROTATIONS, rotated
 from parts.times import DAY, moment_of, text_of
-from test_automatic import SAID as SAID_OF_ROTATIONS, rotated
-from test_store import result_of
 
 FREED = r"aapfs: (\S+): deleted (\S+), by max_keys \((.*)\)\n"
 SAID = re.compile(f"{SAID_OF_ROTATIONS.pattern}|{FREED}")
@@ -80,7 +79,7 @@ def test_what_fills_the_places_is_named_with_what_frees_it(start, emulator):
     for whose in ("made here, superseded, in use; delete", "made here, current"):
         mount.write("payments", PASSWORD)
         keys[mount.key_id()] = whose
-    mount.write(".aapfs", "sync")
+    mount.sync()
     made, deleted = emulator.count("CreateClientKey"), emulator.count("DeleteClientKey")
     for command in (PASSWORD, "rotate"):
         assert result_of(mount, command) == errno.EDQUOT
@@ -99,7 +98,7 @@ def test_a_key_that_was_deleted_elsewhere_leaves_a_place(start, emulator):
     mount = start()
     mount.write("payments", PASSWORD)
     lost, stranger = lose_a_key(mount, emulator), make(emulator)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status("payments")["Foreign"] == [stranger]
     delete_key(emulator, stranger)
     mount.write("payments", PASSWORD)
@@ -193,10 +192,10 @@ def test_keys_made_elsewhere_leave_no_place_for_the_next_rotation(start, emulato
     for aap in ("payments", "orders"):
         mount.write(aap, PASSWORD)
     make(emulator)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status("payments")["Note"] is None and run_status(mount).returncode == 0
     others = [*mount.status("payments")["Foreign"], make(emulator)]
-    mount.write(".aapfs", "sync")
+    mount.sync()
     status, shown = mount.status("payments"), run_status(mount)
     assert status["State"] == "active" and status["Note"].startswith("no place for the next rotation, keys were made elsewhere")
     assert all(f"{key} (made elsewhere; delete-foreign)" in status["Note"] for key in others)
@@ -214,7 +213,7 @@ def test_a_scheduled_key_takes_the_place_of_the_next_rotation(start, emulator):
     now = emulator.now()
     mount.write("payments", f"{PASSWORD} {text_of(now + 30 * DAY)} {text_of(now + 400 * DAY)}")
     stranger = make(emulator)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     status = mount.status("payments")
     assert status["Foreign"] == [stranger] and len(status["Scheduled"]) == 1
     assert moment_of(status["NextRotation"]) > now + 30 * DAY
@@ -230,11 +229,11 @@ def test_three_tries_on_the_first_day_end_in_no_outage(start, emulator):
         mount.write("payments", PASSWORD)
         tries.append(mount.key_id())
     emulator.move_clock(245 * DAY)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     fourth = rotated(mount, "payments", tries[2])
     assert set(keys_of(emulator)) == {tries[0], tries[2], fourth}
     emulator.move_clock(370 * DAY)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     until(lambda: set(keys_of(emulator)) == {fourth})
     assert mount.key_id() == fourth and mount.status("payments")["State"] == "active"
 
@@ -247,7 +246,7 @@ def test_lost_answers_do_not_stop_rotations(start, emulator):
     first = mount.key_id()
     emulator.set_faults("CreateClientKey reset-after")
     emulator.move_clock(245 * DAY)
-    mount.write(".aapfs", "sync")
+    mount.sync()
 
     def tried(times):
         mount.write(".aapfs", "rotate-due")  # which does not wait for the next attempt
@@ -258,7 +257,7 @@ def test_lost_answers_do_not_stop_rotations(start, emulator):
         for orphan in until(lambda: set(mount.status("payments")["Orphans"]) & set(keys_of(emulator))):
             try_to_delete(emulator, orphan)  # its place may have been made free just now
         made = emulator.count("CreateClientKey")
-        mount.write(".aapfs", "sync")
+        mount.sync()
         until(lambda: tried(made + 1))
     assert "in a row" not in mount.errors()
     emulator.set_faults()

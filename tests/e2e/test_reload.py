@@ -13,15 +13,16 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, NEXT, PASSWORD, WITH_STOPS, environment, until
+from parts.harness import AAPFS, BUILD, NEXT, PASSWORD, environment, until
 from parts.log import KILLED
+from parts.stops import arm, with_stops
 from parts.times import moment_of
+from parts.tree import PRIVATE
 from test_upgrade import Installed, upgrade, workers
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (reloaded|upgraded: this is version 0\.1\.[01])\n")
 NOBODY, DAEMON = pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid
 NOGROUP, MAIL = grp.getgrnam("nogroup").gr_gid, grp.getgrnam("mail").gr_gid
-PRIVATE = ["client_key.json", "client_key.p12", "private_key_data", "private_key.pem"]
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def sync(mount):
     """One is under way when a worker begins."""
     while True:
         try:
-            return mount.write(".aapfs", "sync")
+            return mount.sync()
         except OSError as error:
             assert error.errno == errno.EBUSY
 
@@ -309,14 +310,9 @@ def test_a_first_listing_that_fails_names_no_sections(start_mount, emulator):
 
 
 @pytest.fixture
-def stops(tmp_path):
-    return tmp_path / "stops"
-
-
-@pytest.fixture
 def mount_with_stops(start_mount, emulator, stops):
-    mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=SAID, request_timeout="20s",
-                        env={"AAPFS_STOPS": str(stops)}, defaults="owner = nobody\nmode = 0400")
+    mount = start_mount(emulator.url, expected_errors=SAID, request_timeout="20s", **with_stops(stops),
+                        defaults="owner = nobody\nmode = 0400")
     mount.write("payments", PASSWORD)
     return mount
 
@@ -333,7 +329,7 @@ def test_who_is_killed_in_the_middle_is_followed_by_one_with_the_new_one(mount_w
     assert attributes(path) == (NOBODY, 0, 0o400)
     before = mount.children()[process]
     configure(mount, "defaults: owner = daemon")
-    stops.write_text(place)
+    arm(stops, place)
     try:
         mount.write(".aapfs", "reload")
         result = 0
@@ -698,7 +694,7 @@ def test_what_asks_kms_nothing_is_not_held_up_by_what_failed_there(start_mount, 
     emulator.stop()
     for _ in range(2):  # the second one is told of the first
         with pytest.raises(OSError) as caught:
-            mount.write(".aapfs", "sync")
+            mount.sync()
         assert caught.value.errno == errno.ECONNREFUSED
     reloads(mount)
     mount.write(".aapfs", "rotate-due")

@@ -10,10 +10,8 @@ import time
 import pytest
 
 from parts.harness import BUILD, PASSWORD, until
+from parts.tree import NAMES
 from parts.watch import Watch, names_moved_to
-
-NAMES = ["current", "client_key.json", "client_key.p12", "private_key_data", "private_key.pem",
-         "certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"]
 
 
 @pytest.mark.core

@@ -11,53 +11,15 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key, result_of, until
 from parts.kms import ACCOUNT, keys_of
 from parts.log import UNSETTLED
+from parts.processes import kill_all
 from parts.sealed import Seal
-from parts.store import stored
+from parts.store import disk, intents_of, store_of, stored, tmpfs
+from parts.tree import shown
 from parts.users import NOBODY, program_for_others
-from test_mounting import kill_all
-from test_store import intents_of, result_of, store_of, tmpfs, wait_until
-
-CHANGING = ("status", "last_error", "control")
-
-
-def shown(mount):
-    """Everything that a reader of the AAPs sees: names, links, bytes and times of keys."""
-    seen = {}
-    for directory, names, files in os.walk(mount.path):
-        place = pathlib.Path(directory).relative_to(mount.path)
-        if place.parts[:1] == (".aapfs",):
-            continue
-        seen[str(place)] = sorted(names) + sorted(files)
-        for name in files:
-            path = pathlib.Path(directory) / name
-            if name not in CHANGING:
-                seen[str(place / name)] = (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
-        for name in names:
-            if (pathlib.Path(directory) / name).is_symlink():
-                seen[str(place / name)] = os.readlink(pathlib.Path(directory) / name)
-    return seen
-
-
-def disk(mount):
-    """The state directory to the last byte."""
-    seen = {str(mount.state_key): mount.state_key.read_bytes() if mount.state_key.exists() else None}
-    for path in [mount.state, *mount.state.rglob("*")]:
-        attributes = path.stat()
-        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-        seen[str(path)] = (content, attributes.st_mode, attributes.st_mtime_ns, attributes.st_ino)
-    return seen
-
-
-@pytest.fixture
-def remount(start_mount):
-    def start(mount, url, *options, **parts):
-        if mount.process.poll() is None:
-            mount.leave(mount.expected_errors)
-        return start_mount(url, *options, **mount.kept, **parts)
-    return start
+from parts.watch import wait_until
 
 
 @pytest.mark.core
@@ -216,7 +178,6 @@ def kill_and_remount(mount, emulator, remount, times):
         writer.start()
         wait_until(emulator.directory, lambda: emulator.count("CreateClientKey") > had + 1)
         kill_all(mount)
-        mount.is_over = True
         writer.join()
         mount = remount(mount, emulator.url, expected_errors=(
             f"aapfs: {mount.path}: a mount of aapfs that had lost its daemon was detached\n"))
@@ -581,7 +542,6 @@ def test_a_creation_that_was_killed_is_settled(mount, emulator, remount):
     writer.start()
     wait_until(emulator.directory, lambda: emulator.count("CreateClientKey") == 2)
     kill_all(mount)
-    mount.is_over = True
     writer.join()
     assert len(intents_of(mount)) == 2  # the intent and its room
     until(lambda: len(set(keys_of(emulator))) == 1)  # no watch: there is a dead mount in the directory

@@ -3,7 +3,6 @@ import errno
 import os
 import pathlib
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -11,10 +10,12 @@ import time
 
 import pytest
 
-from parts.harness import PASSWORD, WITH_STOPS, until
+from parts.harness import PASSWORD, until
 from parts.log import KILLED
+from parts.processes import state_of, wait_for_end
+from parts.stops import arm, with_stops
+from parts.tree import NAMES, everything_shows
 from parts.watch import names_moved_to
-from test_rotation import NAMES
 
 # where, which process, and whether the key was safe by then: the write succeeds
 PLACES = [
@@ -51,36 +52,15 @@ def watch(mount):
 
 
 @pytest.fixture
-def stops(tmp_path):
-    return tmp_path / "stops"
-
-
-@pytest.fixture
 def mount(start_mount, emulator, stops):
-    mount = start_mount(emulator.url, request_timeout="20s", binary=WITH_STOPS, expected_errors=None,
-                        env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=None, **with_stops(stops))
     mount.write("payments", PASSWORD)
     return mount
-
-
-def arm(stops, place):
-    fresh = stops.with_name("armed")
-    fresh.write_text(place + "\n")
-    os.replace(fresh, stops)
 
 
 def waits_uninterruptibly(pid):
     return [task for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
             if (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "D"]
-
-
-def everything_shows(mount, key_id):
-    assert mount.key_id() == key_id
-    assert os.readlink(mount / "payments/current") == f"keys/{key_id}"
-    assert mount.status("payments")["ClientKeyId"] == key_id
-    for name in NAMES[1:]:
-        own = mount / "payments/keys" / key_id / name
-        assert (mount / "payments" / name).read_bytes() == own.read_bytes(), name
 
 
 @pytest.mark.parametrize("place, name, safe", PLACES)
@@ -120,7 +100,7 @@ def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
     said = re.compile(r"aapfs: aapfs-worker was killed by signal 6; it is started again.*\n|"
                       rf"aapfs: a LOOKUP request of process {os.getpid()} was refused: "
                       r"workers died with it again and again\n")
-    mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=said, env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, expected_errors=said, **with_stops(stops))
     os.stat(mount / "payments")
     arm(stops, f"session-lookup 0 2 {signal.SIGABRT:d}")
     with pytest.raises(OSError) as raised:
@@ -133,7 +113,7 @@ def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
 
 @pytest.mark.parametrize("kills", [2, 15])
 def test_a_request_is_not_to_blame_for_workers_that_are_killed(start_mount, emulator, stops, kills):
-    mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=KILLED, env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, expected_errors=KILLED, **with_stops(stops))
     os.stat(mount / "payments")
     arm(stops, f"session-lookup 0 {kills}")
     with pytest.raises(FileNotFoundError):
@@ -184,8 +164,8 @@ def test_sigterm_without_a_worker_unmounts(mount, stops):
 @pytest.mark.full
 def test_names_converge_without_a_publisher(start_mount, emulator, stops):
     """The worker dies half-way, and no publisher lives to go on: when the kernel's time for a name is over, it is new."""
-    mount = start_mount(emulator.url, request_timeout="20s", binary=WITH_STOPS, expected_errors=None,
-                        settings_of_mount="settle = 2s", env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=None, settings_of_mount="settle = 2s",
+                        **with_stops(stops))
     mount.write("payments", PASSWORD)
     before = {name: (mount / "payments" / name).read_bytes() for name in NAMES[1:]}
     second = stops.with_name("stops.2")
@@ -209,27 +189,16 @@ def test_all_killed_while_the_publisher_waits_for_the_mount(mount, stops):
     mount.process.send_signal(signal.SIGSTOP)  # it starts no other worker
     writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"],
                               stderr=subprocess.DEVNULL)
-    until(lambda: pathlib.Path(f"/proc/{pids['aapfs-worker']}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z")
+    until(lambda: state_of(pids["aapfs-worker"]) == "Z")
     mount.process.kill()
     mount.process.wait()
     for pid in pids.values():
-        ended = wait_for_end(pid)
-        assert ended, pid
+        wait_for_end(pid)
     assert writer.wait(20) != 0
     with pytest.raises(OSError) as raised:
         os.statvfs(mount.path)
     assert raised.value.errno == errno.ENOTCONN
     subprocess.run(["umount", "-l", mount.path], check=True)
-
-
-def wait_for_end(pid):
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    ready, _, _ = select.select([descriptor], [], [], 20)
-    os.close(descriptor)
-    return bool(ready)
 
 
 def test_a_mount_that_was_moved_is_unmounted(start_mount, emulator, tmp_path):

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from parts.harness import PASSWORD, WITH_STOPS, until
+from parts.harness import PASSWORD, until
+from parts.stops import arm, with_stops
+from parts.tree import NAMES, everything_shows
 from parts.watch import names_moved_to
-from test_rotation import NAMES
-from test_steps import arm, everything_shows
 
 READ = r"""
 import os, sys
@@ -114,11 +114,10 @@ def test_what_is_at_rest_is_asked_for_once(start_mount, emulator):
 
 
 @pytest.fixture
-def mount(start_mount, emulator, tmp_path):
+def mount(start_mount, emulator, stops):
     """With a key whose names everybody has read, at rest."""
-    stops = tmp_path / "stops"
-    mount = start_mount(emulator.url, request_timeout="20s", binary=WITH_STOPS, expected_errors=None,
-                        settings_of_mount=f"settle = {SETTLE}s", env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=None, settings_of_mount=f"settle = {SETTLE}s",
+                        **with_stops(stops))
     mount.stops = stops
     mount.write("payments", PASSWORD)
     time.sleep(SETTLE / 2 + 0.1)

@@ -1,6 +1,5 @@
 """Keys on disk: they outlive every process, and what cannot be opened is neither served nor touched."""
 import base64
-import contextlib
 import errno
 import os
 import re
@@ -9,58 +8,14 @@ import threading
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, until
+from parts.harness import AAPFS, PASSWORD, environment, result_of, until
 from parts.kms import ACCOUNT, keys_of, make_key, wait_for_request
 from parts.log import UNSETTLED
-from parts.store import stored
-from parts.watch import Watch
-
-
-def store_of(mount):
-    return mount.state / f"cn-hangzhou-{ACCOUNT}"
-
+from parts.store import intents_of, store_of, stored, tmpfs
+from parts.watch import wait_until
 
 # nor can who was told be noted in a directory that is not there
 UNTOLD = re.compile(r"aapfs: payments: what its applications were told, and what KMS lacks, cannot be saved: .*\n")
-
-
-def result_of(mount, command, aap="payments"):
-    try:
-        mount.write(aap, command)
-    except OSError as error:
-        return error.errno
-    return 0
-
-
-def directories_below(directory):
-    """DIRECTORY as well; no mount is looked into, which may be dead."""
-    with open("/proc/self/mountinfo", encoding="ascii") as lines:
-        mounts = {line.split()[4] for line in lines}
-    for place, names, _ in os.walk(directory):
-        names[:] = [name for name in names if os.path.join(place, name) not in mounts]
-        yield place
-
-
-def wait_until(directory, condition):
-    """Until CONDITION holds, looked at whenever something changes in DIRECTORY."""
-    events = "create,delete,move,modify,close_write"
-    with Watch(["inotifywait", "-q", "-m", "-e", events, *directories_below(directory)]) as watch:
-        watch.until_true(condition)
-
-
-def intents_of(mount):
-    return [name for name in os.listdir(store_of(mount)) if name.startswith((".intent-", ".room-"))]
-
-
-@contextlib.contextmanager
-def tmpfs(path, size):
-    """A disk of SIZE, and a function that gives it another size."""
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=0700,size={size}", "state", path], check=True)
-    try:
-        yield lambda other: subprocess.run(["mount", "-o", f"remount,size={other}", path], check=True)
-    finally:
-        subprocess.run(["umount", "-l", path], check=True)
 
 
 def run_beside(mount, **more):
@@ -325,7 +280,7 @@ def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
     assert result_of(mount, f"{PASSWORD} {dates[0]} {dates[1]}") == errno.ECONNRESET
     ours, = set(keys_of(emulator))
     foreign = make_key(emulator)["ClientKeyId"]
-    mount.write(".aapfs", "sync")
+    mount.sync()
     wait_until(mount.directory, lambda: set(mount.status("payments")["Candidates"]) == {ours, foreign})
     assert mount.status("payments")["Orphans"] == mount.status("orders")["Candidates"] == []
     for key_id in (ours, foreign):
@@ -352,13 +307,13 @@ def test_an_intent_of_which_nothing_came_goes_after_a_minute(mount, emulator):
     mount.write("orders", PASSWORD)
     emulator.set_faults("CreateClientKey reset-before x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert len(intents_of(mount)) == 1  # the request may still be on its way
     emulator.move_clock(50)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert len(intents_of(mount)) == 1
     emulator.move_clock(75)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     wait_until(mount.directory, lambda: intents_of(mount) == [])
     assert mount.status("payments")["Orphans"] == mount.status("payments")["Candidates"] == []
 
@@ -374,7 +329,7 @@ def test_a_listing_that_fails_settles_nothing(mount, emulator):
         assert result_of(mount, "sync", ".aapfs") == errno.EACCES
     assert mount.status("payments")["Orphans"] == [] and len(intents_of(mount)) == 1
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     orphan, = set(keys_of(emulator)) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
 

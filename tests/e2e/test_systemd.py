@@ -1,6 +1,5 @@
 """The mount in a service manager's keeping: restarts and killed supervisors, with a manager of our own and with systemd."""
 import array
-import contextlib
 import ctypes
 import fcntl
 import os
@@ -18,6 +17,7 @@ import time
 import pytest
 
 from parts.harness import AAPFS, BUILD, INSIDE, PASSWORD, ROOT, WITH_STOPS, environment, make_state_key, until
+from parts.processes import children_of, kill_all
 from parts.tell import await_value
 
 
@@ -188,18 +188,9 @@ def test_a_restart_keeps_the_mount_its_readers_and_what_they_hold_open(manager):
     assert "the mount goes on" in manager.error_file.read_text()
 
 
-def kill_all(manager):
-    """Everything that it has started, at once."""
-    children = [int(pid) for pid in pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children")
-                .read_text().split()]
-    descriptors = [os.pidfd_open(pid) for pid in children]
-    for pid in [manager.process.pid, *children]:
-        with contextlib.suppress(ProcessLookupError):  # they end with their supervisor, too
-            os.kill(pid, signal.SIGKILL)
-    manager.process.wait()
-    for descriptor in descriptors:
-        assert select.select([descriptor], [], [], 10)[0]
-        os.close(descriptor)
+def kill(manager):
+    """Everything that it has started."""
+    kill_all(manager)
     manager.take_messages()
 
 
@@ -209,7 +200,7 @@ def test_every_process_killed_and_the_mount_goes_on(manager):
     mounted, before = manager.mounted(), manager.key_id()
     reader = Reader(manager.path)
     for _ in range(3):
-        kill_all(manager)
+        kill(manager)
         manager.start()
         assert manager.key_id() == before
     manager.write()
@@ -226,7 +217,7 @@ def test_an_upgrade_is_kept_as_well(manager):
     assert (done.returncode, done.stderr) == (0, "")
     manager.take_messages()
     assert set(manager.store) == {"aapfs-fuse", "aapfs-memory", "aapfs-note"}
-    for end in (manager.stop, lambda: kill_all(manager)):
+    for end in (manager.stop, lambda: kill(manager)):
         end()
         assert manager.mounted() == mounted
         manager.start()
@@ -263,8 +254,7 @@ def test_the_manager_waits_for_what_is_under_way(manager, emulator):
 
 
 def worker_of(manager):
-    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
-    return [int(pid) for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text() == "aapfs-worker\n"]
+    return [pid for pid in children_of(manager.process.pid) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "aapfs-worker\n"]
 
 
 @pytest.mark.full
@@ -520,7 +510,7 @@ def test_the_supervisor_alone_is_spared_when_memory_is_short(manager):
         manager.start()
     finally:
         pathlib.Path("/proc/self/oom_score_adj").write_text(own)
-    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
+    children = children_of(manager.process.pid)
     assert pathlib.Path(f"/proc/{manager.process.pid}/oom_score_adj").read_text() == "-500\n"
     assert len(children) == 3
     for pid in children:
@@ -530,7 +520,7 @@ def test_the_supervisor_alone_is_spared_when_memory_is_short(manager):
 def test_a_raised_score_is_everybodys(manager):
     """The administrator's word, where it spares nobody: it is left alone, and nothing is said."""
     manager.start(first="echo 500 > /proc/self/oom_score_adj;")
-    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
+    children = children_of(manager.process.pid)
     assert len(children) == 3
     for pid in (manager.process.pid, *children):
         assert pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text() == "500\n"

@@ -12,6 +12,7 @@ import pytest
 
 from parts.harness import AAPFS, NEXT, PASSWORD, until
 from parts.log import KILLED
+from parts.processes import children_of
 from test_survival import Load
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
@@ -238,5 +239,4 @@ def test_a_configuration_that_changes_meanwhile_harms_nobody(mount, installed, e
 
 
 def workers(mount):
-    children = open(f"/proc/{mount.process.pid}/task/{mount.process.pid}/children").read().split()
-    return [pid for pid in children if os.path.exists(f"/proc/{pid}/exe")]
+    return [pid for pid in children_of(mount.process.pid) if os.path.exists(f"/proc/{pid}/exe")]

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from parts.harness import AAPFS, until
+from parts.processes import children_of
 from test_volume_plugin import IN_USE, Plugin, plugin, start_plugin  # noqa: F401, F811
 
 CONNECTIONS_MOST = 64  # that it takes at a time; the others wait to be accepted
@@ -32,10 +33,6 @@ def request(operation, **body):
 
 
 LIST = request("List")
-
-
-def children(process):
-    return pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
 def descriptors(plugin):
@@ -102,7 +99,7 @@ def test_who_is_late_because_of_others_is_answered(start_plugin, mount):
     try:
         late = connect(plugin, LIST[:20])
         other = connect(plugin, request("Create", Name="orders"))  # of which the kernel has nothing cached
-        until(lambda: children(plugin.process.pid))
+        until(lambda: children_of(plugin.process.pid))
         late.sendall(LIST[20:])
         time.sleep(1.2)  # the time that a connection has
     finally:
@@ -219,7 +216,7 @@ def test_a_bind_ends_with_the_plugin(plugin, mount):
     os.kill(worker, signal.SIGSTOP)
     try:
         client = connect(plugin, request("Mount", Name="keys", ID="a"))
-        (bind,) = until(lambda: children(plugin.process.pid))
+        (bind,) = until(lambda: children_of(plugin.process.pid))
         until(lambda: re.search("fuse|request", pathlib.Path(f"/proc/{bind}/wchan").read_text()))
         plugin.kill()
         plugin.start()

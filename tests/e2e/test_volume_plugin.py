@@ -16,7 +16,7 @@ import pytest
 from parts.containers import Podman, make_root, require
 from parts.harness import AAPFS, PASSWORD, environment, until
 from parts.kms import delete_aap, make_aap
-from test_sync import GONE, sync
+from parts.log import GONE
 
 IN_USE = "volume is in use"
 
@@ -258,7 +258,7 @@ def test_an_aap_that_goes(plugin, mount, emulator):
         plugin.good("Create", Name=name, Opts={"aap": aap})
         plugin.good("Mount", Name=name, ID="a")
         delete_aap(emulator, aap)
-    sync(mount)
+    mount.sync()
     until(lambda: not (mount / "orders").exists())
     # a key that is here stays, and so does its volume
     plugin.good("Mount", Name="keys", ID="b")

@@ -222,7 +222,7 @@ def test_two_descriptors_writing_the_same_bytes_are_two_commands(mount, emulator
 @pytest.mark.core
 def test_a_connection_that_drops_after_the_work_is_not_sent_again(start_mount, emulator):
     mount = start_mount(emulator.url)
-    mount.write(".aapfs", "sync")  # leaves a connection that could be used again
+    mount.sync()  # leaves a connection that could be used again
     emulator.set_faults("CreateClientKey reset-after")
     with pytest.raises(ConnectionResetError):
         mount.write("payments", PASSWORD)

@@ -202,6 +202,9 @@ class Mount:
         finally:
             os.close(control)
 
+    def sync(self):
+        self.write(".aapfs", "sync")
+
     def read(self, aap, name):
         return (self.path / aap / name).read_text()
 
@@ -254,3 +257,11 @@ class Mount:
         """Stopped: what is on its mount point from here on is another mount's."""
         self.stop(expected_errors)
         self.is_over = True
+
+
+def result_of(mount, command, aap="payments"):
+    try:
+        mount.write(aap, command)
+    except OSError as error:
+        return error.errno
+    return 0

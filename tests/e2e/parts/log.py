@@ -5,6 +5,8 @@ ENDS = re.compile(r"aapfs: [\w-]+: the client key \S+.*\n")  # a line before an 
 
 KILLED = re.compile(r"aapfs: aapfs-(worker|publisher|runner) was killed by signal 9; it is started again.*\n")
 
+GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
+
 UNSETTLED = ("aapfs: payments: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
              "ListClientKeys is not permitted (Forbidden.NoPermission): permit it, or look in KMS's console\n")
 
