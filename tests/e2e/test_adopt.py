@@ -10,9 +10,9 @@ import urllib.parse
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from parts.altered import Altered
 from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, result_of, until
 from parts.kms import keys_of, make_key
+from parts.official import node
 from parts.rotations import rotated
 from parts.stops import arm, with_stops
 from parts.store import disk, intents_of, store_of, stored
@@ -163,15 +163,14 @@ def test_base64_in_lines_is_adopted(mount, emulator, tmp_path):
 
 
 @pytest.mark.full
-def test_the_certificate_of_kms_is_read_in_every_form_or_said_to_be_none(start_mount, emulator):
+def test_the_certificate_of_kms_is_read_in_every_form_or_said_to_be_none(start_mount, emulator, altered):
     forms = {
         "no newline before its end": lambda pem: pem.strip().replace("\n-----END", "-----END"),
         "backslash and n": lambda pem: pem.replace("\n", "\\n"),
         "both": lambda pem: pem.strip().replace("\n-----END", "-----END").replace("\n", "\\n"),
         "one line": lambda pem: pem.replace("\n", ""),
     }
-    kms = Altered(emulator.port)
-    mount, seen = start_mount(kms.url), []
+    mount, seen = start_mount(altered.url), []
 
     def alter(form):
         def change(operation, answer):
@@ -179,37 +178,30 @@ def test_the_certificate_of_kms_is_read_in_every_form_or_said_to_be_none(start_m
             for key in keys:
                 seen.append(key["PublicKeyData"])
                 key["PublicKeyData"] = form(key["PublicKeyData"])
-        kms.change = change
+        altered.change = change
 
-    try:
-        for number, (name, form) in enumerate(forms.items()):
-            alter(form)
-            aap = ("payments", "orders")[number % 2]  # an AAP has three keys
-            made = make_key(emulator, aap)
-            mount.sync()  # its certificate is shown as that of a foreign key
-            shown_pem = (mount / aap / "keys" / made["ClientKeyId"] / "certificate.pem").read_text()
-            assert shown_pem.count("\n") > 10 and shown_pem.endswith("\n-----END CERTIFICATE-----\n"), name
-            mount.write(aap, command(made))
-            assert mount.key_id(aap) == made["ClientKeyId"], name
-        made = make_key(emulator)
-        for form in (lambda pem: "", lambda pem: pem[:200], lambda pem: pem[:60] + "****" + pem[64:]):
-            alter(form)
-            assert result_of(mount, command(made)) == errno.EIO
-            failure = mount.last_error()
-            assert failure["Code"] == "Answer.Malformed" and "(PublicKeyData) cannot be read as PEM" in failure["Message"]
-        alter(lambda pem: next(other for other in seen if other != pem))
-        assert result_of(mount, command(made)) == errno.EKEYREJECTED
-        assert mount.last_error()["Code"] == "OtherCertificate"
-    finally:
-        kms.close()
+    for number, (name, form) in enumerate(forms.items()):
+        alter(form)
+        aap = ("payments", "orders")[number % 2]  # an AAP has three keys
+        made = make_key(emulator, aap)
+        mount.sync()  # its certificate is shown as that of a foreign key
+        shown_pem = (mount / aap / "keys" / made["ClientKeyId"] / "certificate.pem").read_text()
+        assert shown_pem.count("\n") > 10 and shown_pem.endswith("\n-----END CERTIFICATE-----\n"), name
+        mount.write(aap, command(made))
+        assert mount.key_id(aap) == made["ClientKeyId"], name
+    made = make_key(emulator)
+    for form in (lambda pem: "", lambda pem: pem[:200], lambda pem: pem[:60] + "****" + pem[64:]):
+        alter(form)
+        assert result_of(mount, command(made)) == errno.EIO
+        failure = mount.last_error()
+        assert failure["Code"] == "Answer.Malformed" and "(PublicKeyData) cannot be read as PEM" in failure["Message"]
+    alter(lambda pem: next(other for other in seen if other != pem))
+    assert result_of(mount, command(made)) == errno.EKEYREJECTED
+    assert mount.last_error()["Code"] == "OtherCertificate"
 
 
 @pytest.mark.full
 def test_a_key_of_the_official_client_is_adopted(mount, emulator):
-    from test_official_client import HERE, node
-    if not (HERE / "node_modules/.package-lock.json").exists():
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True,
-                       capture_output=True)
     made, = node("client.js", "openapi-client", emulator.url, ACCESS_KEY_ID, ACCESS_KEY_SECRET,
                  given=[["CreateClientKey", "POST", {"AapName": "payments", "Password": PASSWORD}]])
     mount.write("payments", command(made["body"]))

@@ -10,21 +10,14 @@ import time
 import pytest
 
 from parts.altered import Altered
+from parts.check import Place
 from parts.harness import AAPFS, PASSWORD, environment, make_state_key, result_of
 from parts.times import text_of
-from test_check import Place
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
          "array of null": [None], "object": {}, "nested": {"a": [{"b": None}]}, "long": "a" * 100000, "line": "a\nb", "left out": ...}
 FEW = ("null", "number", "NUL", "array of null", "left out")  # all of them, and more, are in tests/unit/test_kms_types.c
 SIDES = ("RequestId", "KeyAlgorithm", "NotBefore", "NotAfter")
-
-
-@pytest.fixture
-def altered(emulator):
-    proxy = Altered(emulator.port)
-    yield proxy
-    proxy.close()
 
 
 def put(place, name, value):
@@ -50,14 +43,12 @@ def test_a_request_id_that_is_null_ends_nothing(start_mount, altered):
 
 
 @pytest.mark.full
-def test_a_key_that_came_is_served_whatever_came_with_it(start_mount, start_emulator):
-    emulator = start_emulator("--max-keys", "1000")
-    proxy = Altered(emulator.port)
-    mount = start_mount(proxy.url, request_timeout="5s")
+def test_a_key_that_came_is_served_whatever_came_with_it(start_mount, emulator, altered):
+    mount = start_mount(altered.url, request_timeout="5s")
     worker, keys = a_worker_of(mount), set()
     for name in (*SIDES, "New"):
         for kind, value in TYPES.items():
-            proxy.change = lambda operation, answer: operation == "CreateClientKey" and put(answer, name, value)
+            altered.change = lambda operation, answer: operation == "CreateClientKey" and put(answer, name, value)
             mount.write("payments", PASSWORD)
             key = mount.key_id()
             assert key not in keys, (name, kind)
@@ -67,7 +58,6 @@ def test_a_key_that_came_is_served_whatever_came_with_it(start_mount, start_emul
     assert a_worker_of(mount) == worker
     assert mount.status("payments")["Rejected"] == mount.status("payments")["Orphans"] == []
     assert emulator.count("CreateClientKey") == len(keys)
-    proxy.close()
 
 
 @pytest.mark.full
@@ -79,23 +69,20 @@ def test_a_key_without_dates_that_was_asked_for_without_any(start_mount, altered
 
 
 @pytest.mark.full
-def test_a_creation_without_its_key_is_told_and_settled(start_mount, start_emulator):
-    emulator = start_emulator("--max-keys", "1000")
-    proxy = Altered(emulator.port)
-    mount = start_mount(proxy.url, request_timeout="5s")
+def test_a_creation_without_its_key_is_told_and_settled(start_mount, emulator, altered):
+    mount = start_mount(altered.url, request_timeout="5s")
     worker = a_worker_of(mount)
     types = {kind: value for kind, value in TYPES.items() if kind != "text"}  # which would be an id
     for name in ("ClientKeyId", "PrivateKeyData"):
         for kind, value in types.items():
-            proxy.change = lambda operation, answer: operation == "CreateClientKey" and put(answer, name, value)
+            altered.change = lambda operation, answer: operation == "CreateClientKey" and put(answer, name, value)
             assert result_of(mount, PASSWORD) == errno.EKEYREJECTED, (name, kind)
             assert mount.last_error()["Code"], (name, kind)
-    proxy.change = lambda operation, answer: None
+    altered.change = lambda operation, answer: None
     mount.sync()
     status = mount.status("payments")
     assert len(status["Rejected"]) + len(status["Orphans"]) == emulator.count("CreateClientKey") == 2 * len(types)
     assert a_worker_of(mount) == worker
-    proxy.close()
 
 
 LISTINGS = {
@@ -166,7 +153,6 @@ def test_an_account_without_aaps_is_no_error(start_mount, start_emulator, change
     proxy = Altered(emulator.port, lambda operation, answer: [put(answer, name, value) for name, value in change.items()])
     mount = start_mount(proxy.url)
     assert mount.status()["LastSync"] and mount.last_error(".aapfs") is None
-    proxy.close()
 
 
 @pytest.mark.full
@@ -442,4 +428,3 @@ def test_check_asks_on_behind_an_aap_whose_keys_are_not_listed(start_emulator, t
     asked.clear()
     refused.add(4)
     assert place.check().of("warning", "places")[0].startswith("payments and 1 more: ")
-    proxy.close()

@@ -10,10 +10,9 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, Mount, until
+from parts.harness import AAPFS, PASSWORD, Mount, await_value, until
 from parts.log import KILLED
 from parts.processes import children_of
-from parts.tell import await_value
 from parts.tree import PRIVATE, PUBLIC
 from parts.users import AS_NOBODY
 

@@ -1,66 +1,22 @@
 """aapfs check: every line of it, as ok, warning and error, and that it changes nothing."""
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
 
 import pytest
 
+from parts.check import FOLLOWING, Checked, Place, check
 from parts.harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key
 from parts.kms import ACCOUNT
 from parts.odd_server import OddServer, answer_bytes
 from parts.processes import kill_all
+from parts.proxy import HOST, Proxy
 from parts.store import disk, store_of, tmpfs
 from parts.users import NOBODY, program_for_others
-from test_proxy import HOST, Proxy, certificate  # noqa: F401, F811
 
-LINE = re.compile(r"(ok|warning|error) +([A-Za-z_, ]+): (.+)")
 READING = {"ListApplicationAccessPoints", "DescribeApplicationAccessPoint", "ListClientKeys", "GetClientKey"}
-FOLLOWING = "on_rotate = none"
-
-
-class Checked:
-    def __init__(self, done):
-        self.status = done.returncode
-        self.text = done.stdout
-        self.lines = [LINE.fullmatch(line).groups() for line in done.stdout.splitlines()]
-        assert done.stderr == ""
-        assert ACCESS_KEY_SECRET not in done.stdout and PASSWORD not in done.stdout
-        kinds = {kind for kind, _, _ in self.lines}
-        assert self.status == (1 if "error" in kinds else 0) or self.status == 2
-
-    def of(self, kind, subject):
-        return [text for a, b, text in self.lines if (a, b) == (kind, subject)]
-
-    def only(self, kind):
-        """The lines of a kind, but for the binds that a test next to this one may have made."""
-        return [(subject, text) for a, subject, text in self.lines if a == kind and subject != "binds"]
-
-
-def check(config, mountpoint, env=None, wrap=()):
-    done = subprocess.run([*wrap, AAPFS, "check", "-c", config, "-m", mountpoint], capture_output=True, text=True, timeout=60,
-                          env=environment(**{"HOME": str(pathlib.Path(config).parent), "XDG_CONFIG_HOME": None, **(env or {})}))
-    return Checked(done)
-
-
-class Place:
-    """A configuration that nothing is mounted for, and what it names; all well."""
-
-    def __init__(self, directory, url):
-        self.directory, self.url = directory, url
-        self.mountpoint = directory / "point"
-        self.mountpoint.mkdir()
-        self.state = directory / "state"
-        self.state.mkdir(mode=0o700)
-        self.key = make_state_key(directory / "state.key")
-
-    def check(self, settings="", defaults=FOLLOWING, sections="", url=None, env=None, wrap=(), settings_of_mount=""):
-        config = self.directory / "check.conf"
-        config.write_text(f"[kms]\nendpoint = {url or self.url}\nrequest_timeout = 2s\n{settings}\n[mount]\nstate = {self.state}\n"
-                          f"state_key = {self.key}\n{settings_of_mount}\n[defaults]\n{defaults}\n{sections}\n")
-        return check(config, self.mountpoint, env=env, wrap=wrap)
 
 
 @pytest.fixture

@@ -1,25 +1,15 @@
 """Completion in bash, zsh and fish: as each shell does it, with a mount where one is needed."""
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 
 from parts.harness import AAPFS, PASSWORD, ROOT
+from parts.shell import needs, sh
+from parts.usage import WORDS, usages
 
 COMPLETION = ROOT / "fs" / "completion"
-WORDS = ["adopt", "create", "delete", "export", "help", "reload", "rotate", "status", "upgrade", "version"]
-
-
-def needs(program):
-    return pytest.mark.skipif(not shutil.which(program), reason=f"not installed: {program}")
-
-
-def sh(command, **more):
-    done = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, **more)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
 
 
 def options_of_commands():
@@ -59,9 +49,7 @@ def test_bash_completes(mount):
 
 
 def test_each_completion_knows_every_sub_command():
-    usage = subprocess.run([AAPFS, "--help"], capture_output=True, text=True).stdout
-    commands = {word for words in re.findall(r"^ +aapfs ([a-z|-]+)(?: |$)", usage, re.M) for word in words.split("|")
-                if not word.startswith("-")}
+    commands = usages()
     for name in ("aapfs.bash", "_aapfs", "aapfs.fish"):
         missing = [word for word in commands if not re.search(rf"\b{word}\b", (COMPLETION / name).read_text())]
         assert not missing, name

@@ -13,7 +13,7 @@ import pytest
 from parts.containers import IMAGE, Podman, bwrap_shell, podman_shell, runc_shell
 from parts.harness import AAPFS, NEXT, PASSWORD, Mount, until
 from parts.log import KILLED
-from test_upgrade import Installed, upgrade
+from parts.upgrade import upgrade
 
 SETTLE = 1
 SAID = re.compile(KILLED.pattern + r"|aapfs: upgraded: this is version 0\.1\.[01]\n")
@@ -29,11 +29,6 @@ def shared(tmp_path):
     subprocess.run(["mount", "--make-rshared", path], check=True)
     yield path
     subprocess.run(["umount", "-l", path], check=True)
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ import time
 
 import pytest
 
+from parts.credentials import ARN, KEY, session_of, write, write_profiles
 from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, INSIDE, PASSWORD, environment, until
-from parts.odd_server import OddServer, answer_bytes, answer_session
+from parts.odd_server import answer_bytes, answer_session
 from parts.processes import state_of
+from parts.proxy import Proxy
 from parts.users import NOBODY
-from test_proxy import Proxy
 
-ARN = "acs:ram::123456:role/reader"
-KEY = {"access_key_id": ACCESS_KEY_ID, "access_key_secret": ACCESS_KEY_SECRET}
 NO_CREDENTIALS = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None,
                       ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")
 
@@ -28,31 +27,12 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
-@pytest.fixture
-def odd():
-    servers = []
-
-    def start(answer=None):
-        servers.append(OddServer(answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
 def write_profile(home, **members):
-    path = home / ".aliyun/config.json"
-    path.touch(0o600)
-    path.write_text(json.dumps({"current": "mine", "profiles": [{"name": "mine", **members}]}))
-    return path
+    return write_profiles(home, {"name": "mine", **members})
 
 
 def script(home, text, name="helper"):
-    path = home / name
-    path.write_text("#!/bin/sh\n" + text)
-    path.chmod(0o700)
-    return path
+    return write(home / name, "#!/bin/sh\n" + text, 0o700)
 
 
 def start(start_mount, url, home, provider="default", **parts):
@@ -69,8 +49,7 @@ def write_refused(mount, number, aap="payments"):
 
 def systemd(home, emulator):
     for name, value in (("id", ACCESS_KEY_ID), ("secret", ACCESS_KEY_SECRET)):
-        (home / f"aapfs.access-key-{name}").write_text(value)
-        (home / f"aapfs.access-key-{name}").chmod(0o400)
+        write(home / f"aapfs.access-key-{name}", value, 0o400)
     return "default", "systemd", dict(CREDENTIALS_DIRECTORY=str(home))
 
 
@@ -247,9 +226,7 @@ def test_a_provider_that_fails_later_leaves_the_session_that_holds(start_mount, 
 
 
 def emulator_session(emulator):
-    import urllib.request
-    with urllib.request.urlopen(emulator.url + "/_credentials", timeout=10) as answer:
-        session = json.load(answer)
+    session = session_of(emulator)
     return {name: session[name] for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")}
 
 

@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from parts.altered import Altered
 from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, result_of, until
 from parts.kms import keys_of
 from parts.log import ENDS
@@ -17,13 +16,6 @@ from parts.rotations import SAID, rotated, start_rotating
 from parts.times import DAY, moment_of, text_of
 
 YEARS = 10 * 365 * DAY
-
-
-@pytest.fixture
-def altered(emulator):
-    proxy = Altered(emulator.port)
-    yield proxy
-    proxy.close()
 
 
 def http_date(moment):

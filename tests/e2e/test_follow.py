@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from parts.harness import BUILD, PASSWORD, environment
+from parts.harness import BUILD, PASSWORD, await_value, environment
 from parts.log import without_what_was_done
 from parts.stops import arm, with_stops
 from parts.users import NOBODY, OwnFuse, program_for_others
@@ -79,13 +79,6 @@ def start(start_mount, emulator, tmp_path):
         bind.end()
 
 
-def wait_for(value, expected, seconds):
-    until = time.monotonic() + seconds
-    while (found := value()) != expected:
-        assert time.monotonic() < until, (found, expected)
-        time.sleep(0.01)
-
-
 @pytest.mark.core
 def test_a_bind_of_one_file_and_its_watcher(start):
     mount, bind = start()
@@ -132,7 +125,7 @@ def test_what_is_read_after_the_event_is_the_new_key(start):
     new = (mount / "payments/client_key.json").read_bytes()
     assert os.pread(held, 16384, 0) == new
     assert mapped[:100] == new[:100]
-    wait_for(lambda: os.readlink("", dir_fd=link), os.readlink(mount / "payments/current"), 1)
+    await_value(lambda: os.readlink("", dir_fd=link), os.readlink(mount / "payments/current"), 1)
     stopped.set()
     thread.join()
     assert not wrong
@@ -202,7 +195,7 @@ def test_a_worker_killed_around_a_switch(start, before):
     while time.monotonic() < began + SETTLE - before:
         assert bind.key_id()
     os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
-    wait_for(bind.key_id, mount.key_id(), began + LATEST - time.monotonic())
+    await_value(bind.key_id, mount.key_id(), began + LATEST - time.monotonic())
     assert "MODIFY" in watch.until_closed(2 * LATEST)
 
 
@@ -214,7 +207,7 @@ def test_killed_while_holders_are_told(start, stops, place):
     arm(stops, place)
     for _ in range(2):
         mount.write("payments", PASSWORD)
-        wait_for(bind.key_id, mount.key_id(), LATEST)
+        await_value(bind.key_id, mount.key_id(), LATEST)
         seen = watch.until_closed(2 * LATEST)
         while "MODIFY" not in seen:  # killed between open and write
             seen = watch.until_closed(2 * LATEST)
@@ -240,7 +233,7 @@ def test_a_key_deleted_within_the_settle_time(start):
         os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
         assert os.pread(held, 16384, 0) == content
     new = (mount / "payments/client_key.json").read_bytes()
-    wait_for(lambda: os.pread(held, 16384, 0), new, 1)
+    await_value(lambda: os.pread(held, 16384, 0), new, 1)
 
     def is_gone():
         os.posix_fadvise(own, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -249,7 +242,7 @@ def test_a_key_deleted_within_the_settle_time(start):
         except OSError as error:
             return error.errno == errno.ESTALE
 
-    wait_for(is_gone, True, 5)
+    await_value(is_gone, True, 5)
     assert os.pread(held, 16384, 0) == new
     os.close(held)
     os.close(own)
@@ -274,7 +267,7 @@ def test_many_rotations_do_not_flood(start):
     count, began = 500, time.monotonic()
     for _ in range(count):
         mount.write("payments", PASSWORD)
-    wait_for(bind.key_id, mount.key_id(), LATEST)
+    await_value(bind.key_id, mount.key_id(), LATEST)
     took = time.monotonic() - began
     requests = mount.status()["Requests"]
     written = requests["WRITE"] - count - 1

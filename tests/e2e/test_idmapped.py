@@ -13,6 +13,7 @@ import pytest
 from parts.harness import INSIDE, PASSWORD, until
 from parts.log import KILLED
 from parts.processes import children_of
+from parts.starter import starter
 
 IDMAPPED = INSIDE / "idmapped.py"
 REFUSED = 99
@@ -90,15 +91,7 @@ class InPidNamespace:
 
 @pytest.fixture
 def start_in_pid_namespace(start_mount):
-    started = []
-
-    def start(*words, **parts):
-        started.append(InPidNamespace(start_mount, *words, **parts))
-        return started[-1]
-
-    yield start
-    for place in started:
-        place.end()
+    yield from starter(lambda *words, **parts: InPidNamespace(start_mount, *words, **parts), InPidNamespace.end)
 
 
 def test_a_container_that_audits_and_cannot_see_its_callers_keeps_their_ids(start_in_pid_namespace, emulator):

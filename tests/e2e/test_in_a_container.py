@@ -11,9 +11,9 @@ import pytest
 from parts.containers import IMAGE, Podman, make_root, podman_shell
 from parts.debian import make_debian
 from parts.harness import AAPFS, NEXT, PASSWORD, ROOT, environment, make_state_key, until
+from parts.plugin import Plugin
+from parts.upgrade import Installed, upgrade
 from parts.watch import names_moved_to
-from test_upgrade import Installed, upgrade
-from test_volume_plugin import Plugin
 
 APPLICATION = "my-application"
 README = ROOT / "examples/container/README.md"

@@ -13,7 +13,7 @@ from parts.harness import AAPFS, NEXT, PASSWORD, environment, make_state_key, un
 from parts.kms import make_key
 from parts.log import DONE
 from parts.times import DAY, text_of
-from test_upgrade import Installed, upgrade
+from parts.upgrade import Installed, upgrade
 
 US = rf"control \(uid 0, pid {os.getpid()}\)"
 

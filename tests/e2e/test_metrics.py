@@ -8,15 +8,8 @@ import urllib.request
 
 import pytest
 
-from parts.harness import BUILD, PASSWORD, ROOT
-from parts.tell import await_value, read_in_pieces
-
-
-@pytest.fixture(scope="session")
-def prometheus():
-    """The folder with promtool and prometheus-node-exporter."""
-    subprocess.run([ROOT / "tests/unpack-prometheus.sh", BUILD / "prometheus"], check=True)
-    return BUILD / "prometheus"
+from parts.harness import PASSWORD, await_value
+from parts.reports import read_in_pieces
 
 
 def samples(text):

@@ -6,7 +6,6 @@ import subprocess
 import pytest
 
 from parts.harness import AAPFS, PASSWORD, ROOT, environment
-from test_metrics import prometheus  # noqa: F401, F811
 
 FOLDER = ROOT / "examples" / "monitoring"
 NAME = re.compile(r"\baapfs_\w+")

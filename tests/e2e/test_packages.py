@@ -9,20 +9,12 @@ import tempfile
 
 import pytest
 
+from parts.debian import debootstrap
 from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key
+from parts.machine import boot
+from parts.shell import needs, sh
+from parts.usage import WORDS, usages
 from parts.users import AS_NOBODY, NOBODY, program_for_others
-from test_completion import WORDS
-
-
-def needs(*programs):
-    missing = [program for program in programs if not shutil.which(program)]
-    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
-
-
-def sh(command, **more):
-    done = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, **more)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
 
 
 @pytest.mark.parametrize("program", [AAPFS, EMULATOR], ids=lambda program: program.name)
@@ -30,13 +22,6 @@ def test_help_is_for_a_terminal(program):
     done = subprocess.run([program, "--help"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ") and max(map(len, done.stdout.splitlines())) <= 80
-
-
-def usages():
-    """Of each sub-command, from the usage of all."""
-    text = subprocess.run([AAPFS, "--help"], capture_output=True, text=True, check=True).stdout
-    text = re.sub(r"\n {9,}", " ", text)
-    return {name: line for line, name in re.findall(r"^ +aapfs (([a-z][a-z-]+)(?: .*)?)$", text, re.M)}
 
 
 @pytest.mark.full
@@ -205,9 +190,7 @@ def root(packages, tmp_path_factory):
     root = tmp_path_factory.mktemp("debian") / "root"
     needed = {re.match(r"\s*(\S+)", word)[1] for package in packages.glob("*.deb")
               for word in sh(f"dpkg-deb -f {package} Depends").split(",")}
-    mirror = sh("apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1").strip()
-    sh(f"debootstrap --variant=minbase --include={','.join(sorted({'ca-certificates', 'systemd-sysv'} | needed))} bookworm "
-       f"{root} {mirror}")
+    debootstrap(root, ",".join(sorted({"ca-certificates", "systemd-sysv"} | needed)))
     sh(f"mkdir {root}/packages {root}/out && cp -r {packages}/*.deb {packages}/next {root}/packages/")
     sh(f"cp -r {ROOT}/debian/tests {root}/aapfs-tests && rm -f {root}/dev/fuse && mknod -m 600 {root}/dev/fuse c 10 229")
     for name in ("chroot.sh", "booted.sh"):
@@ -242,19 +225,7 @@ def test_installed_upgraded_and_removed_in_a_booted_system(root, tmp_path, pool_
     out = tmp_path / "out"
     out.mkdir()
     shutil.copy(pool_file, out / "pool.pem")
-    inside = tmp_path / "inside.service"
-    inside.write_text("[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nTimeoutStartSec=200\n"
-                      + "".join(f"Environment={name}={value}\n" for name, value in versions().items())
-                      + "ExecStart=/bin/sh -c 'sh /booted.sh > /out/result 2>&1; systemctl poweroff --no-block'\n")
-    words = ["systemd-nspawn", "-q", "-b", "-D", root, "--volatile=overlay", "--register=no", "--keep-unit",
-             "--console=read-only", "--private-network", "--bind=/dev/fuse", f"--bind={out}:/out",
-             f"--bind-ro={inside}:/run/systemd/system/inside.service",
-             "--", "systemd.wants=inside.service", "systemd.unit=multi-user.target"]
-    done = subprocess.run(["unshare", "-m", "sh", "-ec", 'mount -t tmpfs tmpfs /run; exec "$@"', "sh", *words],
-                          capture_output=True, text=True, errors="replace", timeout=300)
-    result = (out / "result").read_text() if (out / "result").exists() else done.stdout[-3000:] + done.stderr
-    print(result)
-    assert result.endswith("all is well\n"), result
+    boot(out, root, "sh /booted.sh", **versions())
 
 
 @pytest.mark.parametrize("name", ["aapfs.postinst", "aapfs.prerm", "aapfs.postrm", "tests/mount"])

@@ -13,10 +13,10 @@ import pytest
 
 from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, result_of, until
 from parts.kms import delete_key, keys_of, make_key, send
+from parts.log import FREED
 from parts.rotations import SAID as SAID_OF_ROTATIONS, rotated
 from parts.times import DAY, moment_of, text_of
 
-FREED = r"aapfs: (\S+): deleted (\S+), by max_keys \((.*)\)\n"
 SAID = re.compile(f"{SAID_OF_ROTATIONS.pattern}|{FREED}")
 
 

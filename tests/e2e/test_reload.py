@@ -18,7 +18,7 @@ from parts.log import KILLED
 from parts.stops import arm, with_stops
 from parts.times import moment_of
 from parts.tree import PRIVATE
-from test_upgrade import Installed, upgrade, workers
+from parts.upgrade import Installed, upgrade, workers
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (reloaded|upgraded: this is version 0\.1\.[01])\n")
 NOBODY, DAEMON = pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid

@@ -12,9 +12,8 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, until
+from parts.harness import AAPFS, PASSWORD, await_value, until
 from parts.log import ENDS
-from parts.tell import await_value
 from parts.users import AS_NOBODY, program_for_others
 
 MEMBERS = ["AapName", "State", "ClientKeyId", "NotBefore", "NotAfter", "RequestId", "InUseUntil", "NextRotation",

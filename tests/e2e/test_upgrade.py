@@ -2,7 +2,6 @@
 import hashlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,34 +10,12 @@ import threading
 import pytest
 
 from parts.harness import AAPFS, NEXT, PASSWORD, until
+from parts.load import Load
 from parts.log import KILLED
-from parts.processes import children_of
-from test_survival import Load
+from parts.upgrade import upgrade, workers
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
                   r"|upgrade: the configuration names another region .*|configuration: .*)\n")
-
-
-class Installed:
-    """A program in a place of its own that is replaced as a package manager does it."""
-
-    def __init__(self, directory):
-        self.path = directory / "aapfs"
-        self.install(AAPFS)
-
-    def install(self, program):
-        fresh = self.path.with_name("aapfs.new")
-        if isinstance(program, bytes):
-            fresh.write_bytes(program)
-            fresh.chmod(0o755)
-        else:
-            shutil.copy(program, fresh)
-        os.replace(fresh, self.path)
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture
@@ -46,10 +23,6 @@ def mount(start_mount, emulator, installed):
     mount = start_mount(emulator.url, request_timeout="20s", binary=installed.path, expected_errors=SAID)
     mount.write("payments", PASSWORD)
     return mount
-
-
-def upgrade(mount):
-    return subprocess.run([AAPFS, "upgrade", "-m", mount.path], capture_output=True, text=True, timeout=60)
 
 
 def upgrade_under_load(mount, installed, times):
@@ -237,6 +210,3 @@ def test_a_configuration_that_changes_meanwhile_harms_nobody(mount, installed, e
     done = upgrade(mount)
     assert done.returncode == 1 and mount.key_id()
 
-
-def workers(mount):
-    return [pid for pid in children_of(mount.process.pid) if os.path.exists(f"/proc/{pid}/exe")]

@@ -13,8 +13,8 @@ import time
 import pytest
 
 from parts.harness import AAPFS, until
+from parts.plugin import IN_USE, Plugin
 from parts.processes import children_of
-from test_volume_plugin import IN_USE, Plugin, plugin, start_plugin  # noqa: F401, F811
 
 CONNECTIONS_MOST = 64  # that it takes at a time; the others wait to be accepted
 

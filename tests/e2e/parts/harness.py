@@ -48,6 +48,14 @@ def until(condition, seconds=60, why=lambda: ""):
     return value
 
 
+def await_value(find, value, seconds=10):
+    """Until FIND() is VALUE."""
+    end = time.monotonic() + seconds
+    while (found := find()) != value:
+        assert time.monotonic() < end, f"{found!r} is not {value!r}"
+        time.sleep(0.01)
+
+
 # tests want keys that end soon, and many of them; LIMITS=() are KMS's own
 NO_LIMITS = ("--min-validity", "0", "--max-keys", "100000")
 

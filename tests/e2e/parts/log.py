@@ -7,6 +7,8 @@ KILLED = re.compile(r"aapfs: aapfs-(worker|publisher|runner) was killed by signa
 
 GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
 
+FREED = r"aapfs: (\S+): deleted (\S+), by max_keys \((.*)\)\n"  # AAP, key, why
+
 UNSETTLED = ("aapfs: payments: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
              "ListClientKeys is not permitted (Forbidden.NoPermission): permit it, or look in KMS's console\n")
 
