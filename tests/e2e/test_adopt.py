@@ -10,7 +10,7 @@ import urllib.parse
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, result_of, until
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, result_of, run_aapfs, until
 from parts.kms import keys_of, make_key
 from parts.official import node
 from parts.rotations import rotated
@@ -103,8 +103,8 @@ def test_an_adopted_key_is_deleted_as_a_foreign_one(mount, emulator):
     mount.write("payments", PASSWORD)
     assert result_of(mount, f"delete {adopted}") == errno.EPERM
     assert "delete-foreign" in mount.last_error()["Message"]
-    done = subprocess.run([AAPFS, "delete", "-m", mount.path, "payments", adopted, "--foreign"], capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
+    done = run_aapfs("delete", "-m", mount.path, "payments", adopted, "--foreign")
+    assert (done.returncode, done.stderr) == (0, "")
     assert set(keys_of(emulator)) == listed_keys(mount) == {mount.key_id()}
     assert stored(store_of(mount) / "payments") == sorted([f".{mount.key_id()}.forms", mount.key_id()])
 
@@ -128,8 +128,7 @@ def test_a_key_of_an_old_password_is_adopted_from_its_files(mount, emulator, tmp
     key_file, password_file = tmp_path / "clientKey.json", tmp_path / "password.txt"
     key_file.write_text(json.dumps({"KeyId": made["ClientKeyId"], "PrivateKeyData": made["PrivateKeyData"], "Note": 1}))
     password_file.write_text(SHORT + "\n")
-    done = subprocess.run([AAPFS, "adopt", "-m", mount.path, "payments", key_file, password_file], capture_output=True,
-                          text=True)
+    done = run_aapfs("adopt", "-m", mount.path, "payments", key_file, password_file)
     assert (done.returncode, done.stdout, done.stderr) == (0, made["ClientKeyId"] + "\n", "")
     assert opens(mount, "payments", SHORT)
     before, on_disk = shown(mount), disk(mount)
@@ -143,8 +142,7 @@ def test_what_the_command_line_printed_is_adopted(mount, emulator, tmp_path):
     made = make_key(emulator)
     (tmp_path / "key").write_bytes(("\ufeff" + json.dumps(made, indent="\t") + "\n").replace("\n", "\r\n").encode())
     (tmp_path / "password").write_text(PASSWORD)
-    done = subprocess.run([AAPFS, "adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password"],
-                          capture_output=True, text=True)
+    done = run_aapfs("adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password")
     assert (done.returncode, done.stdout, done.stderr) == (0, made["ClientKeyId"] + "\n", "")
     assert json.loads((mount / "payments/client_key.json").read_text())["KeyId"] == made["ClientKeyId"]
 
@@ -156,8 +154,7 @@ def test_base64_in_lines_is_adopted(mount, emulator, tmp_path):
     lines = "\r\n".join(data[at:at + 76] for at in range(0, len(data), 76)) + "\n"
     (tmp_path / "key").write_text(json.dumps({"KeyId": None, "ClientKeyId": made["ClientKeyId"], "PrivateKeyData": lines}))
     (tmp_path / "password").write_text(PASSWORD)
-    done = subprocess.run([AAPFS, "adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password"],
-                          capture_output=True, text=True)
+    done = run_aapfs("adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password")
     assert (done.returncode, done.stdout, done.stderr) == (0, made["ClientKeyId"] + "\n", "")
     assert (mount / "payments/private_key_data").read_text() == data + "\n"
 
@@ -259,8 +256,7 @@ def test_what_is_wrong_changes_nothing(mount, emulator, tmp_path):
 def test_the_command_says_what_is_wrong_with_its_files(mount, tmp_path, key, password, words):
     for name, content in (("key", key), ("password", password)):
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    done = subprocess.run([AAPFS, "adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password"],
-                          capture_output=True, text=True)
+    done = run_aapfs("adopt", "-m", mount.path, "payments", tmp_path / "key", tmp_path / "password")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and words in done.stderr
     assert "Odd-secret1" not in done.stderr
     assert mount.status("payments")["State"] == "none"
@@ -285,7 +281,7 @@ def test_rotate_says_that_the_kept_password_is_too_old(mount, emulator, tmp_path
     """An adopted key's may break today's rules: then there is none to take, and somebody has to write one."""
     made = with_password(make_key(emulator), SHORT, tmp_path)
     mount.write("payments", command(made, SHORT))
-    done = subprocess.run([AAPFS, "rotate", "-m", mount.path, "payments"], capture_output=True, text=True, start_new_session=True)
+    done = run_aapfs("rotate", "-m", mount.path, "payments", start_new_session=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (f"aapfs: payments: Invalid argument: PasswordSource: password_source = keep, and the password of "
                            f"{made['ClientKeyId']} is not one that KMS takes for a new key; write a new password; nothing was sent\n")

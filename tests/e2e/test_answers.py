@@ -4,14 +4,13 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 
 from parts.altered import Altered
 from parts.check import Place
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, result_of
+from parts.harness import PASSWORD, make_state_key, result_of, run_aapfs
 from parts.times import text_of
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
@@ -272,7 +271,7 @@ def test_check_names_the_endpoint_only_where_it_is_at_fault(altered, tmp_path, s
     altered.instead = lambda operation: (status, body.encode())
     config = tmp_path / "aapfs.conf"
     config.write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {altered.url}\nrequest_timeout = 1s\n[mount]\nstate = {tmp_path}/state\n")
-    done = subprocess.run([AAPFS, "check", "-c", config], env=environment(), capture_output=True, text=True)
+    done = run_aapfs("check", "-c", config)
     line, = (line for line in (done.stdout + done.stderr).splitlines() if "ListApplicationAccessPoints" in line)
     assert ("see that the endpoint" in line) == advised, line
 
@@ -287,7 +286,7 @@ def test_the_address_of_an_instance_is_no_endpoint(tmp_path, endpoint):
     wrong = config.with_name("none.conf")
     wrong.write_text(f"[mount]\nstate = {tmp_path}/state\n")
     for words in (["-f", "-c", config, point], ["check", "-c", config], ["-f", "-c", wrong, "--endpoint", endpoint, point]):
-        done = subprocess.run([AAPFS, *words], env=environment(), capture_output=True, text=True, timeout=20)
+        done = run_aapfs(*words)
         assert done.returncode == 2
         assert "address of a KMS instance" in done.stdout + done.stderr and "kms.REGION.aliyuncs.com" in done.stdout + done.stderr
 
@@ -319,7 +318,7 @@ def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_moun
         assert result_of(mount, command, "orders") == errno.EPERM
         assert mount.last_error("orders")["Code"] == "RamRole" and "RAM role" in mount.last_error("orders")["Message"]
     for words in (["create", "orders"], ["rotate", "orders"]):  # nobody is asked for a password
-        done = subprocess.run([AAPFS, *words, "-m", mount.path], env=environment(), capture_output=True, text=True)
+        done = run_aapfs(*words, "-m", mount.path)
         assert done.returncode == 1 and "orders: this AAP is used with a RAM role" in done.stderr, done.stderr
     assert emulator.count("CreateClientKey") == 1
     assert (emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")) == (listed, described)
@@ -328,7 +327,7 @@ def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_moun
     mount.sync()
     asked = [text for text in map(json.dumps, emulator.records()) if "ListClientKeys" in text]
     assert asked and not any("orders" in text for text in asked)
-    done = subprocess.run([AAPFS, "status", "-m", mount.path], env=environment(), capture_output=True, text=True)
+    done = run_aapfs("status", "-m", mount.path)
     assert done.returncode == 0, done.stdout + done.stderr
     # one that is made again as one for client keys
     altered.change = lambda operation, answer: None
@@ -386,7 +385,7 @@ def test_check_says_which_aaps_have_no_client_keys(altered, emulator, tmp_path, 
     state.mkdir(mode=0o700)
     config.write_text(f"[kms]\nendpoint = {altered.url}\n[mount]\nstate = {state}\nstate_key = {make_state_key(tmp_path / 'key')}\n"
                       "[defaults]\non_rotate = none\n")
-    done = subprocess.run([AAPFS, "check", "-c", config, "-m", point], env=environment(), capture_output=True, text=True)
+    done = run_aapfs("check", "-c", config, "-m", point)
     assert done.returncode == 0, done.stdout
     assert "have no client keys" in done.stdout
     assert any(line.startswith("warning") and "RAM role" in line for line in done.stdout.splitlines()) == (kind == "warning")

@@ -47,8 +47,8 @@ def test_password_sources(start_mount, start_emulator, tmp_path):
         path.chmod(0o644 if name == "open" else 0o600)
     emulator = start_emulator(aaps=["generated", *sources])
     mount = start_rotating(start_mount, emulator, validity="1y", sections="[aap generated]\npassword_source = generate\n"
-                  "expose_password = yes\n" + "".join(f"[aap {name}]\npassword_source = file:{path}\n"
-                                                     for name, path in sources.items()))
+                           "expose_password = yes\n" + "".join(f"[aap {name}]\npassword_source = file:{path}\n"
+                                                               for name, path in sources.items()))
     with pytest.raises(FileNotFoundError):
         mount.write("right", "rotate")  # there is nothing to rotate
     for aap in ("generated", *sources):
@@ -96,7 +96,7 @@ def hanging_file(start_emulator, tmp_path):
 @pytest.mark.full
 def test_a_password_file_that_does_not_answer_stops_nothing_else(start_mount, emulator, hanging_file):
     mount = start_rotating(start_mount, emulator, validity="1y", request_timeout="3s",
-                  sections=f"[aap payments]\npassword_source = file:{hanging_file.path}\n")
+                           sections=f"[aap payments]\npassword_source = file:{hanging_file.path}\n")
     mount.write("payments", PASSWORD)
     results = []
 
@@ -290,7 +290,7 @@ def test_that_kms_lacks_a_scheduled_key_outlives_worker_and_daemon(start_mount, 
         assert "a Scheduled key" in status["Note"]
         leave(mount)
         mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, defaults="on_rotate = none",
-                      **mount.kept, listed=False)
+                               **mount.kept, listed=False)
     # and it comes back with KMS's word
     emulator.set_faults()
     mount.sync()
@@ -386,7 +386,7 @@ def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emu
 @pytest.mark.full
 def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulator, clock):
     mount = start_rotating(start_mount, emulator, validity="200d", rotate_at="66%", defaults="delete_superseded = 1s\n",
-                  sections="[aap orders]\non_rotate = none\n")
+                           sections="[aap orders]\non_rotate = none\n")
     for aap in ("payments", "orders"):
         mount.write(aap, PASSWORD)
         mount.write(aap, PASSWORD)
@@ -402,7 +402,7 @@ def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulat
 def test_lines_before_an_end(start_mount, emulator, clock):
     """Each step once; none that is further from the end than the key ever was."""
     mount = start_rotating(start_mount, emulator, validity="100d", rotate_at="never", **clock.parts,
-                  expected_errors=re.compile(r"aapfs: payments: the client key \S+ (expires at|has expired at) .*\n"))
+                           expected_errors=re.compile(r"aapfs: payments: the client key \S+ (expires at|has expired at) .*\n"))
     mount.write("payments", PASSWORD)
     for days, lines in ((5, 0), (20, 1), (60, 1), (80, 2), (98, 3), (99, 3), (101, 4)):
         clock(days * DAY)

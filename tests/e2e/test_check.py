@@ -8,13 +8,13 @@ import subprocess
 import pytest
 
 from parts.check import FOLLOWING, Checked, Place, check
-from parts.harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key
+from parts.harness import ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key, run_aapfs
 from parts.kms import ACCOUNT
 from parts.odd_server import OddServer, answer_bytes
 from parts.processes import kill_all
 from parts.proxy import HOST, Proxy
 from parts.store import disk, store_of, tmpfs
-from parts.users import NOBODY, program_for_others
+from parts.users import AS_NOBODY, NOBODY, program_for_others
 
 READING = {"ListApplicationAccessPoints", "DescribeApplicationAccessPoint", "ListClientKeys", "GetClientKey"}
 
@@ -76,11 +76,8 @@ def test_a_users_own_first_start(place, tmp_path):
     config = tmp_path / "users.conf"
     config.write_text(f"[kms]\nendpoint = {place.url}\n[defaults]\n{FOLLOWING}\n")
     config.chmod(0o644)
-    program = program_for_others(tmp_path)
-    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, "check", "-c", config, "-m",
-                           place.mountpoint], capture_output=True, text=True, env=environment(HOME=str(home), XDG_STATE_HOME=None,
-                                                                                              XDG_CONFIG_HOME=None))
-    checked = Checked(done)
+    checked = Checked(run_aapfs("check", "-c", config, "-m", place.mountpoint, program=program_for_others(tmp_path), **AS_NOBODY,
+                                env=environment(HOME=str(home), XDG_STATE_HOME=None, XDG_CONFIG_HOME=None)))
     assert checked.of("ok", "state") == [f"{home}/.local/state/aapfs: not there yet; the first start makes it"]
     assert checked.of("ok", "state key") == [f"{home}/.config/aapfs/state.key: not there yet; the first start makes it"]
     assert checked.status == 0 and os.listdir(home) == []
@@ -90,7 +87,7 @@ def test_a_wrong_configuration(place):
     checked = place.check(settings="nothing = 1")
     assert checked.status == 2 and len(checked.lines) == 1
     assert f"{place.directory}/check.conf:4: " in checked.of("error", "configuration")[0]
-    assert subprocess.run([AAPFS, "check", "more"], capture_output=True).returncode == 2
+    assert run_aapfs("check", "more").returncode == 2
     gone = check(place.directory / "gone.conf", place.mountpoint)
     assert gone.status == 2 and "No such file" in gone.of("error", "configuration")[0]
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, ROOT
+from parts.harness import PASSWORD, ROOT, run_aapfs
 from parts.shell import needs, sh
 from parts.usage import WORDS, usages
 
@@ -14,7 +14,7 @@ COMPLETION = ROOT / "fs" / "completion"
 
 def options_of_commands():
     """{sub-command, or "" for the mount: its options}, from --help; --config is the long name of -c."""
-    usage = subprocess.run([AAPFS, "--help"], capture_output=True, text=True, check=True).stdout
+    usage = run_aapfs("--help", check=True).stdout
     found = {}
     for line in re.sub(r"\n {8,}(?!aapfs)", " ", usage).splitlines():
         words = re.match(r"(?:usage:)? +aapfs(?: ([a-z|-]+))?(?: |$)(.*)", line)

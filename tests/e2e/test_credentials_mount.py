@@ -11,7 +11,7 @@ import time
 import pytest
 
 from parts.credentials import ARN, KEY, session_of, write, write_profiles
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, INSIDE, PASSWORD, environment, until
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, INSIDE, PASSWORD, environment, run_aapfs, until
 from parts.odd_server import answer_bytes, answer_session
 from parts.processes import state_of
 from parts.proxy import Proxy
@@ -247,7 +247,7 @@ def test_no_proxy_sees_a_local_credentials_uri(start_mount, emulator, home, how)
 def test_credentials_that_are_none_end_the_start(tmp_path, value, reason):
     config = tmp_path / "aapfs.conf"
     config.write_text(f"[kms]\ncredentials = {value}\n")
-    done = subprocess.run([AAPFS, "-f", "-c", config, tmp_path], capture_output=True, text=True, timeout=30, env=environment())
+    done = run_aapfs("-f", "-c", config, tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"aapfs: configuration: {config}:2: credentials: {reason}")
     assert done.stderr.count("\n") == 1
@@ -291,8 +291,8 @@ def test_a_region_that_was_found_stays_when_the_profile_goes(start_mount, start_
 def test_a_start_without_a_region_says_so(tmp_path, home, env, reason):
     config = tmp_path / "aapfs.conf"
     config.write_text("[kms]\n")
-    done = subprocess.run([AAPFS, "-f", "-c", config, tmp_path], capture_output=True, text=True, timeout=30,
-                          env=environment(**{**NO_CREDENTIALS, "HOME": str(home), "ALIBABA_CLOUD_REGION_ID": None, **env}))
+    done = run_aapfs("-f", "-c", config, tmp_path,
+                     env=environment(**{**NO_CREDENTIALS, "HOME": str(home), "ALIBABA_CLOUD_REGION_ID": None, **env}))
     assert (done.returncode, done.stderr) == (2, "aapfs: " + reason.format(home=home))
 
 

@@ -4,12 +4,11 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, result_of, until
+from parts.harness import PASSWORD, WITH_STOPS, result_of, run_aapfs, until
 from parts.kms import keys_of
 from parts.log import ENDS
 from parts.rotations import SAID, rotated, start_rotating
@@ -23,7 +22,7 @@ def http_date(moment):
 
 
 def exit_of_status(mount):
-    return subprocess.run([AAPFS, "status", "-m", mount.path], capture_output=True, env=environment()).returncode
+    return run_aapfs("status", "-m", mount.path).returncode
 
 
 @pytest.mark.full

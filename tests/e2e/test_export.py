@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, result_of
+from parts.harness import PASSWORD, environment, make_state_key, result_of, run_aapfs
 from parts.sealed import Seal
 from parts.store import disk, store_of, tmpfs
 from parts.tree import PRIVATE, PUBLIC
@@ -17,8 +17,7 @@ FORMS = {*CLOSED, *PUBLIC}
 
 
 def export(mount, aap, target, *options, config=None, env=None):
-    done = subprocess.run([AAPFS, "export", "-c", config or mount.config, *options, aap, target], capture_output=True,
-                          text=True, timeout=60, env=env or environment())
+    done = run_aapfs("export", "-c", config or mount.config, *options, aap, target, env=env or environment())
     assert done.stdout == ""
     assert PASSWORD not in done.stderr
     return done.returncode, done.stderr
@@ -224,7 +223,7 @@ def test_a_state_that_does_not_fit_is_exit_2(mount, tmp_path):
     empty.mkdir(mode=0o700)
     assert "was ever kept there" in refused(mount, "payments", out, "--state", empty)
     for words in ([], ["payments"], ["payments", out, "more"], ["--endpoint", "http://127.0.0.1:1", "payments", out]):
-        done = subprocess.run([AAPFS, "export", *words], capture_output=True, text=True, timeout=60)
+        done = run_aapfs("export", *words)
         assert done.returncode == 2 and "export" in done.stderr
 
 
@@ -242,7 +241,6 @@ def test_without_room_nothing_is_left(mount, tmp_path, made):
 
 def test_nobody_reads_the_store_but_its_user(mount, tmp_path):
     mount.write("payments", PASSWORD)
-    done = subprocess.run([program_for_others(tmp_path), "export", "-c", mount.config, "payments", tmp_path / "out"],
-                          capture_output=True, text=True, timeout=60, env=environment(), **AS_NOBODY)
+    done = run_aapfs("export", "-c", mount.config, "payments", tmp_path / "out", program=program_for_others(tmp_path), **AS_NOBODY)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / "out").exists()

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from parts.fifo import Fifo
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
+from parts.harness import PASSWORD, make_state_key, run_aapfs, until
 from parts.stops import arm, with_stops
 
 SAY = "echo $AAPFS_AAP $AAPFS_CLIENT_KEY_ID"
@@ -192,8 +192,8 @@ def test_a_command_may_speak_in_the_background(emulator, tmp_path, said):
     config.write_text(f"[kms]\nendpoint = {emulator.url}\nrequest_timeout = 20s\n[mount]\ncreation_guard = 0s\n"
                       f"state = {tmp_path}/state\nstate_key = {make_state_key(tmp_path / 'key')}\n"
                       f"[defaults]\non_rotate = ls /nowhere; echo spoke; echo went on > {said.path}\n")
-    done = subprocess.run([AAPFS, "-c", config, path], capture_output=True, env=environment(), timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = run_aapfs("-c", config, path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     try:
         until((path / "payments").exists)
         for _ in range(2):
@@ -212,7 +212,7 @@ def test_an_upgrade_does_not_run_it_beside_itself(start_mount, emulator, said, g
     expected = rotate(mount)
     assert said.line() == expected
     runner = mount.children()["aapfs-runner"]
-    subprocess.run([AAPFS, "upgrade", "-m", mount.path], check=True, timeout=60)
+    run_aapfs("upgrade", "-m", mount.path, check=True)
     assert mount.children()["aapfs-runner"] == runner
     gate.let_go()
     assert said.line() == expected  # the worker before did not see it end

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
+from parts.harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, run_aapfs, until
 from parts.manifests import Schema, Wrong, load, read
 from parts.processes import kill_all
 
@@ -170,8 +170,7 @@ def test_aapfs_takes_the_configuration(daemon, tmp_path):
     def said(text):
         text = text.replace("/var/lib", f"{tmp_path}").replace("/etc", f"{tmp_path}")
         (tmp_path / "aapfs.conf").write_text(text)
-        done = subprocess.run([AAPFS, "-f", "-c", tmp_path / "aapfs.conf", tmp_path / "none"], capture_output=True,
-                              text=True, env=environment())
+        done = run_aapfs("-f", "-c", tmp_path / "aapfs.conf", tmp_path / "none")
         return done.stderr
 
     (tmp_path / "aapfs-state").mkdir()

@@ -4,12 +4,11 @@ import fcntl
 import os
 import re
 import signal
-import subprocess
 import time
 
 import pytest
 
-from parts.harness import AAPFS, NEXT, PASSWORD, environment, make_state_key, until
+from parts.harness import NEXT, PASSWORD, make_state_key, run_aapfs, until
 from parts.kms import make_key
 from parts.log import DONE
 from parts.times import DAY, text_of
@@ -152,6 +151,6 @@ def test_who_starts_it_is_spoken_to_without_a_time(emulator, tmp_path):
     key = make_state_key(tmp_path / "key")
     own = ["--endpoint", emulator.url, "--state", tmp_path / "state", "--state-key", key]
     for words in (["-f"], []):
-        done = subprocess.run([AAPFS, *words, *own, tmp_path / "nowhere"], capture_output=True, text=True, env=environment(), timeout=60)
+        done = run_aapfs(*words, *own, tmp_path / "nowhere")
         assert (done.returncode, done.stderr) == (
             1, f"aapfs: {tmp_path}/nowhere: No such file or directory; make an empty directory there first\n")

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key, until
+from parts.harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key, run_aapfs, until
 from parts.log import ENDS, without_what_was_done
 from parts.processes import children_of, kill_all, wait_for_end
 from parts.times import text_of
@@ -44,17 +44,12 @@ def daemon_of(path):
     return None
 
 
-def run(*words, **more):
-    return subprocess.run([AAPFS, *words], capture_output=True, text=True, timeout=60,
-                          env=environment(**more))
-
-
 def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path):
     path = tmp_path / "aap"
     path.mkdir()
     config = tmp_path / "aapfs.conf"
     config.write_text(f"[kms]\nendpoint = {emulator.url}\n")
-    done = run("-c", config, *own_state(tmp_path), path)
+    done = run_aapfs("-c", config, *own_state(tmp_path), path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     # captured output ended: the daemon does not hold on to the caller's pipes
     assert ".aapfs" in os.listdir(path)
@@ -70,9 +65,8 @@ def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path)
 
 def test_a_relative_path_and_a_source_as_mount8_gives_it(emulator, tmp_path):
     (tmp_path / "aap").mkdir()
-    done = subprocess.run([AAPFS, "--endpoint", emulator.url, "aapfs", "aap", "-o", "rw,nosuid",
-                           "--state", "state", "--state-key", make_state_key(tmp_path / "key").name],
-                          cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    done = run_aapfs("--endpoint", emulator.url, "aapfs", "aap", "-o", "rw,nosuid", "--state", "state", "--state-key",
+                     make_state_key(tmp_path / "key").name, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert mounts_at(tmp_path / "aap")
     pid = daemon_of("aap")
@@ -239,7 +233,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(tmp_path, text, said):
     (tmp_path / "aap").mkdir()
     config = tmp_path / "aapfs.conf"
     config.write_text(text)
-    done = run("-c", config, tmp_path / "aap")
+    done = run_aapfs("-c", config, tmp_path / "aap")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("aapfs: configuration: ")
     assert str(config) in done.stderr and said in done.stderr
@@ -253,7 +247,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(tmp_path, text, said):
     (["status", "one", "more"], 2), (["delete", "payments"], 2),
 ])
 def test_usage(words, status):
-    done = run(*words)
+    done = run_aapfs(*words)
     assert done.returncode == status
     assert (done.stdout if status == 0 else done.stderr) != ""
     assert (done.stderr if status == 0 else done.stdout) == ""
@@ -267,7 +261,7 @@ def test_where_nothing_can_be_mounted(emulator, tmp_path, prepare, said):
     path = tmp_path / "aap"
     prepare(path)
     for foreground in ([], ["-f"]):
-        done = run(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), path)
+        done = run_aapfs(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), path)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1 and said in done.stderr and str(path) in done.stderr
 
@@ -286,9 +280,8 @@ def test_dev_has_a_kms_of_its_own(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     # what a service is given is somebody else's here
-    done = subprocess.run([AAPFS, "--dev", path], capture_output=True, text=True, timeout=60,
-                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(elsewhere),
-                               "STATE_DIRECTORY": "/nonexistent", "CREDENTIALS_DIRECTORY": "/nonexistent"})
+    done = run_aapfs("--dev", path, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(elsewhere),
+                                         "STATE_DIRECTORY": "/nonexistent", "CREDENTIALS_DIRECTORY": "/nonexistent"})
     assert (done.returncode, done.stderr) == (0, "")
     private, = elsewhere.iterdir()
     assert private.stat().st_mode & 0o7777 == 0o700
@@ -312,31 +305,31 @@ def test_dev_has_a_kms_of_its_own(tmp_path):
 def test_status(start_mount, emulator):
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
-    done = run("status", "-m", mount.path)
+    done = run_aapfs("status", "-m", mount.path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[2] == ["orders", "none", *["-"] * 5]
     assert lines[3] == ["payments", "active", mount.key_id(), lines[3][3], "d", "-", "in", lines[3][7], "d", "-"]
     assert lines[3][3] in ("365", "366")  # a calendar year
-    done = run("status", "-m", mount.path, "--json")
+    done = run_aapfs("status", "-m", mount.path, "--json")
     both = json.loads(done.stdout)
     assert both["Mount"]["Aaps"] == {"none": 1, "active": 1}
     assert [aap["AapName"] for aap in both["Aaps"]] == ["orders", "payments"]
     soon = "2099-01-01T00:00:00Z"
     mount.write("orders", f"{PASSWORD} 2098-01-01T00:00:00Z {soon}")
-    assert run("status", "-m", mount.path).returncode == 0
+    assert run_aapfs("status", "-m", mount.path).returncode == 0
     assert mount.status("orders")["State"] == "scheduled"
 
 
 def test_status_is_1_when_a_key_ends_within_a_week(start_mount, emulator):
     mount = start_mount(emulator.url, defaults="validity = 6d\nrotate_at = never", expected_errors=ENDS)
     mount.write("payments", PASSWORD)
-    assert run("status", "-m", mount.path).returncode == 1
+    assert run_aapfs("status", "-m", mount.path).returncode == 1
     assert mount.status("payments")["State"] == "expiring"
 
 
 def test_status_where_nothing_is_mounted(tmp_path):
-    done = run("status", "-m", tmp_path)
+    done = run_aapfs("status", "-m", tmp_path)
     assert done.returncode == 1 and "is aapfs mounted?" in done.stderr
 
 
@@ -413,7 +406,7 @@ def test_a_live_mount_is_not_mounted_over(start_mount, emulator, stopped, tmp_pa
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     for foreground in ([], ["-f"]):
-        done = run(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), mount.path)
+        done = run_aapfs(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), mount.path)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == f"aapfs: {mount.path}: aapfs is mounted here and alive; umount it first\n"
     for pid in pids:

@@ -10,7 +10,7 @@ import tempfile
 import pytest
 
 from parts.debian import debootstrap
-from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key
+from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key, run_aapfs
 from parts.machine import boot
 from parts.shell import needs, sh
 from parts.usage import WORDS, usages
@@ -30,15 +30,15 @@ def test_each_sub_command_has_its_own_help():
     assert {*WORDS, "check", "volume-plugin", "with-mount"} == set(known)
     for name, usage in known.items():
         for option in ("--help", "-h"):
-            done = subprocess.run([AAPFS, name, option], capture_output=True, text=True)
+            done = run_aapfs(name, option)
             assert (done.returncode, done.stderr) == (0, ""), name
             assert re.sub(r"\s+", " ", done.stdout) == f"usage: aapfs {usage} ", name
             assert max(map(len, done.stdout.splitlines())) <= 80
-        done = subprocess.run([AAPFS, name, "--nonsense"], capture_output=True, text=True)
+        done = run_aapfs(name, "--nonsense")
         assert (done.returncode, done.stdout) == (2, ""), name
         line, shown = done.stderr.split("\n", 1)
         assert "--nonsense" in line and re.sub(r"\s+", " ", shown) == f"usage: aapfs {usage} ", name
-        done = subprocess.run([AAPFS, name, *"abcd"], capture_output=True, text=True)  # too many words for any
+        done = run_aapfs(name, *"abcd")  # too many words for any
         assert done.returncode == (1 if name == "with-mount" else 2), name
 
 
@@ -53,8 +53,8 @@ def test_what_is_no_command_and_no_place_makes_nothing(tmp_path, words, nearest)
     place.mkdir()
     (place / "a-file").touch()
     os.chown(place, NOBODY, NOBODY)
-    done = subprocess.run([program_for_others(tmp_path), *words], capture_output=True, text=True, cwd=place, **AS_NOBODY,
-                          timeout=60, env=environment(HOME=str(place), AAPFS_KEEP_MOUNT="yes"))
+    done = run_aapfs(*words, program=program_for_others(tmp_path), cwd=place, **AS_NOBODY,
+                     env=environment(HOME=str(place), AAPFS_KEEP_MOUNT="yes"))
     word = [word for word in words if word[0] not in "-/" and word not in ("help", "payments", "aapfs")][0]
     hint = f"; did you mean aapfs {nearest}?" if nearest else ";"
     assert (done.returncode, done.stdout, done.stderr) == (
@@ -64,7 +64,7 @@ def test_what_is_no_command_and_no_place_makes_nothing(tmp_path, words, nearest)
 
 def test_help_and_version_as_words():
     def said(*words):
-        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        done = run_aapfs(*words)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
@@ -73,7 +73,7 @@ def test_help_and_version_as_words():
     assert said("version") == said("--version")
     assert said("help", "--help") == said("help", "help") and "version" in said("--help")
     for words in (["help", "status", "x"], ["help", "-x"], ["version", "x"]):
-        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        done = run_aapfs(*words)
         assert (done.returncode, done.stdout) == (2, "") and done.stderr.endswith(said(words[0], "-h"))
 
 
@@ -82,20 +82,19 @@ def test_a_directory_is_a_mount_point_without_a_slash(emulator, tmp_path):
     place.mkdir()
     key = make_state_key(tmp_path / "key")
     for words in (["staus"], ["aapfs", "staus"]):
-        done = subprocess.run([AAPFS, "--endpoint", emulator.url, "--state", tmp_path / "state", "--state-key", key, *words],
-                              capture_output=True, text=True, cwd=tmp_path, timeout=60, env=environment())
+        done = run_aapfs("--endpoint", emulator.url, "--state", tmp_path / "state", "--state-key", key, *words, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert ".aapfs" in os.listdir(f"{place}/.") or (place / ".aapfs/status").exists()
         subprocess.run(["umount", place], check=True)
 
 
 def test_what_is_no_sub_command_is_told(tmp_path):
-    done = subprocess.run([AAPFS, "creat", "payments"], capture_output=True, text=True, cwd=tmp_path)
+    done = run_aapfs("creat", "payments", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("aapfs: creat: no command")
     for words in (["forget", "--help"], ["mount", "--help"], ["--help"], ["-h"]):
-        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        done = run_aapfs(*words)
         assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: aapfs [-f]")
-    assert re.fullmatch(r"aapfs \d+\.\d+\.\d+\n", subprocess.run([AAPFS, "--version"], capture_output=True, text=True).stdout)
+    assert re.fullmatch(r"aapfs \d+\.\d+\.\d+\n", run_aapfs("--version").stdout)
 
 
 def test_the_mount_helper_has_help(tmp_path):
@@ -109,8 +108,7 @@ def test_the_mount_helper_has_help(tmp_path):
 
 def test_dev_names_the_package_that_it_needs(tmp_path):
     (tmp_path / "aap").mkdir()
-    done = subprocess.run([program_for_others(tmp_path), "--dev", tmp_path / "aap"], capture_output=True, text=True,
-                          env={"PATH": "/nowhere"})
+    done = run_aapfs("--dev", tmp_path / "aap", program=program_for_others(tmp_path), env={"PATH": "/nowhere"})
     assert done.returncode == 1 and "it is in the package aapfs-emulator\n" in done.stderr
 
 

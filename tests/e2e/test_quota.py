@@ -5,13 +5,12 @@ import os
 import random
 import re
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, WITH_STOPS, environment, result_of, until
+from parts.harness import PASSWORD, WITH_STOPS, result_of, run_aapfs, until
 from parts.kms import delete_key, keys_of, make_key, send
 from parts.log import FREED
 from parts.rotations import SAID as SAID_OF_ROTATIONS, rotated
@@ -54,7 +53,7 @@ def lose_a_key(mount, emulator):
 
 
 def run_status(mount, *words):
-    return subprocess.run([AAPFS, "status", "-m", mount.path, *words], capture_output=True, text=True, env=environment())
+    return run_aapfs("status", "-m", mount.path, *words)
 
 
 @pytest.mark.parametrize("max_keys", [3, 8])  # more than KMS gives: its refusal tells

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, NEXT, PASSWORD, environment, until
+from parts.harness import AAPFS, BUILD, NEXT, PASSWORD, environment, run_aapfs, until
 from parts.log import KILLED
 from parts.stops import arm, with_stops
 from parts.times import moment_of
@@ -52,7 +52,7 @@ def configure(mount, *lines):
 
 
 def reload(mount):
-    return subprocess.run([AAPFS, "reload", "-m", mount.path], capture_output=True, text=True, timeout=60)
+    return run_aapfs("reload", "-m", mount.path)
 
 
 def sync(mount):
@@ -462,20 +462,9 @@ def test_a_reload_during_an_upgrade_waits_or_is_told_so(start_mount, emulator, t
     assert attributes(mount / "payments/client_key.json")[0] == DAEMON
 
 
-def test_dev_has_nothing_to_reload(tmp_path):
-    path = tmp_path / "dev"
-    path.mkdir()
-    assert subprocess.run([AAPFS, "--dev", path], timeout=60).returncode == 0
-    try:
-        done = subprocess.run([AAPFS, "reload", "-m", path], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and "--dev has read no configuration" in done.stderr
-    finally:
-        subprocess.run(["umount", path], check=True)
-
-
 @pytest.mark.parametrize("words", [["-x"], ["more"]])
 def test_wrong_words(words):
-    done = subprocess.run([AAPFS, "reload", *words], capture_output=True, text=True, timeout=60)
+    done = run_aapfs("reload", *words)
     assert done.returncode == 2
 
 
@@ -488,8 +477,7 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
     (tmp_path / "aapfs.conf").symlink_to("one.conf")
     (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text("5a" * 32 + "\n")
-    started = subprocess.run([AAPFS, "-c", "aapfs.conf", "--state", "state", "--state-key", "key", "aap"], cwd=tmp_path,
-                             env=environment(), capture_output=True, text=True, timeout=60)
+    started = run_aapfs("-c", "aapfs.conf", "--state", "state", "--state-key", "key", "aap", cwd=tmp_path)
     assert (started.returncode, started.stderr) == (0, "")
     try:
         until((tmp_path / "aap/payments").exists)
@@ -498,7 +486,7 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
         (tmp_path / "fresh").symlink_to("two.conf")
         os.replace(tmp_path / "fresh", tmp_path / "aapfs.conf")
         (tmp_path / "one.conf").unlink()
-        done = subprocess.run([AAPFS, "reload", "-m", tmp_path / "aap"], capture_output=True, text=True, timeout=60)
+        done = run_aapfs("reload", "-m", tmp_path / "aap")
         assert (done.returncode, done.stderr) == (0, "")
         assert attributes(tmp_path / "aap/payments/client_key.json")[0] == DAEMON
     finally:
@@ -600,8 +588,7 @@ def test_a_start_does_not_wait_for_a_user_database_for_ever(start_mount, emulato
     mount = start_mount(emulator.url, defaults="owner = nobody", env=names.env)
     mount.leave()
     names.hang()
-    done = subprocess.run([AAPFS, "-f", "-c", mount.config, mount.path], capture_output=True, text=True, timeout=30,
-                          env=environment(**names.env))
+    done = run_aapfs("-f", "-c", mount.config, mount.path, env=environment(**names.env))
     assert done.returncode == 2, done
     assert done.stderr.startswith("aapfs: configuration: it was not read within 10 s, perhaps since users and groups")
 
@@ -638,8 +625,7 @@ def test_a_read_only_mount_reloads(start_mount, emulator):
     assert "owner: no such user; right is a user's name or number" in done.stderr
     mount.process.send_signal(signal.SIGHUP)
     until(lambda: "aapfs: reload: " in mount.errors())
-    refused = subprocess.run([AAPFS, "reload", "-m", mount.path], capture_output=True, text=True, user=12345, group=12345,
-                             extra_groups=[])
+    refused = run_aapfs("reload", "-m", mount.path, user=12345, group=12345, extra_groups=[])
     assert refused.returncode == 1 and "Permission denied" in refused.stderr
     assert attributes(path)[0] == DAEMON
     assert attributes(mount.state / ".requests") == (0, 0, 0o600)
@@ -651,7 +637,7 @@ def test_a_read_only_view_of_a_mount_says_where_its_control_is(mount, tmp_path):
     subprocess.run(["mount", "--bind", mount.path, view], check=True)
     subprocess.run(["mount", "-o", "remount,ro,bind", view], check=True)
     try:
-        done = subprocess.run([AAPFS, "reload", "-m", view], capture_output=True, text=True, timeout=30)
+        done = run_aapfs("reload", "-m", view)
         assert done.returncode == 1 and "where only this view of the mount is read-only, use another one" in done.stderr
         assert not (mount.state / ".requests").exists()
     finally:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, result_of, until
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key, result_of, run_aapfs, until
 from parts.kms import ACCOUNT, keys_of
 from parts.log import UNSETTLED
 from parts.processes import kill_all
@@ -149,12 +149,11 @@ def test_in_the_background_it_returns_when_the_mount_answers(start_mount, emulat
     model = start_mount(emulator.url, request_timeout="10s", listed=False)
     model.stop()
     emulator.set_faults("ListApplicationAccessPoints delay=2000 x1")
-    done = subprocess.run([AAPFS, "-c", model.config, model.path], capture_output=True, text=True, env=environment())
+    done = run_aapfs("-c", model.config, model.path)
     try:
         assert (done.returncode, done.stderr) == (0, "")
         assert os.listdir(model.path) == [".aapfs"]
-        made = subprocess.run([AAPFS, "create", "-m", model.path, "--password-file", "-", "payments"],
-                              input=PASSWORD + "\n", capture_output=True, text=True)
+        made = run_aapfs("create", "-m", model.path, "--password-file", "-", "payments", input=PASSWORD + "\n")
         assert (made.returncode, made.stdout, made.stderr) == (0, model.key_id() + "\n", "")
     finally:
         subprocess.run(["umount", model.path], check=True)
@@ -203,8 +202,7 @@ def test_killed_and_remounted_fifty_times(mount, emulator, remount):
 def refused(mount, *options):
     """A start on a mount's state that has to fail with exit 2 and change nothing: its line."""
     before = disk(mount)
-    done = subprocess.run([AAPFS, "-f", "-c", mount.config, *options, mount.path], capture_output=True,
-                          text=True, timeout=60, env=environment())
+    done = run_aapfs("-f", "-c", mount.config, *options, mount.path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert done.stderr.startswith("aapfs: state: ")
     assert disk(mount) == before

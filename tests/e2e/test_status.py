@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, await_value, until
+from parts.harness import AAPFS, PASSWORD, await_value, run_aapfs, until
 from parts.log import ENDS
 from parts.users import AS_NOBODY, program_for_others
 
@@ -22,8 +22,7 @@ MEMBERS = ["AapName", "State", "ClientKeyId", "NotBefore", "NotAfter", "RequestI
 
 
 def run(mount, *words, **parts):
-    return subprocess.run([parts.pop("program", AAPFS), "status", "-m", mount.path, *words], capture_output=True,
-                          text=True, timeout=30, **parts)
+    return run_aapfs("status", "-m", mount.path, *words, **parts)
 
 
 def on_terminal(mount, columns, **changed):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, result_of, until
+from parts.harness import PASSWORD, result_of, run_aapfs, until
 from parts.kms import ACCOUNT, keys_of, make_key, wait_for_request
 from parts.log import UNSETTLED
 from parts.store import intents_of, store_of, stored, tmpfs
@@ -22,8 +22,7 @@ def run_beside(mount, **more):
     """A second daemon on a mount's state, which has to be refused: its line."""
     place = mount.directory / "second"
     place.mkdir(exist_ok=True)
-    done = subprocess.run([AAPFS, "-f", "-c", mount.config, place], capture_output=True, text=True, timeout=60,
-                          env=environment(), **more)
+    done = run_aapfs("-f", "-c", mount.config, place, **more)
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
     return done.returncode, done.stderr
 

@@ -6,12 +6,11 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
 import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, ROOT, result_of, until
+from parts.harness import PASSWORD, ROOT, result_of, run_aapfs, until
 from parts.kms import ask, delete_aap, delete_key, keys_of, make_aap, make_key
 from parts.log import GONE
 from parts.stops import arm, with_stops
@@ -25,7 +24,7 @@ ASSUMED = re.compile(r"aapfs: DescribeApplicationAccessPoint is not permitted .*
 
 def judged(mount):
     """The exit status of aapfs status."""
-    return subprocess.run([AAPFS, "status", "-m", mount.path], stdout=subprocess.DEVNULL, timeout=20).returncode
+    return run_aapfs("status", "-m", mount.path).returncode
 
 
 def is_stale(descriptor):

@@ -16,7 +16,8 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, INSIDE, PASSWORD, ROOT, WITH_STOPS, await_value, environment, make_state_key, until
+from parts.harness import (AAPFS, BUILD, INSIDE, PASSWORD, ROOT, WITH_STOPS, await_value, environment, make_state_key, run_aapfs,
+                           until)
 from parts.machine import boot
 from parts.processes import children_of, kill_all
 
@@ -213,7 +214,7 @@ def test_an_upgrade_is_kept_as_well(manager):
     manager.start()
     manager.write()
     before, mounted = manager.key_id(), manager.mounted()
-    done = subprocess.run([AAPFS, "upgrade", "-m", manager.path], capture_output=True, text=True, timeout=60)
+    done = run_aapfs("upgrade", "-m", manager.path)
     assert (done.returncode, done.stderr) == (0, "")
     manager.take_messages()
     assert set(manager.store) == {"aapfs-fuse", "aapfs-memory", "aapfs-note"}

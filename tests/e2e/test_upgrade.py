@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from parts.harness import AAPFS, NEXT, PASSWORD, until
+from parts.harness import AAPFS, NEXT, PASSWORD, run_aapfs, until
 from parts.load import Load
 from parts.log import KILLED
 from parts.upgrade import upgrade, workers
@@ -126,19 +126,20 @@ def test_a_creation_under_way_is_waited_for(mount, installed, emulator):
     assert mount.key_id("orders") and mount.last_error("payments") is None
 
 
-def test_dev_is_not_upgraded(tmp_path):
+def test_dev_is_neither_upgraded_nor_reloaded(tmp_path):
     path = tmp_path / "dev"
     path.mkdir()
-    assert subprocess.run([AAPFS, "--dev", path], timeout=60).returncode == 0
+    assert run_aapfs("--dev", path).returncode == 0
     try:
-        done = subprocess.run([AAPFS, "upgrade", "-m", path], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and "start it anew" in done.stderr
+        for command, said in (("upgrade", "start it anew"), ("reload", "--dev has read no configuration")):
+            done = run_aapfs(command, "-m", path)
+            assert done.returncode == 1 and said in done.stderr
     finally:
         subprocess.run(["umount", path], check=True)
 
 
 def test_a_handover_from_nobody_is_refused():
-    done = subprocess.run([AAPFS, "/nowhere"], env={"AAPFS_HANDOVER": "0"}, capture_output=True, text=True)
+    done = run_aapfs("/nowhere", env={"AAPFS_HANDOVER": "0"})
     assert done.returncode == 2 and "AAPFS_HANDOVER" in done.stderr
 
 

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, until
+from parts.harness import AAPFS, PASSWORD, run_aapfs, until
 from parts.kms import wait_for_request
 from parts.log import KILLED
 
@@ -256,8 +256,7 @@ def test_aapfs_create_rotate_and_delete(mount, emulator, tmp_path):
     source.write_text(PASSWORD + "\n")
 
     def aapfs(*words, **more):
-        return subprocess.run([AAPFS, words[0], "-m", mount.path, *words[1:]], capture_output=True,
-                              text=True, **more)
+        return run_aapfs(words[0], "-m", mount.path, *words[1:], **more)
 
     done = aapfs("rotate", "payments", "--password-file", source)
     assert done.returncode == 1 and "no key to rotate" in done.stderr
@@ -304,8 +303,7 @@ def on_a_terminal(mount, *answers, command="create"):
 
 
 def without_a_terminal(mount, *words):
-    done = subprocess.run([AAPFS, words[0], "-m", mount.path, *words[1:]], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          start_new_session=True)
+    done = run_aapfs(words[0], "-m", mount.path, *words[1:], stdin=subprocess.DEVNULL, start_new_session=True)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -418,7 +416,7 @@ def test_an_aap_that_kms_does_not_list_is_explained(mount, tmp_path):
             1, "", f"aapfs: nothing: there is no such AAP here; KMS was listed at {listed}; to list it again: "
             f"echo sync > {mount.path}/.aapfs/control\n")
     assert without_a_terminal(mount, "create", "../aap") == (1, "", f"aapfs: {mount.path}/../aap: not a name that an AAP has here\n")
-    done = subprocess.run([AAPFS, "create", "-m", tmp_path, "payments"], capture_output=True, text=True, start_new_session=True)
+    done = run_aapfs("create", "-m", tmp_path, "payments", start_new_session=True)
     assert (done.returncode, done.stderr) == (1, f"aapfs: {tmp_path}/.aapfs/status: not there: is aapfs mounted?\n")
-    done = subprocess.run([AAPFS, "create", "-m", tmp_path / "no", "payments"], capture_output=True, text=True, start_new_session=True)
+    done = run_aapfs("create", "-m", tmp_path / "no", "payments", start_new_session=True)
     assert (done.returncode, done.stderr) == (1, f"aapfs: {tmp_path}/no/payments: No such file or directory\n")

@@ -1,9 +1,8 @@
 """aapfs check: what it says, taken apart, and a place without a mount."""
 import pathlib
 import re
-import subprocess
 
-from parts.harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key
+from parts.harness import ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key, run_aapfs
 
 LINE = re.compile(r"(ok|warning|error) +([A-Za-z_, ]+): (.+)")
 FOLLOWING = "on_rotate = none"
@@ -28,8 +27,8 @@ class Checked:
 
 
 def check(config, mountpoint, env=None, wrap=()):
-    done = subprocess.run([*wrap, AAPFS, "check", "-c", config, "-m", mountpoint], capture_output=True, text=True, timeout=60,
-                          env=environment(**{"HOME": str(pathlib.Path(config).parent), "XDG_CONFIG_HOME": None, **(env or {})}))
+    home = {"HOME": str(pathlib.Path(config).parent), "XDG_CONFIG_HOME": None}
+    done = run_aapfs("check", "-c", config, "-m", mountpoint, wrap=wrap, env=environment(**{**home, **(env or {})}))
     return Checked(done)
 
 

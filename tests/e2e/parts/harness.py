@@ -39,6 +39,12 @@ def environment(**changed):
     return {name: value for name, value in clean.items() if value is not None}
 
 
+def run_aapfs(*words, program=AAPFS, wrap=(), **more):
+    """To its end; MORE is for subprocess."""
+    return subprocess.run([*wrap, program, *words],
+                          **{"capture_output": True, "text": True, "timeout": 60, "env": environment(), **more})
+
+
 def until(condition, seconds=60, why=lambda: ""):
     """What CONDITION() is once it is true. For what no event tells: it is asked again soon, and leaves others the time."""
     end = time.monotonic() + seconds

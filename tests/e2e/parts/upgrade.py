@@ -1,9 +1,8 @@
 """A program that is installed, and replaced while it runs."""
 import os
 import shutil
-import subprocess
 
-from parts.harness import AAPFS
+from parts.harness import AAPFS, run_aapfs
 from parts.processes import children_of
 
 
@@ -25,7 +24,7 @@ class Installed:
 
 
 def upgrade(mount):
-    return subprocess.run([AAPFS, "upgrade", "-m", mount.path], capture_output=True, text=True, timeout=60)
+    return run_aapfs("upgrade", "-m", mount.path)
 
 
 def workers(mount):
