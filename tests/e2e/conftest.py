@@ -70,7 +70,7 @@ def remount(start_mount):
     """One that takes over what another one kept, which is stopped."""
     def start(mount, url, *options, **parts):
         if mount.process.poll() is None:
-            mount.leave(mount.expected_errors)
+            mount.leave()
         return start_mount(url, *options, **mount.kept, **parts)
     return start
 

@@ -77,7 +77,7 @@ def test_a_creation_without_its_key_is_told_and_settled(start_mount, emulator, a
             altered.change = lambda operation, answer: operation == "CreateClientKey" and put(answer, name, value)
             assert result_of(mount, PASSWORD) == errno.EKEYREJECTED, (name, kind)
             assert mount.last_error()["Code"], (name, kind)
-    altered.change = lambda operation, answer: None
+    altered.alter(None)
     mount.sync()
     status = mount.status("payments")
     assert len(status["Rejected"]) + len(status["Orphans"]) == emulator.count("CreateClientKey") == 2 * len(types)
@@ -230,11 +230,7 @@ def test_an_unknown_404_says_of_no_key_that_it_is_gone(start_mount, emulator, al
     mount.write("payments", PASSWORD)
     old, = mount.status("payments")["Superseded"]
 
-    def hide(operation, answer):
-        if operation == "ListClientKeys":
-            answer["ClientKeys"] = []
-
-    altered.change = hide
+    altered.alter("ListClientKeys", ClientKeys=[])
     for code in ("Unheard.Of", "EntityNotExist.ClientKey", "Forbidden.AliasNotFound", "InvalidApi.NotFound"):
         content = json.dumps({"RequestId": "r", "Code": code, "Message": "not there"}).encode()
         altered.instead = lambda operation: (404, content) if operation in ("GetClientKey", "DeleteClientKey") else None
@@ -245,7 +241,8 @@ def test_an_unknown_404_says_of_no_key_that_it_is_gone(start_mount, emulator, al
     altered.instead = lambda operation: (404, json.dumps({"Code": "Unheard.Of"}).encode())
     assert result_of(mount, "forget payments", ".aapfs") == errno.EIO
     assert (mount / "payments/client_key.json").exists()
-    altered.instead, altered.change = lambda operation: None, lambda operation, answer: None
+    altered.instead = lambda operation: None
+    altered.alter(None)
     mount.write("payments", f"delete {old}")
     mount.sync()
 
@@ -330,7 +327,7 @@ def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_moun
     done = run_aapfs("status", "-m", mount.path)
     assert done.returncode == 0, done.stdout + done.stderr
     # one that is made again as one for client keys
-    altered.change = lambda operation, answer: None
+    altered.alter(None)
     mount.sync()
     mount.write("orders", PASSWORD)
     assert mount.status("orders")["State"] == "active" and mount.last_error("orders") is None

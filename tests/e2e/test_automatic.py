@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import threading
 import time
@@ -14,11 +13,12 @@ import time
 import pytest
 
 from parts.fifo import Fifo
-from parts.harness import PASSWORD, Mount, until
+from parts.harness import PASSWORD, Mount, Write, result_of, until
 from parts.kms import delete_key, keys_of
 from parts.processes import kill_all
-from parts.rotations import SAID, rotated, start_rotating
+from parts.rotations import rotated, start_rotating
 from parts.times import DAY, moment_of, text_of
+from parts.tree import listed_keys
 
 FAULTS = ["throttle", "unavailable", "internal", "delay=300", "reset-before", "reset-after", "truncate", "garbage",
           "wrong-password", "expired-clock", "empty-list", "short-page", "denied"]
@@ -77,19 +77,14 @@ def test_password_sources(start_mount, start_emulator, tmp_path):
 
 @pytest.fixture
 def hanging_file(start_emulator, tmp_path):
-    """A password on another mount, whose worker is stopped; call it to let it go on."""
+    """A password on another mount, whose worker is stopped until this is closed."""
     (tmp_path / "other").mkdir()
     mount = Mount(tmp_path / "other", start_emulator().url, defaults="expose_password = yes\nmode = 0400\n")
     mount.write("payments", PASSWORD)
-    worker = mount.children()["aapfs-worker"]
-
-    def go_on():
-        os.kill(worker, signal.SIGCONT)
-
-    go_on.path = mount / "payments/password"
-    os.kill(worker, signal.SIGSTOP)
-    yield go_on
-    go_on()
+    with contextlib.ExitStack() as until_then:
+        until_then.enter_context(mount.stopped("aapfs-worker"))
+        until_then.path = mount / "payments/password"
+        yield until_then
     mount.stop()
 
 
@@ -98,24 +93,16 @@ def test_a_password_file_that_does_not_answer_stops_nothing_else(start_mount, em
     mount = start_rotating(start_mount, emulator, validity="1y", request_timeout="3s",
                            sections=f"[aap payments]\npassword_source = file:{hanging_file.path}\n")
     mount.write("payments", PASSWORD)
-    results = []
-
-    def rotate():
-        with pytest.raises(OSError) as refused:
-            mount.write("payments", "rotate")
-        results.append(refused.value.errno)
-
-    thread = threading.Thread(target=rotate)
-    thread.start()
+    rotation = Write(mount, "rotate")
     until(lambda: "under way" in (mount.status("payments")["Note"] or ""))
     mount.write("orders", PASSWORD)
-    assert results == []  # which still waits for its file
-    thread.join()
+    assert rotation.is_alive()  # which still waits for its file
+    assert rotation.end() == errno.EINVAL
     assert "does not answer" in mount.last_error("payments")["Message"]
-    rotate()  # no second thread hangs
-    assert results == [errno.EINVAL] * 2 and emulator.count("CreateClientKey") == 2
+    assert result_of(mount, "rotate") == errno.EINVAL  # no second thread hangs
+    assert emulator.count("CreateClientKey") == 2
     engine_threads = len(os.listdir(f"/proc/{mount.children()['aapfs-worker']}/task"))
-    hanging_file()
+    hanging_file.close()
     until(lambda: len(os.listdir(f"/proc/{mount.children()['aapfs-worker']}/task")) < engine_threads)
     mount.write("payments", "rotate")
     assert emulator.count("CreateClientKey") == 3
@@ -142,7 +129,7 @@ def be_always_wrong(start_mount, emulator, directory, fault):
     made = emulator.count("CreateClientKey")
     assert made == 4
     mount.sync()
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # its successor counts what lies on the disk
+    mount.kill("aapfs-worker")  # its successor counts what lies on the disk
     until(lambda: len(BLOCKED.findall(mount.errors())) == 2)
     listed = emulator.count("ListClientKeys")
     for _ in range(2):  # after the first nothing but the block holds a creation back, and it would be sent before the second
@@ -198,13 +185,9 @@ def test_stopped_for_longer_than_the_rotation_window(start_mount, emulator):
     mount.write("payments", PASSWORD)
     first, made = mount.key_id(), emulator.count("CreateClientKey")
     end = moment_of(mount.read("payments", "not_after").strip())
-    pids = [mount.process.pid, *mount.children().values()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    while time.time() < end + 1:
-        time.sleep(0.1)
-    for pid in reversed(pids):
-        os.kill(pid, signal.SIGCONT)
+    with mount.stopped():
+        while time.time() < end + 1:
+            time.sleep(0.1)
     rotated(mount, "payments", first)
     assert emulator.count("CreateClientKey") == made + 1
 
@@ -213,7 +196,7 @@ def test_off_for_a_month(start_mount, emulator, clock):
     mount = start_rotating(start_mount, emulator, validity="10d", **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
-    leave(mount)
+    mount.leave()
     clock(30 * DAY)
     emulator.move_clock(30 * DAY)
     again = start_rotating(start_mount, emulator, validity="10d", **clock.parts, **mount.kept)
@@ -223,20 +206,26 @@ def test_off_for_a_month(start_mount, emulator, clock):
     until(lambda: set(keys_of(emulator)) == {second})  # the expired one is deleted
 
 
-@pytest.mark.full
-def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, clock):
-    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts)
+def with_a_scheduled_key(start_mount, emulator, clock, **parts):
+    """A mount with two keys, and the time in an hour when the second one begins."""
+    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, **parts)
     mount.write("payments", PASSWORD)
-    first = mount.key_id()
-    begin = int(time.time()) + 3600
+    first, begin = mount.key_id(), int(time.time()) + 3600
     mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
     assert mount.key_id() == first
-    [second] = {path.name for path in (mount / "payments/keys").iterdir()} - {first}
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    [second] = mount.status("payments")["Scheduled"]
+    return mount, first, second, begin
+
+
+@pytest.mark.full
+def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, clock):
+    mount, first, second, begin = with_a_scheduled_key(start_mount, emulator, clock)
+    assert listed_keys(mount) == {first, second}
+    mount.kill("aapfs-worker")
     until(lambda: mount.children().get("aapfs-worker"))
     assert mount.key_id() == first
     made = (mount / "payments/keys" / first / "client_key.json").stat().st_mtime_ns
-    leave(mount)
+    mount.leave()
     mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, **mount.kept)
     assert mount.key_id() == first
     assert (mount / "payments/client_key.json").stat().st_mtime_ns == made  # it was never another one
@@ -245,7 +234,7 @@ def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, cloc
     mount.write("orders", PASSWORD)  # from which it learns the time
     assert rotated(mount, "payments", first) == second
     assert abs((mount / "payments/client_key.json").stat().st_mtime - begin) < 30
-    leave(mount)
+    mount.leave()
     clock(3000)  # behind KMS's, which this daemon does not know yet
     mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, **mount.kept)
     assert mount.key_id() == second
@@ -255,11 +244,7 @@ def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, cloc
 
 
 def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emulator, clock):
-    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, defaults="on_rotate = none")
-    mount.write("payments", PASSWORD)
-    first, begin = mount.key_id(), int(time.time()) + 3600
-    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
-    [second] = mount.status("payments")["Scheduled"]
+    mount, first, second, _ = with_a_scheduled_key(start_mount, emulator, clock, defaults="on_rotate = none")
     delete_key(emulator, second)
     mount.sync()
     assert "a Scheduled key" in mount.status("payments")["Note"]
@@ -274,21 +259,17 @@ def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emul
 
 
 def test_that_kms_lacks_a_scheduled_key_outlives_worker_and_daemon(start_mount, emulator, clock):
-    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, defaults="on_rotate = none")
-    mount.write("payments", PASSWORD)
-    first, begin = mount.key_id(), int(time.time()) + 3600
-    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
-    [second] = mount.status("payments")["Scheduled"]
+    mount, first, second, _ = with_a_scheduled_key(start_mount, emulator, clock, defaults="on_rotate = none")
     delete_key(emulator, second)
     mount.sync()
     emulator.set_faults("* silent")
     clock(3601)
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     for _ in range(2):
         status = mount.status("payments")
         assert (status["ClientKeyId"], status["Scheduled"], mount.key_id()) == (first, [second], first)
         assert "a Scheduled key" in status["Note"]
-        leave(mount)
+        mount.leave()
         mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, defaults="on_rotate = none",
                                **mount.kept, listed=False)
     # and it comes back with KMS's word
@@ -301,14 +282,14 @@ def test_that_kms_lacks_an_aap_outlives_the_daemon_until_kms_has_it_again(start_
     mount = start_rotating(start_mount, emulator, validity="1y", expected_errors=GONE)
     mount.write("payments", PASSWORD)
     other = start_emulator(aaps=["orders"])
-    mount.leave(GONE)
+    mount.leave()
     settings = {"validity": "1y", **mount.kept}
     mount = start_rotating(start_mount, other, expected_errors=GONE, **settings)
     until(lambda: mount.status("payments")["State"] == "deleted")
     until(lambda: "AapIsGone\":true" in next(mount.state.rglob(".told")).read_text())
-    mount.leave(GONE)
+    mount.leave()
     other.set_faults("* silent")
-    mount = start_rotating(start_mount, other, listed=False, **settings)
+    mount = start_rotating(start_mount, other, listed=False, expected_errors="", **settings)
     assert mount.status("payments")["State"] == "deleted"
     mount.leave()
     mount = start_rotating(start_mount, emulator, **settings)
@@ -322,21 +303,16 @@ def test_in_use_until_the_applications_were_told(start_mount, emulator, command)
     assert mount.status("payments")["State"] == "active"
     mount.write("payments", PASSWORD)
     until(lambda: mount.status("payments")["State"] == "expiring")  # the old one ends within 30 days
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(lambda: mount.children().get("aapfs-worker"))
     until(lambda: mount.status("payments")["State"] == "expiring")
     mount.write("payments", "reloaded")
     assert mount.status("payments")["State"] == "active"
-    leave(mount)
+    mount.leave()
     again = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", **mount.kept)
     assert again.status("payments")["State"] == "active"
     with pytest.raises(FileNotFoundError):
         again.write("orders", "reloaded")
-
-
-def leave(mount):
-    """What is on its mount point from here on is another mount's."""
-    mount.leave(SAID)
 
 
 def lose_power(mount):
@@ -361,7 +337,7 @@ def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emu
     result.write_text("3")
     mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
     assert said.line() == second  # again: it was not seen to end
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # nor is it this time
+    mount.kill("aapfs-worker")  # nor is it this time
     gate.let_go()
     assert said.line() == second
     gate.let_go()
@@ -421,15 +397,14 @@ def test_no_line_by_a_clock_that_kms_has_not_set_right(start_mount, emulator, cl
     expired = re.compile(r"aapfs: payments: the client key \S+ has expired at .*\n")
     mount = start_mount(emulator.url, **clock.parts, defaults="rotate_at = never\non_rotate = none\n")
     mount.write("payments", PASSWORD)
-    leave(mount)
+    mount.leave()
     clock(3 * 365 * DAY)
-    parts = {**clock.parts, **mount.kept,
-             "defaults": "rotate_at = never\non_rotate = none\n"}
+    parts = {**clock.parts, **mount.kept, "defaults": "rotate_at = never\non_rotate = none\n"}
     mount = start_mount(emulator.url, **parts)
     mount.sync()
     mount.write(".aapfs", "rotate-due")  # which looks at every AAP
     assert mount.status("payments")["State"] == "active" and not expired.search(mount.errors())
-    leave(mount)
+    mount.leave()
     mount = start_mount("http://127.0.0.1:1", expected_errors=None, **parts)
     mount.write(".aapfs", "rotate-due")
     assert mount.status("payments")["State"] == "expired" and not expired.search(mount.errors())

@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 
 import pytest
@@ -207,10 +206,8 @@ def test_the_mount_point(place, start_mount):
     with tmpfs(place.mountpoint, "1m"):
         assert "another filesystem" in place.check().of("warning", "mount point")[0]
     mount = start_mount(place.url)
-    worker = mount.children()["aapfs-worker"]
-    os.kill(worker, signal.SIGSTOP)
-    assert "did not answer within a second" in check(mount.config, mount.path).of("error", "mount point")[0]
-    os.kill(worker, signal.SIGCONT)
+    with mount.stopped("aapfs-worker"):
+        assert "did not answer within a second" in check(mount.config, mount.path).of("error", "mount point")[0]
     kill_all(mount)
     assert "has lost its daemon" in check(mount.config, mount.path).of("error", "mount point")[0]
     subprocess.run(["umount", "-l", mount.path], check=True)

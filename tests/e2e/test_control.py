@@ -148,8 +148,7 @@ def forms_of(password):
 
 @pytest.mark.full
 @pytest.mark.core
-def test_hostile_answers(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_hostile_answers(mount, emulator):
     password = "A~!@#$%^&*?_-9z"
     mount.write("payments", password)
     key = mount.read("payments", "client_key.json")

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from parts.harness import PASSWORD, result_of, until
+from parts.harness import PASSWORD, Write, result_of, until
 from parts.kms import ACCOUNT, keys_of
 from parts.log import FREED, UNSETTLED
 from parts.rotations import SAID, rotated
@@ -129,21 +129,19 @@ def test_the_first_key_needs_the_account(start_mount, emulator):
 
 @pytest.mark.parametrize("arn, number", [("acs:kms:eu-central-1:{account}:applicationaccesspoint/payments", errno.EACCES),
                                          ("nonsense", errno.EIO)])
-def test_what_an_answer_says_of_the_account_holds_the_second_time_too(start_mount, emulator, altered, remount, arn, number):
+def test_what_an_answer_says_of_the_account_holds_the_second_time_too(mount, emulator, altered, remount, arn, number):
     """Describe was forbidden, so the account was taken to be the state directory's; then it is permitted."""
-    mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
     emulator.set_faults(NO_DESCRIBE)
     mount = remount(mount, altered.url, expected_errors=ASSUMED)
     mount.write("payments", PASSWORD)
     made = emulator.count("CreateClientKey")
-    altered.change = lambda operation, answer: answer.update(
-        Arn=arn.format(account=ACCOUNT)) if operation == "DescribeApplicationAccessPoint" else None
+    altered.alter("DescribeApplicationAccessPoint", Arn=arn.format(account=ACCOUNT))
     emulator.set_faults()
     for _ in range(3):
         assert result_of(mount, PASSWORD) == number
     assert emulator.count("CreateClientKey") == made
-    altered.change = lambda operation, answer: None
+    altered.alter(None)
     mount.sync()
     mount.write("payments", PASSWORD)
 
@@ -178,14 +176,6 @@ class Held:
         self.released.set()
 
 
-def write_beside(mount, command, aap="payments"):
-    """A thread that writes, and the list in which its result will be."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(result_of(mount, command, aap)))
-    thread.start()
-    return thread, results
-
-
 @pytest.mark.full
 @pytest.mark.parametrize("held", ["DeleteClientKey", "ListClientKeys"])
 @pytest.mark.parametrize("arn, number", [("acs:kms:eu-central-1:{account}:applicationaccesspoint/orders", errno.EACCES),
@@ -204,38 +194,34 @@ def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start
     until(lambda: mount.status("payments")["Orphans"])
     made = emulator.count("CreateClientKey")
     waits = Held(altered, held)
-    thread, results = write_beside(mount, PASSWORD)
+    writer = Write(mount, PASSWORD)
     assert waits.asked.wait(20)
-    altered.change = lambda operation, answer: answer.update(
-        Arn=arn.format(account=ACCOUNT)) if operation == "DescribeApplicationAccessPoint" else None
+    altered.alter("DescribeApplicationAccessPoint", Arn=arn.format(account=ACCOUNT))
     emulator.set_faults()
     assert result_of(mount, PASSWORD, "orders") == number
     waits.release()
-    thread.join(20)
-    assert results == [number] and emulator.count("CreateClientKey") == made
+    assert writer.end() == number and emulator.count("CreateClientKey") == made
     assert mount.last_error()["Code"] == mount.last_error("orders")["Code"]
-    altered.change = lambda operation, answer: None
+    altered.alter(None)
     mount.sync()
     mount.write("payments", PASSWORD)
 
 
 @pytest.mark.full
-def test_what_kms_has_told_of_the_account_is_not_taken_back_by_a_refusal(start_mount, emulator, altered, remount):
-    mount = start_mount(emulator.url)
+def test_what_kms_has_told_of_the_account_is_not_taken_back_by_a_refusal(mount, emulator, altered, remount):
     mount.write("payments", PASSWORD)
     emulator.set_faults(NO_DESCRIBE)
     mount = remount(mount, altered.url, request_timeout="10s", expected_errors=ASSUMED)
     emulator.set_faults()
     creation = Held(altered, "DescribeApplicationAccessPoint")
-    first, _ = write_beside(mount, PASSWORD)
+    first = Write(mount, PASSWORD)
     assert creation.asked.wait(20)
     refusal = b'{"Code": "Forbidden.NoPermission", "Message": "no", "RequestId": "00000000-0000-4000-8000-000000000000"}'
     sync = Held(altered, "DescribeApplicationAccessPoint", (403, refusal))
-    second, results = write_beside(mount, "sync", ".aapfs")
+    second = Write(mount, "sync", ".aapfs")
     assert sync.asked.wait(20)
     creation.release()
-    first.join(20)
+    first.end()
     assert mount.last_error(".aapfs") is None
     sync.release()
-    second.join(20)
-    assert results == [0] and mount.last_error(".aapfs") is None
+    assert second.end() == 0 and mount.last_error(".aapfs") is None

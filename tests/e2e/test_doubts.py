@@ -3,7 +3,6 @@ import errno
 import json
 import os
 import re
-import signal
 import time
 
 import pytest
@@ -19,6 +18,11 @@ YEARS = 10 * 365 * DAY
 
 def http_date(moment):
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(moment))
+
+
+def answer_dates(altered, **dates):
+    """Keys that are made from now on have DATES, in seconds from now."""
+    altered.alter("CreateClientKey", **{name: text_of(time.time() + seconds) for name, seconds in dates.items()})
 
 
 def exit_of_status(mount):
@@ -66,21 +70,16 @@ def test_a_time_that_kms_goes_on_telling_is_believed(start_mount, emulator):
 @pytest.mark.full
 def test_keys_that_are_due_when_they_come_are_made_three_times(start_mount, emulator, altered):
     mount = start_rotating(start_mount, altered, validity="1y", rotate_at="66%")
-
-    def late(operation, answer):
-        if operation == "CreateClientKey":
-            answer["NotBefore"], answer["NotAfter"] = text_of(time.time() - 365 * DAY), text_of(time.time() + 30 * DAY)
-
-    altered.change = late
+    answer_dates(altered, NotBefore=-365 * DAY, NotAfter=30 * DAY)
     mount.write("payments", PASSWORD)
     until(lambda: "3 client keys in a row" in mount.errors())
     assert mount.status("payments")["State"] == "failing" and exit_of_status(mount) == 1
     error = mount.last_error()
     assert (error["Errno"], error["Code"]) == ("EKEYREJECTED", "KeyOfNoUse") and "replaced at once" in error["Message"]
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # its successor counts them too
+    mount.kill("aapfs-worker")  # its successor counts them too
     until(lambda: mount.errors().count("3 client keys in a row") == 2)
     assert emulator.count("CreateClientKey") == 4
-    altered.change = lambda operation, answer: None
+    altered.alter(None)
     bad = mount.key_id()
     mount.write("payments", "rotate")
     assert mount.key_id() != bad
@@ -92,13 +91,8 @@ def test_keys_that_are_due_when_they_come_are_made_three_times(start_mount, emul
 def test_no_superseded_key_is_deleted_for_one_that_is_due_when_it_comes(start_mount, emulator, altered, on_rotate):
     """Or there would be one after the other, for ever, each in the place of an earlier one."""
     mount = start_rotating(start_mount, altered, validity="1y", rotate_at="66%", max_keys=3, defaults=f"on_rotate = {on_rotate}\n")
-
-    def late(operation, answer):
-        if operation == "CreateClientKey":
-            answer["NotBefore"], answer["NotAfter"] = text_of(time.time() - 365 * DAY), text_of(time.time() + 30 * DAY)
-
     mount.write("payments", PASSWORD)
-    altered.change = late
+    answer_dates(altered, NotBefore=-365 * DAY, NotAfter=30 * DAY)
     mount.write("payments", "rotate")
     until(lambda: "3 client keys in a row" in mount.errors())
     assert mount.status("payments")["State"] == "failing"
@@ -109,12 +103,7 @@ def test_a_key_that_had_expired_is_rejected(start_mount, emulator, altered):
     mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
-
-    def past(operation, answer):
-        if operation == "CreateClientKey":
-            answer["NotBefore"], answer["NotAfter"] = text_of(time.time() - 365 * DAY), text_of(time.time() - 60)
-
-    altered.change = past
+    answer_dates(altered, NotBefore=-365 * DAY, NotAfter=-60)
     assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
     assert mount.key_id() == first and len(mount.status("payments")["Rejected"]) == 1
     assert "had passed before it was asked for" in mount.last_error()["Message"]
@@ -124,12 +113,7 @@ def test_a_key_that_begins_later_than_it_was_asked_to_replaces_none(start_mount,
     mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
-
-    def ahead(operation, answer):
-        if operation == "CreateClientKey":
-            answer["NotBefore"] = text_of(time.time() + 30 * DAY)
-
-    altered.change = ahead
+    answer_dates(altered, NotBefore=30 * DAY)
     assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
     assert mount.key_id() == first and mount.status("payments")["State"] == "active"
     error, [second] = mount.last_error(), mount.status("payments")["Scheduled"]
@@ -161,7 +145,7 @@ def test_a_rotation_that_cannot_be_begun_is_a_failing_one(start_mount, emulator)
     mount.write(".aapfs", "reload")
     until(lambda: emulator.count("CreateClientKey") == 2)
     emulator.set_faults("ListClientKeys unavailable")
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(lambda: "cannot be begun" in mount.errors())
     error = mount.last_error()
     assert (error["Errno"], error["Code"]) == ("EAGAIN", "Waiting") and "does not list" in error["Message"]

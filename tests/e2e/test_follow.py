@@ -194,7 +194,7 @@ def test_a_worker_killed_around_a_switch(start, before):
     began = time.monotonic()
     while time.monotonic() < began + SETTLE - before:
         assert bind.key_id()
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     await_value(bind.key_id, mount.key_id(), began + LATEST - time.monotonic())
     assert "MODIFY" in watch.until_closed(2 * LATEST)
 

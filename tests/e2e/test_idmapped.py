@@ -43,8 +43,7 @@ def test_keys_are_read_with_mapped_ids(start_mount, emulator):
 
 
 @recent
-def test_a_rotation_reaches_an_idmapped_bind(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_a_rotation_reaches_an_idmapped_bind(mount):
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     done = through(mount, "sh", "-ec", f"cd idmapped/payments; cat client_key_id; echo '{PASSWORD}' > {mount.path}/payments/control; cat client_key_id")

@@ -12,7 +12,7 @@ from parts.containers import IMAGE, Podman, make_root, podman_shell
 from parts.debian import make_debian
 from parts.harness import AAPFS, NEXT, PASSWORD, ROOT, make_state_key, run_aapfs, until
 from parts.plugin import Plugin
-from parts.upgrade import Installed, upgrade
+from parts.upgrade import upgrade
 from parts.watch import names_moved_to
 
 APPLICATION = "my-application"
@@ -241,8 +241,7 @@ def test_without_any_privilege(place, seen):
     assert os.listdir(place.share / "aap") == []
 
 
-def test_an_upgrade_of_a_lent_mount(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_an_upgrade_of_a_lent_mount(start_mount, emulator, installed, tmp_path):
     path = tmp_path / "aap"
     # ends well if the mount is still there when aapfs has ended
     looks = ["bash", "-c", 'trap : TERM; "$@" & wait; kill $!; wait $! && grep -q " $0 .* fuse.aapfs " /proc/self/mountinfo', path]

@@ -37,16 +37,10 @@ def test_warm_reads_while_the_daemon_is_stopped(mount):
     mount.write("payments", PASSWORD)
     path = mount / "payments/client_key.json"
     expected = read_whole(path)
-    processes = [mount.process.pid, *mount.children().values()]
-    assert len(processes) == 4
-    for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    assert len(mount.pids()) == 4
+    with mount.stopped():
         for _ in range(1000):  # one that had to ask would wait for ever
             assert read_whole(path) == expected
-    finally:
-        for pid in processes:
-            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.core

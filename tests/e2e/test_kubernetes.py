@@ -255,12 +255,8 @@ def test_what_the_probes_say(daemon, start_mount, emulator):
             probe(pods("consumer-subpath.yaml")[0], "livenessProbe", "/run/orders", mount / "orders")
 
     assert probes() == ({0}, 0, 0)
-    worker = mount.children()["aapfs-worker"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
+    with mount.stopped("aapfs-worker"):
         assert probes()[0] == {None}
-    finally:
-        os.kill(worker, signal.SIGCONT)
     until(lambda: probes() == ({0}, 0, 0))
     kill_all(mount)
     try:

@@ -3,7 +3,6 @@ import datetime
 import fcntl
 import os
 import re
-import signal
 import time
 
 import pytest
@@ -12,7 +11,7 @@ from parts.harness import NEXT, PASSWORD, make_state_key, run_aapfs, until
 from parts.kms import make_key
 from parts.log import DONE
 from parts.times import DAY, text_of
-from parts.upgrade import Installed, upgrade
+from parts.upgrade import upgrade
 
 US = rf"control \(uid 0, pid {os.getpid()}\)"
 
@@ -100,7 +99,7 @@ def test_a_scheduled_key_that_begins_is_told(start_mount, emulator, clock):
 
 def test_warnings_have_their_level(start_mount, emulator):
     mount = start_mount(emulator.url, expected_errors=None)
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(mount.log)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ warning aapfs: aapfs-worker was killed by signal 9; .*\n", mount.log())
 
@@ -136,8 +135,7 @@ def test_a_full_log_holds_up_no_key(start_mount, emulator, tmp_path):
     os.close(reading)
 
 
-def test_an_upgrade_keeps_the_form(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_an_upgrade_keeps_the_form(start_mount, emulator, installed):
     mount = start_mount(emulator.url, request_timeout="20s", binary=installed.path, expected_errors="aapfs: upgraded: this is version 0.1.1\n")
     installed.install(NEXT)
     assert upgrade(mount).returncode == 0

@@ -1,4 +1,5 @@
 """Mounting, leaving, options, other users, wrong configuration, --dev, status."""
+import contextlib
 import errno
 import json
 import os
@@ -90,16 +91,14 @@ def test_fuse_options(start_mount, emulator):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_unmount(start_mount, emulator, number):
-    mount = start_mount(emulator.url)
+def test_signals_unmount(mount, number):
     mount.process.send_signal(number)
     assert mount.process.wait(20) == 0
     assert not mount.is_mounted()
 
 
 @pytest.mark.parametrize("command", ["umount", "umount -l", "fusermount3 -u"])
-def test_umount_from_outside_ends_it(start_mount, emulator, command):
-    mount = start_mount(emulator.url)
+def test_umount_from_outside_ends_it(mount, command):
     subprocess.run([*command.split(), mount.path], check=True)
     assert mount.process.wait(20) == 0
 
@@ -169,8 +168,7 @@ def test_the_next_mount_with_its_number_stays(start_mount, emulator, tmp_path, o
 
 
 @pytest.mark.full
-def test_sigterm_while_the_mount_is_in_use(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_sigterm_while_the_mount_is_in_use(mount):
     mount.write("payments", PASSWORD)
     held = os.open(mount / "payments/client_key.json", os.O_RDONLY)
     first = os.read(held, 10)
@@ -302,8 +300,7 @@ def test_dev_has_a_kms_of_its_own(tmp_path):
     assert list(elsewhere.iterdir()) == []
 
 
-def test_status(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_status(mount):
     mount.write("payments", PASSWORD)
     done = run_aapfs("status", "-m", mount.path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -361,10 +358,9 @@ def test_tls_with_a_trusted_certificate(start_mount, start_emulator, tmp_path):
     assert done.stdout.startswith("KAAP.") and done.stderr == ""
 
 
-def test_secrets_stay_out_of_processes(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_secrets_stay_out_of_processes(mount):
     mount.write("payments", PASSWORD)
-    for pid in (mount.process.pid, *mount.children().values()):
+    for pid in mount.pids():
         assert PASSWORD.encode() not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
         limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
         core, = [line for line in limits.splitlines() if line.startswith("Max core file size")]
@@ -372,8 +368,7 @@ def test_secrets_stay_out_of_processes(start_mount, emulator):
     assert PASSWORD not in mount.errors()
 
 
-def test_each_process_keeps_only_the_privileges_that_it_needs(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_each_process_keeps_only_the_privileges_that_it_needs(mount):
     mount.write("payments", PASSWORD)
     children = mount.children()
     assert sorted(children) == ["aapfs-publisher", "aapfs-runner", "aapfs-worker"]
@@ -400,24 +395,18 @@ def test_a_dead_mount_makes_way(start_mount, emulator, tmp_path):
 
 
 @pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=pytest.mark.full)])
-def test_a_live_mount_is_not_mounted_over(start_mount, emulator, stopped, tmp_path):
-    mount = start_mount(emulator.url)
-    pids = [mount.process.pid, *mount.children().values()] if stopped else []
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    for foreground in ([], ["-f"]):
-        done = run_aapfs(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), mount.path)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == f"aapfs: {mount.path}: aapfs is mounted here and alive; umount it first\n"
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+def test_a_live_mount_is_not_mounted_over(mount, emulator, stopped, tmp_path):
+    with mount.stopped() if stopped else contextlib.nullcontext():
+        for foreground in ([], ["-f"]):
+            done = run_aapfs(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), mount.path)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == f"aapfs: {mount.path}: aapfs is mounted here and alive; umount it first\n"
     assert len(mounts_at(mount.path)) == 1
 
 
 @pytest.mark.full
-def test_an_overmount_is_not_what_is_unmounted(start_mount, emulator):
+def test_an_overmount_is_not_what_is_unmounted(mount):
     """What lies on top of ours is somebody else's: it stays, and so does ours under it."""
-    mount = start_mount(emulator.url)
     subprocess.run(["mount", "-t", "tmpfs", "over", mount.path], check=True)
     mount.process.send_signal(signal.SIGTERM)
     assert mount.process.wait(20) == 0
@@ -428,8 +417,7 @@ def test_an_overmount_is_not_what_is_unmounted(start_mount, emulator):
         subprocess.run(["umount", "-l", mount.path], check=True)
 
 
-def test_memory_is_hidden_and_locked(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_memory_is_hidden_and_locked(mount):
     mount.write("payments", PASSWORD)
     worker = mount.children()["aapfs-worker"]
     linked = subprocess.run(["ldd", AAPFS], capture_output=True, text=True).stdout

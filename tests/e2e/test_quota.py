@@ -4,13 +4,11 @@ import json
 import os
 import random
 import re
-import signal
-import threading
 import time
 
 import pytest
 
-from parts.harness import PASSWORD, WITH_STOPS, result_of, run_aapfs, until
+from parts.harness import PASSWORD, WITH_STOPS, Write, result_of, run_aapfs, until
 from parts.kms import delete_key, keys_of, make_key, send
 from parts.log import FREED
 from parts.rotations import SAID as SAID_OF_ROTATIONS, rotated
@@ -172,11 +170,10 @@ def test_nothing_is_deleted_for_a_writer_whose_time_is_up(start, emulator):
         lose_a_key(mount, emulator)
     asked = emulator.count("ListClientKeys")
     emulator.set_faults("ListClientKeys delay=900")
-    sync = threading.Thread(target=result_of, args=(mount, "sync", ".aapfs"))
-    sync.start()
+    sync = Write(mount, "sync", ".aapfs")
     until(lambda: emulator.count("ListClientKeys") > asked)
     assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
-    sync.join()
+    sync.end()
     until(lambda: "no key was asked for" in (mount.last_error() or {}).get("Message", ""))
     assert emulator.count("DeleteClientKey") == 0 and len(mount.status("payments")["Orphans"]) == 2
 
@@ -269,7 +266,7 @@ def expired_and_gone(mount, content):
         until(lambda: (mount.last_error() or {}).get("Operation") == "CreateClientKey")
         assert mount.status("payments")["State"] == "expired" and mount.status("payments")["NextRotation"]
         assert mount.read("payments", "client_key.json") == content
-        os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+        mount.kill("aapfs-worker")
         until(lambda: mount.status()["LastSync"])
 
 

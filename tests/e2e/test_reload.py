@@ -13,12 +13,13 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, BUILD, NEXT, PASSWORD, environment, run_aapfs, until
+from parts.harness import AAPFS, BUILD, NEXT, PASSWORD, Write, environment, run_aapfs, until
+from parts.kms import wait_for_request
 from parts.log import KILLED
 from parts.stops import arm, with_stops
 from parts.times import moment_of
 from parts.tree import PRIVATE
-from parts.upgrade import Installed, upgrade, workers
+from parts.upgrade import begin_upgrade, upgrade
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (reloaded|upgraded: this is version 0\.1\.[01])\n")
 NOBODY, DAEMON = pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid
@@ -287,7 +288,7 @@ def test_sections_without_an_aap_are_named_once(start_mount, emulator):
     line = f"aapfs: {mount.config}: [aap paymetns]: KMS has no such AAP (or it is not shown)\n"
     await_text(mount.errors, line)
     sync(mount)
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     sync(mount)
     killed = "aapfs: aapfs-worker was killed by signal 9; it is started again\n"
     assert mount.errors() == line + killed
@@ -357,7 +358,7 @@ def test_a_worker_killed_at_any_moment_of_many_reloads(mount):
     def kill():
         while not ended.wait(0.05):
             try:
-                os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+                mount.kill("aapfs-worker")
             except (KeyError, ProcessLookupError):
                 pass  # one is on its way
 
@@ -393,7 +394,7 @@ def test_a_write_is_answered_for_the_file_that_it_found(start_mount, start_emula
         fresh.write_text(text.replace("[defaults]\n", f"[defaults]\nowner = {uid + 1}\n"))
         mount.process.send_signal(signal.SIGHUP)
         if uid % 4 == 0:
-            os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+            mount.kill("aapfs-worker")
         os.replace(fresh, mount.config)
         while True:
             try:
@@ -406,8 +407,7 @@ def test_a_write_is_answered_for_the_file_that_it_found(start_mount, start_emula
 
 @pytest.mark.full
 @pytest.mark.core
-def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator, installed):
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, request_timeout="20s")
     mount.write("payments", PASSWORD)
     path = mount / "payments/client_key.json"
@@ -416,7 +416,7 @@ def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator
     installed.install(NEXT)
     assert upgrade(mount).returncode == 0
     assert mount.status()["Version"] == "0.1.1" and attributes(path)[0] == DAEMON
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     mount.write("payments", PASSWORD)
     assert attributes(path)[0] == DAEMON
     configure(mount, "defaults: owner = nobody")
@@ -431,8 +431,7 @@ def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator
 
 
 @pytest.mark.full
-def test_audit_does_not_change_by_an_upgrade_either(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_audit_does_not_change_by_an_upgrade_either(start_mount, emulator, installed):
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=None)
     configure(mount, "mount: audit = yes")
     done = upgrade(mount)
@@ -442,21 +441,17 @@ def test_audit_does_not_change_by_an_upgrade_either(start_mount, emulator, tmp_p
 
 
 @pytest.mark.full
-def test_a_reload_during_an_upgrade_waits_or_is_told_so(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_a_reload_during_an_upgrade_waits_or_is_told_so(start_mount, emulator, installed):
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, request_timeout="20s")
     mount.write("payments", PASSWORD)
     emulator.set_faults("CreateClientKey delay=1000 x1")
     created = emulator.count("CreateClientKey")
-    writer = threading.Thread(target=mount.write, args=["payments", PASSWORD])
-    writer.start()
-    until(lambda: emulator.count("CreateClientKey") > created)
-    installed.install(NEXT)
-    upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
-    until(lambda: any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)))
+    writer = Write(mount, PASSWORD)
+    wait_for_request(emulator, more_than=created)
+    upgrading = begin_upgrade(mount, installed)
     configure(mount, "defaults: owner = daemon")
     mount.process.send_signal(signal.SIGHUP)
-    writer.join(30)
+    assert writer.end() == 0
     assert upgrading.wait(30) == 0
     await_text(mount.errors, "aapfs: reloaded\n")
     assert attributes(mount / "payments/client_key.json")[0] == DAEMON
@@ -570,9 +565,8 @@ def test_a_reload_does_not_wait_for_a_user_database_for_ever(start_mount, emulat
     assert attributes(mount / "payments/client_key.json")[0] == DAEMON
 
 
-def test_after_an_upgrade_nobody_is_looked_up_again(start_mount, emulator, tmp_path, names):
+def test_after_an_upgrade_nobody_is_looked_up_again(start_mount, emulator, installed, names):
     """The supervisor that has become the new program would hang, with nobody to look after the worker."""
-    installed = Installed(tmp_path)
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, defaults="owner = nobody", env=names.env)
     mount.write("payments", PASSWORD)
     installed.install(NEXT)
@@ -644,8 +638,7 @@ def test_a_read_only_view_of_a_mount_says_where_its_control_is(mount, tmp_path):
         subprocess.run(["umount", view], check=True)
 
 
-def test_a_read_only_mount_is_upgraded(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_a_read_only_mount_is_upgraded(start_mount, emulator, installed):
     said = re.compile(SAID.pattern + r"|aapfs: upgrade: .*; everything is as before\n")
     mount = start_mount(emulator.url, "-o", "ro", binary=installed.path, expected_errors=said)
     installed.install(b"#!/bin/sh\nexit 1\n")
@@ -659,7 +652,7 @@ def test_a_read_only_mount_is_upgraded(start_mount, emulator, tmp_path):
         assert mount.status()["Version"] == version
         assert os.stat(f"/proc/{mount.process.pid}/exe").st_ino == os.stat(installed.path).st_ino
         reloads(mount)
-    mount.leave(said)
+    mount.leave()
     assert not (mount.state / ".requests").exists()
 
 

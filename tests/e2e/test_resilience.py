@@ -195,9 +195,8 @@ def sent(emulator, operation):
 
 
 @pytest.mark.parametrize("hours", [-2, pytest.param(2, marks=pytest.mark.full)])
-def test_a_wrong_clock_is_corrected_whatever_is_asked(start_mount, emulator, hours):
+def test_a_wrong_clock_is_corrected_whatever_is_asked(mount, emulator, hours):
     """A read, a creation and a deletion are refused before any work, told the time, and sent once more."""
-    mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     old, = mount.status("payments")["Superseded"]
@@ -218,9 +217,8 @@ def test_a_wrong_clock_is_corrected_whatever_is_asked(start_mount, emulator, hou
     assert mount.status("payments")["Orphans"] == []
 
 
-def test_a_nonce_that_was_used_may_have_made_a_key(start_mount, emulator):
+def test_a_nonce_that_was_used_may_have_made_a_key(mount, emulator):
     """Its first copy may have been carried out: KMS's listing says."""
-    mount = start_mount(emulator.url)
     emulator.set_faults("CreateClientKey code=SignatureNonceUsed:400 x1")
     listed = emulator.count("ListClientKeys")
     with pytest.raises(OSError) as raised:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, result_of, run_aapfs, until
+from parts.harness import AAPFS, PASSWORD, Write, environment, make_state_key, result_of, run_aapfs, until
 from parts.kms import ACCOUNT, keys_of
 from parts.log import UNSETTLED
 from parts.processes import kill_all
@@ -97,9 +97,7 @@ def seconds_until_served(start, path):
 
 @pytest.mark.full
 @pytest.mark.parametrize("how", ["refused", "silent"])
-def test_kms_unreachable_at_the_start(start_mount, start_emulator, remount, how):
-    emulator = start_emulator()
-    mount = start_mount(emulator.url)
+def test_kms_unreachable_at_the_start(mount, emulator, remount, how):
     mount.write("payments", PASSWORD)
     mount.write("orders", PASSWORD)
     before = shown(mount)
@@ -536,11 +534,10 @@ def test_a_creation_that_was_killed_is_settled(mount, emulator, remount):
     """Killed with its request on the way: the key is an Orphan of the next start."""
     mount.write("orders", PASSWORD)
     emulator.set_faults("CreateClientKey late=300 x1")
-    writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
-    writer.start()
+    writer = Write(mount, PASSWORD)
     wait_until(emulator.directory, lambda: emulator.count("CreateClientKey") == 2)
     kill_all(mount)
-    writer.join()
+    writer.end()
     assert len(intents_of(mount)) == 2  # the intent and its room
     until(lambda: len(set(keys_of(emulator))) == 1)  # no watch: there is a dead mount in the directory
     mount = remount(mount, emulator.url, expected_errors=(
@@ -575,7 +572,7 @@ def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, 
     assert sum(len(os.listdir(path)) for path in mount.path.glob("*/keys")) == 1000
     assert mount.key_id("aap-98") == f"KAAP.{998:032}"
     assert mount.read("aap-7", "private_key.pem") == pem
-    mount.leave(mount.expected_errors)
+    mount.leave()
     for path in pathlib.Path(mount.state).rglob(".*.forms"):
         path.unlink()
     opening = seconds_until_served(lambda: again.append(remount(mount, emulator.url, **unknown)), mount.path)

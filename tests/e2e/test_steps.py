@@ -92,7 +92,7 @@ def test_killed_at(mount, stops, emulator, watch, place, name, safe):
     mount.write("payments", PASSWORD)
     watch.until(NAMES)
     everything_shows(mount, mount.key_id())
-    assert not any(waits_uninterruptibly(pid) for pid in [mount.process.pid, *mount.children().values()])
+    assert not any(waits_uninterruptibly(pid) for pid in mount.pids())
 
 
 def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
@@ -136,7 +136,7 @@ def test_workers_that_die_at_once_are_started_again_and_again(mount, stops):
     path = mount / "payments/client_key.json"
     expected = path.read_bytes()
     arm(stops, "worker-begins 0 3")
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     assert path.read_bytes() == expected
     assert read_cold(path) == expected
     assert not stops.exists()
@@ -145,7 +145,7 @@ def test_workers_that_die_at_once_are_started_again_and_again(mount, stops):
 
 def test_an_unmount_without_a_worker_is_noticed(mount, stops):
     arm(stops, "worker-begins 0 1000")
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(lambda: mount.errors().count("after a while") >= 2)
     subprocess.run(["umount", "--no-canonicalize", mount.path], check=True)
     assert mount.process.wait(10) == 0
@@ -154,7 +154,7 @@ def test_an_unmount_without_a_worker_is_noticed(mount, stops):
 
 def test_sigterm_without_a_worker_unmounts(mount, stops):
     arm(stops, "worker-begins 0 1000")
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(lambda: mount.errors().count("after a while") >= 2)
     mount.process.terminate()
     assert mount.process.wait(10) == 0

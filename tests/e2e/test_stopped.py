@@ -1,7 +1,6 @@
 """What was read before is read on while every process of the mount is stopped; and no name is believed for too long."""
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
@@ -50,21 +49,6 @@ def warm(mount, key_id):
     assert read_all(mount, key_id) and read_all(mount, key_id)
 
 
-class Stopped:
-    """Every process of MOUNT, for as long as this lasts."""
-
-    def __init__(self, mount):
-        self.pids = [mount.process.pid, *mount.children().values()]
-
-    def __enter__(self):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGSTOP)
-
-    def __exit__(self, *_):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.full
 @pytest.mark.core
 def test_everything_stopped(start_mount, emulator):
@@ -74,12 +58,12 @@ def test_everything_stopped(start_mount, emulator):
     for rotation in range(3):
         mount.write("payments", PASSWORD)
         if rotation == 2:
-            os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+            mount.kill("aapfs-worker")
             until(lambda: mount.status("payments"))
         key_id = mount.key_id()
         time.sleep(settle)  # what was handed out before the rotation was over
         warm(mount, key_id)
-        with Stopped(mount):
+        with mount.stopped():
             time.sleep(3 * settle)
             assert read_all(mount, key_id)
             words = ["cat", f"{mount.path}/payments/client_key.json"]
@@ -170,7 +154,7 @@ def test_names_move_when_the_publisher_is_gone(mount, place):
     key_id = mount.key_id()
     time.sleep(SETTLE / 2 + 0.1)
     warm(mount, key_id)
-    with Stopped(mount):
+    with mount.stopped():
         time.sleep(1.5 * SETTLE)
         assert read_all(mount, key_id)
 

@@ -4,11 +4,10 @@ import errno
 import os
 import re
 import subprocess
-import threading
 
 import pytest
 
-from parts.harness import PASSWORD, result_of, run_aapfs, until
+from parts.harness import PASSWORD, Write, result_of, run_aapfs, until
 from parts.kms import ACCOUNT, keys_of, make_key, wait_for_request
 from parts.log import UNSETTLED
 from parts.store import intents_of, store_of, stored, tmpfs
@@ -97,20 +96,25 @@ def take_place(store):
     (store / "payments").touch()
 
 
+def make_unsaved(mount, emulator):
+    """
+    Begins a creation that ends with its key in memory only: its room is reserved, and between the request and its answer a
+    file takes the place of the AAP's directory. The write.
+    """
+    sent = emulator.count("CreateClientKey")
+    emulator.set_faults("CreateClientKey delay=1000 x1")
+    writer = Write(mount, PASSWORD)
+    wait_for_request(emulator, more_than=sent)
+    take_place(store_of(mount))
+    return writer
+
+
 @pytest.mark.full
 def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emulator):
-    """The room is reserved; between the request and its answer a file takes the place of the AAP's directory."""
     mount = start_mount(emulator.url, request_timeout="20s", expected_errors=UNTOLD)
     mount.write("orders", PASSWORD)
     store = store_of(mount)
-    emulator.set_faults("CreateClientKey delay=1000 x1")
-    results = []
-    writer = threading.Thread(target=lambda: results.append(result_of(mount, PASSWORD)))
-    writer.start()
-    wait_for_request(emulator, more_than=1)
-    take_place(store)
-    writer.join()
-    assert results == [errno.ENOTDIR]
+    assert make_unsaved(mount, emulator).end() == errno.ENOTDIR
     key_id = mount.key_id()
     assert mount.status("payments")["Unsaved"] == [key_id]
     assert mount.status("payments")["State"] == "active"
@@ -130,27 +134,11 @@ def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="20s", expected_errors=UNTOLD)
     mount.write("orders", PASSWORD)
     store = store_of(mount)
-    emulator.set_faults("CreateClientKey delay=1000 x1")
-    writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
-    writer.start()
-    wait_for_request(emulator, more_than=1)
-    take_place(store)
-    writer.join()
+    make_unsaved(mount, emulator).end()
     key_id = mount.key_id()
     (store / "payments").unlink()  # the directory is made again
     mount.stop(UNTOLD)
     assert stored(store / "payments") == [key_id]
-
-
-def make_unsaved(mount, emulator):
-    """Begins a creation that ends with its key in memory only, since its directory is gone: the writer's thread."""
-    sent = emulator.count("CreateClientKey")
-    emulator.set_faults("CreateClientKey delay=1000 x1")
-    writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
-    writer.start()
-    wait_for_request(emulator, more_than=sent)
-    take_place(store_of(mount))
-    return writer
 
 
 @pytest.mark.full
@@ -159,7 +147,7 @@ def test_no_upgrade_while_a_key_is_only_in_memory(start_mount, emulator):
     upgraded = re.compile(r"aapfs: upgraded: this is version .*\n|" + UNTOLD.pattern)
     mount = start_mount(emulator.url, request_timeout="20s", expected_errors=upgraded)
     mount.write("orders", PASSWORD)
-    make_unsaved(mount, emulator).join()
+    make_unsaved(mount, emulator).end()
     key_id, worker = mount.key_id(), mount.children()["aapfs-worker"]
     assert result_of(mount, "upgrade", ".aapfs") == errno.EBUSY
     error = mount.last_error(".aapfs")

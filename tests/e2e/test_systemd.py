@@ -226,15 +226,20 @@ def test_an_upgrade_is_kept_as_well(manager):
     assert manager.error_file.read_text().count("the mount goes on") == 2
 
 
-@pytest.mark.full
-def test_a_write_under_way_ends_before_a_restart(manager, emulator):
-    manager.start()
+def stop_while_it_writes(manager, emulator, milliseconds):
+    """KMS takes so long for the key, which the writer gets."""
     manager.await_directory()
-    emulator.set_faults("CreateClientKey delay=700")
+    emulator.set_faults(f"CreateClientKey delay={milliseconds}")
     writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {manager.path}/payments/control"])
     await_value(lambda: emulator.count("CreateClientKey"), 1)
     assert manager.stop() == 0
     assert writer.wait(5) == 0
+
+
+@pytest.mark.full
+def test_a_write_under_way_ends_before_a_restart(manager, emulator):
+    manager.start()
+    stop_while_it_writes(manager, emulator, 700)
     emulator.set_faults()
     manager.start()
     assert manager.key_id().startswith("KAAP.")
@@ -245,12 +250,7 @@ def test_the_manager_waits_for_what_is_under_way(manager, emulator):
     """However short its own limit is: a creation that is killed is a key that KMS gives to nobody again."""
     manager.configure("request_timeout = 90s")
     manager.start()
-    manager.await_directory()
-    emulator.set_faults("CreateClientKey delay=300")
-    writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {manager.path}/payments/control"])
-    await_value(lambda: emulator.count("CreateClientKey"), 1)
-    assert manager.stop() == 0
-    assert writer.wait(5) == 0
+    stop_while_it_writes(manager, emulator, 300)
     assert max(manager.waits) > 90
 
 

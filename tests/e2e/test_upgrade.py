@@ -2,17 +2,16 @@
 import hashlib
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
-from parts.harness import AAPFS, NEXT, PASSWORD, run_aapfs, until
+from parts.harness import AAPFS, NEXT, PASSWORD, Write, run_aapfs
+from parts.kms import wait_for_request
 from parts.load import Load
 from parts.log import KILLED
-from parts.upgrade import upgrade, workers
+from parts.upgrade import begin_upgrade, upgrade
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
                   r"|upgrade: the configuration names another region .*|configuration: .*)\n")
@@ -111,15 +110,12 @@ def test_a_creation_under_way_is_waited_for(mount, installed, emulator):
     """Neither it nor one that comes meanwhile fails, and each makes one key."""
     emulator.set_faults("CreateClientKey delay=1500")
     created = emulator.count("CreateClientKey")
-    writers = [threading.Thread(target=mount.write, args=[aap, PASSWORD]) for aap in ("payments", "orders")]
-    writers[0].start()
-    until(lambda: emulator.count("CreateClientKey") > created)
+    first = Write(mount, PASSWORD)
+    wait_for_request(emulator, more_than=created)
     installed.install(NEXT)
     upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
-    writers[1].start()
-    for writer in writers:
-        writer.join(30)
-        assert not writer.is_alive()
+    second = Write(mount, PASSWORD, "orders")
+    assert (first.end(), second.end()) == (0, 0)
     assert upgrading.wait(30) == 0
     assert mount.status()["Version"] == "0.1.1"
     assert emulator.count("CreateClientKey") == created + 2
@@ -182,7 +178,7 @@ def test_binds_made_before_are_read_on(mount, installed, tmp_path):
     first = key()
     assert look() == (first, first)
     for i in range(3):
-        os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+        mount.kill("aapfs-worker")
         assert look() == (key(), first)
         installed.install(NEXT if i % 2 == 0 else AAPFS)
         assert upgrade(mount).returncode == 0
@@ -197,14 +193,11 @@ def test_binds_made_before_are_read_on(mount, installed, tmp_path):
 def test_a_configuration_that_changes_meanwhile_harms_nobody(mount, installed, emulator):
     emulator.set_faults("CreateClientKey delay=1500 x1")
     created = emulator.count("CreateClientKey")
-    writer = threading.Thread(target=mount.write, args=["payments", PASSWORD])
-    writer.start()
-    until(lambda: emulator.count("CreateClientKey") > created)
-    installed.install(NEXT)
-    upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
-    until(lambda: any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)))
+    writer = Write(mount, PASSWORD)
+    wait_for_request(emulator, more_than=created)
+    upgrading = begin_upgrade(mount, installed)
     mount.config.write_text(mount.config.read_text() + "no such line\n")
-    writer.join(30)
+    assert writer.end() == 0
     assert upgrading.wait(30) == 0
     assert mount.status()["Version"] == "0.1.1" and mount.key_id()
     # the next one reads the file as it is now

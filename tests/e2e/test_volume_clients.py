@@ -94,16 +94,12 @@ def test_those_who_take_their_time(start_plugin):
 @pytest.mark.full
 def test_who_is_late_because_of_others_is_answered(start_plugin, mount):
     plugin = start_plugin(QuickPlugin)
-    worker = mount.children()["aapfs-worker"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
+    with mount.stopped("aapfs-worker"):
         late = connect(plugin, LIST[:20])
         other = connect(plugin, request("Create", Name="orders"))  # of which the kernel has nothing cached
         until(lambda: children_of(plugin.process.pid))
         late.sendall(LIST[20:])
         time.sleep(1.2)  # the time that a connection has
-    finally:
-        os.kill(worker, signal.SIGCONT)
     for one in (other, late):
         assert one.recv(15) == b"HTTP/1.1 200 OK"
         one.close()
@@ -212,16 +208,12 @@ def test_a_bind_ends_with_the_plugin(plugin, mount):
     state["Volumes"]["keys"]["Aap"] = "orders"  # of which the kernel has nothing cached: aapfs is asked
     plugin.file.write_text(json.dumps(state))
     plugin.start()
-    worker = mount.children()["aapfs-worker"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
+    with mount.stopped("aapfs-worker"):
         client = connect(plugin, request("Mount", Name="keys", ID="a"))
         (bind,) = until(lambda: children_of(plugin.process.pid))
         until(lambda: re.search("fuse|request", pathlib.Path(f"/proc/{bind}/wchan").read_text()))
         plugin.kill()
         plugin.start()
-    finally:
-        os.kill(worker, signal.SIGCONT)
     client.close()
     until(lambda: not pathlib.Path(f"/proc/{bind}").exists())
     assert check_whole(plugin) == {"keys": 0}

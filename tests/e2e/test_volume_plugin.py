@@ -377,13 +377,11 @@ def test_a_mount_that_does_not_answer(start_mount, emulator, tmp_path):
     plugin = Plugin(tmp_path, mount.path)
     plugin.good("Create", Name="payments")
     drop_entries()  # the name has to be looked up again
-    stopped = mount.children()["aapfs-worker"]
-    os.kill(stopped, signal.SIGSTOP)
-    began = time.monotonic()
-    assert f"aapfs at {mount.path} does not answer" in plugin.call("Mount", Name="payments", ID="a")["Err"]
-    assert 4 < time.monotonic() - began < 20
-    assert plugin.names() == ["payments"]
-    os.kill(stopped, signal.SIGCONT)
+    with mount.stopped("aapfs-worker"):
+        began = time.monotonic()
+        assert f"aapfs at {mount.path} does not answer" in plugin.call("Mount", Name="payments", ID="a")["Err"]
+        assert 4 < time.monotonic() - began < 20
+        assert plugin.names() == ["payments"]
     plugin.good("Mount", Name="payments", ID="a")
     plugin.good("Unmount", Name="payments", ID="a")
     plugin.end()

@@ -155,7 +155,7 @@ def test_the_end_of_an_interrupted_write_shows_though_its_worker_dies(start_moun
     emulator.set_faults("CreateClientKey delay=1000 x1")
     write_and_interrupt(mount, "payments", PASSWORD, lambda: wait_for_request(emulator))
     assert mount.last_error() is None
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     failure = until(mount.last_error)
     assert (failure["Code"], failure["Errno"]) == ("Interrupted", "EIO") and "Orphans" in failure["Message"]
     mount.write("payments", PASSWORD)
@@ -220,8 +220,7 @@ def test_two_descriptors_writing_the_same_bytes_are_two_commands(mount, emulator
 
 
 @pytest.mark.core
-def test_a_connection_that_drops_after_the_work_is_not_sent_again(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_a_connection_that_drops_after_the_work_is_not_sent_again(mount, emulator):
     mount.sync()  # leaves a connection that could be used again
     emulator.set_faults("CreateClientKey reset-after")
     with pytest.raises(ConnectionResetError):

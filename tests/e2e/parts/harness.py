@@ -1,4 +1,5 @@
 """Real parts for the tests: the emulator, and aapfs on a real mount."""
+import contextlib
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -135,6 +137,24 @@ def make_state_key(path):
     return path
 
 
+class Write(threading.Thread):
+    """One that goes on beside the test."""
+
+    def __init__(self, *words):
+        super().__init__()
+        self.words = words
+        self.start()
+
+    def run(self):
+        self.number = result_of(*self.words)
+
+    def end(self):
+        """The errno that it ended with, or 0."""
+        self.join(30)
+        assert not self.is_alive()
+        return self.number
+
+
 class Mount:
     """
     aapfs -f on a directory, ready when the constructor returns. Its state and its state's key are its own; STATE and
@@ -252,6 +272,24 @@ class Mount:
                     continue  # it has ended
         return pids
 
+    def pids(self):
+        return [self.process.pid, *self.children().values()]
+
+    def kill(self, name):
+        os.kill(self.children()[name], signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def stopped(self, *names):
+        """The children of these NAMES, or all of its processes, stand still for as long as this lasts."""
+        pids = [self.children()[name] for name in names] or self.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in reversed(pids):
+                os.kill(pid, signal.SIGCONT)
+
     def stop(self, expected_errors=""):
         """EXPECTED_ERRORS None: whatever is said of killed processes, and nothing else; or a pattern of lines."""
         if self.is_over:
@@ -267,9 +305,9 @@ class Mount:
             expected_errors = ""
         assert errors == expected_errors, errors
 
-    def leave(self, expected_errors=""):
+    def leave(self):
         """Stopped: what is on its mount point from here on is another mount's."""
-        self.stop(expected_errors)
+        self.stop(self.expected_errors)
         self.is_over = True
 
 

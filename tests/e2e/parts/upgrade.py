@@ -1,8 +1,9 @@
 """A program that is installed, and replaced while it runs."""
 import os
 import shutil
+import subprocess
 
-from parts.harness import AAPFS, run_aapfs
+from parts.harness import AAPFS, NEXT, run_aapfs, until
 from parts.processes import children_of
 
 
@@ -25,6 +26,14 @@ class Installed:
 
 def upgrade(mount):
     return run_aapfs("upgrade", "-m", mount.path)
+
+
+def begin_upgrade(mount, installed):
+    """To the version after; its worker is there. The process that waits for it."""
+    installed.install(NEXT)
+    upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
+    until(lambda: any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)))
+    return upgrading
 
 
 def workers(mount):
