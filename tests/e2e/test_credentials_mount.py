@@ -11,7 +11,7 @@ import time
 import pytest
 
 from parts.credentials import ARN, KEY, session_of, write, write_profiles
-from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, INSIDE, PASSWORD, environment, run_aapfs, until
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, INSIDE, PASSWORD, environment, result_of, run_aapfs, until
 from parts.odd_server import answer_bytes, answer_session
 from parts.processes import state_of
 from parts.proxy import Proxy
@@ -41,9 +41,7 @@ def start(start_mount, url, home, provider="default", **parts):
 
 
 def write_refused(mount, number, aap="payments"):
-    with pytest.raises(OSError) as refused:
-        mount.write(aap, PASSWORD)
-    assert refused.value.errno == number
+    assert result_of(mount, PASSWORD, aap) == number
     return mount.last_error(aap)["Message"]
 
 

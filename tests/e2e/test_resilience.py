@@ -7,14 +7,13 @@ import ipaddress
 import os
 import socket
 import subprocess
-import time
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, result_of, until
 from parts.times import moment_of
 
 
@@ -90,9 +89,7 @@ def listener():
 def mount_at(start_mount, url, settings=""):
     """Its directory comes once KMS was found not to answer."""
     mount = start_mount(url, settings="aaps = orders\n" + settings)
-    until = time.monotonic() + 10
-    while not (mount / "orders").is_dir() and time.monotonic() < until:
-        time.sleep(0.02)
+    until((mount / "orders").is_dir)
     return mount
 
 
@@ -221,12 +218,7 @@ def test_a_nonce_that_was_used_may_have_made_a_key(mount, emulator):
     """Its first copy may have been carried out: KMS's listing says."""
     emulator.set_faults("CreateClientKey code=SignatureNonceUsed:400 x1")
     listed = emulator.count("ListClientKeys")
-    with pytest.raises(OSError) as raised:
-        mount.write("payments", PASSWORD)
-    assert raised.value.errno == errno.EIO and emulator.count("CreateClientKey") == 1
-    until = time.monotonic() + 10
-    while emulator.count("ListClientKeys") == listed and time.monotonic() < until:
-        time.sleep(0.02)
-    assert emulator.count("ListClientKeys") > listed
+    assert result_of(mount, PASSWORD) == errno.EIO and emulator.count("CreateClientKey") == 1
+    until(lambda: emulator.count("ListClientKeys") > listed)
     mount.write("payments", PASSWORD)
     assert emulator.count("CreateClientKey") == 2

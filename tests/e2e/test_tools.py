@@ -7,11 +7,10 @@ import shutil
 import stat
 import subprocess
 import tempfile
-import time
 
 import pytest
 
-from parts.harness import PASSWORD, ROOT, Emulator, Mount, make_state_key
+from parts.harness import PASSWORD, ROOT, Emulator, Mount, make_state_key, until
 from parts.users import NOBODY
 
 USERS = {"root": 0, "nobody": NOBODY}
@@ -32,10 +31,7 @@ def mounted(tmp_path_factory, pool_file):
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     mount.emulator = emulator
-    until = time.monotonic() + 20
-    while emulator.count("ListClientKeys") < 2:  # one an AAP, in its own time
-        assert time.monotonic() < until, emulator.counts()
-        time.sleep(0.05)
+    until(lambda: emulator.count("ListClientKeys") >= 2)  # one an AAP, in its own time
     yield mount
     mount.stop()
     emulator.stop()
