@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Imports and calls run downwards only, and the folders are what the README says: layers.py ROOT.
+"""Imports and calls run downwards only, the folders are what the README says, and no test uses another: layers.py ROOT.
 
 tests/e2e/test_layers.py breaks each rule on purpose."""
 import pathlib
@@ -140,6 +140,20 @@ for room in sorted({room_of(name) for name in defined}):
         calls[name] = {here[word] for word in set(re.findall(r"\w+", texts[name])) - own[name] if word in here} - {name}
     if circle := circles(calls):
         wrong.append(f"{room}: these call each other in a circle: {', '.join(map(str, circle))}")
+
+# -- what tests share has a place of its own
+
+tests = root / "tests/e2e"
+for path in sorted([*tests.glob("*.py"), *tests.glob("parts/*.py"), *tests.glob("inside/*.py")]):
+    name, text = path.relative_to(root), path.read_text()
+    part = path.parent.name == "parts"
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(r"\s*(from|import) (test_|conftest\b)", line):
+            wrong.append(f"{name}:{number}: a {'part' if part else 'test'} may not use a test: what both need belongs in tests/e2e/parts")
+    if part and not text.startswith('"""'):
+        wrong.append(f"{name}: a part opens with what it is for")
+    if path.parent == tests and not path.name.startswith("test_") and path.name not in ("conftest.py", "run.py"):
+        wrong.append(f"{name}: no test: it belongs in tests/e2e/parts, or in tests/e2e/inside")
 
 print("\n".join(wrong))
 sys.exit(bool(wrong))

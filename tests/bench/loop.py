@@ -23,7 +23,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import BUILD, Emulator, Mount, until
+from parts.harness import BUILD, Emulator, Mount, until
 from prepared import DAY, KEYS, Original, text_of
 
 FEW, RATIO_WANTED, IDLE_WANTED = 10, 1.15, 0.1

@@ -5,8 +5,8 @@ import shutil
 import time
 import types
 
-from harness import PASSWORD, Emulator, Mount
-from sealed import Seal
+from parts.harness import PASSWORD, Emulator, Mount
+from parts.sealed import Seal
 
 DAY = 86400
 VALIDITY = 365 * DAY

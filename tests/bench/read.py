@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import BUILD, PASSWORD, Emulator, Mount
+from parts.harness import BUILD, PASSWORD, Emulator, Mount
 
 EXAMPLE = pathlib.Path("/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c")
 ROUNDS = sys.argv[1] if len(sys.argv) > 1 else "200000"

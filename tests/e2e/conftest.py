@@ -1,11 +1,21 @@
 import pathlib
 import shutil
+import subprocess
 import tempfile
 
 import pytest
 
-import needs
-from harness import BUILD, Emulator, Mount
+pytest.register_assert_rewrite("parts")  # they say as much as the tests' own
+
+from parts import needs
+from parts.altered import Altered
+from parts.harness import BUILD, PASSWORD, ROOT, Emulator, Mount
+from parts.odd_server import OddServer
+from parts.plugin import Plugin
+from parts.proxy import HOST
+from parts.starter import starter
+from parts.stops import Clock
+from parts.upgrade import Installed
 
 
 def pytest_sessionstart():
@@ -31,15 +41,7 @@ def tmp_path():
 
 @pytest.fixture
 def start_emulator(tmp_path, pool_file):
-    started = []
-
-    def start(*options, **parts):
-        started.append(Emulator(tmp_path, *options, pool_file=pool_file, **parts))
-        return started[-1]
-
-    yield start
-    for emulator in started:
-        emulator.stop()
+    yield from starter(lambda *options, **parts: Emulator(tmp_path, *options, pool_file=pool_file, **parts), Emulator.stop)
 
 
 @pytest.fixture
@@ -48,21 +50,83 @@ def emulator(start_emulator):
 
 
 @pytest.fixture
-def start_mount(tmp_path, request):
+def start_mount(tmp_path):
     """Mounts; at the end they are stopped, and stderr is what `expected_errors` says."""
-    started = []
-
     def start(url, *options, expected_errors="", directory=tmp_path, **parts):
         mount = Mount(directory, url, *options, **parts)
         mount.expected_errors = expected_errors
-        started.append(mount)
         return mount
 
-    yield start
-    for mount in started:
-        mount.stop(mount.expected_errors)
+    yield from starter(start, lambda mount: mount.stop(mount.expected_errors))
 
 
 @pytest.fixture
 def mount(start_mount, emulator):
     return start_mount(emulator.url)
+
+
+@pytest.fixture
+def remount(start_mount):
+    """One that takes over what another one kept, which is stopped."""
+    def start(mount, url, *options, **parts):
+        if mount.process.poll() is None:
+            mount.leave()
+        return start_mount(url, *options, **mount.kept, **parts)
+    return start
+
+
+@pytest.fixture
+def stops(tmp_path):
+    """Where a mount with_stops() looks, and arm() says what to do."""
+    return tmp_path / "stops"
+
+
+@pytest.fixture
+def clock(tmp_path):
+    return Clock(tmp_path / "clock")
+
+
+@pytest.fixture
+def installed(tmp_path):
+    return Installed(tmp_path)
+
+
+@pytest.fixture
+def altered(emulator):
+    proxy = Altered(emulator.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def odd():
+    yield from starter(OddServer, OddServer.stop)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Of HOST, and its key."""
+    names = [tmp_path / "ca.pem", tmp_path / "ca.key"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-out", names[0], "-keyout",
+                    names[1]], check=True, capture_output=True)
+    return names
+
+
+@pytest.fixture
+def start_plugin(mount, tmp_path):
+    """On a mount that has a key."""
+    mount.write("payments", PASSWORD)
+    yield from starter(lambda kind=Plugin, **parts: kind(tmp_path, mount.path, **parts), lambda plugin: plugin.end())
+
+
+@pytest.fixture
+def plugin(start_plugin):
+    return start_plugin()
+
+
+@pytest.fixture(scope="session")
+def prometheus():
+    """The folder with promtool and prometheus-node-exporter."""
+    subprocess.run([ROOT / "tests/unpack-prometheus.sh", BUILD / "prometheus"], check=True)
+    return BUILD / "prometheus"

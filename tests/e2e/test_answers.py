@@ -4,27 +4,19 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 
-from altered import Altered
-from harness import AAPFS, PASSWORD, environment, make_state_key
-from test_check import Place
-from test_store import result_of
+from parts.altered import Altered
+from parts.check import Place
+from parts.harness import PASSWORD, make_state_key, result_of, run_aapfs
+from parts.times import text_of
 
 TYPES = {"null": None, "number": 7, "fraction": 1.5, "true": True, "empty": "", "text": "x", "NUL": "a\0b", "array": [],
          "array of null": [None], "object": {}, "nested": {"a": [{"b": None}]}, "long": "a" * 100000, "line": "a\nb", "left out": ...}
 FEW = ("null", "number", "NUL", "array of null", "left out")  # all of them, and more, are in tests/unit/kmsapi/test_kms_types.c
 SIDES = ("RequestId", "KeyAlgorithm", "NotBefore", "NotAfter")
-
-
-@pytest.fixture
-def altered(emulator):
-    proxy = Altered(emulator.port)
-    yield proxy
-    proxy.close()
 
 
 def put(place, name, value):
@@ -45,19 +37,17 @@ def test_a_request_id_that_is_null_ends_nothing(start_mount, altered):
     mount.write("payments", PASSWORD)
     assert mount.key_id().startswith("KAAP.")
     assert mount.status("payments")["RequestId"] in (None, "")
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status()["LastSync"] and a_worker_of(mount) == worker
 
 
 @pytest.mark.full
-def test_a_key_that_came_is_served_whatever_came_with_it(start_mount, start_emulator):
-    emulator = start_emulator("--max-keys", "1000")
-    proxy = Altered(emulator.port)
-    mount = start_mount(proxy.url, request_timeout="5s")
+def test_a_key_that_came_is_served_whatever_came_with_it(start_mount, emulator, altered):
+    mount = start_mount(altered.url, request_timeout="5s")
     worker, keys = a_worker_of(mount), set()
     for name in (*SIDES, "New"):
         for kind, value in TYPES.items():
-            proxy.change = lambda operation, answer: operation == "CreateClientKey" and put(answer, name, value)
+            altered.change = lambda operation, answer: operation == "CreateClientKey" and put(answer, name, value)
             mount.write("payments", PASSWORD)
             key = mount.key_id()
             assert key not in keys, (name, kind)
@@ -67,7 +57,6 @@ def test_a_key_that_came_is_served_whatever_came_with_it(start_mount, start_emul
     assert a_worker_of(mount) == worker
     assert mount.status("payments")["Rejected"] == mount.status("payments")["Orphans"] == []
     assert emulator.count("CreateClientKey") == len(keys)
-    proxy.close()
 
 
 @pytest.mark.full
@@ -79,23 +68,20 @@ def test_a_key_without_dates_that_was_asked_for_without_any(start_mount, altered
 
 
 @pytest.mark.full
-def test_a_creation_without_its_key_is_told_and_settled(start_mount, start_emulator):
-    emulator = start_emulator("--max-keys", "1000")
-    proxy = Altered(emulator.port)
-    mount = start_mount(proxy.url, request_timeout="5s")
+def test_a_creation_without_its_key_is_told_and_settled(start_mount, emulator, altered):
+    mount = start_mount(altered.url, request_timeout="5s")
     worker = a_worker_of(mount)
     types = {kind: value for kind, value in TYPES.items() if kind != "text"}  # which would be an id
     for name in ("ClientKeyId", "PrivateKeyData"):
         for kind, value in types.items():
-            proxy.change = lambda operation, answer: operation == "CreateClientKey" and put(answer, name, value)
+            altered.change = lambda operation, answer: operation == "CreateClientKey" and put(answer, name, value)
             assert result_of(mount, PASSWORD) == errno.EKEYREJECTED, (name, kind)
             assert mount.last_error()["Code"], (name, kind)
-    proxy.change = lambda operation, answer: None
-    mount.write(".aapfs", "sync")
+    altered.alter(None)
+    mount.sync()
     status = mount.status("payments")
     assert len(status["Rejected"]) + len(status["Orphans"]) == emulator.count("CreateClientKey") == 2 * len(types)
     assert a_worker_of(mount) == worker
-    proxy.close()
 
 
 LISTINGS = {
@@ -138,7 +124,7 @@ def test_no_listing_ends_a_worker_or_takes_a_key(start_mount, emulator, altered)
                 assert a_worker_of(mount) == worker, (operation, place, kind)
     assert mount.key_id() == key and mount.read("payments", "client_key.json") == good
     odd.clear()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status("payments")["State"] == "active" and mount.last_error(".aapfs") is None
 
 
@@ -166,7 +152,6 @@ def test_an_account_without_aaps_is_no_error(start_mount, start_emulator, change
     proxy = Altered(emulator.port, lambda operation, answer: [put(answer, name, value) for name, value in change.items()])
     mount = start_mount(proxy.url)
     assert mount.status()["LastSync"] and mount.last_error(".aapfs") is None
-    proxy.close()
 
 
 @pytest.mark.full
@@ -181,7 +166,7 @@ def test_aaps_without_their_total_are_shown_and_none_goes(start_mount, emulator,
             items[:] = [item for item in items if item["Name"] == "payments"]
 
     altered.change = change
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert (mount / "orders").is_dir() and mount.last_error(".aapfs") is None
 
 
@@ -201,7 +186,7 @@ CLOCKS = {
 @pytest.mark.parametrize("kind", CLOCKS)
 def test_a_clock_that_is_off_is_learned_whatever_kms_calls_it(start_mount, emulator, altered, kind):
     moment = time.time() + 7200
-    emulator.set_clock(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment)))
+    emulator.set_clock(text_of(moment))
     altered.date = email.utils.formatdate(moment, usegmt=True)
     altered.refused = lambda operation, status, content: (status, CLOCKS[kind].encode())
     mount = start_mount(altered.url)
@@ -245,11 +230,7 @@ def test_an_unknown_404_says_of_no_key_that_it_is_gone(start_mount, emulator, al
     mount.write("payments", PASSWORD)
     old, = mount.status("payments")["Superseded"]
 
-    def hide(operation, answer):
-        if operation == "ListClientKeys":
-            answer["ClientKeys"] = []
-
-    altered.change = hide
+    altered.alter("ListClientKeys", ClientKeys=[])
     for code in ("Unheard.Of", "EntityNotExist.ClientKey", "Forbidden.AliasNotFound", "InvalidApi.NotFound"):
         content = json.dumps({"RequestId": "r", "Code": code, "Message": "not there"}).encode()
         altered.instead = lambda operation: (404, content) if operation in ("GetClientKey", "DeleteClientKey") else None
@@ -260,9 +241,10 @@ def test_an_unknown_404_says_of_no_key_that_it_is_gone(start_mount, emulator, al
     altered.instead = lambda operation: (404, json.dumps({"Code": "Unheard.Of"}).encode())
     assert result_of(mount, "forget payments", ".aapfs") == errno.EIO
     assert (mount / "payments/client_key.json").exists()
-    altered.instead, altered.change = lambda operation: None, lambda operation, answer: None
+    altered.instead = lambda operation: None
+    altered.alter(None)
     mount.write("payments", f"delete {old}")
-    mount.write(".aapfs", "sync")
+    mount.sync()
 
 
 @pytest.mark.full
@@ -272,7 +254,7 @@ def test_a_page_instead_of_the_answer_leaves_open_whether_there_is_a_key(start_m
     altered.instead = lambda operation: (403, b"<html>blocked</html>") if operation == "CreateClientKey" else None
     assert result_of(mount, PASSWORD) == errno.EACCES
     assert "not an answer of KMS" in mount.last_error()["Message"]
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert len(mount.status("payments")["Orphans"]) == 1
 
 
@@ -286,7 +268,7 @@ def test_check_names_the_endpoint_only_where_it_is_at_fault(altered, tmp_path, s
     altered.instead = lambda operation: (status, body.encode())
     config = tmp_path / "aapfs.conf"
     config.write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {altered.url}\nrequest_timeout = 1s\n[mount]\nstate = {tmp_path}/state\n")
-    done = subprocess.run([AAPFS, "check", "-c", config], env=environment(), capture_output=True, text=True)
+    done = run_aapfs("check", "-c", config)
     line, = (line for line in (done.stdout + done.stderr).splitlines() if "ListApplicationAccessPoints" in line)
     assert ("see that the endpoint" in line) == advised, line
 
@@ -301,7 +283,7 @@ def test_the_address_of_an_instance_is_no_endpoint(tmp_path, endpoint):
     wrong = config.with_name("none.conf")
     wrong.write_text(f"[mount]\nstate = {tmp_path}/state\n")
     for words in (["-f", "-c", config, point], ["check", "-c", config], ["-f", "-c", wrong, "--endpoint", endpoint, point]):
-        done = subprocess.run([AAPFS, *words], env=environment(), capture_output=True, text=True, timeout=20)
+        done = run_aapfs(*words)
         assert done.returncode == 2
         assert "address of a KMS instance" in done.stdout + done.stderr and "kms.REGION.aliyuncs.com" in done.stdout + done.stderr
 
@@ -326,27 +308,27 @@ def with_ram_role(*names, method="RAMRole"):
 def test_an_aap_that_is_used_with_a_ram_role_is_shown_and_gets_no_key(start_mount, emulator, altered, settings, method):
     altered.change = with_ram_role("orders", method=method)
     mount = start_mount(altered.url, settings=settings)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     mount.write("payments", PASSWORD)
     listed, described = emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")
     for command in (PASSWORD, "rotate", json.dumps({"KeyId": "KAAP.x", "PrivateKeyData": "MIIB", "Password": PASSWORD})):
         assert result_of(mount, command, "orders") == errno.EPERM
         assert mount.last_error("orders")["Code"] == "RamRole" and "RAM role" in mount.last_error("orders")["Message"]
     for words in (["create", "orders"], ["rotate", "orders"]):  # nobody is asked for a password
-        done = subprocess.run([AAPFS, *words, "-m", mount.path], env=environment(), capture_output=True, text=True)
+        done = run_aapfs(*words, "-m", mount.path)
         assert done.returncode == 1 and "orders: this AAP is used with a RAM role" in done.stderr, done.stderr
     assert emulator.count("CreateClientKey") == 1
     assert (emulator.count("ListClientKeys"), emulator.count("DescribeApplicationAccessPoint")) == (listed, described)
     status = mount.status("orders")
     assert status["State"] == "none" and "RAM role" in status["Note"]
-    mount.write(".aapfs", "sync")
+    mount.sync()
     asked = [text for text in map(json.dumps, emulator.records()) if "ListClientKeys" in text]
     assert asked and not any("orders" in text for text in asked)
-    done = subprocess.run([AAPFS, "status", "-m", mount.path], env=environment(), capture_output=True, text=True)
+    done = run_aapfs("status", "-m", mount.path)
     assert done.returncode == 0, done.stdout + done.stderr
     # one that is made again as one for client keys
-    altered.change = lambda operation, answer: None
-    mount.write(".aapfs", "sync")
+    altered.alter(None)
+    mount.sync()
     mount.write("orders", PASSWORD)
     assert mount.status("orders")["State"] == "active" and mount.last_error("orders") is None
 
@@ -366,7 +348,7 @@ def test_a_new_worker_asks_before_it_sends(start_mount, emulator, altered, setti
     """The account is known by another AAP, and no listing has ended since."""
     altered.change = with_ram_role("orders")
     mount = start_mount(altered.url, settings=settings, expected_errors=None)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     emulator.set_faults("ListApplicationAccessPoints delay=3000")
     os.kill(a_worker_of(mount), signal.SIGKILL)
     mount.write("payments", PASSWORD)
@@ -381,7 +363,7 @@ def test_a_new_worker_asks_before_it_sends(start_mount, emulator, altered, setti
 @pytest.mark.parametrize("fault", ["internal", "denied", "delay=20000"])
 def test_where_the_method_is_not_told_a_key_is_made(start_mount, emulator, altered, fault):
     mount = start_mount(altered.url, settings="aaps = payments, orders", expected_errors=None)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     slow = "ListApplicationAccessPoints delay=8000"
     emulator.set_faults(slow)
     os.kill(a_worker_of(mount), signal.SIGKILL)
@@ -400,7 +382,7 @@ def test_check_says_which_aaps_have_no_client_keys(altered, emulator, tmp_path, 
     state.mkdir(mode=0o700)
     config.write_text(f"[kms]\nendpoint = {altered.url}\n[mount]\nstate = {state}\nstate_key = {make_state_key(tmp_path / 'key')}\n"
                       "[defaults]\non_rotate = none\n")
-    done = subprocess.run([AAPFS, "check", "-c", config, "-m", point], env=environment(), capture_output=True, text=True)
+    done = run_aapfs("check", "-c", config, "-m", point)
     assert done.returncode == 0, done.stdout
     assert "have no client keys" in done.stdout
     assert any(line.startswith("warning") and "RAM role" in line for line in done.stdout.splitlines()) == (kind == "warning")
@@ -442,4 +424,3 @@ def test_check_asks_on_behind_an_aap_whose_keys_are_not_listed(start_emulator, t
     asked.clear()
     refused.add(4)
     assert place.check().of("warning", "places")[0].startswith("payments and 1 more: ")
-    proxy.close()

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from harness import AAPFS, EMULATOR, PASSWORD, ROOT, environment
-from instance import ClientKey, Request
+from parts.harness import AAPFS, EMULATOR, PASSWORD, ROOT, environment
+from parts.instance import ClientKey, Request
 
 EXAMPLES = ROOT / "examples/applications"
 GO_CRYPTO = pathlib.Path("/usr/share/gocode/src/golang.org/x/crypto/pkcs12")

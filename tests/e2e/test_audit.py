@@ -2,7 +2,6 @@
 import ctypes
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
@@ -11,12 +10,13 @@ import time
 
 import pytest
 
-from harness import AAPFS, KILLED, PASSWORD, Mount, until
-from tell import await_value
+from parts.harness import AAPFS, PASSWORD, Mount, await_value, until
+from parts.log import KILLED
+from parts.processes import children_of
+from parts.tree import PRIVATE, PUBLIC
+from parts.users import AS_NOBODY
 
 LINE = re.compile(r"aapfs: audit: (\S+ \(KAAP\.[0-9a-f-]+\) pid \d+ uid \d+ gid \d+ |this is a pid namespace of its own: ).*\n")
-PRIVATE = ["client_key.json", "client_key.p12", "private_key_data", "private_key.pem"]
-PUBLIC = ["certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"]
 
 
 def start_audited(start_mount, url, **parts):
@@ -104,8 +104,7 @@ def test_a_program_that_gives_itself_a_bad_name_does_no_harm(start_mount, emulat
 def test_only_the_mount_s_owner_reads_it(start_mount, emulator):
     mount = start_audited(start_mount, emulator.url)
     assert os.stat(mount / ".aapfs/audit").st_mode & 0o777 == 0o400
-    done = subprocess.run(["cat", mount / ".aapfs/audit"], user=65534, group=65534, extra_groups=[],
-                          capture_output=True)
+    done = subprocess.run(["cat", mount / ".aapfs/audit"], capture_output=True, **AS_NOBODY)
     assert done.returncode == 1 and b"Permission denied" in done.stderr
 
 
@@ -253,7 +252,7 @@ class InContainer:
                                  expected_errors=re.compile(f"{LINE.pattern}|{KILLED.pattern}"))
         self.daemon = self.mount.process.pid
         for _ in range(2 if lent else 1):
-            self.daemon, = map(int, pathlib.Path(f"/proc/{self.daemon}/task/{self.daemon}/children").read_text().split())
+            self.daemon, = children_of(self.daemon)
 
     def sh(self, script, inside=False):
         enter = ["nsenter", f"--mount=/proc/{self.daemon}/ns/mnt", *([f"--pid=/proc/{self.daemon}/ns/pid"] if inside else [])]

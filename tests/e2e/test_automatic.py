@@ -1,94 +1,41 @@
 """Keys rotate by themselves: in time, once, whatever KMS, the clocks and the hooks do."""
 import concurrent.futures
 import contextlib
-import datetime
 import errno
 import json
 import os
 import random
 import re
-import signal
 import subprocess
 import threading
 import time
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount, until
-from test_hooks import Fifo
-from test_steps import WITH_STOPS
-from v3 import Request
+from parts.fifo import Fifo
+from parts.harness import PASSWORD, Mount, Write, result_of, until
+from parts.kms import delete_key, keys_of
+from parts.processes import kill_all
+from parts.rotations import rotated, start_rotating
+from parts.times import DAY, moment_of, text_of
+from parts.tree import listed_keys
 
 FAULTS = ["throttle", "unavailable", "internal", "delay=300", "reset-before", "reset-after", "truncate", "garbage",
           "wrong-password", "expired-clock", "empty-list", "short-page", "denied"]
 BLOCKED = re.compile(r"aapfs: (\S+): 3 client keys in a row .* then write rotate or a password to \S+/control\n")
-SAID = re.compile(r"aapfs: .*(client keys in a row|the rotation that is due failed|has expired at|was killed by signal|is not permitted \(|"
-                  r"on_rotate: |reloaded$|the rotation that is due cannot be begun: |applications may still use |"
-                  r"the client key \S+ expires at ).*\n")
 GONE = re.compile(r"aapfs: payments: KMS no longer has this application access point; .*\n")
-DAY = 86400
-
-
-def keys_of(emulator, aap):
-    """What KMS has, asked without faults: id -> (NotBefore, NotAfter)."""
-    status, answer = Request(f"127.0.0.1:{emulator.port}", "ListClientKeys", [("AapName", aap)], method="GET",
-                             key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET, moment=emulator_now(emulator)).send(emulator.port)
-    assert status == 200, answer
-    return {key["ClientKeyId"]: (key["NotBefore"], key["NotAfter"]) for key in answer["ClientKeys"]}
-
-
-def emulator_now(emulator):
-    return time.time() + getattr(emulator, "shift", 0)
-
-
-def set_kms_clock(emulator, shift):
-    emulator.shift = shift
-    emulator.set_clock(text_of(time.time() + shift))
-
-
-def text_of(moment):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
-
-
-def moment_of(text):
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
-
-
-@pytest.fixture
-def clock(tmp_path):
-    """The local clock of a build with stops: moved by seconds."""
-    path = tmp_path / "clock"
-
-    def move(seconds):
-        path.with_suffix(".new").write_text(str(int(seconds * 1000)))
-        os.replace(path.with_suffix(".new"), path)
-
-    move(0)
-    move.env = {"AAPFS_CLOCK": str(path)}
-    return move
-
-
-def start(start_mount, emulator, validity="30s", rotate_at="60%", **parts):
-    defaults = f"validity = {validity}\nrotate_at = {rotate_at}\n" + parts.pop("defaults", "")
-    parts.setdefault("expected_errors", SAID)
-    return start_mount(emulator.url, defaults=defaults, settings="requests_per_second = 100", **parts)
-
-
-def rotated(mount, aap, before, seconds=60):
-    """The id of the key that came after BEFORE."""
-    return until(lambda: mount.key_id(aap) != before and mount.key_id(aap), seconds)
 
 
 def test_a_key_is_replaced_when_it_is_due(start_mount, emulator):
     """With the password that it had; what superseded keys are expired is deleted."""
-    mount = start(start_mount, emulator, validity="3s", rotate_at="67%")
+    mount = start_rotating(start_mount, emulator, validity="3s", rotate_at="67%")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     second = rotated(mount, "payments", first)
     subprocess.run(["openssl", "pkey", "-in", mount / "payments/private_key.pem", "-passin", f"pass:{PASSWORD}", "-noout"],
                    check=True)
     rotated(mount, "payments", second)
-    until(lambda: first not in keys_of(emulator, "payments") and not (mount / "payments/keys" / first).exists())
+    until(lambda: first not in keys_of(emulator) and not (mount / "payments/keys" / first).exists())
     assert not (mount / "orders/client_key_id").exists()  # none by itself
 
 
@@ -99,9 +46,9 @@ def test_password_sources(start_mount, start_emulator, tmp_path):
         path.write_text("File-Secret9\nsecond line\n" if name != "bad" else "short\n")
         path.chmod(0o644 if name == "open" else 0o600)
     emulator = start_emulator(aaps=["generated", *sources])
-    mount = start(start_mount, emulator, validity="1y", sections="[aap generated]\npassword_source = generate\n"
-                  "expose_password = yes\n" + "".join(f"[aap {name}]\npassword_source = file:{path}\n"
-                                                     for name, path in sources.items()))
+    mount = start_rotating(start_mount, emulator, validity="1y", sections="[aap generated]\npassword_source = generate\n"
+                           "expose_password = yes\n" + "".join(f"[aap {name}]\npassword_source = file:{path}\n"
+                                                               for name, path in sources.items()))
     with pytest.raises(FileNotFoundError):
         mount.write("right", "rotate")  # there is nothing to rotate
     for aap in ("generated", *sources):
@@ -130,45 +77,32 @@ def test_password_sources(start_mount, start_emulator, tmp_path):
 
 @pytest.fixture
 def hanging_file(start_emulator, tmp_path):
-    """A password on another mount, whose worker is stopped; call it to let it go on."""
+    """A password on another mount, whose worker is stopped until this is closed."""
     (tmp_path / "other").mkdir()
     mount = Mount(tmp_path / "other", start_emulator().url, defaults="expose_password = yes\nmode = 0400\n")
     mount.write("payments", PASSWORD)
-    worker = mount.children()["aapfs-worker"]
-
-    def go_on():
-        os.kill(worker, signal.SIGCONT)
-
-    go_on.path = mount / "payments/password"
-    os.kill(worker, signal.SIGSTOP)
-    yield go_on
-    go_on()
+    with contextlib.ExitStack() as until_then:
+        until_then.enter_context(mount.stopped("aapfs-worker"))
+        until_then.path = mount / "payments/password"
+        yield until_then
     mount.stop()
 
 
 @pytest.mark.full
 def test_a_password_file_that_does_not_answer_stops_nothing_else(start_mount, emulator, hanging_file):
-    mount = start(start_mount, emulator, validity="1y", request_timeout="3s",
-                  sections=f"[aap payments]\npassword_source = file:{hanging_file.path}\n")
+    mount = start_rotating(start_mount, emulator, validity="1y", request_timeout="3s",
+                           sections=f"[aap payments]\npassword_source = file:{hanging_file.path}\n")
     mount.write("payments", PASSWORD)
-    results = []
-
-    def rotate():
-        with pytest.raises(OSError) as refused:
-            mount.write("payments", "rotate")
-        results.append(refused.value.errno)
-
-    thread = threading.Thread(target=rotate)
-    thread.start()
+    rotation = Write(mount, "rotate")
     until(lambda: "under way" in (mount.status("payments")["Note"] or ""))
     mount.write("orders", PASSWORD)
-    assert results == []  # which still waits for its file
-    thread.join()
+    assert rotation.is_alive()  # which still waits for its file
+    assert rotation.end() == errno.EINVAL
     assert "does not answer" in mount.last_error("payments")["Message"]
-    rotate()  # no second thread hangs
-    assert results == [errno.EINVAL] * 2 and emulator.count("CreateClientKey") == 2
+    assert result_of(mount, "rotate") == errno.EINVAL  # no second thread hangs
+    assert emulator.count("CreateClientKey") == 2
     engine_threads = len(os.listdir(f"/proc/{mount.children()['aapfs-worker']}/task"))
-    hanging_file()
+    hanging_file.close()
     until(lambda: len(os.listdir(f"/proc/{mount.children()['aapfs-worker']}/task")) < engine_threads)
     mount.write("payments", "rotate")
     assert emulator.count("CreateClientKey") == 3
@@ -186,7 +120,7 @@ def test_a_kms_that_is_always_wrong_makes_three_keys(tmp_path, start_mount, star
 
 def be_always_wrong(start_mount, emulator, directory, fault):
     directory.mkdir()
-    mount = start(start_mount, emulator, validity="4s", directory=directory)
+    mount = start_rotating(start_mount, emulator, validity="4s", directory=directory)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     emulator.set_faults(f"CreateClientKey {fault}")
@@ -194,20 +128,20 @@ def be_always_wrong(start_mount, emulator, directory, fault):
     assert mount.status("payments")["State"] in ("failing", "expired")
     made = emulator.count("CreateClientKey")
     assert made == 4
-    mount.write(".aapfs", "sync")
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # its successor counts what lies on the disk
+    mount.sync()
+    mount.kill("aapfs-worker")  # its successor counts what lies on the disk
     until(lambda: len(BLOCKED.findall(mount.errors())) == 2)
     listed = emulator.count("ListClientKeys")
     for _ in range(2):  # after the first nothing but the block holds a creation back, and it would be sent before the second
-        mount.write(".aapfs", "sync")
+        mount.sync()
     assert emulator.count("ListClientKeys") >= listed + 2
     assert emulator.count("CreateClientKey") == made and mount.key_id() == first
 
     def is_told():
         status = mount.status("payments")
-        return set(keys_of(emulator, "payments")) <= {first, *status["Rejected"], *status["Orphans"]}
+        return set(keys_of(emulator)) <= {first, *status["Rejected"], *status["Orphans"]}
 
-    until(is_told, 10, lambda: f"{keys_of(emulator, 'payments')} {mount.status('payments')} {mount.errors()} {emulator.counts()}")
+    until(is_told, 10, lambda: f"{keys_of(emulator)} {mount.status('payments')} {mount.errors()} {emulator.counts()}")
     with pytest.raises(OSError):
         mount.write("payments", "rotate")  # gives three more
     until(lambda: len(BLOCKED.findall(mount.errors())) == 3)
@@ -219,24 +153,24 @@ def be_always_wrong(start_mount, emulator, directory, fault):
 
 @pytest.mark.parametrize("shift", [-600, -60, 60, 600, 3 * 3600])
 def test_a_kms_whose_clock_is_another(start_mount, emulator, shift):
-    set_kms_clock(emulator, shift)
-    mount = start(start_mount, emulator, validity="1y")
+    emulator.move_clock(shift)
+    mount = start_rotating(start_mount, emulator, validity="1y")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     mount.write("payments", PASSWORD)
     assert mount.key_id() != first
     begin = moment_of(mount.read("payments", "not_before").strip())
-    assert begin <= emulator_now(emulator) and mount.status("payments")["State"] == "active"
+    assert begin <= emulator.now() and mount.status("payments")["State"] == "active"
 
 
 def test_a_local_clock_that_jumps_rotates_nothing(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="1d", binary=WITH_STOPS, env=clock.env)
+    mount = start_rotating(start_mount, emulator, validity="1d", **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     for shift in (DAY, 0, -DAY, 0):
         clock(shift)
         mount.write(".aapfs", "rotate-due")  # it looks
-        mount.write(".aapfs", "sync")
+        mount.sync()
         assert mount.key_id() == first and mount.status("payments")["State"] != "expired"
         begin = moment_of(mount.read("payments", "not_before").strip())
     clock(DAY)
@@ -247,63 +181,62 @@ def test_a_local_clock_that_jumps_rotates_nothing(start_mount, emulator, clock):
 
 @pytest.mark.full
 def test_stopped_for_longer_than_the_rotation_window(start_mount, emulator):
-    mount = start(start_mount, emulator, validity="8s")
+    mount = start_rotating(start_mount, emulator, validity="8s")
     mount.write("payments", PASSWORD)
     first, made = mount.key_id(), emulator.count("CreateClientKey")
     end = moment_of(mount.read("payments", "not_after").strip())
-    pids = [mount.process.pid, *mount.children().values()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    while time.time() < end + 1:
-        time.sleep(0.1)
-    for pid in reversed(pids):
-        os.kill(pid, signal.SIGCONT)
+    with mount.stopped():
+        while time.time() < end + 1:
+            time.sleep(0.1)
     rotated(mount, "payments", first)
     assert emulator.count("CreateClientKey") == made + 1
 
 
 def test_off_for_a_month(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="10d", binary=WITH_STOPS, env=clock.env)
+    mount = start_rotating(start_mount, emulator, validity="10d", **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
-    leave(mount)
+    mount.leave()
     clock(30 * DAY)
-    set_kms_clock(emulator, 30 * DAY)
-    again = start(start_mount, emulator, validity="10d", binary=WITH_STOPS, env=clock.env, state=mount.state,
-                  state_key=mount.state_key)
+    emulator.move_clock(30 * DAY)
+    again = start_rotating(start_mount, emulator, validity="10d", **clock.parts, **mount.kept)
     second = rotated(again, "payments", first)
     until(lambda: again.status("payments")["State"] == "active")
     assert emulator.count("CreateClientKey") == 2 and again.key_id() == second
-    until(lambda: set(keys_of(emulator, "payments")) == {second})  # the expired one is deleted
+    until(lambda: set(keys_of(emulator)) == {second})  # the expired one is deleted
+
+
+def with_a_scheduled_key(start_mount, emulator, clock, **parts):
+    """A mount with two keys, and the time in an hour when the second one begins."""
+    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, **parts)
+    mount.write("payments", PASSWORD)
+    first, begin = mount.key_id(), int(time.time()) + 3600
+    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
+    assert mount.key_id() == first
+    [second] = mount.status("payments")["Scheduled"]
+    return mount, first, second, begin
 
 
 @pytest.mark.full
 def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env)
-    mount.write("payments", PASSWORD)
-    first = mount.key_id()
-    begin = int(time.time()) + 3600
-    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
-    assert mount.key_id() == first
-    [second] = {path.name for path in (mount / "payments/keys").iterdir()} - {first}
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount, first, second, begin = with_a_scheduled_key(start_mount, emulator, clock)
+    assert listed_keys(mount) == {first, second}
+    mount.kill("aapfs-worker")
     until(lambda: mount.children().get("aapfs-worker"))
     assert mount.key_id() == first
     made = (mount / "payments/keys" / first / "client_key.json").stat().st_mtime_ns
-    leave(mount)
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, state=mount.state,
-                  state_key=mount.state_key)
+    mount.leave()
+    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, **mount.kept)
     assert mount.key_id() == first
     assert (mount / "payments/client_key.json").stat().st_mtime_ns == made  # it was never another one
     clock(3598)
-    set_kms_clock(emulator, 3598)
+    emulator.move_clock(3598)
     mount.write("orders", PASSWORD)  # from which it learns the time
     assert rotated(mount, "payments", first) == second
     assert abs((mount / "payments/client_key.json").stat().st_mtime - begin) < 30
-    leave(mount)
+    mount.leave()
     clock(3000)  # behind KMS's, which this daemon does not know yet
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, state=mount.state,
-                  state_key=mount.state_key)
+    mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, **mount.kept)
     assert mount.key_id() == second
     assert (mount / "payments/client_key.json").stat().st_mtime == begin
     mount.write("payments", PASSWORD)
@@ -311,19 +244,14 @@ def test_a_scheduled_key_is_published_when_it_begins(start_mount, emulator, cloc
 
 
 def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none")
-    mount.write("payments", PASSWORD)
-    first, begin = mount.key_id(), int(time.time()) + 3600
-    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
-    [second] = mount.status("payments")["Scheduled"]
-    Request(f"127.0.0.1:{emulator.port}", "DeleteClientKey", [("ClientKeyId", second)], method="POST", key_id=ACCESS_KEY_ID,
-            secret=ACCESS_KEY_SECRET).send(emulator.port)
-    mount.write(".aapfs", "sync")
+    mount, first, second, _ = with_a_scheduled_key(start_mount, emulator, clock, defaults="on_rotate = none")
+    delete_key(emulator, second)
+    mount.sync()
     assert "a Scheduled key" in mount.status("payments")["Note"]
     clock(3601)
-    set_kms_clock(emulator, 3601)
+    emulator.move_clock(3601)
     mount.write("orders", PASSWORD)  # from which it learns the time
-    mount.write(".aapfs", "sync")
+    mount.sync()
     status = mount.status("payments")
     assert (mount.key_id(), status["State"], status["Scheduled"], status["Superseded"]) == (first, "active", [second], [])
     mount.write("payments", f"delete {second}")
@@ -331,84 +259,66 @@ def test_a_scheduled_key_that_kms_no_longer_has_does_not_begin(start_mount, emul
 
 
 def test_that_kms_lacks_a_scheduled_key_outlives_worker_and_daemon(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none")
-    mount.write("payments", PASSWORD)
-    first, begin = mount.key_id(), int(time.time()) + 3600
-    mount.write("payments", f"{PASSWORD} {text_of(begin)} {text_of(begin + 400 * DAY)}")
-    [second] = mount.status("payments")["Scheduled"]
-    Request(f"127.0.0.1:{emulator.port}", "DeleteClientKey", [("ClientKeyId", second)], method="POST", key_id=ACCESS_KEY_ID,
-            secret=ACCESS_KEY_SECRET).send(emulator.port)
-    mount.write(".aapfs", "sync")
+    mount, first, second, _ = with_a_scheduled_key(start_mount, emulator, clock, defaults="on_rotate = none")
+    delete_key(emulator, second)
+    mount.sync()
     emulator.set_faults("* silent")
     clock(3601)
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     for _ in range(2):
         status = mount.status("payments")
         assert (status["ClientKeyId"], status["Scheduled"], mount.key_id()) == (first, [second], first)
         assert "a Scheduled key" in status["Note"]
-        leave(mount)
-        mount = start(start_mount, emulator, validity="1y", binary=WITH_STOPS, env=clock.env, defaults="on_rotate = none",
-                      state=mount.state, state_key=mount.state_key, listed=False)
+        mount.leave()
+        mount = start_rotating(start_mount, emulator, validity="1y", **clock.parts, defaults="on_rotate = none",
+                               **mount.kept, listed=False)
     # and it comes back with KMS's word
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status("payments")["ClientKeyId"] == first
 
 
 def test_that_kms_lacks_an_aap_outlives_the_daemon_until_kms_has_it_again(start_mount, emulator, start_emulator):
-    mount = start(start_mount, emulator, validity="1y", expected_errors=GONE)
+    mount = start_rotating(start_mount, emulator, validity="1y", expected_errors=GONE)
     mount.write("payments", PASSWORD)
     other = start_emulator(aaps=["orders"])
-    mount.stop(GONE)
-    mount.stop = lambda *_: None
-    settings = {"validity": "1y", "state": mount.state, "state_key": mount.state_key}
-    mount = start(start_mount, other, expected_errors=GONE, **settings)
+    mount.leave()
+    settings = {"validity": "1y", **mount.kept}
+    mount = start_rotating(start_mount, other, expected_errors=GONE, **settings)
     until(lambda: mount.status("payments")["State"] == "deleted")
     until(lambda: "AapIsGone\":true" in next(mount.state.rglob(".told")).read_text())
-    mount.stop(GONE)
-    mount.stop = lambda *_: None
+    mount.leave()
     other.set_faults("* silent")
-    mount = start(start_mount, other, listed=False, **settings)
+    mount = start_rotating(start_mount, other, listed=False, expected_errors="", **settings)
     assert mount.status("payments")["State"] == "deleted"
-    mount.stop()
-    mount.stop = lambda *_: None
-    mount = start(start_mount, emulator, **settings)
+    mount.leave()
+    mount = start_rotating(start_mount, emulator, **settings)
     until(lambda: mount.status("payments")["State"] == "active")
 
 
 @pytest.mark.parametrize("command", ["", "exit 3"])
 def test_in_use_until_the_applications_were_told(start_mount, emulator, command):
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=f"on_rotate = {command}")
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=f"on_rotate = {command}")
     mount.write("payments", PASSWORD)
     assert mount.status("payments")["State"] == "active"
     mount.write("payments", PASSWORD)
     until(lambda: mount.status("payments")["State"] == "expiring")  # the old one ends within 30 days
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(lambda: mount.children().get("aapfs-worker"))
     until(lambda: mount.status("payments")["State"] == "expiring")
     mount.write("payments", "reloaded")
     assert mount.status("payments")["State"] == "active"
-    leave(mount)
-    again = start(start_mount, emulator, validity="20d", rotate_at="66%", state=mount.state, state_key=mount.state_key)
+    mount.leave()
+    again = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", **mount.kept)
     assert again.status("payments")["State"] == "active"
     with pytest.raises(FileNotFoundError):
         again.write("orders", "reloaded")
 
 
-def leave(mount):
-    """What is on its mount point from here on is another mount's."""
-    mount.stop(SAID)
-    mount.stop = lambda *_: None
-
-
-def kill_all(mount):
-    """The whole daemon at once, as when the power goes; its mount is taken away."""
-    pids = [mount.process.pid, *mount.children().values()]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    mount.process.wait()
+def lose_power(mount):
+    """Its mount goes, too."""
+    kill_all(mount)
     subprocess.run(["umount", "-l", mount.path], check=True)
-    mount.stop = lambda *_: None
 
 
 def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emulator, tmp_path):
@@ -416,33 +326,33 @@ def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emu
     result = tmp_path / "result"
     result.write_text("0")
     hook = f"on_rotate = echo $AAPFS_CLIENT_KEY_ID > {said.path}; read _ < {gate.path}; exit $(cat {result})"
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook)
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook)
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     second = mount.key_id()
     assert said.line() == second
-    kill_all(mount)
+    lose_power(mount)
     gate.let_go()  # of the command that nobody waits for any more
-    state = {"state": mount.state, "state_key": mount.state_key}
+    state = mount.kept
     result.write_text("3")
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
     assert said.line() == second  # again: it was not seen to end
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # nor is it this time
+    mount.kill("aapfs-worker")  # nor is it this time
     gate.let_go()
     assert said.line() == second
     gate.let_go()
     [note] = mount.state.rglob(".told")
     until(lambda: json.loads(note.read_text())["HookText"] == "status 3")
     assert mount.status("payments")["LastHook"]["Result"] == "status 3"
-    kill_all(mount)
+    lose_power(mount)
     result.write_text("0")
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
     assert mount.status("payments")["LastHook"]["Result"] == "status 3"  # kept
     assert said.line() == second  # once more: it had failed
     gate.let_go()
     until(lambda: json.loads(note.read_text())["HookText"] == "ok")
-    kill_all(mount)
-    mount = start(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
+    lose_power(mount)
+    mount = start_rotating(start_mount, emulator, validity="20d", rotate_at="66%", defaults=hook, **state)
     mount.write("payments", PASSWORD)
     assert said.line() == mount.key_id()  # of this rotation: the one before was done with
     gate.let_go()
@@ -451,15 +361,15 @@ def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emu
 
 @pytest.mark.full
 def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulator, clock):
-    mount = start(start_mount, emulator, validity="200d", rotate_at="66%", defaults="delete_superseded = 1s\n",
-                  sections="[aap orders]\non_rotate = none\n")
+    mount = start_rotating(start_mount, emulator, validity="200d", rotate_at="66%", defaults="delete_superseded = 1s\n",
+                           sections="[aap orders]\non_rotate = none\n")
     for aap in ("payments", "orders"):
         mount.write(aap, PASSWORD)
         mount.write(aap, PASSWORD)
     until(lambda: len(keys_of(emulator, "orders")) == 1)
-    assert len(keys_of(emulator, "payments")) == 2  # nobody was told
+    assert len(keys_of(emulator)) == 2  # nobody was told
     mount.write("payments", "reloaded")
-    until(lambda: set(keys_of(emulator, "payments")) == {mount.key_id()})
+    until(lambda: set(keys_of(emulator)) == {mount.key_id()})
     # KMS's answer is still on its way
     until(lambda: [path.name for path in (mount / "payments/keys").iterdir()] == [mount.key_id()])
 
@@ -467,14 +377,14 @@ def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulat
 @pytest.mark.full
 def test_lines_before_an_end(start_mount, emulator, clock):
     """Each step once; none that is further from the end than the key ever was."""
-    mount = start(start_mount, emulator, validity="100d", rotate_at="never", binary=WITH_STOPS, env=clock.env,
-                  expected_errors=re.compile(r"aapfs: payments: the client key \S+ (expires at|has expired at) .*\n"))
+    mount = start_rotating(start_mount, emulator, validity="100d", rotate_at="never", **clock.parts,
+                           expected_errors=re.compile(r"aapfs: payments: the client key \S+ (expires at|has expired at) .*\n"))
     mount.write("payments", PASSWORD)
     for days, lines in ((5, 0), (20, 1), (60, 1), (80, 2), (98, 3), (99, 3), (101, 4)):
         clock(days * DAY)
-        set_kms_clock(emulator, days * DAY)
+        emulator.move_clock(days * DAY)
         mount.write(".aapfs", "rotate-due")
-        mount.write(".aapfs", "sync")
+        mount.sync()
         mount.write(".aapfs", "rotate-due")
         until(lambda: mount.errors().count("\n") >= lines)
         assert mount.errors().count("\n") == lines, (days, mount.errors())
@@ -485,17 +395,16 @@ def test_lines_before_an_end(start_mount, emulator, clock):
 def test_no_line_by_a_clock_that_kms_has_not_set_right(start_mount, emulator, clock):
     """Three years ahead at the start; where KMS does not answer, its line comes after ten minutes all the same."""
     expired = re.compile(r"aapfs: payments: the client key \S+ has expired at .*\n")
-    mount = start_mount(emulator.url, binary=WITH_STOPS, env=clock.env, defaults="rotate_at = never\non_rotate = none\n")
+    mount = start_mount(emulator.url, **clock.parts, defaults="rotate_at = never\non_rotate = none\n")
     mount.write("payments", PASSWORD)
-    leave(mount)
+    mount.leave()
     clock(3 * 365 * DAY)
-    parts = {"binary": WITH_STOPS, "env": clock.env, "state": mount.state, "state_key": mount.state_key,
-             "defaults": "rotate_at = never\non_rotate = none\n"}
+    parts = {**clock.parts, **mount.kept, "defaults": "rotate_at = never\non_rotate = none\n"}
     mount = start_mount(emulator.url, **parts)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     mount.write(".aapfs", "rotate-due")  # which looks at every AAP
     assert mount.status("payments")["State"] == "active" and not expired.search(mount.errors())
-    leave(mount)
+    mount.leave()
     mount = start_mount("http://127.0.0.1:1", expected_errors=None, **parts)
     mount.write(".aapfs", "rotate-due")
     assert mount.status("payments")["State"] == "expired" and not expired.search(mount.errors())
@@ -559,7 +468,7 @@ def rotations_under_faults(start_mount, start_emulator, seconds, validity, count
     chance = random.Random(seed)
     aaps = [f"aap-{number}" for number in range(count)]
     emulator = start_emulator(aaps=aaps)
-    mount = start(start_mount, emulator, validity=f"{validity}s", request_timeout="1s")
+    mount = start_rotating(start_mount, emulator, validity=f"{validity}s", request_timeout="1s")
     for aap in aaps:
         mount.write(aap, PASSWORD)
     readers = Readers(mount, aaps)
@@ -579,7 +488,7 @@ def rotations_under_faults(start_mount, start_emulator, seconds, validity, count
     for aap in BLOCKED.findall(mount.errors())[pardons:]:
         pardons += 1
         mount.write(aap, "rotate")
-    mount.write(".aapfs", "sync")
+    mount.sync()
     until(lambda: all(accounted_for(mount, emulator, aap) for aap in aaps), 90)
     counts = {name: count for name, count in emulator.counts().items()}
     print(f"{readers.reads} reads, {counts}, blocked {pardons} times")

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key
 
 pytestmark = [
     pytest.mark.full,

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness import ROOT
+from parts.harness import ROOT
 
 
 @pytest.mark.full

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from harness import PASSWORD
+from parts.harness import INSIDE, PASSWORD
 
-LANDLOCKED = pathlib.Path(__file__).with_name("landlocked.py")
+LANDLOCKED = INSIDE / "landlocked.py"
 OTHER_PASSWORD = "Other-Horse2"
 
 

@@ -1,65 +1,21 @@
 """aapfs check: every line of it, as ok, warning and error, and that it changes nothing."""
 import json
 import os
-import pathlib
 import re
-import signal
 import subprocess
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key, program_for_others
-from odd_server import OddServer, answer_bytes
-from test_mounting import kill_all
-from test_proxy import HOST, Proxy, certificate  # noqa: F401, a fixture
-from test_start import disk
-from test_store import ACCOUNT, store_of, tmpfs
+from parts.check import FOLLOWING, Checked, Place, check
+from parts.harness import ACCESS_KEY_SECRET, PASSWORD, environment, make_state_key, run_aapfs
+from parts.kms import ACCOUNT
+from parts.odd_server import OddServer, answer_bytes
+from parts.processes import kill_all
+from parts.proxy import HOST, Proxy
+from parts.store import disk, store_of, tmpfs
+from parts.users import AS_NOBODY, NOBODY, program_for_others
 
-LINE = re.compile(r"(ok|warning|error) +([A-Za-z_, ]+): (.+)")
 READING = {"ListApplicationAccessPoints", "DescribeApplicationAccessPoint", "ListClientKeys", "GetClientKey"}
-FOLLOWING = "on_rotate = none"
-
-
-class Checked:
-    def __init__(self, done):
-        self.status = done.returncode
-        self.text = done.stdout
-        self.lines = [LINE.fullmatch(line).groups() for line in done.stdout.splitlines()]
-        assert done.stderr == ""
-        assert ACCESS_KEY_SECRET not in done.stdout and PASSWORD not in done.stdout
-        kinds = {kind for kind, _, _ in self.lines}
-        assert self.status == (1 if "error" in kinds else 0) or self.status == 2
-
-    def of(self, kind, subject):
-        return [text for a, b, text in self.lines if (a, b) == (kind, subject)]
-
-    def only(self, kind):
-        """The lines of a kind, but for the binds that a test next to this one may have made."""
-        return [(subject, text) for a, subject, text in self.lines if a == kind and subject != "binds"]
-
-
-def check(config, mountpoint, env=None, wrap=()):
-    done = subprocess.run([*wrap, AAPFS, "check", "-c", config, "-m", mountpoint], capture_output=True, text=True, timeout=60,
-                          env=environment(**{"HOME": str(pathlib.Path(config).parent), "XDG_CONFIG_HOME": None, **(env or {})}))
-    return Checked(done)
-
-
-class Place:
-    """A configuration that nothing is mounted for, and what it names; all well."""
-
-    def __init__(self, directory, url):
-        self.directory, self.url = directory, url
-        self.mountpoint = directory / "point"
-        self.mountpoint.mkdir()
-        self.state = directory / "state"
-        self.state.mkdir(mode=0o700)
-        self.key = make_state_key(directory / "state.key")
-
-    def check(self, settings="", defaults=FOLLOWING, sections="", url=None, env=None, wrap=(), settings_of_mount=""):
-        config = self.directory / "check.conf"
-        config.write_text(f"[kms]\nendpoint = {url or self.url}\nrequest_timeout = 2s\n{settings}\n[mount]\nstate = {self.state}\n"
-                          f"state_key = {self.key}\n{settings_of_mount}\n[defaults]\n{defaults}\n{sections}\n")
-        return check(config, self.mountpoint, env=env, wrap=wrap)
 
 
 @pytest.fixture
@@ -115,15 +71,12 @@ def test_a_users_own_first_start(place, tmp_path):
     """Whose key is made by the first start: not by this."""
     home = tmp_path / "home"
     home.mkdir()
-    os.chown(home, 65534, 65534)
+    os.chown(home, NOBODY, NOBODY)
     config = tmp_path / "users.conf"
     config.write_text(f"[kms]\nendpoint = {place.url}\n[defaults]\n{FOLLOWING}\n")
     config.chmod(0o644)
-    program = program_for_others(tmp_path)
-    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, "check", "-c", config, "-m",
-                           place.mountpoint], capture_output=True, text=True, env=environment(HOME=str(home), XDG_STATE_HOME=None,
-                                                                                              XDG_CONFIG_HOME=None))
-    checked = Checked(done)
+    checked = Checked(run_aapfs("check", "-c", config, "-m", place.mountpoint, program=program_for_others(tmp_path), **AS_NOBODY,
+                                env=environment(HOME=str(home), XDG_STATE_HOME=None, XDG_CONFIG_HOME=None)))
     assert checked.of("ok", "state") == [f"{home}/.local/state/aapfs: not there yet; the first start makes it"]
     assert checked.of("ok", "state key") == [f"{home}/.config/aapfs/state.key: not there yet; the first start makes it"]
     assert checked.status == 0 and os.listdir(home) == []
@@ -133,7 +86,7 @@ def test_a_wrong_configuration(place):
     checked = place.check(settings="nothing = 1")
     assert checked.status == 2 and len(checked.lines) == 1
     assert f"{place.directory}/check.conf:4: " in checked.of("error", "configuration")[0]
-    assert subprocess.run([AAPFS, "check", "more"], capture_output=True).returncode == 2
+    assert run_aapfs("check", "more").returncode == 2
     gone = check(place.directory / "gone.conf", place.mountpoint)
     assert gone.status == 2 and "No such file" in gone.of("error", "configuration")[0]
 
@@ -192,7 +145,7 @@ def test_a_state_directory_that_cannot_be_used(place, tmp_path):
     place.state.chmod(0o755)
     assert "its mode is 0755; chmod 0700" in place.check().of("error", "state")[0]
     place.state.chmod(0o700)
-    os.chown(place.state, 65534, 65534)
+    os.chown(place.state, NOBODY, NOBODY)
     assert "it belongs to the user 65534" in place.check().of("error", "state")[0]
     os.chown(place.state, 0, 0)
     (place.state / "cn-beijing-1234567890").mkdir()
@@ -253,14 +206,11 @@ def test_the_mount_point(place, start_mount):
     with tmpfs(place.mountpoint, "1m"):
         assert "another filesystem" in place.check().of("warning", "mount point")[0]
     mount = start_mount(place.url)
-    worker = mount.children()["aapfs-worker"]
-    os.kill(worker, signal.SIGSTOP)
-    assert "did not answer within a second" in check(mount.config, mount.path).of("error", "mount point")[0]
-    os.kill(worker, signal.SIGCONT)
+    with mount.stopped("aapfs-worker"):
+        assert "did not answer within a second" in check(mount.config, mount.path).of("error", "mount point")[0]
     kill_all(mount)
     assert "has lost its daemon" in check(mount.config, mount.path).of("error", "mount point")[0]
     subprocess.run(["umount", "-l", mount.path], check=True)
-    mount.stop = lambda *_: None
 
 
 def test_binds_that_stay_with_a_key(mount, tmp_path):
@@ -298,7 +248,7 @@ def test_ways_to_kms_that_lead_nowhere(place):
     assert "secret" not in proxied.text
 
 
-def test_tls_and_a_proxy(tmp_path, start_emulator, certificate):  # noqa: F811
+def test_tls_and_a_proxy(tmp_path, start_emulator, certificate):
     emulator = start_emulator("--tls-cert", certificate[0], "--tls-key", certificate[1])
     place, proxy = Place(tmp_path, f"https://{HOST}:{emulator.port}"), Proxy(emulator.port)
     through = {"settings": f"proxy = {proxy.url}\nca_file = {certificate[0]}"}
@@ -336,7 +286,7 @@ def test_credentials(place):
     assert place.check(env=none).of("ok", "credentials") == ["profile; access key LTAI...Only"]
     profile.chmod(0o620)
     assert f"{profile}: others may write it" in place.check().of("warning", "credentials")[0]
-    os.chown(profile, 65534, 65534)
+    os.chown(profile, NOBODY, NOBODY)
     profile.chmod(0o600)
     assert f"{profile}: it belongs to another user" in place.check().of("warning", "credentials")[0]
     if os.geteuid() == 0:
@@ -365,7 +315,7 @@ def test_what_the_worker_may_not_read(place):
     parts = {"settings": "credentials = profile:a", "defaults": f"{FOLLOWING}\npassword_source = file:{password}",
              "env": {"ALIBABA_CLOUD_CONFIG_FILE": str(profile)}}
     assert place.check(**parts).status == 0
-    os.chown(others, 65534, 65534)
+    os.chown(others, NOBODY, NOBODY)
     others.chmod(0o700)
     checked = place.check(**parts)
     assert {subject for subject, _ in checked.only("error")} == {"credentials", "password"}
@@ -470,8 +420,7 @@ def test_another_region_and_another_time(place, emulator, start_emulator):
     emulator.set_faults("* garbage")
     assert place.check().of("error", "ListApplicationAccessPoints")
     emulator.set_faults()
-    away = subprocess.run(["date", "-u", "-d", "-5 minutes", "+%Y-%m-%dT%H:%M:%SZ"], capture_output=True, text=True).stdout.strip()
-    emulator.set_clock(away)
+    emulator.move_clock(-300)
     assert re.match(r"KMS's is -(299|300|301) s", place.check().of("warning", "clock")[0])
     empty = start_emulator(aaps=())
     assert place.check(url=empty.url).of("warning", "AAPs")[0].startswith("there is none to show")

@@ -1,30 +1,20 @@
 """Completion in bash, zsh and fish: as each shell does it, with a mount where one is needed."""
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 
-from harness import AAPFS, PASSWORD, ROOT
+from parts.harness import PASSWORD, ROOT, run_aapfs
+from parts.shell import needs, sh
+from parts.usage import WORDS, usages
 
 COMPLETION = ROOT / "fs" / "completion"
-WORDS = ["adopt", "create", "delete", "export", "help", "reload", "rotate", "status", "upgrade", "version"]
-
-
-def needs(program):
-    return pytest.mark.skipif(not shutil.which(program), reason=f"not installed: {program}")
-
-
-def sh(command, **more):
-    done = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, **more)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
 
 
 def options_of_commands():
     """{sub-command, or "" for the mount: its options}, from --help; --config is the long name of -c."""
-    usage = subprocess.run([AAPFS, "--help"], capture_output=True, text=True, check=True).stdout
+    usage = run_aapfs("--help", check=True).stdout
     found = {}
     for line in re.sub(r"\n {8,}(?!aapfs)", " ", usage).splitlines():
         words = re.match(r"(?:usage:)? +aapfs(?: ([a-z|-]+))?(?: |$)(.*)", line)
@@ -59,9 +49,7 @@ def test_bash_completes(mount):
 
 
 def test_each_completion_knows_every_sub_command():
-    usage = subprocess.run([AAPFS, "--help"], capture_output=True, text=True).stdout
-    commands = {word for words in re.findall(r"^ +aapfs ([a-z|-]+)(?: |$)", usage, re.M) for word in words.split("|")
-                if not word.startswith("-")}
+    commands = usages()
     for name in ("aapfs.bash", "_aapfs", "aapfs.fish"):
         missing = [word for word in commands if not re.search(rf"\b{word}\b", (COMPLETION / name).read_text())]
         assert not missing, name

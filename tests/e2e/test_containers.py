@@ -1,4 +1,4 @@
-"""Keys in containers: each runtime, each way to hand them in, and what may happen meanwhile. See containers.py."""
+"""Keys in containers: each runtime, each way to hand them in, and what may happen meanwhile. See parts/containers.py."""
 import errno
 import json
 import math
@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from containers import IMAGE, Podman, bwrap_shell, podman_shell, runc_shell
-from harness import AAPFS, KILLED, PASSWORD, Mount, until
-from test_upgrade import Installed, NEXT, upgrade
+from parts.containers import IMAGE, Podman, bwrap_shell, podman_shell, runc_shell
+from parts.harness import AAPFS, NEXT, PASSWORD, Mount, until
+from parts.log import KILLED
+from parts.upgrade import upgrade
 
 SETTLE = 1
 SAID = re.compile(KILLED.pattern + r"|aapfs: upgraded: this is version 0\.1\.[01]\n")
@@ -28,11 +29,6 @@ def shared(tmp_path):
     subprocess.run(["mount", "--make-rshared", path], check=True)
     yield path
     subprocess.run(["umount", "-l", path], check=True)
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture

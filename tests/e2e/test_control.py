@@ -9,7 +9,8 @@ import urllib.parse
 
 import pytest
 
-from harness import ENDS, ROOT, PASSWORD
+from parts.harness import PASSWORD, ROOT, result_of
+from parts.log import ENDS
 
 NOW = "2026-11-24T00:00:00Z"
 DATES = ("2026-12-01T00:00:00Z", "2027-12-01T00:00:00Z")
@@ -37,14 +38,6 @@ def rows():
         yield row["text"], row["accepted"]
 
 
-def result_of(mount, text, aap="payments"):
-    try:
-        mount.write(aap, text.encode())
-    except OSError as error:
-        return error.errno
-    return 0
-
-
 @pytest.mark.full
 @pytest.mark.core
 def test_each_rule_inside_and_outside(start_mount, start_emulator):
@@ -56,7 +49,7 @@ def test_each_rule_inside_and_outside(start_mount, start_emulator):
     wrong = []
     for text, accepted in rows():
         before = os.listdir(mount / "payments/keys")  # one that begins later is there too
-        result = result_of(mount, text)
+        result = result_of(mount, text.encode())
         if result != (0 if accepted else errno.EINVAL):
             wrong.append((text, result))
         changed = os.listdir(mount / "payments/keys") != before
@@ -117,7 +110,7 @@ def test_max_keys_is_edquot_and_sends_nothing(start_mount, emulator):
     mount = start_mount(emulator.url, max_keys=2)
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
-    assert result_of(mount, PASSWORD + "\n") == errno.EDQUOT
+    assert result_of(mount, PASSWORD) == errno.EDQUOT
     assert emulator.count("CreateClientKey") == 2
 
 
@@ -127,7 +120,7 @@ def test_creation_guard_is_for_another_process(start_mount, emulator):
     mount.write("payments", PASSWORD)
     child = os.fork()
     if child == 0:
-        os._exit(result_of(mount, PASSWORD + "\n"))
+        os._exit(result_of(mount, PASSWORD))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == errno.EBUSY
     assert emulator.count("CreateClientKey") == 2
 
@@ -155,8 +148,7 @@ def forms_of(password):
 
 @pytest.mark.full
 @pytest.mark.core
-def test_hostile_answers(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_hostile_answers(mount, emulator):
     password = "A~!@#$%^&*?_-9z"
     mount.write("payments", password)
     key = mount.read("payments", "client_key.json")
@@ -165,7 +157,7 @@ def test_hostile_answers(start_mount, emulator):
         before = emulator.count("CreateClientKey")
         rejected = len(mount.status("payments")["Rejected"])
         emulator.set_faults("CreateClientKey " + row["fault"])
-        result = result_of(mount, f"{password}\n")
+        result = result_of(mount, password)
         name = errno.errorcode.get(result, result)
         sent = emulator.count("CreateClientKey") - before
         error = mount.last_error()
@@ -188,7 +180,7 @@ def test_hostile_answers(start_mount, emulator):
     assert mount.last_error() is None
     assert mount.read("payments", "client_key.json") != key
     emulator.set_faults("CreateClientKey silent")  # the last one: its answer is waited for
-    assert result_of(mount, f"{password}\n") == errno.ETIMEDOUT
+    assert result_of(mount, password) == errno.ETIMEDOUT
     assert (mount.last_error()["Code"], mount.last_error()["Errno"]) == ("Network.Timeout", "ETIMEDOUT")
 
 
@@ -202,7 +194,7 @@ def test_throttled_requests_are_tried_again_and_unavailable_ones_that_make_no_ke
     mount.write("payments", f"delete {old}")
     assert emulator.count("DeleteClientKey") == 2
     before = emulator.count("CreateClientKey")
-    assert result_of(mount, PASSWORD + "\n") == errno.EAGAIN  # who knows: it is looked into first
+    assert result_of(mount, PASSWORD) == errno.EAGAIN  # who knows: it is looked into first
     assert emulator.count("CreateClientKey") == before + 1
     nonces = [dict(map(tuple, record["Headers"])).get("x-acs-signature-nonce")
               for record in emulator.records()]
@@ -213,11 +205,11 @@ def test_a_network_error_is_told_again_for_a_while(start_mount, emulator):
     """A second writer waits in the kernel for the first: it must not wait for the network as well."""
     mount = start_mount(emulator.url, creation_guard="1h")
     emulator.set_faults("CreateClientKey reset-before")
-    assert result_of(mount, PASSWORD + "\n") == errno.ECONNRESET
+    assert result_of(mount, PASSWORD) == errno.ECONNRESET
     before = emulator.count("CreateClientKey")
     child = os.fork()
     if child == 0:
-        os._exit(result_of(mount, "Another-Horse2\n"))
+        os._exit(result_of(mount, "Another-Horse2"))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == errno.ECONNRESET
     assert emulator.count("CreateClientKey") == before
 
@@ -225,7 +217,7 @@ def test_a_network_error_is_told_again_for_a_while(start_mount, emulator):
 def test_no_credentials(start_mount, emulator):
     mount = start_mount(emulator.url, settings="aaps = payments",
                         env={"ALIBABA_CLOUD_ACCESS_KEY_ID": None})
-    assert result_of(mount, PASSWORD + "\n") == errno.EACCES
+    assert result_of(mount, PASSWORD) == errno.EACCES
     assert mount.last_error()["Code"] == "Credentials"
     assert "ALIBABA_CLOUD_ACCESS_KEY_ID" in mount.last_error()["Message"]
     assert emulator.counts() == {}
@@ -236,13 +228,12 @@ def test_refused_connection(start_mount, start_emulator):
     emulator = start_emulator()
     mount = start_mount(emulator.url, settings="aaps = payments")
     emulator.stop()
-    emulator.stop = lambda: None
-    assert result_of(mount, PASSWORD + "\n") == errno.ECONNREFUSED
+    assert result_of(mount, PASSWORD) == errno.ECONNREFUSED
     assert mount.last_error()["Code"] == "Network.Refused"
 
 
 def test_the_mounts_own_control(mount, emulator):
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert result_of(mount, "resync\n", ".aapfs") == errno.EINVAL
     assert mount.last_error(".aapfs")["Errno"] == "EINVAL"
     assert emulator.count("ListApplicationAccessPoints") == 2

@@ -1,5 +1,4 @@
 """The credential chain of kmsapi, used alone, against real sockets and files."""
-import calendar
 import email.utils
 import itertools
 import json
@@ -7,7 +6,6 @@ import os
 import select
 import shutil
 import socket
-import subprocess
 import threading
 import time
 import urllib.parse
@@ -15,52 +13,11 @@ import urllib.request
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, environment
-from odd_server import OddServer, answer_bytes, answer_session, SESSION
-
-ARN = "acs:ram::123456:role/reader"
-KEY = {"access_key_id": ACCESS_KEY_ID, "access_key_secret": ACCESS_KEY_SECRET}
-DEAD = "http://127.0.0.1:1"  # nothing listens there
-
-
-class Program:
-    """credentials_load with commands one after the other."""
-
-    def __init__(self, home, endpoint=DEAD, provider="default", metadata=DEAD, sts=DEAD, proxy="-", timeout_ms=2000, **env):
-        clean = environment(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None, HOME=str(home))
-        self.process = subprocess.Popen(
-            [BUILD / "tests/programs/credentials_load", endpoint, provider, metadata, sts, proxy, str(timeout_ms)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**clean, **{name: str(value) for name, value in env.items()}})
-
-    def ask(self, command):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().rstrip("\n")
-
-    def use(self, provider, metadata=DEAD, sts=DEAD):
-        """Another source, in the same process: quicker than another one."""
-        assert self.ask(f"source\t{provider}\t{metadata}\t{sts}") == "ok"
-        return self
-
-    def get(self):
-        """(errno or 0, access key id or reason)"""
-        words = self.ask("get").split(" ", 1)
-        return (0, words[1].split()[0]) if words[0] == "0" else (words[0], words[1])
-
-    def until(self, command, good, seconds=10):
-        """Asks until the answer is as it should be."""
-        end = time.monotonic() + seconds
-        while not good(answer := self.ask(command)):
-            assert time.monotonic() < end, answer
-            time.sleep(0.02)
-        return answer
-
-    def stop(self):
-        self.process.stdin.close()
-        errors = self.process.stderr.read()
-        assert self.process.wait(20) == 0, errors
-        return errors
+from parts.credentials import ARN, DEAD, KEY, Program, session_of, write, write_profiles, write_section
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET
+from parts.odd_server import SESSION, answer_bytes, answer_session
+from parts.starter import starter
+from parts.times import moment_of, text_of
 
 
 @pytest.fixture
@@ -72,50 +29,8 @@ def home(tmp_path):
 
 @pytest.fixture
 def start(home):
-    started = []
-
-    def make(*words, **parts):
-        started.append(Program(home, *words, **parts))
-        return started[-1]
-
-    yield make
-    for program in started:
-        if not program.process.stdin.closed:
-            program.stop()
-
-
-@pytest.fixture
-def odd():
-    started = []
-
-    def make(answer=None):
-        started.append(OddServer(answer))
-        return started[-1]
-
-    yield make
-    for server in started:
-        server.stop()
-
-
-def write(path, text, mode=0o600):
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    path.chmod(mode)
-    return path
-
-
-def write_profiles(home, *profiles, current=None, mode=0o600):
-    file = {"current": current or profiles[0]["name"], "profiles": profiles}
-    return write(home / ".aliyun/config.json", json.dumps(file), mode)
-
-
-def write_section(home, *lines, name="default", mode=0o600):
-    return write(home / ".alibabacloud/credentials", "\n".join([f"[{name}]", *lines]) + "\n", mode)
-
-
-def session_of(emulator):
-    with urllib.request.urlopen(emulator.url + "/_credentials", timeout=10) as answer:
-        return json.load(answer)
+    yield from starter(lambda *words, **parts: Program(home, *words, **parts),
+                       lambda program: program.process.stdin.closed or program.stop())
 
 
 # -- every provider and mode ----------------------------------------------------------------------
@@ -365,7 +280,7 @@ def test_a_provider_that_failed_is_asked_again(home, start):
 def session_for(seconds, **parts):
     """An answer with a session that ends then, and no Date, so that this machine's clock counts."""
     def answer(handler):
-        end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+        end = text_of(time.time() + seconds)
         answer_session(Expiration=end, **parts)(handler)
     return answer
 
@@ -414,7 +329,7 @@ def test_a_session_that_ends_early_is_renewed_and_the_request_sent_once_more(sta
     program = start(emulator.url, "ecs-ram-role", emulator.url)
     assert program.ask("list").startswith("ListClientKeys 0 - 1")
     for number, command in enumerate(("list", "create", "list")):
-        emulator.set_clock(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 400 * (number + 1))))
+        emulator.move_clock(400 * (number + 1))
         if number == 2:  # refused for good
             emulator.set_faults("ListClientKeys code=InvalidSecurityToken.MalFormed:400")
         time.sleep(0.25)  # only so long after the last fetch another is worth while
@@ -432,7 +347,7 @@ def sts_whose_clock_is_ahead(seconds, refusal):
         asked = dict(urllib.parse.parse_qsl(handler.path.split("?", 1)[1]))
         now = time.time() + seconds
         date = f"Date: {email.utils.formatdate(now, usegmt=True)}\r\n"
-        if abs(calendar.timegm(time.strptime(asked["Timestamp"], "%Y-%m-%dT%H:%M:%SZ")) - now) > 900:
+        if abs(moment_of(asked["Timestamp"]) - now) > 900:
             answer_bytes(refusal, "400 Bad", date)(handler)
         else:
             answer_bytes(json.dumps({"Credentials": SESSION}), headers=date)(handler)
@@ -690,7 +605,7 @@ def test_malformed_answers_are_refused(start, odd, home):
 def test_an_odd_date_of_an_answer_is_named_or_passed_over(start, odd):
     """What is no time counts as none; one far ahead ends every session, and far back it would make one last for years."""
     def answer(date, seconds=3600):
-        end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+        end = text_of(time.time() + seconds)
         return end, answer_bytes(json.dumps({**SESSION, "Expiration": end}), headers=f"Date: {date}\r\n")
 
     server, program = odd(), start()
@@ -698,7 +613,7 @@ def test_an_odd_date_of_an_answer_is_named_or_passed_over(start, odd):
                  "Sat, 01 Jan 2000 00:00:00 GMT"):
         end, server.answer = answer(date)
         assert program.use(f"uri:{server.url}/x").get() == (0, "STS.odd"), date
-        until = calendar.timegm(time.strptime(program.ask("describe").split(", until ")[1], "%Y-%m-%dT%H:%M:%SZ"))
+        until = moment_of(program.ask("describe").split(", until ")[1])
         assert abs(until - (time.time() + 3600)) < 60, date
     end, server.answer = answer("Thu, 01 Jan 2099 00:00:00 GMT")
     check_refused(program.use(f"uri:{server.url}/x"),

@@ -10,15 +10,15 @@ import time
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
-from odd_server import OddServer, answer_bytes, answer_session
-from test_proxy import Proxy
+from parts.credentials import ARN, KEY, session_of, write, write_profiles
+from parts.harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, INSIDE, PASSWORD, environment, result_of, run_aapfs, until
+from parts.odd_server import answer_bytes, answer_session
+from parts.processes import state_of
+from parts.proxy import Proxy
+from parts.users import NOBODY
 
-HERE = pathlib.Path(__file__).parent
-ARN = "acs:ram::123456:role/reader"
-KEY = {"access_key_id": ACCESS_KEY_ID, "access_key_secret": ACCESS_KEY_SECRET}
-NOBODY = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None,
-              ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")
+NO_CREDENTIALS = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None,
+                      ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")
 
 
 @pytest.fixture
@@ -27,49 +27,27 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
-@pytest.fixture
-def odd():
-    servers = []
-
-    def start(answer=None):
-        servers.append(OddServer(answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
 def write_profile(home, **members):
-    path = home / ".aliyun/config.json"
-    path.touch(0o600)
-    path.write_text(json.dumps({"current": "mine", "profiles": [{"name": "mine", **members}]}))
-    return path
+    return write_profiles(home, {"name": "mine", **members})
 
 
 def script(home, text, name="helper"):
-    path = home / name
-    path.write_text("#!/bin/sh\n" + text)
-    path.chmod(0o700)
-    return path
+    return write(home / name, "#!/bin/sh\n" + text, 0o700)
 
 
 def start(start_mount, url, home, provider="default", **parts):
-    return start_mount(url, settings=f"credentials = {provider}", env={**NOBODY, "HOME": str(home), **parts.pop("env", {})},
+    return start_mount(url, settings=f"credentials = {provider}", env={**NO_CREDENTIALS, "HOME": str(home), **parts.pop("env", {})},
                        **parts)
 
 
 def write_refused(mount, number, aap="payments"):
-    with pytest.raises(OSError) as refused:
-        mount.write(aap, PASSWORD)
-    assert refused.value.errno == number
+    assert result_of(mount, PASSWORD, aap) == number
     return mount.last_error(aap)["Message"]
 
 
 def systemd(home, emulator):
     for name, value in (("id", ACCESS_KEY_ID), ("secret", ACCESS_KEY_SECRET)):
-        (home / f"aapfs.access-key-{name}").write_text(value)
-        (home / f"aapfs.access-key-{name}").chmod(0o400)
+        write(home / f"aapfs.access-key-{name}", value, 0o400)
     return "default", "systemd", dict(CREDENTIALS_DIRECTORY=str(home))
 
 
@@ -125,7 +103,7 @@ def test_a_secret_that_is_corrected_is_read_again(start_mount, emulator, home):
 
 def sync_fails(mount):
     try:
-        mount.write(".aapfs", "sync")
+        mount.sync()
     except PermissionError:
         return True
     return False
@@ -138,7 +116,7 @@ def test_a_mount_with_keys_serves_them_without_credentials(start_mount, emulator
     key = first.key_id()
     first.stop()
     os.remove(home / ".aliyun/config.json")
-    second = start(start_mount, emulator.url, home, state=first.state, state_key=first.state_key)
+    second = start(start_mount, emulator.url, home, **first.kept)
     assert second.key_id() == key
     began = time.monotonic()
     assert write_refused(second, errno.EACCES).startswith("no credentials: not set up: systemd")
@@ -171,7 +149,7 @@ def test_a_program_that_prints_no_credentials_is_named_and_what_it_prints_is_not
 
 def sync_failure(mount):
     with pytest.raises(PermissionError):
-        mount.write(".aapfs", "sync")
+        mount.sync()
     return mount.last_error(".aapfs")["Message"]
 
 
@@ -197,15 +175,7 @@ def test_a_mount_whose_program_runs_ends_at_once(start_mount, emulator, home):
     began = time.monotonic()
     mount.stop()
     assert time.monotonic() - began < 10  # the program ends after 600 s
-    until(lambda: has_ended(home / "pid"))
-
-
-def has_ended(file):
-    """A zombie has: whose it is now may never look."""
-    try:
-        return pathlib.Path(f"/proc/{int(file.read_text())}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
+    until(lambda: state_of(int((home / "pid").read_text())) in "ZX")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -214,12 +184,12 @@ def test_a_check_that_is_interrupted_leaves_no_program(tmp_path, emulator, home,
     write_profile(home, mode="External", process_command=str(helper))
     config = tmp_path / "check.conf"
     config.write_text(f"[kms]\nendpoint = {emulator.url}\ncredentials = profile:mine\n")
-    check = subprocess.Popen([AAPFS, "check", "-c", config], env=environment(**{**NOBODY, "HOME": str(home)}),
+    check = subprocess.Popen([AAPFS, "check", "-c", config], env=environment(**{**NO_CREDENTIALS, "HOME": str(home)}),
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     until(lambda: (home / "pid").exists() and (home / "pid").read_text().endswith("\n"))
     os.killpg(check.pid, number)
     assert check.wait(20) == -number
-    until(lambda: has_ended(home / "pid"))
+    until(lambda: state_of(int((home / "pid").read_text())) in "ZX")
 
 
 def test_runner_and_publisher_keep_no_secret_of_the_environment(start_mount, emulator):
@@ -254,9 +224,7 @@ def test_a_provider_that_fails_later_leaves_the_session_that_holds(start_mount, 
 
 
 def emulator_session(emulator):
-    import urllib.request
-    with urllib.request.urlopen(emulator.url + "/_credentials", timeout=10) as answer:
-        session = json.load(answer)
+    session = session_of(emulator)
     return {name: session[name] for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")}
 
 
@@ -277,7 +245,7 @@ def test_no_proxy_sees_a_local_credentials_uri(start_mount, emulator, home, how)
 def test_credentials_that_are_none_end_the_start(tmp_path, value, reason):
     config = tmp_path / "aapfs.conf"
     config.write_text(f"[kms]\ncredentials = {value}\n")
-    done = subprocess.run([AAPFS, "-f", "-c", config, tmp_path], capture_output=True, text=True, timeout=30, env=environment())
+    done = run_aapfs("-f", "-c", config, tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"aapfs: configuration: {config}:2: credentials: {reason}")
     assert done.stderr.count("\n") == 1
@@ -292,7 +260,7 @@ def test_the_region_is_that_of_option_configuration_environment_and_profile_in_t
             ("region = cn-configuration", [], dict(ALIBABA_CLOUD_REGION_ID="cn-environment"), "cn-configuration"),
             ("region = cn-configuration", ["--region", "cn-option"], {}, "cn-option")]
     for settings, options, env, region in ways:
-        mount = start_mount(emulator.url, *options, settings=settings, env={**NOBODY, "HOME": str(home), **env})
+        mount = start_mount(emulator.url, *options, settings=settings, env={**NO_CREDENTIALS, "HOME": str(home), **env})
         assert mount.status()["Region"] == region
         mount.write(".aapfs", "reload")  # goes on with it
         mount.stop("aapfs: reloaded\n")
@@ -321,8 +289,8 @@ def test_a_region_that_was_found_stays_when_the_profile_goes(start_mount, start_
 def test_a_start_without_a_region_says_so(tmp_path, home, env, reason):
     config = tmp_path / "aapfs.conf"
     config.write_text("[kms]\n")
-    done = subprocess.run([AAPFS, "-f", "-c", config, tmp_path], capture_output=True, text=True, timeout=30,
-                          env=environment(**{**NOBODY, "HOME": str(home), "ALIBABA_CLOUD_REGION_ID": None, **env}))
+    done = run_aapfs("-f", "-c", config, tmp_path,
+                     env=environment(**{**NO_CREDENTIALS, "HOME": str(home), "ALIBABA_CLOUD_REGION_ID": None, **env}))
     assert (done.returncode, done.stderr) == (2, "aapfs: " + reason.format(home=home))
 
 
@@ -330,7 +298,7 @@ def vpc_asked(start_mount, home):
     """What a mount inside a VPC asks its proxy for; nobody here knows these names."""
     proxy = Proxy(1)
     proxy.status = 503
-    mount = start_mount("", settings=f"network = vpc\nregion = cn-beijing\nproxy = {proxy.url}", env={**NOBODY, "HOME": str(home)})
+    mount = start_mount("", settings=f"network = vpc\nregion = cn-beijing\nproxy = {proxy.url}", env={**NO_CREDENTIALS, "HOME": str(home)})
     until(lambda: proxy.asked)
     assert mount.status()["Endpoint"] == "https://kms-vpc.cn-beijing.aliyuncs.com"
     mount.stop()
@@ -350,7 +318,7 @@ def test_inside_a_vpc_kms_and_sts_are_asked_by_their_names_there(start_mount, ho
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_root_reads_only_what_is_its_own_or_open(start_mount, emulator, home):
     path = write_profile(home, mode="AK", **KEY)
-    os.chown(path.parent, 65534, 65534)
+    os.chown(path.parent, NOBODY, NOBODY)
     path.parent.chmod(0o700)
     mount = start(start_mount, emulator.url, home)
     assert f"profile: {path}: it cannot be read as its user, without capabilities; chown it" in sync_failure(mount)
@@ -362,14 +330,14 @@ def test_root_reads_only_what_is_its_own_or_open(start_mount, emulator, home):
 
 
 def test_region_and_credentials_come_from_ecs_past_every_proxy(tmp_path, pool_file):
-    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, HERE / "metadata_network.py", tmp_path, pool_file],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, "-m", "inside.metadata_network", tmp_path, pool_file],
+                          capture_output=True, text=True, timeout=60, cwd=INSIDE.parent)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.full
 def test_where_there_is_no_ecs_a_write_ends_within_two_seconds(tmp_path):
     """Where packets to the metadata service are lost."""
-    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, HERE / "no_metadata_network.py", tmp_path],
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["unshare", "--net", "--mount", sys.executable, "-m", "inside.no_metadata_network", tmp_path],
+                          capture_output=True, text=True, timeout=60, cwd=INSIDE.parent)
     assert (done.returncode, done.stderr) == (0, "")

@@ -5,13 +5,11 @@ import threading
 
 import pytest
 
-from altered import Altered
-from harness import PASSWORD, until
-from test_automatic import SAID, rotated
-from test_quota import FREED
-from test_start import remount, shown  # noqa: F401, a fixture
-from test_store import ACCOUNT, UNSETTLED, keys_in_kms, result_of
-from test_sync import Readers
+from parts.harness import PASSWORD, Write, result_of, until
+from parts.kms import ACCOUNT, keys_of
+from parts.log import FREED, UNSETTLED
+from parts.rotations import SAID, rotated
+from parts.tree import Readers, shown
 
 NAMED = "aaps = payments, orders"
 NO_LISTS = ("ListApplicationAccessPoints denied", "ListClientKeys denied")
@@ -28,7 +26,7 @@ def denied(mount, aap=".aapfs"):
 
 @pytest.mark.full
 @pytest.mark.core
-def test_names_from_the_configuration_do_without_lists(start_mount, emulator, remount):  # noqa: F811
+def test_names_from_the_configuration_do_without_lists(start_mount, emulator, remount):
     emulator.set_faults(*NO_LISTS)
     mount = start_mount(emulator.url, settings=NAMED)
     assert sorted(path.name for path in mount.path.iterdir()) == [".aapfs", "orders", "payments"]
@@ -52,13 +50,13 @@ def test_names_from_the_configuration_do_without_lists(start_mount, emulator, re
     assert emulator.count("ListApplicationAccessPoints") == 0
     # permitted meanwhile
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
-    assert first not in keys_in_kms(emulator)
+    mount.sync()
+    assert first not in set(keys_of(emulator))
     assert mount.last_error(".aapfs") is None and mount.last_error("orders") is None
 
 
 @pytest.mark.full
-def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):  # noqa: F811
+def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):
     emulator.set_faults(*NO_LISTS, "CreateClientKey reset-after x1")
     mount = start_mount(emulator.url, settings=NAMED, expected_errors=UNSETTLED)
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
@@ -72,9 +70,9 @@ def test_what_cannot_be_settled_is_said(start_mount, emulator, remount):  # noqa
     assert until(lambda: mount.status("payments")["Note"]) == note
     # until it is permitted
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     status = mount.status("payments")
-    assert status["Orphans"] == list(keys_in_kms(emulator) - {known}) and len(status["Orphans"]) == 1 and status["Note"] != note
+    assert status["Orphans"] == list(set(keys_of(emulator)) - {known}) and len(status["Orphans"]) == 1 and status["Note"] != note
 
 
 @pytest.mark.full
@@ -90,7 +88,7 @@ def test_a_rotation_that_is_due_does_not_wait_for_a_list(start_mount, emulator):
 
 
 @pytest.mark.full
-def test_the_state_directory_tells_the_account(start_mount, emulator, start_emulator, remount):  # noqa: F811
+def test_the_state_directory_tells_the_account(start_mount, emulator, start_emulator, remount):
     emulator.set_faults(*NO_LISTS)
     mount = start_mount(emulator.url, settings=NAMED)
     mount.write("payments", PASSWORD)
@@ -102,10 +100,10 @@ def test_the_state_directory_tells_the_account(start_mount, emulator, start_emul
     assert mount.key_id() != first and mount.status()["Account"] == ACCOUNT
     # keys are listed all the same where that is permitted, and that one thing stays said
     emulator.set_faults(NO_DESCRIBE)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.last_error() is None and denied(mount) == "DescribeApplicationAccessPoint"
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.last_error(".aapfs") is None
     # another account's credentials are found out as soon as KMS tells
     other = start_emulator("--account-id", "1000000000000001")
@@ -131,31 +129,25 @@ def test_the_first_key_needs_the_account(start_mount, emulator):
 
 @pytest.mark.parametrize("arn, number", [("acs:kms:eu-central-1:{account}:applicationaccesspoint/payments", errno.EACCES),
                                          ("nonsense", errno.EIO)])
-def test_what_an_answer_says_of_the_account_holds_the_second_time_too(start_mount, emulator, remount, arn, number):  # noqa: F811
+def test_what_an_answer_says_of_the_account_holds_the_second_time_too(mount, emulator, altered, remount, arn, number):
     """Describe was forbidden, so the account was taken to be the state directory's; then it is permitted."""
-    mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
     emulator.set_faults(NO_DESCRIBE)
-    altered = Altered(emulator.port)
-    try:
-        mount = remount(mount, altered.url, expected_errors=ASSUMED)
-        mount.write("payments", PASSWORD)
-        made = emulator.count("CreateClientKey")
-        altered.change = lambda operation, answer: answer.update(
-            Arn=arn.format(account=ACCOUNT)) if operation == "DescribeApplicationAccessPoint" else None
-        emulator.set_faults()
-        for _ in range(3):
-            assert result_of(mount, PASSWORD) == number
-        assert emulator.count("CreateClientKey") == made
-        altered.change = lambda operation, answer: None
-        mount.write(".aapfs", "sync")
-        mount.write("payments", PASSWORD)
-    finally:
-        altered.close()
+    mount = remount(mount, altered.url, expected_errors=ASSUMED)
+    mount.write("payments", PASSWORD)
+    made = emulator.count("CreateClientKey")
+    altered.alter("DescribeApplicationAccessPoint", Arn=arn.format(account=ACCOUNT))
+    emulator.set_faults()
+    for _ in range(3):
+        assert result_of(mount, PASSWORD) == number
+    assert emulator.count("CreateClientKey") == made
+    altered.alter(None)
+    mount.sync()
+    mount.write("payments", PASSWORD)
 
 
 @pytest.mark.full
-def test_an_account_that_is_only_taken_for_ours_forgets_nothing(start_mount, emulator, start_emulator, remount):  # noqa: F811
+def test_an_account_that_is_only_taken_for_ours_forgets_nothing(start_mount, emulator, start_emulator, remount):
     """Another account does not know the AAP: that says nothing of ours."""
     mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
@@ -184,19 +176,11 @@ class Held:
         self.released.set()
 
 
-def write_beside(mount, command, aap="payments"):
-    """A thread that writes, and the list in which its result will be."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(result_of(mount, command, aap)))
-    thread.start()
-    return thread, results
-
-
 @pytest.mark.full
 @pytest.mark.parametrize("held", ["DeleteClientKey", "ListClientKeys"])
 @pytest.mark.parametrize("arn, number", [("acs:kms:eu-central-1:{account}:applicationaccesspoint/orders", errno.EACCES),
                                          ("nonsense", errno.EIO)])
-def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start_mount, emulator, remount, held, arn, number):  # noqa: F811
+def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start_mount, emulator, altered, remount, held, arn, number):
     """What it waits for was asked for while the account was taken for ours."""
     settings = {"max_keys": 2, "request_timeout": "10s", "settings": "requests_per_second = 100"}
     mount = start_mount(emulator.url, **settings)
@@ -205,51 +189,39 @@ def test_a_creation_that_waits_goes_no_further_when_the_account_is_another(start
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
     until(lambda: mount.status("payments")["Orphans"])
     emulator.set_faults(NO_DESCRIBE)
-    altered = Altered(emulator.port)
-    try:
-        mount = remount(mount, altered.url, expected_errors=re.compile(f"{re.escape(ASSUMED)}|{FREED}"), **settings)
-        mount.write(".aapfs", "sync")
-        until(lambda: mount.status("payments")["Orphans"])
-        made = emulator.count("CreateClientKey")
-        waits = Held(altered, held)
-        thread, results = write_beside(mount, PASSWORD)
-        assert waits.asked.wait(20)
-        altered.change = lambda operation, answer: answer.update(
-            Arn=arn.format(account=ACCOUNT)) if operation == "DescribeApplicationAccessPoint" else None
-        emulator.set_faults()
-        assert result_of(mount, PASSWORD, "orders") == number
-        waits.release()
-        thread.join(20)
-        assert results == [number] and emulator.count("CreateClientKey") == made
-        assert mount.last_error()["Code"] == mount.last_error("orders")["Code"]
-        altered.change = lambda operation, answer: None
-        mount.write(".aapfs", "sync")
-        mount.write("payments", PASSWORD)
-    finally:
-        altered.close()
+    mount = remount(mount, altered.url, expected_errors=re.compile(f"{re.escape(ASSUMED)}|{FREED}"), **settings)
+    mount.sync()
+    until(lambda: mount.status("payments")["Orphans"])
+    made = emulator.count("CreateClientKey")
+    waits = Held(altered, held)
+    writer = Write(mount, PASSWORD)
+    assert waits.asked.wait(20)
+    altered.alter("DescribeApplicationAccessPoint", Arn=arn.format(account=ACCOUNT))
+    emulator.set_faults()
+    assert result_of(mount, PASSWORD, "orders") == number
+    waits.release()
+    assert writer.end() == number and emulator.count("CreateClientKey") == made
+    assert mount.last_error()["Code"] == mount.last_error("orders")["Code"]
+    altered.alter(None)
+    mount.sync()
+    mount.write("payments", PASSWORD)
 
 
 @pytest.mark.full
-def test_what_kms_has_told_of_the_account_is_not_taken_back_by_a_refusal(start_mount, emulator, remount):  # noqa: F811
-    mount = start_mount(emulator.url)
+def test_what_kms_has_told_of_the_account_is_not_taken_back_by_a_refusal(mount, emulator, altered, remount):
     mount.write("payments", PASSWORD)
     emulator.set_faults(NO_DESCRIBE)
-    altered = Altered(emulator.port)
-    try:
-        mount = remount(mount, altered.url, request_timeout="10s", expected_errors=ASSUMED)
-        emulator.set_faults()
-        creation = Held(altered, "DescribeApplicationAccessPoint")
-        first, _ = write_beside(mount, PASSWORD)
-        assert creation.asked.wait(20)
-        refusal = b'{"Code": "Forbidden.NoPermission", "Message": "no", "RequestId": "00000000-0000-4000-8000-000000000000"}'
-        sync = Held(altered, "DescribeApplicationAccessPoint", (403, refusal))
-        second, results = write_beside(mount, "sync", ".aapfs")
-        assert sync.asked.wait(20)
-        creation.release()
-        first.join(20)
-        assert mount.last_error(".aapfs") is None
-        sync.release()
-        second.join(20)
-        assert results == [0] and mount.last_error(".aapfs") is None
-    finally:
-        altered.close()
+    mount = remount(mount, altered.url, request_timeout="10s", expected_errors=ASSUMED)
+    emulator.set_faults()
+    creation = Held(altered, "DescribeApplicationAccessPoint")
+    first = Write(mount, PASSWORD)
+    assert creation.asked.wait(20)
+    refusal = b'{"Code": "Forbidden.NoPermission", "Message": "no", "RequestId": "00000000-0000-4000-8000-000000000000"}'
+    sync = Held(altered, "DescribeApplicationAccessPoint", (403, refusal))
+    second = Write(mount, "sync", ".aapfs")
+    assert sync.asked.wait(20)
+    creation.release()
+    first.end()
+    assert mount.last_error(".aapfs") is None
+    sync.release()
+    assert second.end() == 0 and mount.last_error(".aapfs") is None

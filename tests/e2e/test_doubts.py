@@ -3,52 +3,48 @@ import errno
 import json
 import os
 import re
-import signal
-import subprocess
 import time
 
 import pytest
 
-from altered import Altered
-from harness import AAPFS, ENDS, PASSWORD, environment, until
-from test_automatic import DAY, SAID, keys_of, moment_of, rotated, set_kms_clock, start, text_of
-from test_store import result_of
+from parts.harness import PASSWORD, WITH_STOPS, result_of, run_aapfs, until
+from parts.kms import keys_of
+from parts.log import ENDS
+from parts.rotations import SAID, rotated, start_rotating
+from parts.times import DAY, moment_of, text_of
 
-WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
 YEARS = 10 * 365 * DAY
-
-
-@pytest.fixture
-def altered(emulator):
-    proxy = Altered(emulator.port)
-    yield proxy
-    proxy.close()
 
 
 def http_date(moment):
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(moment))
 
 
+def answer_dates(altered, **dates):
+    """Keys that are made from now on have DATES, in seconds from now."""
+    altered.alter("CreateClientKey", **{name: text_of(time.time() + seconds) for name, seconds in dates.items()})
+
+
 def exit_of_status(mount):
-    return subprocess.run([AAPFS, "status", "-m", mount.path], capture_output=True, env=environment()).returncode
+    return run_aapfs("status", "-m", mount.path).returncode
 
 
 @pytest.mark.full
 def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, altered):
     """Ten years ahead, or behind: no key is replaced, none deleted, and a key that is asked for begins now."""
-    mount = start(start_mount, altered, validity="1y", rotate_at="66%")
+    mount = start_rotating(start_mount, altered, validity="1y", rotate_at="66%")
     for _ in range(3):
         mount.write("payments", PASSWORD)
-    keys, made = keys_of(emulator, "payments"), emulator.count("CreateClientKey")
+    keys, made = keys_of(emulator), emulator.count("CreateClientKey")
     for years in (YEARS, -YEARS):
         altered.date = http_date(time.time() + years)
         result_of(mount, "sync", ".aapfs")
         mount.write(".aapfs", "rotate-due")
         altered.date = None
-        mount.write(".aapfs", "sync")
+        mount.sync()
         mount.write(".aapfs", "rotate-due")
-        mount.write(".aapfs", "sync")
-        assert keys_of(emulator, "payments") == keys
+        mount.sync()
+        assert keys_of(emulator) == keys
         assert mount.status("payments")["State"] == "active"
         assert abs(mount.status()["ClockOffsetMilliseconds"]) < 60 * 1000
     assert emulator.count("CreateClientKey") == made and emulator.count("DeleteClientKey") == 0
@@ -62,33 +58,28 @@ def test_a_time_that_some_answers_tell_changes_nothing(start_mount, emulator, al
 @pytest.mark.full
 def test_a_time_that_kms_goes_on_telling_is_believed(start_mount, emulator):
     """By a build that waits a second in place of a minute for it."""
-    mount = start(start_mount, emulator, validity="10d", binary=WITH_STOPS)
+    mount = start_rotating(start_mount, emulator, validity="10d", binary=WITH_STOPS)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
-    set_kms_clock(emulator, 8 * DAY)
-    mount.write(".aapfs", "sync")
+    emulator.move_clock(8 * DAY)
+    mount.sync()
     assert rotated(mount, "payments", first)
     until(lambda: abs(mount.status()["ClockOffsetMilliseconds"] - 8 * DAY * 1000) < 5000)
 
 
 @pytest.mark.full
 def test_keys_that_are_due_when_they_come_are_made_three_times(start_mount, emulator, altered):
-    mount = start(start_mount, altered, validity="1y", rotate_at="66%")
-
-    def late(operation, answer):
-        if operation == "CreateClientKey":
-            answer["NotBefore"], answer["NotAfter"] = text_of(time.time() - 365 * DAY), text_of(time.time() + 30 * DAY)
-
-    altered.change = late
+    mount = start_rotating(start_mount, altered, validity="1y", rotate_at="66%")
+    answer_dates(altered, NotBefore=-365 * DAY, NotAfter=30 * DAY)
     mount.write("payments", PASSWORD)
     until(lambda: "3 client keys in a row" in mount.errors())
     assert mount.status("payments")["State"] == "failing" and exit_of_status(mount) == 1
     error = mount.last_error()
     assert (error["Errno"], error["Code"]) == ("EKEYREJECTED", "KeyOfNoUse") and "replaced at once" in error["Message"]
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)  # its successor counts them too
+    mount.kill("aapfs-worker")  # its successor counts them too
     until(lambda: mount.errors().count("3 client keys in a row") == 2)
     assert emulator.count("CreateClientKey") == 4
-    altered.change = lambda operation, answer: None
+    altered.alter(None)
     bad = mount.key_id()
     mount.write("payments", "rotate")
     assert mount.key_id() != bad
@@ -99,14 +90,9 @@ def test_keys_that_are_due_when_they_come_are_made_three_times(start_mount, emul
 @pytest.mark.parametrize("on_rotate", ["", "none"])
 def test_no_superseded_key_is_deleted_for_one_that_is_due_when_it_comes(start_mount, emulator, altered, on_rotate):
     """Or there would be one after the other, for ever, each in the place of an earlier one."""
-    mount = start(start_mount, altered, validity="1y", rotate_at="66%", max_keys=3, defaults=f"on_rotate = {on_rotate}\n")
-
-    def late(operation, answer):
-        if operation == "CreateClientKey":
-            answer["NotBefore"], answer["NotAfter"] = text_of(time.time() - 365 * DAY), text_of(time.time() + 30 * DAY)
-
+    mount = start_rotating(start_mount, altered, validity="1y", rotate_at="66%", max_keys=3, defaults=f"on_rotate = {on_rotate}\n")
     mount.write("payments", PASSWORD)
-    altered.change = late
+    answer_dates(altered, NotBefore=-365 * DAY, NotAfter=30 * DAY)
     mount.write("payments", "rotate")
     until(lambda: "3 client keys in a row" in mount.errors())
     assert mount.status("payments")["State"] == "failing"
@@ -114,30 +100,20 @@ def test_no_superseded_key_is_deleted_for_one_that_is_due_when_it_comes(start_mo
 
 
 def test_a_key_that_had_expired_is_rejected(start_mount, emulator, altered):
-    mount = start(start_mount, altered, validity="1y")
+    mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
-
-    def past(operation, answer):
-        if operation == "CreateClientKey":
-            answer["NotBefore"], answer["NotAfter"] = text_of(time.time() - 365 * DAY), text_of(time.time() - 60)
-
-    altered.change = past
+    answer_dates(altered, NotBefore=-365 * DAY, NotAfter=-60)
     assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
     assert mount.key_id() == first and len(mount.status("payments")["Rejected"]) == 1
     assert "had passed before it was asked for" in mount.last_error()["Message"]
 
 
 def test_a_key_that_begins_later_than_it_was_asked_to_replaces_none(start_mount, emulator, altered):
-    mount = start(start_mount, altered, validity="1y")
+    mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     first = mount.key_id()
-
-    def ahead(operation, answer):
-        if operation == "CreateClientKey":
-            answer["NotBefore"] = text_of(time.time() + 30 * DAY)
-
-    altered.change = ahead
+    answer_dates(altered, NotBefore=30 * DAY)
     assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
     assert mount.key_id() == first and mount.status("payments")["State"] == "active"
     error, [second] = mount.last_error(), mount.status("payments")["Scheduled"]
@@ -147,7 +123,7 @@ def test_a_key_that_begins_later_than_it_was_asked_to_replaces_none(start_mount,
 
 def test_what_was_never_told_counts_from_the_key_that_was(start_mount, emulator):
     """Applications that hold the first key are not forgotten because it was replaced twice."""
-    mount = start(start_mount, emulator, validity="1y", rotate_at="66%", defaults="on_rotate = exit 3\n")
+    mount = start_rotating(start_mount, emulator, validity="1y", rotate_at="66%", defaults="on_rotate = exit 3\n")
     end = text_of(time.time() + 5 * DAY)
     mount.write("payments", f"{PASSWORD} {text_of(time.time() - 60)} {end}")
     for count in (1, 2):
@@ -162,21 +138,21 @@ def test_what_was_never_told_counts_from_the_key_that_was(start_mount, emulator)
 @pytest.mark.full
 def test_a_rotation_that_cannot_be_begun_is_a_failing_one(start_mount, emulator):
     said = re.compile(SAID.pattern + "|" + ENDS.pattern)
-    mount = start(start_mount, emulator, validity="1y", rotate_at="never", expected_errors=said)
+    mount = start_rotating(start_mount, emulator, validity="1y", rotate_at="never", expected_errors=said)
     mount.write("payments", f"{PASSWORD} {text_of(time.time() - 120)} {text_of(time.time() + 60)}")
     emulator.set_faults("CreateClientKey reset-after", "ListClientKeys unavailable")
     mount.config.write_text(mount.config.read_text().replace("rotate_at = never", "rotate_at = 60%"))
     mount.write(".aapfs", "reload")
     until(lambda: emulator.count("CreateClientKey") == 2)
     emulator.set_faults("ListClientKeys unavailable")
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(lambda: "cannot be begun" in mount.errors())
     error = mount.last_error()
     assert (error["Errno"], error["Code"]) == ("EAGAIN", "Waiting") and "does not list" in error["Message"]
     assert mount.status("payments")["State"] == "failing" and exit_of_status(mount) == 1
     assert emulator.count("CreateClientKey") == 2
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
+    mount.sync()
     rotated(mount, "payments", mount.key_id())
 
 
@@ -196,18 +172,18 @@ def test_a_rotation_goes_before_listings(start_mount, start_emulator):
 @pytest.mark.parametrize("body", [b"<html>", json.dumps({"Code": "ServiceUnavailable", "Message": "m", "RequestId": "r"}).encode()])
 def test_a_gateway_that_answers_503_after_the_work(start_mount, emulator, altered, body):
     """The key is there: it is not asked for again, but found."""
-    mount = start(start_mount, altered, validity="1y")
+    mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     first, made = mount.key_id(), emulator.count("CreateClientKey")
     altered.instead = lambda operation: (503, body) if operation == "CreateClientKey" else None
     assert result_of(mount, PASSWORD) == errno.EAGAIN
     assert emulator.count("CreateClientKey") == made + 1
     until(lambda: len(mount.status("payments")["Orphans"]) == 1)
-    assert mount.key_id() == first and set(keys_of(emulator, "payments")) == {first, *mount.status("payments")["Orphans"]}
+    assert mount.key_id() == first and set(keys_of(emulator)) == {first, *mount.status("payments")["Orphans"]}
 
 
 def test_an_instance_that_is_not_found_is_no_aap_that_is_gone(start_mount, emulator, altered):
-    mount = start(start_mount, altered, validity="1y")
+    mount = start_rotating(start_mount, altered, validity="1y")
     mount.write("payments", PASSWORD)
     body = json.dumps({"Code": "Forbidden.DKMSInstanceNotFound", "Message": "m", "RequestId": "r"}).encode()
     altered.instead = lambda operation: (403, body) if operation != "ListApplicationAccessPoints" else None

@@ -12,9 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EMULATOR, PASSWORD, Emulator, environment
-import v2
-from v3 import Request
+from parts import v2
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EMULATOR, PASSWORD, Emulator, environment
+from parts.kms import make_key, send
+from parts.times import moment_of
+from parts.v3 import Request
 
 
 @pytest.fixture
@@ -301,8 +303,7 @@ def test_a_name_of_an_account_file_that_is_none_is_no_shortage_of_memory(tmp_pat
     account.write_text(json.dumps({"ApplicationAccessPoints": {name: {"Name": name} for name in names}, "ClientKeys": {}}))
     emulator = start_emulator("--account", account, aaps=())
     for name, size in names.items():
-        status, answer = Request(f"127.0.0.1:{emulator.port}", "CreateClientKey", [("AapName", name), ("Password", PASSWORD)],
-                                 key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET).send(emulator.port)
+        status, answer = send(emulator, "CreateClientKey", ("AapName", name), ("Password", PASSWORD))
         if size:
             key, certificate, _ = pkcs12.load_key_and_certificates(base64.b64decode(answer["PrivateKeyData"]), PASSWORD.encode())
             assert certificate.subject.rfc4514_string().split(",")[0] == "CN=" + name.encode()[:size].decode()
@@ -378,10 +379,8 @@ def test_parameters_are_checked_as_kms_does(ask):
 
 def asker(emulator):
     """Asks EMULATOR by its own clock, which stands where --clock or set_clock put it (add the seconds since, at most a few)."""
-    def ask(operation, query, at, method="POST"):
-        moment = datetime.datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp()
-        return Request(f"127.0.0.1:{emulator.port}", operation, query, key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET,
-                       moment=moment, method=method).send(emulator.port)
+    def ask(operation, query, at):
+        return send(emulator, operation, *query, moment=moment_of(at))
     return ask
 
 
@@ -446,9 +445,7 @@ def test_the_clock_can_be_set(start_emulator):
 
 def test_the_account_id_is_in_the_arn(start_emulator):
     emulator = start_emulator("--account-id", "42")
-    request = Request(f"127.0.0.1:{emulator.port}", "DescribeApplicationAccessPoint", [("Name", "orders")],
-                      key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET)
-    status, answer = request.send(emulator.port)
+    status, answer = send(emulator, "DescribeApplicationAccessPoint", ("Name", "orders"))
     assert (status, answer["Arn"]) == (200, "acs:kms:cn-hangzhou:42:applicationaccesspoint/orders")
     for wrong in ("", "4x", "1" * 33):
         done = subprocess.run([EMULATOR, "--listen", "127.0.0.1:0", "--account-id", wrong], capture_output=True)
@@ -457,12 +454,10 @@ def test_the_account_id_is_in_the_arn(start_emulator):
 
 def test_the_account_outlives_the_emulator(tmp_path, pool_file):
     account = tmp_path / "account.json"
-    key = [("AapName", "payments"), ("Password", PASSWORD)]
     made = []
     for _ in range(2):
         emulator = Emulator(tmp_path, "--account", account, pool_file=pool_file)
-        made.append(Request(f"127.0.0.1:{emulator.port}", "CreateClientKey", key, key_id=ACCESS_KEY_ID,
-                            secret=ACCESS_KEY_SECRET).send(emulator.port)[1])
+        made.append(make_key(emulator))
         emulator.stop()
     kept = json.loads(account.read_text())
     assert list(kept["ClientKeys"]) == [key["ClientKeyId"] for key in made]

@@ -9,9 +9,9 @@ import urllib.parse
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Mount
-from odd_server import OddServer, answer_bytes
-from v3 import Request
+from parts.harness import PASSWORD, Mount
+from parts.kms import ACCOUNT, ask, make_key
+from parts.odd_server import OddServer, answer_bytes
 
 DATA = pathlib.Path(__file__).parents[1] / "data/kms-errors.txt"
 ROWS = [line.split() for line in DATA.read_text().splitlines() if line[0] != "#"]
@@ -22,7 +22,6 @@ SENT = {  # how often at the most, by what is sent again: creation, deletion, re
     "harmless": (1, ATTEMPTS, ATTEMPTS),
     "all": (ATTEMPTS, ATTEMPTS, ATTEMPTS),
 }
-ACCOUNT = "1192853035110000"
 
 
 def aap_of(code, status):
@@ -71,12 +70,8 @@ class ErrorServer(OddServer):
 @pytest.fixture
 def server(emulator):
     """With a key of the emulator's, of which a copy is adopted."""
-    def ask(operation, query, method="POST"):
-        return Request(f"127.0.0.1:{emulator.port}", operation, query, method, key_id=ACCESS_KEY_ID,
-                       secret=ACCESS_KEY_SECRET).send(emulator.port)[1]
-
-    made = ask("CreateClientKey", [("AapName", "payments"), ("Password", PASSWORD)])
-    listed, = ask("ListClientKeys", [("AapName", "payments")], "GET")["ClientKeys"]
+    made = make_key(emulator)
+    listed, = ask(emulator, "ListClientKeys", ("AapName", "payments"))["ClientKeys"]
     server = ErrorServer([aap_of(code, status) for code, status, *_ in ROWS], listed["PublicKeyData"])
     server.private_key_data = made["PrivateKeyData"]
     yield server
@@ -127,7 +122,7 @@ def is_throttling(row):
 @pytest.mark.full
 def test_every_code_has_its_errno_its_retries_and_its_last_error(start_mount, server):
     mount = start_mount(server.url, request_timeout="8s", settings="requests_per_second = 1000")
-    mount.write(".aapfs", "sync")  # the keys are listed
+    mount.sync()  # the keys are listed
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         wrong = sum(pool.map(lambda row: check(server, mount, row), [row for row in ROWS if not is_throttling(row)]), [])
     assert not wrong

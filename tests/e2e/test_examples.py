@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, BUILD, PASSWORD, ROOT, until
-from watch import wait_for_watch
+from parts.harness import BUILD, PASSWORD, ROOT, run_aapfs, until
+from parts.watch import wait_for_watch
 
 
 def test_reload_in_c(mount, tmp_path):
@@ -51,7 +51,7 @@ def shape(text):
 def test_status_prints_what_the_readme_shows(mount):
     mount.write("payments", PASSWORD)
     shown = re.search(r"```\n\$ aapfs status\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
-    done = subprocess.run([AAPFS, "status", "-m", mount.path], capture_output=True, text=True)
+    done = run_aapfs("status", "-m", mount.path)
     assert shape(done.stdout) == shape(shown)
     names = shown.splitlines()[1]
     for row in shown.splitlines()[2:]:  # and it is aligned

@@ -6,18 +6,18 @@ import threading
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others
-from sealed import Seal
-from test_start import disk
-from test_store import result_of, store_of, tmpfs
+from parts.harness import PASSWORD, environment, make_state_key, result_of, run_aapfs
+from parts.sealed import Seal
+from parts.store import disk, store_of, tmpfs
+from parts.tree import PRIVATE, PUBLIC
+from parts.users import AS_NOBODY, program_for_others
 
-PRIVATE = {"client_key.json", "client_key.p12", "private_key_data", "private_key.pem", "password"}
-PUBLIC = {"certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"}
+CLOSED = {*PRIVATE, "password"}
+FORMS = {*CLOSED, *PUBLIC}
 
 
 def export(mount, aap, target, *options, config=None, env=None):
-    done = subprocess.run([AAPFS, "export", "-c", config or mount.config, *options, aap, target], capture_output=True,
-                          text=True, timeout=60, env=env or environment())
+    done = run_aapfs("export", "-c", config or mount.config, *options, aap, target, env=env or environment())
     assert done.stdout == ""
     assert PASSWORD not in done.stderr
     return done.returncode, done.stderr
@@ -31,20 +31,19 @@ def look(directory, only=None):
 
 def check(mount, aap, target, password=PASSWORD):
     """TARGET holds what the mount shows, and passwords."""
-    forms = PRIVATE | PUBLIC
-    exported, shown = look(target), look(mount / aap, only=forms)
+    exported, shown = look(target), look(mount / aap, only=FORMS)
     passwords = {name: exported.pop(name) for name in list(exported) if name.split("/")[-1] == "password"}
     assert exported == shown
     keys = os.listdir(mount / aap / "keys")
     assert set(passwords) == {"password"} | {f"keys/{key_id}/password" for key_id in keys}
     assert {content for content, _ in passwords.values()} == {password.encode()}
-    assert sorted(os.listdir(target)) == sorted([*forms, "keys", "current"])
+    assert sorted(os.listdir(target)) == sorted([*FORMS, "keys", "current"])
     assert os.readlink(target / "current") == os.readlink(mount / aap / "current")
     for path in target.rglob("*"):
         mode = stat.S_IMODE(path.lstat().st_mode)
         if path.is_symlink():
             continue
-        assert mode == (0o755 if path.is_dir() else 0o400 if path.name in PRIVATE else 0o444), path
+        assert mode == (0o755 if path.is_dir() else 0o400 if path.name in CLOSED else 0o444), path
     return keys
 
 
@@ -102,7 +101,7 @@ def test_while_keys_are_made(mount, tmp_path):
             assert export(mount, "payments", target) == (0, "")
             key_id = (target / "client_key_id").read_text().strip()
             assert os.readlink(target / "current") == f"keys/{key_id}"
-            for name in PRIVATE | PUBLIC:
+            for name in FORMS:
                 assert (target / name).read_bytes() == (target / "current" / name).read_bytes()
     finally:
         stop.set()
@@ -112,7 +111,7 @@ def test_while_keys_are_made(mount, tmp_path):
 def test_a_key_that_was_received_and_not_put_in_its_place_is_exported(mount, tmp_path):
     mount.write("payments", PASSWORD)
     key_id = mount.key_id()
-    shown = look(mount / "payments", only=PRIVATE | PUBLIC)
+    shown = look(mount / "payments", only=FORMS)
     mount.stop()
     # as a worker leaves it that dies right before the rename
     (store_of(mount) / "payments" / key_id).rename(store_of(mount) / ".room-0000000000000001")
@@ -173,7 +172,7 @@ def test_no_legacy_certificate_is_no_obstacle(mount, tmp_path):
     forms = seal.forms("payments", key_id)
     seal.write_forms("payments", key_id, forms[:forms.index(b"-----BEGIN CERTIFICATE")])
     assert export(mount, "payments", tmp_path / "out") == (0, "")
-    assert set(os.listdir(tmp_path / "out/current")) == PRIVATE | PUBLIC - {"certificate.pem"}
+    assert set(os.listdir(tmp_path / "out/current")) == FORMS - {"certificate.pem"}
 
 
 # -- what is refused ----------------------------------------------------------------------------
@@ -224,7 +223,7 @@ def test_a_state_that_does_not_fit_is_exit_2(mount, tmp_path):
     empty.mkdir(mode=0o700)
     assert "was ever kept there" in refused(mount, "payments", out, "--state", empty)
     for words in ([], ["payments"], ["payments", out, "more"], ["--endpoint", "http://127.0.0.1:1", "payments", out]):
-        done = subprocess.run([AAPFS, "export", *words], capture_output=True, text=True, timeout=60)
+        done = run_aapfs("export", *words)
         assert done.returncode == 2 and "export" in done.stderr
 
 
@@ -242,7 +241,6 @@ def test_without_room_nothing_is_left(mount, tmp_path, made):
 
 def test_nobody_reads_the_store_but_its_user(mount, tmp_path):
     mount.write("payments", PASSWORD)
-    done = subprocess.run([program_for_others(tmp_path), "export", "-c", mount.config, "payments", tmp_path / "out"],
-                          capture_output=True, text=True, timeout=60, env=environment(), user=65534, group=65534, extra_groups=[])
+    done = run_aapfs("export", "-c", mount.config, "payments", tmp_path / "out", program=program_for_others(tmp_path), **AS_NOBODY)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / "out").exists()

@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD
-from v3 import Request
+from parts.harness import BUILD, PASSWORD
+from parts.kms import ask, make_key
 
 OPERATIONS = {  # what is written, by the operation that it asks KMS for
     "create": "CreateClientKey", "rotate": "CreateClientKey", "delete": "DeleteClientKey", "adopt": "GetClientKey",
@@ -91,16 +91,12 @@ class Matrix:
         self.adopted, self.results, self.failures = {}, {}, {}
         self.pool = concurrent.futures.ThreadPoolExecutor(8)
 
-    def ask(self, operation, query, method="POST"):
-        return Request(f"127.0.0.1:{self.emulator.port}", operation, query, method, key_id=ACCESS_KEY_ID,
-                       secret=ACCESS_KEY_SECRET).send(self.emulator.port)[1]
-
     def prepare(self, cell):
         aap = self.aaps[cell]
         for _ in range({"rotate": 1, "delete": 2}.get(cell[1], 0)):
             self.mount.write(aap, PASSWORD)
         if cell[1] == "adopt":
-            made = self.ask("CreateClientKey", [("AapName", aap), ("Password", PASSWORD)])
+            made = make_key(self.emulator, aap)
             self.adopted[aap] = json.dumps({"KeyId": made["ClientKeyId"], "PrivateKeyData": made["PrivateKeyData"],
                                             "Password": PASSWORD})
 
@@ -151,7 +147,7 @@ class Matrix:
 
     def compare(self, aap):
         """What is wrong: KMS's keys are those that the mount knows, each as one thing."""
-        listed = self.ask("ListClientKeys", [("AapName", aap)], "GET")["ClientKeys"]
+        listed = ask(self.emulator, "ListClientKeys", ("AapName", aap))["ClientKeys"]
         status = self.mount.status(aap)
         known = [status["ClientKeyId"], *(name for part in ("Superseded", "Rejected", "Orphans") for name in status[part])]
         wrong = []
@@ -195,7 +191,7 @@ class Matrix:
                 self.run_fault(fault, operations)
             self.emulator.set_faults()
             list(self.pool.map(self.recover, self.aaps))
-            self.mount.write(".aapfs", "sync")
+            self.mount.sync()
         finally:
             reader.stop()
         wrong = {cell: (self.results[cell], self.failures.get(cell)) for cell in self.expected

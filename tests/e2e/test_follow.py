@@ -11,14 +11,14 @@ import time
 
 import pytest
 
-from harness import BUILD, PASSWORD, OwnFuse, environment, program_for_others, without_what_was_done
-from test_adopt import command
-from test_steps import WITH_STOPS, arm
-from test_sync import make_key
-from watch import Watch
+from parts.harness import BUILD, PASSWORD, await_value, environment
+from parts.kms import adoption, make_key
+from parts.log import without_what_was_done
+from parts.stops import arm, with_stops
+from parts.users import NOBODY, OwnFuse, program_for_others
+from parts.watch import Watch
 
 SETTLE = 1
-NOBODY = 65534
 LATEST = SETTLE + 1
 
 
@@ -80,13 +80,6 @@ def start(start_mount, emulator, tmp_path):
         bind.end()
 
 
-def wait_for(value, expected, seconds):
-    until = time.monotonic() + seconds
-    while (found := value()) != expected:
-        assert time.monotonic() < until, (found, expected)
-        time.sleep(0.01)
-
-
 @pytest.mark.core
 def test_a_bind_of_one_file_and_its_watcher(start):
     mount, bind = start()
@@ -114,7 +107,7 @@ def test_a_bind_follows_an_adopted_key(start, emulator):
     mount.write("payments", PASSWORD)
     watch.until_closed(LATEST)  # what is expected from here on is the adoption's alone
     made = make_key(emulator)
-    mount.write("payments", command(made))
+    mount.write("payments", adoption(made))
     watch.until_closed(LATEST)
     assert bind.key_id() == mount.key_id() == made["ClientKeyId"]
 
@@ -144,7 +137,7 @@ def test_what_is_read_after_the_event_is_the_new_key(start):
     new = (mount / "payments/client_key.json").read_bytes()
     assert os.pread(held, 16384, 0) == new
     assert mapped[:100] == new[:100]
-    wait_for(lambda: os.readlink("", dir_fd=link), os.readlink(mount / "payments/current"), 1)
+    await_value(lambda: os.readlink("", dir_fd=link), os.readlink(mount / "payments/current"), 1)
     stopped.set()
     thread.join()
     assert not wrong
@@ -154,9 +147,8 @@ def test_what_is_read_after_the_event_is_the_new_key(start):
 
 
 @pytest.mark.full
-def test_ten_rotations_in_a_second_that_nobody_is_told_of(start, tmp_path):
-    stops = tmp_path / "stops"
-    mount, bind = start(settle=2, binary=WITH_STOPS, expected_errors=None, env={"AAPFS_STOPS": str(stops)})
+def test_ten_rotations_in_a_second_that_nobody_is_told_of(start, stops):
+    mount, bind = start(settle=2, expected_errors=None, **with_stops(stops))
     assert bind.key_id() == mount.key_id()
     arm(stops, "publisher-follows 0 100000")  # no publisher lives to tell
     began = time.monotonic()
@@ -214,21 +206,20 @@ def test_a_worker_killed_around_a_switch(start, before):
     began = time.monotonic()
     while time.monotonic() < began + SETTLE - before:
         assert bind.key_id()
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
-    wait_for(bind.key_id, mount.key_id(), began + LATEST - time.monotonic())
+    mount.kill("aapfs-worker")
+    await_value(bind.key_id, mount.key_id(), began + LATEST - time.monotonic())
     assert "MODIFY" in watch.until_closed(2 * LATEST)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("place", ["session-touched", "engine-follows", "publisher-follows", "publisher-touches"])
-def test_killed_while_holders_are_told(start, tmp_path, place):
-    stops = tmp_path / "stops"
-    mount, bind = start(binary=WITH_STOPS, expected_errors=None, env={"AAPFS_STOPS": str(stops)})
+def test_killed_while_holders_are_told(start, stops, place):
+    mount, bind = start(expected_errors=None, **with_stops(stops))
     watch = bind.watch("client_key_id")
     arm(stops, place)
     for _ in range(2):
         mount.write("payments", PASSWORD)
-        wait_for(bind.key_id, mount.key_id(), LATEST)
+        await_value(bind.key_id, mount.key_id(), LATEST)
         seen = watch.until_closed(2 * LATEST)
         while "MODIFY" not in seen:  # killed between open and write
             seen = watch.until_closed(2 * LATEST)
@@ -254,7 +245,7 @@ def test_a_key_deleted_within_the_settle_time(start):
         os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
         assert os.pread(held, 16384, 0) == content
     new = (mount / "payments/client_key.json").read_bytes()
-    wait_for(lambda: os.pread(held, 16384, 0), new, 1)
+    await_value(lambda: os.pread(held, 16384, 0), new, 1)
 
     def is_gone():
         os.posix_fadvise(own, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -263,7 +254,7 @@ def test_a_key_deleted_within_the_settle_time(start):
         except OSError as error:
             return error.errno == errno.ESTALE
 
-    wait_for(is_gone, True, 5)
+    await_value(is_gone, True, 5)
     assert os.pread(held, 16384, 0) == new
     os.close(held)
     os.close(own)
@@ -288,7 +279,7 @@ def test_many_rotations_do_not_flood(start):
     count, began = 500, time.monotonic()
     for _ in range(count):
         mount.write("payments", PASSWORD)
-    wait_for(bind.key_id, mount.key_id(), LATEST)
+    await_value(bind.key_id, mount.key_id(), LATEST)
     took = time.monotonic() - began
     requests = mount.status()["Requests"]
     written = requests["WRITE"] - count - 1
@@ -308,7 +299,6 @@ def test_a_name_whose_file_the_new_key_lacks_goes(start_emulator, start_mount):
     certificate = os.read(held, 16384)
     directory = Watch(["inotifywait", "-q", "-m", "-e", "delete,moved_to", "--format", "%e %f", mount / "payments"])
     emulator.stop()
-    emulator.stop = lambda: None
     start_emulator("--pkcs12", "rc2", listen=f"127.0.0.1:{emulator.port}")
     mount.write("payments", PASSWORD)
     assert not path.exists() and "certificate.pem" not in os.listdir(mount / "payments")

@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
-from debian import make_debian, sh
-from harness import ROOT
+from parts.debian import make_debian
+from parts.harness import ROOT
+from parts.shell import sh
 
 
 @pytest.mark.full

@@ -8,32 +8,11 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key, until
-from test_steps import WITH_STOPS, arm
+from parts.fifo import Fifo
+from parts.harness import PASSWORD, make_state_key, run_aapfs, until
+from parts.stops import arm, with_stops
 
 SAY = "echo $AAPFS_AAP $AAPFS_CLIENT_KEY_ID"
-
-
-class Fifo:
-    """What commands say, line by line; or where they wait."""
-
-    def __init__(self, path):
-        self.path = path
-        os.mkfifo(path)
-        path.chmod(0o666)
-        self.descriptor = os.open(path, os.O_RDWR)
-        self.rest = b""
-
-    def line(self, seconds=60):
-        while b"\n" not in self.rest:
-            ready, _, _ = select.select([self.descriptor], [], [], seconds)
-            assert ready, "nothing was said"
-            self.rest += os.read(self.descriptor, 4096)
-        line, self.rest = self.rest.split(b"\n", 1)
-        return line.decode()
-
-    def let_go(self):
-        os.write(self.descriptor, b"go\n")
 
 
 @pytest.fixture
@@ -213,8 +192,8 @@ def test_a_command_may_speak_in_the_background(emulator, tmp_path, said):
     config.write_text(f"[kms]\nendpoint = {emulator.url}\nrequest_timeout = 20s\n[mount]\ncreation_guard = 0s\n"
                       f"state = {tmp_path}/state\nstate_key = {make_state_key(tmp_path / 'key')}\n"
                       f"[defaults]\non_rotate = ls /nowhere; echo spoke; echo went on > {said.path}\n")
-    done = subprocess.run([AAPFS, "-c", config, path], capture_output=True, env=environment(), timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = run_aapfs("-c", config, path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     try:
         until((path / "payments").exists)
         for _ in range(2):
@@ -233,7 +212,7 @@ def test_an_upgrade_does_not_run_it_beside_itself(start_mount, emulator, said, g
     expected = rotate(mount)
     assert said.line() == expected
     runner = mount.children()["aapfs-runner"]
-    subprocess.run([AAPFS, "upgrade", "-m", mount.path], check=True, timeout=60)
+    run_aapfs("upgrade", "-m", mount.path, check=True)
     assert mount.children()["aapfs-runner"] == runner
     gate.let_go()
     assert said.line() == expected  # the worker before did not see it end
@@ -246,10 +225,9 @@ def test_an_upgrade_does_not_run_it_beside_itself(start_mount, emulator, said, g
 
 
 @pytest.mark.parametrize("place", ["engine-saved", "session-renamed 5", "engine-replying"])
-def test_a_rotation_that_a_killed_worker_began_is_told_once(start_mount, emulator, said, tmp_path, place):
-    stops = tmp_path / "stops"
+def test_a_rotation_that_a_killed_worker_began_is_told_once(start_mount, emulator, said, stops, place):
     mount = start(start_mount, emulator, f"{SAY} $(cat $AAPFS_MOUNT/payments/client_key_id) > {said.path}",
-                  binary=WITH_STOPS, env={"AAPFS_STOPS": str(stops)}, expected_errors=None)
+                  expected_errors=None, **with_stops(stops))
     rotate(mount)
     arm(stops, place)
     for _ in range(2):

@@ -2,7 +2,6 @@
 import errno
 import json
 import os
-import pathlib
 import platform
 import re
 import signal
@@ -11,9 +10,12 @@ import sys
 
 import pytest
 
-from harness import KILLED, PASSWORD, until
+from parts.harness import INSIDE, PASSWORD, until
+from parts.log import KILLED
+from parts.processes import children_of
+from parts.starter import starter
 
-IDMAPPED = pathlib.Path(__file__).with_name("idmapped.py")
+IDMAPPED = INSIDE / "idmapped.py"
 REFUSED = 99
 AUDITED = re.compile(r"aapfs: audit: .*\n|" + KILLED.pattern)
 PLAIN = ["setpriv", "--reuid=101000", "--regid=102000", "--clear-groups"]  # of the pod's user 1000, group 2000
@@ -41,8 +43,7 @@ def test_keys_are_read_with_mapped_ids(start_mount, emulator):
 
 
 @recent
-def test_a_rotation_reaches_an_idmapped_bind(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_a_rotation_reaches_an_idmapped_bind(mount):
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     done = through(mount, "sh", "-ec", f"cd idmapped/payments; cat client_key_id; echo '{PASSWORD}' > {mount.path}/payments/control; cat client_key_id")
@@ -75,7 +76,7 @@ class InPidNamespace:
 
     def __init__(self, start_mount, url, **parts):
         self.mount = start_mount(url, wrap=["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"], listed=False, **parts)
-        self.pid, = pathlib.Path(f"/proc/{self.mount.process.pid}/task/{self.mount.process.pid}/children").read_text().split()
+        self.pid, = children_of(self.mount.process.pid)
 
     def run(self, *words, inside=False):
         """From the pid namespace of here, or INSIDE of the mount's."""
@@ -83,21 +84,13 @@ class InPidNamespace:
         return subprocess.run([*enter, *words], capture_output=True, text=True, timeout=60)
 
     def end(self):
-        os.kill(int(self.pid), signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
         assert self.mount.process.wait(30) == 0
 
 
 @pytest.fixture
 def start_in_pid_namespace(start_mount):
-    started = []
-
-    def start(*words, **parts):
-        started.append(InPidNamespace(start_mount, *words, **parts))
-        return started[-1]
-
-    yield start
-    for place in started:
-        place.end()
+    yield from starter(lambda *words, **parts: InPidNamespace(start_mount, *words, **parts), InPidNamespace.end)
 
 
 def test_a_container_that_audits_and_cannot_see_its_callers_keeps_their_ids(start_in_pid_namespace, emulator):

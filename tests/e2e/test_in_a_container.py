@@ -8,12 +8,12 @@ import subprocess
 
 import pytest
 
-from containers import IMAGE, Podman, make_root, podman_shell
-from debian import make_debian
-from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
-from test_upgrade import Installed, NEXT, upgrade
-from test_volume_plugin import Plugin
-from watch import names_moved_to
+from parts.containers import IMAGE, Podman, make_root, podman_shell
+from parts.debian import make_debian
+from parts.harness import AAPFS, NEXT, PASSWORD, ROOT, make_state_key, run_aapfs, until
+from parts.plugin import Plugin
+from parts.upgrade import upgrade
+from parts.watch import names_moved_to
 
 APPLICATION = "my-application"
 README = ROOT / "examples/container/README.md"
@@ -165,8 +165,7 @@ def test_a_lent_mount_that_was_served_before(tmp_path):
     path.mkdir()
     own = f"--state {tmp_path}/state --state-key {make_state_key(tmp_path / 'key')} --region cn-hangzhou --endpoint http://127.0.0.1:1"
     served = f"dd bs=65536 count=1 status=none of=/dev/null <&3; exec {AAPFS} -f {own} /dev/fd/3 {path}"
-    done = subprocess.run([AAPFS, "with-mount", path, "sh", "-c", served], capture_output=True, text=True, timeout=60,
-                          env=environment())
+    done = run_aapfs("with-mount", path, "sh", "-c", served)
     assert (done.returncode, done.stderr) == (
         1, f"aapfs: {path}: the kernel's first message: Connection timed out; another daemon has served this mount, and it is lost: "
         "start with-mount again\n")
@@ -242,8 +241,7 @@ def test_without_any_privilege(place, seen):
     assert os.listdir(place.share / "aap") == []
 
 
-def test_an_upgrade_of_a_lent_mount(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_an_upgrade_of_a_lent_mount(start_mount, emulator, installed, tmp_path):
     path = tmp_path / "aap"
     # ends well if the mount is still there when aapfs has ended
     looks = ["bash", "-c", 'trap : TERM; "$@" & wait; kill $!; wait $! && grep -q " $0 .* fuse.aapfs " /proc/self/mountinfo', path]
@@ -304,7 +302,7 @@ def test_with_mount(tmp_path):
     path.mkdir()
 
     def with_mount(*words):
-        done = subprocess.run([AAPFS, "with-mount", path, *words], capture_output=True, text=True, timeout=60)
+        done = run_aapfs("with-mount", path, *words)
         assert os.listdir(path) == []  # not mounted
         return done.returncode, done.stderr
 
@@ -312,12 +310,11 @@ def test_with_mount(tmp_path):
     assert with_mount("sh", "-c", "kill -9 $$") == (137, "")
     assert with_mount("sh", "-c", "test /proc/self/fd/3 -ef /dev/fuse") == (0, "")
     assert with_mount("/nowhere") == (127, "aapfs: with-mount: /nowhere: No such file or directory\n")
-    assert subprocess.run([AAPFS, "with-mount", path], capture_output=True).returncode == 2
+    assert run_aapfs("with-mount", path).returncode == 2
     own = ["--state", tmp_path / "state", "--state-key", make_state_key(tmp_path / "key"), "--region", "cn-hangzhou",
            "--endpoint", "http://127.0.0.1:1"]
     for descriptor, source in ((0, "/dev/null"), (7, None)):
-        done = subprocess.run([AAPFS, "-f", *own, f"/dev/fd/{descriptor}", path], capture_output=True, text=True, timeout=60,
-                              stdin=subprocess.DEVNULL, env=environment())
+        done = run_aapfs("-f", *own, f"/dev/fd/{descriptor}", path, stdin=subprocess.DEVNULL)
         assert (done.returncode, done.stderr) == (
             1, f"aapfs: /dev/fd/{descriptor}: no open /dev/fuse; see with-mount in aapfs(1)\n")
 
@@ -328,7 +325,7 @@ def test_with_mount_takes_the_options_of_mount_aapfs(tmp_path):
 
     def with_mount(*options):
         words = ["sh", "-c", f"grep ' {path} ' /proc/self/mountinfo"]
-        return subprocess.run([AAPFS, "with-mount", *options, path, *words], capture_output=True, text=True, timeout=60)
+        return run_aapfs("with-mount", *options, path, *words)
 
     done = with_mount("-o", "_netdev,nofail,x-systemd.automount,relatime,user", "-o", "ro,suid", "-o", 'comment="a,b"')
     assert (done.returncode, done.stderr) == (0, "")

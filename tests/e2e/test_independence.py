@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import PASSWORD, until
+from parts.harness import PASSWORD, until
 
 
 def read_whole(path):
@@ -37,16 +37,10 @@ def test_warm_reads_while_the_daemon_is_stopped(mount):
     mount.write("payments", PASSWORD)
     path = mount / "payments/client_key.json"
     expected = read_whole(path)
-    processes = [mount.process.pid, *mount.children().values()]
-    assert len(processes) == 4
-    for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    assert len(mount.pids()) == 4
+    with mount.stopped():
         for _ in range(1000):  # one that had to ask would wait for ever
             assert read_whole(path) == expected
-    finally:
-        for pid in processes:
-            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.core
@@ -120,7 +114,7 @@ def test_a_listing_that_fails_or_shrinks_removes_nothing(mount, emulator):
     for fault in ("empty-list", "short-page", "garbage", "wrong-types", "denied", "truncate"):
         emulator.set_faults(f"* {fault}")
         try:
-            mount.write(".aapfs", "sync")
+            mount.sync()
         except OSError:
             pass
         drop_caches()

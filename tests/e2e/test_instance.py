@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, Emulator
-from instance import ClientKey, Request, message
-import v3
+from parts.harness import ACCESS_KEY_ID, PASSWORD, Emulator
+from parts.instance import ClientKey, Request, message
+from parts.kms import delete_aap, delete_key, make_key
+from parts.times import text_of
 
 SECRETS = ("--secret", "db:s3cret:päss", "--secret", "empty:")
 NOT_MATCHED = (401, "SignatureNotMatch")
@@ -28,16 +29,8 @@ def fresh(start_emulator):
     return start_emulator(*SECRETS)
 
 
-def ask(emulator, operation, query, moment=None):
-    status, answer = v3.Request(f"127.0.0.1:{emulator.port}", operation, query, key_id=ACCESS_KEY_ID,
-                                secret=ACCESS_KEY_SECRET, moment=moment).send(emulator.port)
-    assert status == 200, answer
-    return answer
-
-
 def create(emulator, aap="payments", password=PASSWORD, **dates):
-    return ClientKey(ask(emulator, "CreateClientKey", [("AapName", aap), ("Password", password), *dates.items()]),
-                     password)
+    return ClientKey(make_key(emulator, aap, password, **dates), password)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +41,6 @@ def key_of_all(emulator):
 @pytest.fixture
 def key(key_of_all):
     return copy.copy(key_of_all)
-
-
-def iso(seconds):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def test_a_secret_is_read_with_a_client_key(emulator, key):
@@ -154,25 +143,25 @@ def test_a_date_is_as_rfc_1123_has_it(emulator, key):
 
 def test_a_key_counts_from_its_beginning_to_its_end_while_it_exists(fresh):
     emulator, now = fresh, time.time()
-    later = create(emulator, NotBefore=iso(now + 3600), NotAfter=iso(now + 7200))
-    usual = create(emulator, NotBefore=iso(now - 60), NotAfter=iso(now + 1800))
+    later = create(emulator, NotBefore=text_of(now + 3600), NotAfter=text_of(now + 7200))
+    usual = create(emulator, NotBefore=text_of(now - 60), NotAfter=text_of(now + 1800))
 
     def outcomes(at):
         return [Request(key, moment=at).sign().outcome(emulator.port) for key in (later, usual)]
 
     assert outcomes(now) == [NOT_MATCHED, "s3cret:päss"]
-    emulator.set_clock(iso(now + 1900))
+    emulator.move_clock(1900)
     assert outcomes(now + 1900) == [NOT_MATCHED, NOT_MATCHED]
-    emulator.set_clock(iso(now + 3700))
+    emulator.move_clock(3700)
     assert outcomes(now + 3700) == ["s3cret:päss", NOT_MATCHED]
-    ask(emulator, "DeleteClientKey", [("ClientKeyId", later.id)], moment=now + 3700)
+    delete_key(emulator, later.id)
     assert outcomes(now + 3700) == [NOT_MATCHED, NOT_MATCHED]
 
 
 def test_keys_go_with_their_aap(fresh):
     emulator, key = fresh, create(fresh)
     other = create(emulator, aap="orders")
-    ask(emulator, "DeleteApplicationAccessPoint", [("Name", "payments")])
+    delete_aap(emulator, "payments")
     assert Request(key).sign().outcome(emulator.port) == NOT_MATCHED
     assert Request(other).sign().outcome(emulator.port) == "s3cret:päss"
 

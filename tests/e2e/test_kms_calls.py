@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, environment
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, environment
 
 EXPECTED = """\
 CreateApplicationAccessPoint 0 made ClientKey ["a","b"] words

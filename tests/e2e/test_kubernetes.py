@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, until
-from manifests import Schema, Wrong, load, read
+from parts.harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, run_aapfs, until
+from parts.manifests import Schema, Wrong, load, read
+from parts.processes import kill_all
 
 EXAMPLES = ROOT / "examples/kubernetes"
 FILES = sorted(EXAMPLES.glob("*.yaml"))
@@ -169,8 +170,7 @@ def test_aapfs_takes_the_configuration(daemon, tmp_path):
     def said(text):
         text = text.replace("/var/lib", f"{tmp_path}").replace("/etc", f"{tmp_path}")
         (tmp_path / "aapfs.conf").write_text(text)
-        done = subprocess.run([AAPFS, "-f", "-c", tmp_path / "aapfs.conf", tmp_path / "none"], capture_output=True,
-                              text=True, env=environment())
+        done = run_aapfs("-f", "-c", tmp_path / "aapfs.conf", tmp_path / "none")
         return done.stderr
 
     (tmp_path / "aapfs-state").mkdir()
@@ -255,20 +255,13 @@ def test_what_the_probes_say(daemon, start_mount, emulator):
             probe(pods("consumer-subpath.yaml")[0], "livenessProbe", "/run/orders", mount / "orders")
 
     assert probes() == ({0}, 0, 0)
-    children = mount.children()
-    os.kill(children["aapfs-worker"], signal.SIGSTOP)
-    try:
+    with mount.stopped("aapfs-worker"):
         assert probes()[0] == {None}
-    finally:
-        os.kill(children["aapfs-worker"], signal.SIGCONT)
     until(lambda: probes() == ({0}, 0, 0))
+    kill_all(mount)
     try:
-        for pid in (mount.process.pid, *children.values()):
-            os.kill(pid, signal.SIGKILL)
-        mount.process.wait()
         until(lambda: probes() == ({1}, 1, 2), 20)
     finally:
-        mount.stop = lambda *_: None
         subprocess.run(["umount", "-l", mount.path], check=True)
 
 

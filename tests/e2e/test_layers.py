@@ -1,12 +1,12 @@
 """tests/layers.py refuses what it says it does: each rule is broken on purpose, in a copy of the sources."""
-import pathlib
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
+from parts.harness import ROOT
+
 BODY = "{\n    return 0;\n}\n"
 
 
@@ -18,8 +18,8 @@ def refused(root):
 
 @pytest.fixture
 def copy(tmp_path):
-    for top in ("fs", "kmsapi"):
-        shutil.copytree(ROOT / top, tmp_path / top)
+    for top in ("fs", "kmsapi", "tests/e2e"):
+        shutil.copytree(ROOT / top, tmp_path / top, ignore=shutil.ignore_patterns("node_modules"))
     return tmp_path
 
 
@@ -41,6 +41,10 @@ BROKEN = [
      "fs/store: these call each other in a circle: fs/store/envelope.c, fs/store/seal.c"),
     ("fs/base/stops.c", "\n" * 500, "lines; a file has 500 at the most"),
     ("fs/base/usage.c", "static void all(void)\n{\n" + "    usage_all();\n" * 69 + "}\n", "a function of 71 lines; 70 are the most"),
+    ("tests/e2e/test_tree.py", "from test_sync import mount\n", ": a test may not use a test: what both need belongs in tests/e2e/parts"),
+    ("tests/e2e/parts/kms.py", "def late():\n    import test_sync\n", ": a part may not use a test: what both need belongs in tests/e2e/parts"),
+    ("tests/e2e/parts/silent.py", "IT = 1\n", "tests/e2e/parts/silent.py: a part opens with what it is for"),
+    ("tests/e2e/helper.py", "", "tests/e2e/helper.py: no test: it belongs in tests/e2e/parts, or in tests/e2e/inside"),
 ]
 
 

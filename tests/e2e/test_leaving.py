@@ -2,16 +2,14 @@
 import errno
 import os
 import re
-import signal
-import threading
 import time
 
 import pytest
 
-from harness import PASSWORD, until
-from test_automatic import SAID, keys_of, text_of
-from test_store import ask, result_of
-from test_sync import delete_aap
+from parts.harness import PASSWORD, Write, result_of, until
+from parts.kms import delete_aap, delete_key, keys_of
+from parts.rotations import SAID
+from parts.times import text_of
 
 RATE = "requests_per_second = 100"
 SAID_OR_RELOADED = re.compile(SAID.pattern + "|aapfs: reloaded\n")
@@ -19,7 +17,7 @@ SAID_OR_RELOADED = re.compile(SAID.pattern + "|aapfs: reloaded\n")
 
 def delete_keys(emulator, aap="payments"):
     for key in keys_of(emulator, aap):
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", key))
+        delete_key(emulator, key)
 
 
 @pytest.mark.full
@@ -57,19 +55,15 @@ def test_no_rotation_begins_while_it_leaves(start_mount, emulator):
     delete_keys(emulator)
     delete_aap(emulator, "payments")
     children = mount.children()
-    os.kill(children["aapfs-publisher"], signal.SIGSTOP)
-    described = emulator.count("DescribeApplicationAccessPoint")
-    results = []
-    forget = threading.Thread(target=lambda: results.append(result_of(mount, "forget payments", ".aapfs")))
-    forget.start()
-    until(lambda: emulator.count("DescribeApplicationAccessPoint") > described)
-    made = emulator.count("CreateClientKey")
-    end = time.monotonic() + 2.5
-    while time.monotonic() < end and emulator.count("CreateClientKey") == made:
-        time.sleep(0.02)
-    begun = emulator.count("CreateClientKey") - made
-    os.kill(children["aapfs-publisher"], signal.SIGCONT)
-    forget.join()
-    assert (results, begun) == ([0], 0)
+    with mount.stopped("aapfs-publisher"):
+        described = emulator.count("DescribeApplicationAccessPoint")
+        forget = Write(mount, "forget payments", ".aapfs")
+        until(lambda: emulator.count("DescribeApplicationAccessPoint") > described)
+        made = emulator.count("CreateClientKey")
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end and emulator.count("CreateClientKey") == made:
+            time.sleep(0.02)
+        begun = emulator.count("CreateClientKey") - made
+    assert (forget.end(), begun) == (0, 0)
     assert "payments" not in os.listdir(mount.path)
     assert mount.children() == children

@@ -3,17 +3,15 @@ import datetime
 import fcntl
 import os
 import re
-import signal
-import subprocess
 import time
 
 import pytest
 
-from harness import AAPFS, DONE, PASSWORD, environment, make_state_key, until
-from test_automatic import DAY, clock, set_kms_clock, text_of  # noqa: F401, a fixture among them
-from test_steps import WITH_STOPS
-from test_sync import make_key
-from test_upgrade import Installed, NEXT, upgrade
+from parts.harness import NEXT, PASSWORD, make_state_key, run_aapfs, until
+from parts.kms import make_key
+from parts.log import DONE
+from parts.times import DAY, text_of
+from parts.upgrade import upgrade
 
 US = rf"control \(uid 0, pid {os.getpid()}\)"
 
@@ -62,21 +60,21 @@ def test_what_is_refused_is_no_such_line(mount, emulator):
     for command in (PASSWORD, "rotate", "delete KAAP.unknown", "nonsense"):
         with pytest.raises(OSError):
             mount.write("payments", command)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.log() == ""
 
 
 def move_clocks(mount, emulator, clock, seconds):
     """KMS's time goes on, here and there."""
     clock(seconds)
-    set_kms_clock(emulator, seconds)
+    emulator.move_clock(seconds)
     mount.write(".aapfs", "rotate-due")
 
 
 @pytest.mark.full
 def test_what_is_done_by_itself_says_by_what(start_mount, emulator, clock):
     mount = start_mount(emulator.url, defaults="validity = 30d\npassword_source = generate\nexpose_password = yes\non_rotate = none",
-                        binary=WITH_STOPS, env=clock.env)
+                        **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     move_clocks(mount, emulator, clock, 25 * DAY)
@@ -89,7 +87,7 @@ def test_what_is_done_by_itself_says_by_what(start_mount, emulator, clock):
 
 
 def test_a_scheduled_key_that_begins_is_told(start_mount, emulator, clock):
-    mount = start_mount(emulator.url, defaults="rotate_at = never", binary=WITH_STOPS, env=clock.env)
+    mount = start_mount(emulator.url, defaults="rotate_at = never", **clock.parts)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     begin, end = (text_of(time.time() + days * DAY) for days in (2, 1000))
@@ -101,7 +99,7 @@ def test_a_scheduled_key_that_begins_is_told(start_mount, emulator, clock):
 
 def test_warnings_have_their_level(start_mount, emulator):
     mount = start_mount(emulator.url, expected_errors=None)
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(mount.log)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ warning aapfs: aapfs-worker was killed by signal 9; .*\n", mount.log())
 
@@ -137,8 +135,7 @@ def test_a_full_log_holds_up_no_key(start_mount, emulator, tmp_path):
     os.close(reading)
 
 
-def test_an_upgrade_keeps_the_form(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_an_upgrade_keeps_the_form(start_mount, emulator, installed):
     mount = start_mount(emulator.url, request_timeout="20s", binary=installed.path, expected_errors="aapfs: upgraded: this is version 0.1.1\n")
     installed.install(NEXT)
     assert upgrade(mount).returncode == 0
@@ -152,6 +149,6 @@ def test_who_starts_it_is_spoken_to_without_a_time(emulator, tmp_path):
     key = make_state_key(tmp_path / "key")
     own = ["--endpoint", emulator.url, "--state", tmp_path / "state", "--state-key", key]
     for words in (["-f"], []):
-        done = subprocess.run([AAPFS, *words, *own, tmp_path / "nowhere"], capture_output=True, text=True, env=environment(), timeout=60)
+        done = run_aapfs(*words, *own, tmp_path / "nowhere")
         assert (done.returncode, done.stderr) == (
             1, f"aapfs: {tmp_path}/nowhere: No such file or directory; make an empty directory there first\n")

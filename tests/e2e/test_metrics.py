@@ -8,15 +8,8 @@ import urllib.request
 
 import pytest
 
-from harness import BUILD, PASSWORD, ROOT
-from tell import await_value, read_in_pieces
-
-
-@pytest.fixture(scope="session")
-def prometheus():
-    """The folder with promtool and prometheus-node-exporter."""
-    subprocess.run([ROOT / "tests/unpack-prometheus.sh", BUILD / "prometheus"], check=True)
-    return BUILD / "prometheus"
+from parts.harness import PASSWORD, await_value
+from parts.reports import read_in_pieces
 
 
 def samples(text):
@@ -86,9 +79,7 @@ def test_node_exporter_reads_them(mount, prometheus):
     assert re.search(r'aapfs_kms_request_duration_seconds_bucket\{le="\+Inf"\} [1-9]', told)
 
 
-def test_requests_and_rotations_are_counted_by_what_came_of_them(start_mount, start_emulator):
-    emulator = start_emulator()
-    mount = start_mount(emulator.url)
+def test_requests_and_rotations_are_counted_by_what_came_of_them(mount, emulator):
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     emulator.set_faults("CreateClientKey denied")
@@ -106,9 +97,7 @@ def test_requests_and_rotations_are_counted_by_what_came_of_them(start_mount, st
                                             if name.startswith("aapfs_kms_requests_total"))
 
 
-def test_a_slow_answer_is_in_the_buckets_of_its_time(start_mount, start_emulator):
-    emulator = start_emulator()
-    mount = start_mount(emulator.url)
+def test_a_slow_answer_is_in_the_buckets_of_its_time(mount, emulator):
     emulator.set_faults("CreateClientKey delay=120")
     mount.write("payments", PASSWORD)
     wait_for(mount, 'aapfs_rotations_total{result="success"}', 1)

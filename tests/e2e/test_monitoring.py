@@ -5,8 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, PASSWORD, ROOT, environment
-from test_metrics import prometheus  # noqa: F401
+from parts.harness import AAPFS, PASSWORD, ROOT, environment
 
 FOLDER = ROOT / "examples" / "monitoring"
 NAME = re.compile(r"\baapfs_\w+")
@@ -25,7 +24,7 @@ def known(mount):
 
 
 @pytest.mark.full
-def test_promtool_takes_the_alerts_and_they_fire_when_they_should(prometheus):  # noqa: F811
+def test_promtool_takes_the_alerts_and_they_fire_when_they_should(prometheus):
     for words in (["check", "rules", "aapfs.rules.yml"], ["test", "rules", "aapfs.rules.test.yml"]):
         done = subprocess.run([prometheus / "promtool", *words], cwd=FOLDER, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr

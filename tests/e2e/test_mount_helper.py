@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import AAPFS, ROOT, environment, make_state_key
+from parts.harness import AAPFS, ROOT, environment, make_state_key
 
 pytestmark = pytest.mark.skipif("overlay" not in open("/proc/filesystems").read(),
                                 reason="no overlay filesystem: the helpers cannot be put into /sbin for a test alone")

@@ -1,10 +1,10 @@
 """Mounting, leaving, options, other users, wrong configuration, --dev, status."""
+import contextlib
 import errno
 import json
 import os
 import pathlib
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -12,9 +12,11 @@ import time
 
 import pytest
 
-from harness import ENDS, AAPFS, EMULATOR, PASSWORD, OwnFuse, environment, make_state_key, program_for_others, until, without_what_was_done
-
-NOBODY = 65534
+from parts.harness import AAPFS, EMULATOR, PASSWORD, environment, make_state_key, result_of, run_aapfs, until
+from parts.log import ENDS, without_what_was_done
+from parts.processes import children_of, kill_all, wait_for_end
+from parts.times import text_of
+from parts.users import NOBODY, OwnFuse, program_for_others
 
 
 def own_state(tmp_path):
@@ -25,16 +27,6 @@ def own_state(tmp_path):
 def mounts_at(path, mountinfo=pathlib.Path("/proc/self/mountinfo")):
     lines = mountinfo.read_text().splitlines()
     return [line for line in lines if line.split()[4] == str(path)]
-
-
-def wait_for_end(pid):
-    """Until the process is gone, whoever its parent is."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    assert select.select([descriptor], [], [], 20)[0], "still running"
-    os.close(descriptor)
 
 
 def daemon_of(path):
@@ -53,17 +45,12 @@ def daemon_of(path):
     return None
 
 
-def run(*words, **more):
-    return subprocess.run([AAPFS, *words], capture_output=True, text=True, timeout=60,
-                          env=environment(**more))
-
-
 def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path):
     path = tmp_path / "aap"
     path.mkdir()
     config = tmp_path / "aapfs.conf"
     config.write_text(f"[kms]\nendpoint = {emulator.url}\n")
-    done = run("-c", config, *own_state(tmp_path), path)
+    done = run_aapfs("-c", config, *own_state(tmp_path), path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     # captured output ended: the daemon does not hold on to the caller's pipes
     assert ".aapfs" in os.listdir(path)
@@ -71,17 +58,16 @@ def test_the_background_start_returns_when_the_mount_answers(emulator, tmp_path)
     pid = daemon_of(path)
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     assert os.getsid(pid) == pid
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    assert len(children) == 3 and os.getpgrp() not in {os.getpgid(int(child)) for child in children}
+    children = children_of(pid)
+    assert len(children) == 3 and os.getpgrp() not in map(os.getpgid, children)
     subprocess.run(["umount", path], check=True)
     wait_for_end(pid)
 
 
 def test_a_relative_path_and_a_source_as_mount8_gives_it(emulator, tmp_path):
     (tmp_path / "aap").mkdir()
-    done = subprocess.run([AAPFS, "--endpoint", emulator.url, "aapfs", "aap", "-o", "rw,nosuid",
-                           "--state", "state", "--state-key", make_state_key(tmp_path / "key").name],
-                          cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    done = run_aapfs("--endpoint", emulator.url, "aapfs", "aap", "-o", "rw,nosuid", "--state", "state", "--state-key",
+                     make_state_key(tmp_path / "key").name, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert mounts_at(tmp_path / "aap")
     pid = daemon_of("aap")
@@ -105,16 +91,14 @@ def test_fuse_options(start_mount, emulator):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_unmount(start_mount, emulator, number):
-    mount = start_mount(emulator.url)
+def test_signals_unmount(mount, number):
     mount.process.send_signal(number)
     assert mount.process.wait(20) == 0
     assert not mount.is_mounted()
 
 
 @pytest.mark.parametrize("command", ["umount", "umount -l", "fusermount3 -u"])
-def test_umount_from_outside_ends_it(start_mount, emulator, command):
-    mount = start_mount(emulator.url)
+def test_umount_from_outside_ends_it(mount, command):
     subprocess.run([*command.split(), mount.path], check=True)
     assert mount.process.wait(20) == 0
 
@@ -133,7 +117,7 @@ def test_a_connection_that_is_aborted(start_mount, emulator, tmp_path, place):
     assert mount.errors() == ended * (
         f"aapfs: {mount.path}: it was aborted from outside (umount -f in a container, or /sys/fs/fuse/connections): it is dead, "
         "and this process ends\n")
-    mount.stop = lambda *_: None
+    mount.is_over = True
 
 
 def device_of(path):
@@ -184,8 +168,7 @@ def test_the_next_mount_with_its_number_stays(start_mount, emulator, tmp_path, o
 
 
 @pytest.mark.full
-def test_sigterm_while_the_mount_is_in_use(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_sigterm_while_the_mount_is_in_use(mount):
     mount.write("payments", PASSWORD)
     held = os.open(mount / "payments/client_key.json", os.O_RDONLY)
     first = os.read(held, 10)
@@ -248,7 +231,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(tmp_path, text, said):
     (tmp_path / "aap").mkdir()
     config = tmp_path / "aapfs.conf"
     config.write_text(text)
-    done = run("-c", config, tmp_path / "aap")
+    done = run_aapfs("-c", config, tmp_path / "aap")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("aapfs: configuration: ")
     assert str(config) in done.stderr and said in done.stderr
@@ -262,7 +245,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(tmp_path, text, said):
     (["status", "one", "more"], 2), (["delete", "payments"], 2),
 ])
 def test_usage(words, status):
-    done = run(*words)
+    done = run_aapfs(*words)
     assert done.returncode == status
     assert (done.stdout if status == 0 else done.stderr) != ""
     assert (done.stderr if status == 0 else done.stdout) == ""
@@ -276,7 +259,7 @@ def test_where_nothing_can_be_mounted(emulator, tmp_path, prepare, said):
     path = tmp_path / "aap"
     prepare(path)
     for foreground in ([], ["-f"]):
-        done = run(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), path)
+        done = run_aapfs(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), path)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1 and said in done.stderr and str(path) in done.stderr
 
@@ -295,19 +278,16 @@ def test_dev_has_a_kms_of_its_own(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     # what a service is given is somebody else's here
-    done = subprocess.run([AAPFS, "--dev", path], capture_output=True, text=True, timeout=60,
-                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(elsewhere),
-                               "STATE_DIRECTORY": "/nonexistent", "CREDENTIALS_DIRECTORY": "/nonexistent"})
+    done = run_aapfs("--dev", path, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(elsewhere),
+                                         "STATE_DIRECTORY": "/nonexistent", "CREDENTIALS_DIRECTORY": "/nonexistent"})
     assert (done.returncode, done.stderr) == (0, "")
     private, = elsewhere.iterdir()
     assert private.stat().st_mode & 0o7777 == 0o700
     pid = daemon_of(path)
-    emulators = [int(child) for child in
-                 pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-                 if pathlib.Path(f"/proc/{child}/exe").resolve() == EMULATOR]
+    emulators = [child for child in children_of(pid) if pathlib.Path(f"/proc/{child}/exe").resolve() == EMULATOR]
     assert len(emulators) == 1
     assert sorted(os.listdir(path)) == [".aapfs", "orders", "payments"]
-    began, ends = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds)) for seconds in (-60, 3600))
+    began, ends = (text_of(time.time() + seconds) for seconds in (-60, 3600))
     for command in (PASSWORD, f"{PASSWORD} {began} {ends}", PASSWORD):  # short ones are for trials
         write(path / "orders/control", command)
         assert (path / "orders/client_key_id").read_text().startswith("KAAP.")
@@ -320,34 +300,33 @@ def test_dev_has_a_kms_of_its_own(tmp_path):
     assert list(elsewhere.iterdir()) == []
 
 
-def test_status(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_status(mount):
     mount.write("payments", PASSWORD)
-    done = run("status", "-m", mount.path)
+    done = run_aapfs("status", "-m", mount.path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[2] == ["orders", "none", *["-"] * 5]
     assert lines[3] == ["payments", "active", mount.key_id(), lines[3][3], "d", "-", "in", lines[3][7], "d", "-"]
     assert lines[3][3] in ("365", "366")  # a calendar year
-    done = run("status", "-m", mount.path, "--json")
+    done = run_aapfs("status", "-m", mount.path, "--json")
     both = json.loads(done.stdout)
     assert both["Mount"]["Aaps"] == {"none": 1, "active": 1}
     assert [aap["AapName"] for aap in both["Aaps"]] == ["orders", "payments"]
     soon = "2099-01-01T00:00:00Z"
     mount.write("orders", f"{PASSWORD} 2098-01-01T00:00:00Z {soon}")
-    assert run("status", "-m", mount.path).returncode == 0
+    assert run_aapfs("status", "-m", mount.path).returncode == 0
     assert mount.status("orders")["State"] == "scheduled"
 
 
 def test_status_is_1_when_a_key_ends_within_a_week(start_mount, emulator):
     mount = start_mount(emulator.url, defaults="validity = 6d\nrotate_at = never", expected_errors=ENDS)
     mount.write("payments", PASSWORD)
-    assert run("status", "-m", mount.path).returncode == 1
+    assert run_aapfs("status", "-m", mount.path).returncode == 1
     assert mount.status("payments")["State"] == "expiring"
 
 
 def test_status_where_nothing_is_mounted(tmp_path):
-    done = run("status", "-m", tmp_path)
+    done = run_aapfs("status", "-m", tmp_path)
     assert done.returncode == 1 and "is aapfs mounted?" in done.stderr
 
 
@@ -358,9 +337,7 @@ def test_tls_is_verified(start_mount, start_emulator, tmp_path):
     assert emulator.url.startswith("https://")
     emulator.counts = lambda: {}
     mount = start_mount(emulator.url, settings="aaps = payments")
-    with pytest.raises(OSError) as raised:
-        mount.write("payments", PASSWORD)
-    assert raised.value.errno == 71  # EPROTO
+    assert result_of(mount, PASSWORD) == 71  # EPROTO
     assert mount.last_error()["Code"] == "Tls.Certificate"
 
 
@@ -379,10 +356,9 @@ def test_tls_with_a_trusted_certificate(start_mount, start_emulator, tmp_path):
     assert done.stdout.startswith("KAAP.") and done.stderr == ""
 
 
-def test_secrets_stay_out_of_processes(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_secrets_stay_out_of_processes(mount):
     mount.write("payments", PASSWORD)
-    for pid in (mount.process.pid, *mount.children().values()):
+    for pid in mount.pids():
         assert PASSWORD.encode() not in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
         limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
         core, = [line for line in limits.splitlines() if line.startswith("Max core file size")]
@@ -390,8 +366,7 @@ def test_secrets_stay_out_of_processes(start_mount, emulator):
     assert PASSWORD not in mount.errors()
 
 
-def test_each_process_keeps_only_the_privileges_that_it_needs(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_each_process_keeps_only_the_privileges_that_it_needs(mount):
     mount.write("payments", PASSWORD)
     children = mount.children()
     assert sorted(children) == ["aapfs-publisher", "aapfs-runner", "aapfs-worker"]
@@ -403,23 +378,10 @@ def test_each_process_keeps_only_the_privileges_that_it_needs(start_mount, emula
         assert (status["CapInh"], status["CapBnd"], status["CapAmb"]) == ("0" * 16,) * 3
 
 
-def kill_all(mount):
-    """The whole daemon at once, so that nobody unmounts."""
-    pids = [mount.process.pid, *mount.children().values()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    mount.process.wait()
-    for pid in pids[1:]:
-        wait_for_end(pid)
-
-
 def test_a_dead_mount_makes_way(start_mount, emulator, tmp_path):
     mount = start_mount(emulator.url)
     held = os.open(mount / "payments", os.O_PATH)  # in use: it can only be detached
     kill_all(mount)
-    mount.stop = lambda *_: None
     with pytest.raises(OSError) as raised:
         os.listdir(mount.path)
     assert raised.value.errno == 107  # ENOTCONN
@@ -431,36 +393,29 @@ def test_a_dead_mount_makes_way(start_mount, emulator, tmp_path):
 
 
 @pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=pytest.mark.full)])
-def test_a_live_mount_is_not_mounted_over(start_mount, emulator, stopped, tmp_path):
-    mount = start_mount(emulator.url)
-    pids = [mount.process.pid, *mount.children().values()] if stopped else []
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    for foreground in ([], ["-f"]):
-        done = run(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), mount.path)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == f"aapfs: {mount.path}: aapfs is mounted here and alive; umount it first\n"
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+def test_a_live_mount_is_not_mounted_over(mount, emulator, stopped, tmp_path):
+    with mount.stopped() if stopped else contextlib.nullcontext():
+        for foreground in ([], ["-f"]):
+            done = run_aapfs(*foreground, "--endpoint", emulator.url, *own_state(tmp_path), mount.path)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == f"aapfs: {mount.path}: aapfs is mounted here and alive; umount it first\n"
     assert len(mounts_at(mount.path)) == 1
 
 
 @pytest.mark.full
-def test_an_overmount_is_not_what_is_unmounted(start_mount, emulator):
+def test_an_overmount_is_not_what_is_unmounted(mount):
     """What lies on top of ours is somebody else's: it stays, and so does ours under it."""
-    mount = start_mount(emulator.url)
     subprocess.run(["mount", "-t", "tmpfs", "over", mount.path], check=True)
     mount.process.send_signal(signal.SIGTERM)
     assert mount.process.wait(20) == 0
-    mount.stop = lambda *_: None
+    mount.is_over = True
     assert [line.split(" - ")[1].split()[0] for line in mounts_at(mount.path)][-1] == "tmpfs"
     subprocess.run(["umount", mount.path], check=True)
     while mounts_at(mount.path):
         subprocess.run(["umount", "-l", mount.path], check=True)
 
 
-def test_memory_is_hidden_and_locked(start_mount, emulator):
-    mount = start_mount(emulator.url)
+def test_memory_is_hidden_and_locked(mount):
     mount.write("payments", PASSWORD)
     worker = mount.children()["aapfs-worker"]
     linked = subprocess.run(["ldd", AAPFS], capture_output=True, text=True).stdout

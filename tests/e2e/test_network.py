@@ -1,20 +1,17 @@
 """The network at its worst: a nameserver that never answers."""
 import errno
 import json
-import pathlib
 import subprocess
 
 import pytest
 
-from harness import BUILD, environment
-
-HERE = pathlib.Path(__file__).parent
+from parts.harness import BUILD, INSIDE, environment
 
 
 @pytest.mark.full
 def test_a_nameserver_that_never_answers(pool_file):
-    done = subprocess.run(["unshare", "--net", "--mount", "/usr/bin/python3", HERE / "dead_nameserver.py", pool_file],
-                          capture_output=True, text=True, timeout=120, cwd=HERE,
+    done = subprocess.run(["unshare", "--net", "--mount", "/usr/bin/python3", "-m", "inside.dead_nameserver", pool_file],
+                          capture_output=True, text=True, timeout=120, cwd=INSIDE.parent,
                           env=environment(AAPFS_BUILD=str(BUILD)))
     assert (done.returncode, done.stderr) == (0, "")
     results = json.loads(done.stdout)

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from harness import KILLED, PASSWORD
+from parts.harness import PASSWORD
+from parts.log import KILLED
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100
@@ -54,24 +55,16 @@ def with_number(handle, change):
     return made
 
 
-def restarted(start_mount, mount, url):
-    mount.stop()
-    mount.stop = lambda _: None
-    return start_mount(url, state=mount.state, state_key=mount.state_key)
-
-
 @pytest.mark.core
-def test_a_handle_of_another_mount_is_stale(start_mount, start_emulator):
+def test_a_handle_of_another_mount_is_stale(mount, emulator, remount):
     """Else who has one of payments/control would write its password into orders/control."""
-    emulator = start_emulator(aaps=["payments", "orders"])
-    mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
     names = ["payments/control", "payments", "payments/keys", "payments/client_key.json", "payments/current",
              f"payments/keys/{mount.key_id()}", f"payments/keys/{mount.key_id()}/client_key_id", ".aapfs", ".aapfs/control"]
     handles = {name: handle_of(mount / name) for name in names}
     for name, handle in handles.items():
         assert path_of(mount, handle) == str(mount / name)
-    second = restarted(start_mount, mount, emulator.url)
+    second = remount(mount, emulator.url)
     for known in (False, True):  # to the kernel
         for name, handle in handles.items():
             with pytest.raises(OSError) as raised:
@@ -80,9 +73,8 @@ def test_a_handle_of_another_mount_is_stale(start_mount, start_emulator):
         subprocess.run(["ls", "-lR", second.path], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_a_handle_works_when_the_kernel_has_dropped_the_file(start_mount, emulator):
+def test_a_handle_works_when_the_kernel_has_dropped_the_file(mount):
     """It never had these: nobody has looked at the second key's own files, nor at the other AAP's control."""
-    mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     mount.write("payments", PASSWORD)

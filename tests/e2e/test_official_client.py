@@ -1,32 +1,15 @@
 """Alibaba Cloud's own clients judge: the emulator answers them, and aapfs signs as they do."""
 import base64
-import json
-import pathlib
-import subprocess
 import time
 
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD
+from parts.official import node
+from parts.times import text_of
 
-HERE = pathlib.Path(__file__).parent / "official"
 SPECIALS = "~!@#$%^&*?_-"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def clients():
-    """Installed as package-lock.json says, once."""
-    if not (HERE / "node_modules/.package-lock.json").exists():
-        subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True,
-                       capture_output=True)
-
-
-def node(script, *words, given, authority=None):
-    done = subprocess.run(["node", HERE / script, *words], input=json.dumps(given), capture_output=True, text=True,
-                          timeout=120, env=environment(NODE_EXTRA_CA_CERTS=authority and str(authority)))
-    assert (done.returncode, done.stderr) == (0, "")
-    return json.loads(done.stdout)
 
 
 V4 = [pytest.param(client, marks=pytest.mark.full) for client in ("openapi-client-v4", "openapi-core-v4")]
@@ -88,7 +71,7 @@ def code(result):
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_official_client_is_refused_with_the_right_code(served, client):
     emulator, authority = served
-    stale = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 16 * 60))
+    stale = text_of(time.time() - 16 * 60)
     ask = ["ListApplicationAccessPoints", "POST", {}]
     good, again, wrong, late, odd = node(
         "client.js", client, emulator.url, ACCESS_KEY_ID, ACCESS_KEY_SECRET, authority=authority, given=[

@@ -9,20 +9,12 @@ import tempfile
 
 import pytest
 
-from harness import AAPFS, BUILD, EMULATOR, ROOT, environment, make_state_key, program_for_others
-from test_completion import WORDS
-
-
-
-def needs(*programs):
-    missing = [program for program in programs if not shutil.which(program)]
-    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
-
-
-def sh(command, **more):
-    done = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, **more)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+from parts.debian import debootstrap
+from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key, run_aapfs
+from parts.machine import boot
+from parts.shell import needs, sh
+from parts.usage import WORDS, usages
+from parts.users import AS_NOBODY, NOBODY, program_for_others
 
 
 @pytest.mark.parametrize("program", [AAPFS, EMULATOR], ids=lambda program: program.name)
@@ -32,28 +24,21 @@ def test_help_is_for_a_terminal(program):
     assert done.stdout.startswith("usage: ") and max(map(len, done.stdout.splitlines())) <= 80
 
 
-def usages():
-    """Of each sub-command, from the usage of all."""
-    text = subprocess.run([AAPFS, "--help"], capture_output=True, text=True, check=True).stdout
-    text = re.sub(r"\n {9,}", " ", text)
-    return {name: line for line, name in re.findall(r"^ +aapfs (([a-z][a-z-]+)(?: .*)?)$", text, re.M)}
-
-
 @pytest.mark.full
 def test_each_sub_command_has_its_own_help():
     known = usages()
     assert {*WORDS, "check", "volume-plugin", "with-mount"} == set(known)
     for name, usage in known.items():
         for option in ("--help", "-h"):
-            done = subprocess.run([AAPFS, name, option], capture_output=True, text=True)
+            done = run_aapfs(name, option)
             assert (done.returncode, done.stderr) == (0, ""), name
             assert re.sub(r"\s+", " ", done.stdout) == f"usage: aapfs {usage} ", name
             assert max(map(len, done.stdout.splitlines())) <= 80
-        done = subprocess.run([AAPFS, name, "--nonsense"], capture_output=True, text=True)
+        done = run_aapfs(name, "--nonsense")
         assert (done.returncode, done.stdout) == (2, ""), name
         line, shown = done.stderr.split("\n", 1)
         assert "--nonsense" in line and re.sub(r"\s+", " ", shown) == f"usage: aapfs {usage} ", name
-        done = subprocess.run([AAPFS, name, *"abcd"], capture_output=True, text=True)  # too many words for any
+        done = run_aapfs(name, *"abcd")  # too many words for any
         assert done.returncode == (1 if name == "with-mount" else 2), name
 
 
@@ -67,9 +52,9 @@ def test_what_is_no_command_and_no_place_makes_nothing(tmp_path, words, nearest)
     place = tmp_path / "place"
     place.mkdir()
     (place / "a-file").touch()
-    os.chown(place, 65534, 65534)
-    done = subprocess.run([program_for_others(tmp_path), *words], capture_output=True, text=True, cwd=place, user=65534, group=65534,
-                          extra_groups=[], timeout=60, env=environment(HOME=str(place), AAPFS_KEEP_MOUNT="yes"))
+    os.chown(place, NOBODY, NOBODY)
+    done = run_aapfs(*words, program=program_for_others(tmp_path), cwd=place, **AS_NOBODY,
+                     env=environment(HOME=str(place), AAPFS_KEEP_MOUNT="yes"))
     word = [word for word in words if word[0] not in "-/" and word not in ("help", "payments", "aapfs")][0]
     hint = f"; did you mean aapfs {nearest}?" if nearest else ";"
     assert (done.returncode, done.stdout, done.stderr) == (
@@ -79,7 +64,7 @@ def test_what_is_no_command_and_no_place_makes_nothing(tmp_path, words, nearest)
 
 def test_help_and_version_as_words():
     def said(*words):
-        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        done = run_aapfs(*words)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
@@ -88,7 +73,7 @@ def test_help_and_version_as_words():
     assert said("version") == said("--version")
     assert said("help", "--help") == said("help", "help") and "version" in said("--help")
     for words in (["help", "status", "x"], ["help", "-x"], ["version", "x"]):
-        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        done = run_aapfs(*words)
         assert (done.returncode, done.stdout) == (2, "") and done.stderr.endswith(said(words[0], "-h"))
 
 
@@ -97,20 +82,19 @@ def test_a_directory_is_a_mount_point_without_a_slash(emulator, tmp_path):
     place.mkdir()
     key = make_state_key(tmp_path / "key")
     for words in (["staus"], ["aapfs", "staus"]):
-        done = subprocess.run([AAPFS, "--endpoint", emulator.url, "--state", tmp_path / "state", "--state-key", key, *words],
-                              capture_output=True, text=True, cwd=tmp_path, timeout=60, env=environment())
+        done = run_aapfs("--endpoint", emulator.url, "--state", tmp_path / "state", "--state-key", key, *words, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert ".aapfs" in os.listdir(f"{place}/.") or (place / ".aapfs/status").exists()
         subprocess.run(["umount", place], check=True)
 
 
 def test_what_is_no_sub_command_is_told(tmp_path):
-    done = subprocess.run([AAPFS, "creat", "payments"], capture_output=True, text=True, cwd=tmp_path)
+    done = run_aapfs("creat", "payments", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("aapfs: creat: no command")
     for words in (["forget", "--help"], ["mount", "--help"], ["--help"], ["-h"]):
-        done = subprocess.run([AAPFS, *words], capture_output=True, text=True)
+        done = run_aapfs(*words)
         assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: aapfs [-f]")
-    assert re.fullmatch(r"aapfs \d+\.\d+\.\d+\n", subprocess.run([AAPFS, "--version"], capture_output=True, text=True).stdout)
+    assert re.fullmatch(r"aapfs \d+\.\d+\.\d+\n", run_aapfs("--version").stdout)
 
 
 def test_the_mount_helper_has_help(tmp_path):
@@ -124,8 +108,7 @@ def test_the_mount_helper_has_help(tmp_path):
 
 def test_dev_names_the_package_that_it_needs(tmp_path):
     (tmp_path / "aap").mkdir()
-    done = subprocess.run([program_for_others(tmp_path), "--dev", tmp_path / "aap"], capture_output=True, text=True,
-                          env={"PATH": "/nowhere"})
+    done = run_aapfs("--dev", tmp_path / "aap", program=program_for_others(tmp_path), env={"PATH": "/nowhere"})
     assert done.returncode == 1 and "it is in the package aapfs-emulator\n" in done.stderr
 
 
@@ -199,22 +182,17 @@ def test_the_packages(packages):
     sh(f"lintian --allow-root --fail-on error,warning --suppress-tags hardening-no-fortify-functions {changes} 2>&1")
 
 
-HERE = pathlib.Path(__file__).parent
-
-
 @pytest.fixture(scope="module")
 def root(packages, tmp_path_factory):
     """A Debian with systemd and with what the packages depend on. It stays as it is: whoever uses it lays something over it."""
     root = tmp_path_factory.mktemp("debian") / "root"
     needed = {re.match(r"\s*(\S+)", word)[1] for package in packages.glob("*.deb")
               for word in sh(f"dpkg-deb -f {package} Depends").split(",")}
-    mirror = sh("apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1").strip()
-    sh(f"debootstrap --variant=minbase --include={','.join(sorted({'ca-certificates', 'systemd-sysv'} | needed))} bookworm "
-       f"{root} {mirror}")
+    debootstrap(root, ",".join(sorted({"ca-certificates", "systemd-sysv"} | needed)))
     sh(f"mkdir {root}/packages {root}/out && cp -r {packages}/*.deb {packages}/next {root}/packages/")
     sh(f"cp -r {ROOT}/debian/tests {root}/aapfs-tests && rm -f {root}/dev/fuse && mknod -m 600 {root}/dev/fuse c 10 229")
-    for name in ("inside_chroot.sh", "inside_booted.sh"):
-        shutil.copy(HERE / name, root)
+    for name in ("chroot.sh", "booted.sh"):
+        shutil.copy(INSIDE / name, root)
     return root
 
 
@@ -230,7 +208,7 @@ def test_installed_upgraded_and_removed(root, tmp_path):
         mount -t tmpfs tmpfs "$0" && mkdir "$0/upper" "$0/work" "$0/root"
         mount -t overlay -o "lowerdir=$1,upperdir=$0/upper,workdir=$0/work" overlay "$0/root"
         mount -t proc proc "$0/root/proc"
-        exec chroot "$0/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$2" "$3" sh /inside_chroot.sh
+        exec chroot "$0/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$2" "$3" sh /chroot.sh
     """
     done = subprocess.run(["unshare", "-m", "-p", "-f", "--kill-child", "sh", "-ec", script, tmp_path, root,
                            *(f"{name}={value}" for name, value in versions().items())],
@@ -245,19 +223,7 @@ def test_installed_upgraded_and_removed_in_a_booted_system(root, tmp_path, pool_
     out = tmp_path / "out"
     out.mkdir()
     shutil.copy(pool_file, out / "pool.pem")
-    inside = tmp_path / "inside.service"
-    inside.write_text("[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nTimeoutStartSec=200\n"
-                      + "".join(f"Environment={name}={value}\n" for name, value in versions().items())
-                      + "ExecStart=/bin/sh -c 'sh /inside_booted.sh > /out/result 2>&1; systemctl poweroff --no-block'\n")
-    words = ["systemd-nspawn", "-q", "-b", "-D", root, "--volatile=overlay", "--register=no", "--keep-unit",
-             "--console=read-only", "--private-network", "--bind=/dev/fuse", f"--bind={out}:/out",
-             f"--bind-ro={inside}:/run/systemd/system/inside.service",
-             "--", "systemd.wants=inside.service", "systemd.unit=multi-user.target"]
-    done = subprocess.run(["unshare", "-m", "sh", "-ec", 'mount -t tmpfs tmpfs /run; exec "$@"', "sh", *words],
-                          capture_output=True, text=True, errors="replace", timeout=300)
-    result = (out / "result").read_text() if (out / "result").exists() else done.stdout[-3000:] + done.stderr
-    print(result)
-    assert result.endswith("all is well\n"), result
+    boot(out, root, "sh /booted.sh", **versions())
 
 
 @pytest.mark.parametrize("name", ["aapfs.postinst", "aapfs.prerm", "aapfs.postrm", "tests/mount"])
@@ -272,7 +238,7 @@ def test_the_packages_scripts_at_work(emulator):
     emulator.set_faults("CreateClientKey delay=3000")
     try:
         done = subprocess.run(["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "sh",
-                               HERE / "inside_scripts.sh", BUILD, ROOT / "debian", work, emulator.url],
+                               INSIDE / "scripts.sh", BUILD, ROOT / "debian", work, emulator.url],
                               capture_output=True, text=True, timeout=200)
     finally:
         shutil.rmtree(work)

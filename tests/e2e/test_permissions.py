@@ -2,7 +2,7 @@
 import json
 import re
 
-from harness import ROOT
+from parts.harness import ROOT
 
 
 def used_operations():

@@ -1,70 +1,12 @@
 """KMS through an HTTP proxy, with a certificate of one's own."""
 import errno
-import socket
-import subprocess
-import threading
 
 import pytest
 
-from harness import PASSWORD
-from test_credentials import Program
-from test_store import wait_until
-
-HOST = "kms.example.test"  # no nameserver knows it: only the proxy does
-
-
-class Proxy:
-    """Answers CONNECT: to TARGET, whatever was asked for, or with STATUS."""
-
-    def __init__(self, target):
-        self.target = target
-        self.status = 200
-        self.asked = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=[connection], daemon=True).start()
-
-    def serve(self, connection):
-        with connection:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += connection.recv(4096) or b"\r\n\r\n"
-            self.asked.append(head.decode())
-            if self.status != 200:
-                connection.sendall(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % self.status)
-                return
-            with socket.create_connection(("127.0.0.1", self.target)) as server:
-                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                back = threading.Thread(target=self.copy, args=[server, connection], daemon=True)
-                back.start()
-                self.copy(connection, server)
-                back.join()
-
-    @staticmethod
-    def copy(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-
-@pytest.fixture
-def certificate(tmp_path):
-    names = [tmp_path / "ca.pem", tmp_path / "ca.key"]
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
-                    "2", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-out", names[0], "-keyout",
-                    names[1]], check=True, capture_output=True)
-    return names
+from parts.credentials import Program
+from parts.harness import PASSWORD, result_of
+from parts.proxy import HOST, Proxy
+from parts.watch import wait_until
 
 
 @pytest.fixture
@@ -97,9 +39,7 @@ def test_a_configured_proxy_and_certificate(start_mount, emulator, proxy, certif
     proxy.status = 403
     asked = made(proxy)
     wait_until(mount.path, (mount / "payments/control").exists)
-    with pytest.raises(OSError) as caught:
-        mount.write("payments", PASSWORD)
-    assert caught.value.errno == errno.ECONNREFUSED and made(proxy) > asked
+    assert result_of(mount, PASSWORD) == errno.ECONNREFUSED and made(proxy) > asked
     assert mount.status("payments")["Orphans"] == [] and "secret" not in str(mount.last_error())
     assert (mount.last_error()["Code"], mount.last_error()["Message"]) == ("Network.Proxy", "the proxy answered 403")
 
@@ -128,9 +68,7 @@ def test_the_environments_proxy(start_mount, emulator, proxy, certificate):
 def test_a_host_that_no_proxy_names(start_mount, emulator, proxy, certificate):
     mount = start_mount(url(emulator), settings=f"proxy = {proxy.url}\naaps = payments", env={"no_proxy": "a.test, example.test"})
     wait_until(mount.path, (mount / "payments/control").exists)
-    with pytest.raises(OSError) as caught:
-        mount.write("payments", PASSWORD)
-    assert caught.value.errno == errno.EHOSTUNREACH and proxy.asked == []
+    assert result_of(mount, PASSWORD) == errno.EHOSTUNREACH and proxy.asked == []
 
 
 def test_this_machine_is_reached_without_it(start_mount, start_emulator, proxy):
@@ -145,9 +83,7 @@ def test_a_proxy_that_is_none(start_mount, emulator, certificate):
     """One that does not listen, and one in the environment that cannot be read."""
     mount = start_mount(url(emulator), settings=f"proxy = http://127.0.0.1:1\nca_file = {certificate[0]}\naaps = payments")
     wait_until(mount.path, (mount / "payments/control").exists)
-    with pytest.raises(OSError) as caught:
-        mount.write("payments", PASSWORD)
-    assert caught.value.errno == errno.ECONNREFUSED
+    assert result_of(mount, PASSWORD) == errno.ECONNREFUSED
     mount.stop()
     with pytest.raises(AssertionError) as failed:
         start_mount(url(emulator), settings="aaps = payments", env={"https_proxy": "http://us:secret@h/path"})

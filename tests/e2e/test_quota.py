@@ -4,20 +4,16 @@ import json
 import os
 import random
 import re
-import signal
-import subprocess
-import threading
 import time
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, until
-from test_automatic import DAY, SAID as SAID_OF_ROTATIONS, WITH_STOPS, emulator_now, keys_of, moment_of, rotated, set_kms_clock, \
-    text_of
-from test_store import result_of
-from v3 import Request
+from parts.harness import PASSWORD, WITH_STOPS, Write, result_of, run_aapfs, until
+from parts.kms import delete_key, keys_of, make_key, send
+from parts.log import FREED
+from parts.rotations import SAID as SAID_OF_ROTATIONS, rotated
+from parts.times import DAY, moment_of, text_of
 
-FREED = r"aapfs: (\S+): deleted (\S+), by max_keys \((.*)\)\n"
 SAID = re.compile(f"{SAID_OF_ROTATIONS.pattern}|{FREED}")
 
 
@@ -36,25 +32,8 @@ def start(start_mount, emulator):
     return start_one
 
 
-def send(emulator, operation, *parameters):
-    """The stranger's: as aapfs would, and without its knowledge."""
-    method = "GET" if operation.startswith(("List", "Get")) else "POST"
-    return Request(f"127.0.0.1:{emulator.port}", operation, parameters, method=method, key_id=ACCESS_KEY_ID,
-                   secret=ACCESS_KEY_SECRET, moment=emulator_now(emulator)).send(emulator.port)
-
-
-def ask(emulator, operation, *parameters):
-    status, answer = send(emulator, operation, *parameters)
-    assert status == 200, answer
-    return answer
-
-
 def make(emulator, aap="payments"):
-    return ask(emulator, "CreateClientKey", ("AapName", aap), ("Password", "Stranger-1"))["ClientKeyId"]
-
-
-def delete(emulator, key):
-    ask(emulator, "DeleteClientKey", ("ClientKeyId", key))
+    return make_key(emulator, aap)["ClientKeyId"]
 
 
 def try_to_delete(emulator, key):
@@ -72,7 +51,7 @@ def lose_a_key(mount, emulator):
 
 
 def run_status(mount, *words):
-    return subprocess.run([AAPFS, "status", "-m", mount.path, *words], capture_output=True, text=True, env=environment())
+    return run_aapfs("status", "-m", mount.path, *words)
 
 
 @pytest.mark.parametrize("max_keys", [3, 8])  # more than KMS gives: its refusal tells
@@ -83,9 +62,9 @@ def test_two_lost_answers_are_made_room_of(start, emulator, max_keys):
     mount.write("payments", PASSWORD)
     second, kept = mount.key_id(), mount.status("payments")["Orphans"]
     assert second != first and len(kept) == 1 and kept[0] in orphans
-    assert set(keys_of(emulator, "payments")) == {first, second, *kept}  # no more than needed
+    assert set(keys_of(emulator)) == {first, second, *kept}  # no more than needed
     mount.write("payments", PASSWORD)
-    assert set(keys_of(emulator, "payments")) == {first, second, mount.key_id()}
+    assert set(keys_of(emulator)) == {first, second, mount.key_id()}
     freed = re.findall(FREED, mount.errors())
     assert [(aap, whose) for aap, _, whose in freed] == [("payments", "made here, lost")] * 2
     assert {key for _, key, _ in freed} == set(orphans)
@@ -97,7 +76,7 @@ def test_what_fills_the_places_is_named_with_what_frees_it(start, emulator):
     for whose in ("made here, superseded, in use; delete", "made here, current"):
         mount.write("payments", PASSWORD)
         keys[mount.key_id()] = whose
-    mount.write(".aapfs", "sync")
+    mount.sync()
     made, deleted = emulator.count("CreateClientKey"), emulator.count("DeleteClientKey")
     for command in (PASSWORD, "rotate"):
         assert result_of(mount, command) == errno.EDQUOT
@@ -116,16 +95,16 @@ def test_a_key_that_was_deleted_elsewhere_leaves_a_place(start, emulator):
     mount = start()
     mount.write("payments", PASSWORD)
     lost, stranger = lose_a_key(mount, emulator), make(emulator)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status("payments")["Foreign"] == [stranger]
-    delete(emulator, stranger)
+    delete_key(emulator, stranger)
     mount.write("payments", PASSWORD)
-    assert lost in keys_of(emulator, "payments") and mount.status("payments")["Foreign"] == []
+    assert lost in keys_of(emulator) and mount.status("payments")["Foreign"] == []
     assert emulator.count("DeleteClientKey") == 1  # the stranger's own
     # so with the orphan itself
-    delete(emulator, lost)
+    delete_key(emulator, lost)
     mount.write("payments", PASSWORD)
-    assert len(keys_of(emulator, "payments")) == 3 and emulator.count("DeleteClientKey") == 2
+    assert len(keys_of(emulator)) == 3 and emulator.count("DeleteClientKey") == 2
 
 
 def test_a_place_that_somebody_took_meanwhile(start, emulator):
@@ -135,8 +114,8 @@ def test_a_place_that_somebody_took_meanwhile(start, emulator):
     made = emulator.count("CreateClientKey")
     mount.write("payments", PASSWORD)  # KMS says that there is none: asked again when one is freed
     assert emulator.count("CreateClientKey") == made + 2
-    assert set(keys_of(emulator, "payments")) == {*mount.status("payments")["Superseded"], mount.key_id(), stranger}
-    assert lost not in keys_of(emulator, "payments")
+    assert set(keys_of(emulator)) == {*mount.status("payments")["Superseded"], mount.key_id(), stranger}
+    assert lost not in keys_of(emulator)
     # and where none can be
     mount.write("payments", f"delete {mount.status('payments')['Superseded'][0]}")
     another, made = make(emulator), emulator.count("CreateClientKey")
@@ -180,7 +159,7 @@ def test_a_place_is_freed_where_kms_lists_nothing_and_has_no_place(start_mount, 
     time.sleep(max(0, now + 4 - time.time()))
     mount.write("payments", PASSWORD)
     assert first not in keys_of_without_faults(emulator) and emulator.count("DeleteClientKey") == deleted + 1
-    assert mount.key_id() in keys_of(emulator, "payments") and emulator.count("CreateClientKey") <= made + 3
+    assert mount.key_id() in keys_of(emulator) and emulator.count("CreateClientKey") <= made + 3
 
 
 def test_nothing_is_deleted_for_a_writer_whose_time_is_up(start, emulator):
@@ -191,18 +170,17 @@ def test_nothing_is_deleted_for_a_writer_whose_time_is_up(start, emulator):
         lose_a_key(mount, emulator)
     asked = emulator.count("ListClientKeys")
     emulator.set_faults("ListClientKeys delay=900")
-    sync = threading.Thread(target=result_of, args=(mount, "sync", ".aapfs"))
-    sync.start()
+    sync = Write(mount, "sync", ".aapfs")
     until(lambda: emulator.count("ListClientKeys") > asked)
     assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
-    sync.join()
+    sync.end()
     until(lambda: "no key was asked for" in (mount.last_error() or {}).get("Message", ""))
     assert emulator.count("DeleteClientKey") == 0 and len(mount.status("payments")["Orphans"]) == 2
 
 
 def keys_of_without_faults(emulator):
     emulator.set_faults()
-    return keys_of(emulator, "payments")
+    return keys_of(emulator)
 
 
 def test_keys_made_elsewhere_leave_no_place_for_the_next_rotation(start, emulator):
@@ -210,10 +188,10 @@ def test_keys_made_elsewhere_leave_no_place_for_the_next_rotation(start, emulato
     for aap in ("payments", "orders"):
         mount.write(aap, PASSWORD)
     make(emulator)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert mount.status("payments")["Note"] is None and run_status(mount).returncode == 0
     others = [*mount.status("payments")["Foreign"], make(emulator)]
-    mount.write(".aapfs", "sync")
+    mount.sync()
     status, shown = mount.status("payments"), run_status(mount)
     assert status["State"] == "active" and status["Note"].startswith("no place for the next rotation, keys were made elsewhere")
     assert all(f"{key} (made elsewhere; delete-foreign)" in status["Note"] for key in others)
@@ -228,10 +206,10 @@ def test_a_scheduled_key_takes_the_place_of_the_next_rotation(start, emulator):
     """To make a place for a rotation that does not come nobody is told to delete it."""
     mount = start()
     mount.write("payments", PASSWORD)
-    now = emulator_now(emulator)
+    now = emulator.now()
     mount.write("payments", f"{PASSWORD} {text_of(now + 30 * DAY)} {text_of(now + 400 * DAY)}")
     stranger = make(emulator)
-    mount.write(".aapfs", "sync")
+    mount.sync()
     status = mount.status("payments")
     assert status["Foreign"] == [stranger] and len(status["Scheduled"]) == 1
     assert moment_of(status["NextRotation"]) > now + 30 * DAY
@@ -246,13 +224,13 @@ def test_three_tries_on_the_first_day_end_in_no_outage(start, emulator):
     for _ in range(3):
         mount.write("payments", PASSWORD)
         tries.append(mount.key_id())
-    set_kms_clock(emulator, 245 * DAY)
-    mount.write(".aapfs", "sync")
+    emulator.move_clock(245 * DAY)
+    mount.sync()
     fourth = rotated(mount, "payments", tries[2])
-    assert set(keys_of(emulator, "payments")) == {tries[0], tries[2], fourth}
-    set_kms_clock(emulator, 370 * DAY)
-    mount.write(".aapfs", "sync")
-    until(lambda: set(keys_of(emulator, "payments")) == {fourth})
+    assert set(keys_of(emulator)) == {tries[0], tries[2], fourth}
+    emulator.move_clock(370 * DAY)
+    mount.sync()
+    until(lambda: set(keys_of(emulator)) == {fourth})
     assert mount.key_id() == fourth and mount.status("payments")["State"] == "active"
 
 
@@ -263,8 +241,8 @@ def test_lost_answers_do_not_stop_rotations(start, emulator):
     mount.write("payments", PASSWORD)
     first = mount.key_id()
     emulator.set_faults("CreateClientKey reset-after")
-    set_kms_clock(emulator, 245 * DAY)
-    mount.write(".aapfs", "sync")
+    emulator.move_clock(245 * DAY)
+    mount.sync()
 
     def tried(times):
         mount.write(".aapfs", "rotate-due")  # which does not wait for the next attempt
@@ -272,10 +250,10 @@ def test_lost_answers_do_not_stop_rotations(start, emulator):
 
     until(lambda: tried(5))
     for _ in range(3):
-        for orphan in until(lambda: set(mount.status("payments")["Orphans"]) & set(keys_of(emulator, "payments"))):
+        for orphan in until(lambda: set(mount.status("payments")["Orphans"]) & set(keys_of(emulator))):
             try_to_delete(emulator, orphan)  # its place may have been made free just now
         made = emulator.count("CreateClientKey")
-        mount.write(".aapfs", "sync")
+        mount.sync()
         until(lambda: tried(made + 1))
     assert "in a row" not in mount.errors()
     emulator.set_faults()
@@ -288,7 +266,7 @@ def expired_and_gone(mount, content):
         until(lambda: (mount.last_error() or {}).get("Operation") == "CreateClientKey")
         assert mount.status("payments")["State"] == "expired" and mount.status("payments")["NextRotation"]
         assert mount.read("payments", "client_key.json") == content
-        os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+        mount.kill("aapfs-worker")
         until(lambda: mount.status()["LastSync"])
 
 
@@ -300,21 +278,20 @@ def test_an_expired_current_key_makes_way_for_the_next_one(start, emulator, by):
     mount.write("payments", PASSWORD)
     first, content = mount.key_id(), mount.read("payments", "client_key.json")
     strange = {make(emulator) for _ in range(2)}
-    mount.stop()
-    mount.stop = lambda *_: None
-    set_kms_clock(emulator, 400 * DAY)
+    mount.leave()
+    emulator.move_clock(400 * DAY)
     emulator.set_faults("CreateClientKey denied")
     if by == "somebody":
-        delete(emulator, first)
-    mount = start(binary=WITH_STOPS, state=mount.state, state_key=mount.state_key)
-    until(lambda: set(keys_of(emulator, "payments")) == strange)
+        delete_key(emulator, first)
+    mount = start(binary=WITH_STOPS, **mount.kept)
+    until(lambda: set(keys_of(emulator)) == strange)
     expired_and_gone(mount, content)
     freed = re.findall(FREED, mount.errors())
     assert freed == ([("payments", first, "made here, current, expired")] if by == "aapfs" else [])
     emulator.set_faults()
     mount.write(".aapfs", "rotate-due")
     second = rotated(mount, "payments", first)
-    assert set(keys_of(emulator, "payments")) == {second, *strange}
+    assert set(keys_of(emulator)) == {second, *strange}
     until(lambda: os.listdir(mount / "payments/keys") and first not in os.listdir(mount / "payments/keys"))
 
 
@@ -335,7 +312,7 @@ class Year:
         self.deleted = {"expired": 0, "lost": 0, "superseded": 0}
 
     def now(self):
-        return emulator_now(self.emulator)
+        return self.emulator.now()
 
     def listed(self):
         """What KMS has, by its own file: no fault comes between."""
@@ -350,7 +327,7 @@ class Year:
         listed = self.listed()
         for aap, his in self.strange.items():
             while his and (len(his) > most or self.chance.random() < 0.4):
-                delete(self.emulator, his.pop(self.chance.randrange(len(his))))
+                delete_key(self.emulator, his.pop(self.chance.randrange(len(his))))
             if len(his) < most and len(listed[aap]) < 3 and self.chance.random() < 0.6:
                 his.append(make(self.emulator, aap))
                 self.all_strange.add(his[-1])
@@ -396,7 +373,7 @@ class Year:
 
     def go_to(self, day, most):
         self.emulator.set_faults()
-        set_kms_clock(self.emulator, day * DAY)
+        self.emulator.move_clock(day * DAY)
         self.come(most)
         self.emulator.set_faults(*ONE_IN_TEN)
         result_of(self.mount, "sync", ".aapfs")

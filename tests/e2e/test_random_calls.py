@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, PASSWORD
+from parts.harness import BUILD, PASSWORD
+from parts.users import NOBODY
 
-NOBODY = 65534
 # a leak check needs /proc, which is not in the callers' root
 CALLERS = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
 
@@ -38,7 +38,7 @@ def test_random_calls_by_root_and_by_others(start_mount, emulator):
 def test_others_alone_change_and_send_nothing(mount, emulator):
     mount.write("payments", PASSWORD)
     before = {path: path.read_bytes() for path in mount.path.glob("*/*/*/client_key.json")}
-    mount.write(".aapfs", "sync")  # all there is to list is listed: nothing is left to the background
+    mount.sync()  # all there is to list is listed: nothing is left to the background
     requests = emulator.counts()
     caller = subprocess.run([BUILD / "tests/programs/random_calls", mount.path, "2", "1", str(NOBODY)],
                             stdout=subprocess.PIPE, env=CALLERS)

@@ -9,18 +9,20 @@ import signal
 import stat
 import subprocess
 import threading
-import time
 
 import pytest
 
-from harness import AAPFS, BUILD, KILLED, PASSWORD, environment, until
-from test_upgrade import NEXT, Installed, upgrade, workers
+from parts.harness import AAPFS, BUILD, NEXT, PASSWORD, Write, await_value, environment, result_of, run_aapfs, until
+from parts.kms import wait_for_request
+from parts.log import KILLED
+from parts.stops import arm, with_stops
+from parts.times import moment_of
+from parts.tree import PRIVATE
+from parts.upgrade import begin_upgrade, upgrade
 
-WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
 SAID = re.compile(KILLED.pattern + r"|aapfs: (reloaded|upgraded: this is version 0\.1\.[01])\n")
 NOBODY, DAEMON = pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid
 NOGROUP, MAIL = grp.getgrnam("nogroup").gr_gid, grp.getgrnam("mail").gr_gid
-PRIVATE = ["client_key.json", "client_key.p12", "private_key_data", "private_key.pem"]
 
 
 @pytest.fixture
@@ -50,14 +52,14 @@ def configure(mount, *lines):
 
 
 def reload(mount):
-    return subprocess.run([AAPFS, "reload", "-m", mount.path], capture_output=True, text=True, timeout=60)
+    return run_aapfs("reload", "-m", mount.path)
 
 
 def sync(mount):
     """One is under way when a worker begins."""
     while True:
         try:
-            return mount.write(".aapfs", "sync")
+            return mount.sync()
         except OSError as error:
             assert error.errno == errno.EBUSY
 
@@ -79,10 +81,7 @@ def state_of(mount):
 
 
 def await_text(read, text, seconds=10):
-    until = time.monotonic() + seconds
-    while text not in read():
-        assert time.monotonic() < until, read()
-        time.sleep(0.01)
+    until(lambda: text in read(), seconds, read)
 
 
 def open_as(uid, path, gid=65534, flags=os.O_RDONLY):
@@ -208,9 +207,7 @@ def test_a_signal_reloads(mount):
     for uid in range(5000, 5030):
         configure(mount, f"defaults: owner = {uid}")
         mount.process.send_signal(signal.SIGHUP)
-    until = time.monotonic() + 10
-    while attributes(mount / "payments/client_key.json")[0] != 5029:
-        assert time.monotonic() < until
+    await_value(lambda: attributes(mount / "payments/client_key.json")[0], 5029)
     assert mount.is_mounted()
 
 
@@ -222,14 +219,12 @@ def test_other_keys_take_effect(mount, emulator):
     assert other.returncode != 0 and mount.last_error()["Errno"] == "EBUSY"
     configure(mount, "mount: creation_guard = 0s")
     reloads(mount)
-    with pytest.raises(OSError) as caught:
-        mount.write("payments", PASSWORD)
-    assert caught.value.errno == errno.EDQUOT
+    assert result_of(mount, PASSWORD) == errno.EDQUOT
     configure(mount, "defaults: max_keys = 9", "defaults: validity = 2d")
     reloads(mount)
     mount.write("payments", PASSWORD)
     status = mount.status("payments")
-    begin, end = (time.mktime(time.strptime(status[name], "%Y-%m-%dT%H:%M:%SZ")) for name in ("NotBefore", "NotAfter"))
+    begin, end = (moment_of(status[name]) for name in ("NotBefore", "NotAfter"))
     assert 2 * 86400 <= end - begin <= 1.02 * 2 * 86400  # both dates are chosen within a hundredth
     # on_rotate, and what a command under way was given
     told = mount.directory / "told"
@@ -268,9 +263,7 @@ def test_control_can_be_closed_and_given_to_a_group(mount, emulator):
     assert attributes(control) == (0, MAIL, 0) and attributes(mounts) == (0, 0, 0)
     assert open_as(DAEMON, control, MAIL, os.O_WRONLY) == errno.EACCES
     for aap, command in (("payments", PASSWORD), ("payments", "nonsense"), (".aapfs", "reload"), (".aapfs", "sync")):
-        with pytest.raises(OSError) as caught:
-            mount.write(aap, command)
-        assert caught.value.errno == errno.EPERM
+        assert result_of(mount, command, aap) == errno.EPERM
         assert "control = no" in mount.last_error(aap)["Message"]
     assert emulator.count("CreateClientKey") == created
     configure(mount, "mount: control = yes", "aap payments: control_group =")
@@ -285,7 +278,7 @@ def test_sections_without_an_aap_are_named_once(start_mount, emulator):
     line = f"aapfs: {mount.config}: [aap paymetns]: KMS has no such AAP (or it is not shown)\n"
     await_text(mount.errors, line)
     sync(mount)
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     sync(mount)
     killed = "aapfs: aapfs-worker was killed by signal 9; it is started again\n"
     assert mount.errors() == line + killed
@@ -308,14 +301,9 @@ def test_a_first_listing_that_fails_names_no_sections(start_mount, emulator):
 
 
 @pytest.fixture
-def stops(tmp_path):
-    return tmp_path / "stops"
-
-
-@pytest.fixture
 def mount_with_stops(start_mount, emulator, stops):
-    mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=SAID, request_timeout="20s",
-                        env={"AAPFS_STOPS": str(stops)}, defaults="owner = nobody\nmode = 0400")
+    mount = start_mount(emulator.url, expected_errors=SAID, request_timeout="20s", **with_stops(stops),
+                        defaults="owner = nobody\nmode = 0400")
     mount.write("payments", PASSWORD)
     return mount
 
@@ -332,16 +320,9 @@ def test_who_is_killed_in_the_middle_is_followed_by_one_with_the_new_one(mount_w
     assert attributes(path) == (NOBODY, 0, 0o400)
     before = mount.children()[process]
     configure(mount, "defaults: owner = daemon")
-    stops.write_text(place)
-    try:
-        mount.write(".aapfs", "reload")
-        result = 0
-    except OSError as error:
-        result = error.errno
-    assert result == answer and not stops.exists()
-    until = time.monotonic() + 10
-    while attributes(path)[0] != DAEMON:  # at once, when the next worker has begun
-        assert time.monotonic() < until
+    arm(stops, place)
+    assert result_of(mount, "reload", ".aapfs") == answer and not stops.exists()
+    await_value(lambda: attributes(path)[0], DAEMON)  # at once, when the next worker has begun
     await_text(mount.errors, "reloaded")
     assert mount.children()[process] != before
     mount.write("payments", PASSWORD)
@@ -360,7 +341,7 @@ def test_a_worker_killed_at_any_moment_of_many_reloads(mount):
     def kill():
         while not ended.wait(0.05):
             try:
-                os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+                mount.kill("aapfs-worker")
             except (KeyError, ProcessLookupError):
                 pass  # one is on its way
 
@@ -396,7 +377,7 @@ def test_a_write_is_answered_for_the_file_that_it_found(start_mount, start_emula
         fresh.write_text(text.replace("[defaults]\n", f"[defaults]\nowner = {uid + 1}\n"))
         mount.process.send_signal(signal.SIGHUP)
         if uid % 4 == 0:
-            os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+            mount.kill("aapfs-worker")
         os.replace(fresh, mount.config)
         while True:
             try:
@@ -409,8 +390,7 @@ def test_a_write_is_answered_for_the_file_that_it_found(start_mount, start_emula
 
 @pytest.mark.full
 @pytest.mark.core
-def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator, installed):
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, request_timeout="20s")
     mount.write("payments", PASSWORD)
     path = mount / "payments/client_key.json"
@@ -419,7 +399,7 @@ def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator
     installed.install(NEXT)
     assert upgrade(mount).returncode == 0
     assert mount.status()["Version"] == "0.1.1" and attributes(path)[0] == DAEMON
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     mount.write("payments", PASSWORD)
     assert attributes(path)[0] == DAEMON
     configure(mount, "defaults: owner = nobody")
@@ -428,14 +408,11 @@ def test_an_upgrade_after_a_reload_and_a_reload_after_that(start_mount, emulator
     # an upgrade reads the file as well: nor are the attributes of before left in the kernel
     configure(mount, "defaults: owner = mail")
     assert upgrade(mount).returncode == 0
-    until = time.monotonic() + 5
-    while attributes(path)[0] != pwd.getpwnam("mail").pw_uid:
-        assert time.monotonic() < until
+    await_value(lambda: attributes(path)[0], pwd.getpwnam("mail").pw_uid, 5)
 
 
 @pytest.mark.full
-def test_audit_does_not_change_by_an_upgrade_either(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_audit_does_not_change_by_an_upgrade_either(start_mount, emulator, installed):
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=None)
     configure(mount, "mount: audit = yes")
     done = upgrade(mount)
@@ -445,40 +422,25 @@ def test_audit_does_not_change_by_an_upgrade_either(start_mount, emulator, tmp_p
 
 
 @pytest.mark.full
-def test_a_reload_during_an_upgrade_waits_or_is_told_so(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_a_reload_during_an_upgrade_waits_or_is_told_so(start_mount, emulator, installed):
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, request_timeout="20s")
     mount.write("payments", PASSWORD)
     emulator.set_faults("CreateClientKey delay=1000 x1")
     created = emulator.count("CreateClientKey")
-    writer = threading.Thread(target=mount.write, args=["payments", PASSWORD])
-    writer.start()
-    until(lambda: emulator.count("CreateClientKey") > created)
-    installed.install(NEXT)
-    upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
-    until(lambda: any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)))
+    writer = Write(mount, PASSWORD)
+    wait_for_request(emulator, more_than=created)
+    upgrading = begin_upgrade(mount, installed)
     configure(mount, "defaults: owner = daemon")
     mount.process.send_signal(signal.SIGHUP)
-    writer.join(30)
+    assert writer.end() == 0
     assert upgrading.wait(30) == 0
     await_text(mount.errors, "aapfs: reloaded\n")
     assert attributes(mount / "payments/client_key.json")[0] == DAEMON
 
 
-def test_dev_has_nothing_to_reload(tmp_path):
-    path = tmp_path / "dev"
-    path.mkdir()
-    assert subprocess.run([AAPFS, "--dev", path], timeout=60).returncode == 0
-    try:
-        done = subprocess.run([AAPFS, "reload", "-m", path], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and "--dev has read no configuration" in done.stderr
-    finally:
-        subprocess.run(["umount", path], check=True)
-
-
 @pytest.mark.parametrize("words", [["-x"], ["more"]])
 def test_wrong_words(words):
-    done = subprocess.run([AAPFS, "reload", *words], capture_output=True, text=True, timeout=60)
+    done = run_aapfs("reload", *words)
     assert done.returncode == 2
 
 
@@ -491,8 +453,7 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
     (tmp_path / "aapfs.conf").symlink_to("one.conf")
     (tmp_path / "key").touch(0o600)
     (tmp_path / "key").write_text("5a" * 32 + "\n")
-    started = subprocess.run([AAPFS, "-c", "aapfs.conf", "--state", "state", "--state-key", "key", "aap"], cwd=tmp_path,
-                             env=environment(), capture_output=True, text=True, timeout=60)
+    started = run_aapfs("-c", "aapfs.conf", "--state", "state", "--state-key", "key", "aap", cwd=tmp_path)
     assert (started.returncode, started.stderr) == (0, "")
     try:
         until((tmp_path / "aap/payments").exists)
@@ -501,7 +462,7 @@ def test_paths_of_the_command_line_mean_the_same_in_a_reload(start_emulator, tmp
         (tmp_path / "fresh").symlink_to("two.conf")
         os.replace(tmp_path / "fresh", tmp_path / "aapfs.conf")
         (tmp_path / "one.conf").unlink()
-        done = subprocess.run([AAPFS, "reload", "-m", tmp_path / "aap"], capture_output=True, text=True, timeout=60)
+        done = run_aapfs("reload", "-m", tmp_path / "aap")
         assert (done.returncode, done.stderr) == (0, "")
         assert attributes(tmp_path / "aap/payments/client_key.json")[0] == DAEMON
     finally:
@@ -585,9 +546,8 @@ def test_a_reload_does_not_wait_for_a_user_database_for_ever(start_mount, emulat
     assert attributes(mount / "payments/client_key.json")[0] == DAEMON
 
 
-def test_after_an_upgrade_nobody_is_looked_up_again(start_mount, emulator, tmp_path, names):
+def test_after_an_upgrade_nobody_is_looked_up_again(start_mount, emulator, installed, names):
     """The supervisor that has become the new program would hang, with nobody to look after the worker."""
-    installed = Installed(tmp_path)
     mount = start_mount(emulator.url, binary=installed.path, expected_errors=SAID, defaults="owner = nobody", env=names.env)
     mount.write("payments", PASSWORD)
     installed.install(NEXT)
@@ -601,11 +561,9 @@ def test_after_an_upgrade_nobody_is_looked_up_again(start_mount, emulator, tmp_p
 @pytest.mark.full
 def test_a_start_does_not_wait_for_a_user_database_for_ever(start_mount, emulator, names):
     mount = start_mount(emulator.url, defaults="owner = nobody", env=names.env)
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     names.hang()
-    done = subprocess.run([AAPFS, "-f", "-c", mount.config, mount.path], capture_output=True, text=True, timeout=30,
-                          env=environment(**names.env))
+    done = run_aapfs("-f", "-c", mount.config, mount.path, env=environment(**names.env))
     assert done.returncode == 2, done
     assert done.stderr.startswith("aapfs: configuration: it was not read within 10 s, perhaps since users and groups")
 
@@ -629,10 +587,8 @@ def test_a_read_only_mount_reloads(start_mount, emulator):
     said = re.compile(SAID.pattern + r"|aapfs: reload: .*\n")
     first = start_mount(emulator.url)
     first.write("payments", PASSWORD)
-    first.stop()
-    first.stop = lambda *_: None
-    mount = start_mount(emulator.url, "-o", "ro", expected_errors=said, defaults="owner = nobody", state=first.state,
-                        state_key=first.state_key)
+    first.leave()
+    mount = start_mount(emulator.url, "-o", "ro", expected_errors=said, defaults="owner = nobody", **first.kept)
     path = mount / "payments/client_key.json"
     assert attributes(path)[0] == NOBODY
     configure(mount, "defaults: owner = daemon")
@@ -644,8 +600,7 @@ def test_a_read_only_mount_reloads(start_mount, emulator):
     assert "owner: no such user; right is a user's name or number" in done.stderr
     mount.process.send_signal(signal.SIGHUP)
     until(lambda: "aapfs: reload: " in mount.errors())
-    refused = subprocess.run([AAPFS, "reload", "-m", mount.path], capture_output=True, text=True, user=12345, group=12345,
-                             extra_groups=[])
+    refused = run_aapfs("reload", "-m", mount.path, user=12345, group=12345, extra_groups=[])
     assert refused.returncode == 1 and "Permission denied" in refused.stderr
     assert attributes(path)[0] == DAEMON
     assert attributes(mount.state / ".requests") == (0, 0, 0o600)
@@ -657,15 +612,14 @@ def test_a_read_only_view_of_a_mount_says_where_its_control_is(mount, tmp_path):
     subprocess.run(["mount", "--bind", mount.path, view], check=True)
     subprocess.run(["mount", "-o", "remount,ro,bind", view], check=True)
     try:
-        done = subprocess.run([AAPFS, "reload", "-m", view], capture_output=True, text=True, timeout=30)
+        done = run_aapfs("reload", "-m", view)
         assert done.returncode == 1 and "where only this view of the mount is read-only, use another one" in done.stderr
         assert not (mount.state / ".requests").exists()
     finally:
         subprocess.run(["umount", view], check=True)
 
 
-def test_a_read_only_mount_is_upgraded(start_mount, emulator, tmp_path):
-    installed = Installed(tmp_path)
+def test_a_read_only_mount_is_upgraded(start_mount, emulator, installed):
     said = re.compile(SAID.pattern + r"|aapfs: upgrade: .*; everything is as before\n")
     mount = start_mount(emulator.url, "-o", "ro", binary=installed.path, expected_errors=said)
     installed.install(b"#!/bin/sh\nexit 1\n")
@@ -679,8 +633,7 @@ def test_a_read_only_mount_is_upgraded(start_mount, emulator, tmp_path):
         assert mount.status()["Version"] == version
         assert os.stat(f"/proc/{mount.process.pid}/exe").st_ino == os.stat(installed.path).st_ino
         reloads(mount)
-    mount.stop(said)
-    mount.stop = lambda *_: None
+    mount.leave()
     assert not (mount.state / ".requests").exists()
 
 
@@ -699,11 +652,8 @@ def test_what_asks_kms_nothing_is_not_held_up_by_what_failed_there(start_mount, 
     emulator = start_emulator()
     mount = start_mount(emulator.url, creation_guard="1h", expected_errors="aapfs: reloaded\n")
     emulator.stop()
-    emulator.stop = lambda: None
     for _ in range(2):  # the second one is told of the first
-        with pytest.raises(OSError) as caught:
-            mount.write(".aapfs", "sync")
-        assert caught.value.errno == errno.ECONNREFUSED
+        assert result_of(mount, "sync", ".aapfs") == errno.ECONNREFUSED
     reloads(mount)
     mount.write(".aapfs", "rotate-due")
     mount.write(".aapfs", "adopt-state")

@@ -7,14 +7,14 @@ import ipaddress
 import os
 import socket
 import subprocess
-import time
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD
+from parts.harness import ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, result_of, until
+from parts.times import moment_of
 
 
 def call_many(emulator, count, after_ms, timeout_ms):
@@ -89,9 +89,7 @@ def listener():
 def mount_at(start_mount, url, settings=""):
     """Its directory comes once KMS was found not to answer."""
     mount = start_mount(url, settings="aaps = orders\n" + settings)
-    until = time.monotonic() + 10
-    while not (mount / "orders").is_dir() and time.monotonic() < until:
-        time.sleep(0.02)
+    until((mount / "orders").is_dir)
     return mount
 
 
@@ -194,9 +192,8 @@ def sent(emulator, operation):
 
 
 @pytest.mark.parametrize("hours", [-2, pytest.param(2, marks=pytest.mark.full)])
-def test_a_wrong_clock_is_corrected_whatever_is_asked(start_mount, emulator, hours):
+def test_a_wrong_clock_is_corrected_whatever_is_asked(mount, emulator, hours):
     """A read, a creation and a deletion are refused before any work, told the time, and sent once more."""
-    mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     old, = mount.status("payments")["Superseded"]
@@ -204,30 +201,24 @@ def test_a_wrong_clock_is_corrected_whatever_is_asked(start_mount, emulator, hou
     for aap, command, operation in ((".aapfs", "sync", "ListApplicationAccessPoints"), ("payments", PASSWORD, "CreateClientKey"),
                                     ("payments", f"delete {old}", "DeleteClientKey")):
         away += hours  # each time as far again, so that what was learned does not do
-        emulator.set_clock((datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=away)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        emulator.move_clock(away * 3600)
         before = len(sent(emulator, operation))
         mount.write(aap, command)
         dates, nonces = zip(*sent(emulator, operation)[before:])
         if operation == "ListApplicationAccessPoints":
             dates, nonces = dates[:2], nonces[:2]  # such a change of KMS's time is looked into: it is listed again
         assert len(dates) == 2 and len(set(nonces)) == 2
-        first, second = (datetime.datetime.strptime(date, "%Y-%m-%dT%H:%M:%SZ") for date in dates)
-        assert abs(second - first - datetime.timedelta(hours=hours)) < datetime.timedelta(minutes=1)
+        first, second = map(moment_of, dates)
+        assert abs(second - first - hours * 3600) < 60
     assert sorted(os.listdir(mount / "payments/keys")) == sorted([mount.key_id(), *mount.status("payments")["Superseded"]])
     assert mount.status("payments")["Orphans"] == []
 
 
-def test_a_nonce_that_was_used_may_have_made_a_key(start_mount, emulator):
+def test_a_nonce_that_was_used_may_have_made_a_key(mount, emulator):
     """Its first copy may have been carried out: KMS's listing says."""
-    mount = start_mount(emulator.url)
     emulator.set_faults("CreateClientKey code=SignatureNonceUsed:400 x1")
     listed = emulator.count("ListClientKeys")
-    with pytest.raises(OSError) as raised:
-        mount.write("payments", PASSWORD)
-    assert raised.value.errno == errno.EIO and emulator.count("CreateClientKey") == 1
-    until = time.monotonic() + 10
-    while emulator.count("ListClientKeys") == listed and time.monotonic() < until:
-        time.sleep(0.02)
-    assert emulator.count("ListClientKeys") > listed
+    assert result_of(mount, PASSWORD) == errno.EIO and emulator.count("CreateClientKey") == 1
+    until(lambda: emulator.count("ListClientKeys") > listed)
     mount.write("payments", PASSWORD)
     assert emulator.count("CreateClientKey") == 2

@@ -9,11 +9,9 @@ import time
 
 import pytest
 
-from harness import BUILD, PASSWORD, until
-from watch import Watch, names_moved_to
-
-NAMES = ["current", "client_key.json", "client_key.p12", "private_key_data", "private_key.pem",
-         "certificate.pem", "client_key_id", "key_algorithm", "not_before", "not_after"]
+from parts.harness import BUILD, PASSWORD, Write, until
+from parts.tree import NAMES
+from parts.watch import Watch, names_moved_to
 
 
 @pytest.mark.core
@@ -122,8 +120,7 @@ def test_a_held_directory_lock_delays_no_other_aap(start_mount, emulator):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert attacker.stdout.readline() == "held\n"
     old = mount.key_id("payments")
-    stuck = threading.Thread(target=mount.write, args=["payments", PASSWORD])
-    stuck.start()
+    stuck = Write(mount, PASSWORD)
     until(lambda: emulator.count("CreateClientKey") >= 3)
     began = time.monotonic()
     for _ in range(5):
@@ -131,8 +128,7 @@ def test_a_held_directory_lock_delays_no_other_aap(start_mount, emulator):
     assert time.monotonic() - began < 2  # what a publication waits for its lock
     assert stuck.is_alive()
     attacker.communicate("\n", timeout=20)
-    stuck.join(20)
-    assert not stuck.is_alive()
+    assert stuck.end() == 0
     assert mount.key_id("payments") != old
 
 

@@ -11,50 +11,15 @@ import time
 
 import pytest
 
-from harness import AAPFS, PASSWORD, environment, make_state_key, program_for_others, stored, until
-from sealed import Seal
-from test_mounting import NOBODY, kill_all
-from test_store import ACCOUNT, UNSETTLED, intents_of, keys_in_kms, move_clock, result_of, store_of, tmpfs, wait_until
-
-CHANGING = ("status", "last_error", "control")
-
-
-def shown(mount):
-    """Everything that a reader of the AAPs sees: names, links, bytes and times of keys."""
-    seen = {}
-    for directory, names, files in os.walk(mount.path):
-        place = pathlib.Path(directory).relative_to(mount.path)
-        if place.parts[:1] == (".aapfs",):
-            continue
-        seen[str(place)] = sorted(names) + sorted(files)
-        for name in files:
-            path = pathlib.Path(directory) / name
-            if name not in CHANGING:
-                seen[str(place / name)] = (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
-        for name in names:
-            if (pathlib.Path(directory) / name).is_symlink():
-                seen[str(place / name)] = os.readlink(pathlib.Path(directory) / name)
-    return seen
-
-
-def disk(mount):
-    """The state directory to the last byte."""
-    seen = {str(mount.state_key): mount.state_key.read_bytes() if mount.state_key.exists() else None}
-    for path in [mount.state, *mount.state.rglob("*")]:
-        attributes = path.stat()
-        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-        seen[str(path)] = (content, attributes.st_mode, attributes.st_mtime_ns, attributes.st_ino)
-    return seen
-
-
-@pytest.fixture
-def remount(start_mount):
-    def start(mount, url, *options, **parts):
-        if mount.process.poll() is None:
-            mount.stop(mount.expected_errors)
-            mount.stop = lambda *_: None
-        return start_mount(url, *options, state=mount.state, state_key=mount.state_key, **parts)
-    return start
+from parts.harness import AAPFS, PASSWORD, Write, environment, make_state_key, result_of, run_aapfs, until
+from parts.kms import ACCOUNT, keys_of
+from parts.log import UNSETTLED
+from parts.processes import kill_all
+from parts.sealed import Seal
+from parts.store import disk, intents_of, store_of, stored, tmpfs
+from parts.tree import shown
+from parts.users import NOBODY, program_for_others
+from parts.watch import wait_until
 
 
 @pytest.mark.core
@@ -86,8 +51,7 @@ def test_without_its_forms_a_key_is_judged_again_and_is_the_same(mount, emulator
     forms = sorted(store_of(mount).glob("payments/.*.forms"))
     assert len(forms) == 3
     whole = [path.read_bytes() for path in forms]
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     forms[0].unlink()
     forms[1].write_bytes(whole[1][:len(whole[1]) // 2])
     forms[2].write_bytes(whole[2][:-1] + bytes([whole[2][-1] ^ 1]))
@@ -133,17 +97,13 @@ def seconds_until_served(start, path):
 
 @pytest.mark.full
 @pytest.mark.parametrize("how", ["refused", "silent"])
-def test_kms_unreachable_at_the_start(start_mount, start_emulator, remount, how):
-    emulator = start_emulator()
-    mount = start_mount(emulator.url)
+def test_kms_unreachable_at_the_start(mount, emulator, remount, how):
     mount.write("payments", PASSWORD)
     mount.write("orders", PASSWORD)
     before = shown(mount)
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     if how == "refused":
         emulator.stop()
-        emulator.stop = lambda: None
     else:
         emulator.set_faults("* silent")
     again = []
@@ -187,12 +147,11 @@ def test_in_the_background_it_returns_when_the_mount_answers(start_mount, emulat
     model = start_mount(emulator.url, request_timeout="10s", listed=False)
     model.stop()
     emulator.set_faults("ListApplicationAccessPoints delay=2000 x1")
-    done = subprocess.run([AAPFS, "-c", model.config, model.path], capture_output=True, text=True, env=environment())
+    done = run_aapfs("-c", model.config, model.path)
     try:
         assert (done.returncode, done.stderr) == (0, "")
         assert os.listdir(model.path) == [".aapfs"]
-        made = subprocess.run([AAPFS, "create", "-m", model.path, "--password-file", "-", "payments"],
-                              input=PASSWORD + "\n", capture_output=True, text=True)
+        made = run_aapfs("create", "-m", model.path, "--password-file", "-", "payments", input=PASSWORD + "\n")
         assert (made.returncode, made.stdout, made.stderr) == (0, model.key_id() + "\n", "")
     finally:
         subprocess.run(["umount", model.path], check=True)
@@ -216,7 +175,6 @@ def kill_and_remount(mount, emulator, remount, times):
         writer.start()
         wait_until(emulator.directory, lambda: emulator.count("CreateClientKey") > had + 1)
         kill_all(mount)
-        mount.stop = lambda *_: None
         writer.join()
         mount = remount(mount, emulator.url, expected_errors=(
             f"aapfs: {mount.path}: a mount of aapfs that had lost its daemon was detached\n"))
@@ -242,8 +200,7 @@ def test_killed_and_remounted_fifty_times(mount, emulator, remount):
 def refused(mount, *options):
     """A start on a mount's state that has to fail with exit 2 and change nothing: its line."""
     before = disk(mount)
-    done = subprocess.run([AAPFS, "-f", "-c", mount.config, *options, mount.path], capture_output=True,
-                          text=True, timeout=60, env=environment())
+    done = run_aapfs("-f", "-c", mount.config, *options, mount.path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert done.stderr.startswith("aapfs: state: ")
     assert disk(mount) == before
@@ -255,8 +212,7 @@ def refused(mount, *options):
 def test_a_key_that_does_not_fit_is_exit_2_and_touches_nothing(mount, emulator, remount):
     mount.write("payments", PASSWORD)
     before = shown(mount)
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     right = mount.state_key.read_bytes()
     mount.state_key.unlink()
     line = refused(mount)
@@ -277,8 +233,7 @@ def test_a_key_that_does_not_fit_is_exit_2_and_touches_nothing(mount, emulator, 
 def test_a_state_that_does_not_fit_is_exit_2_and_touches_nothing(mount, emulator, remount):
     mount.write("payments", PASSWORD)
     before = shown(mount)
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     assert "keys of the region cn-hangzhou" in refused(mount, "--region", "eu-central-1")
     mount.state.chmod(0o750)
     assert "chmod 0700" in refused(mount)
@@ -349,8 +304,7 @@ def test_what_is_damaged_is_told_and_left_and_harms_nobody(mount, emulator, remo
     before, store = shown(mount), store_of(mount)
     current = mount.key_id()
     superseded = sorted(set(os.listdir(mount / "payments/keys")) - {current})
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     text = (store / "payments" / superseded[0]).read_bytes()
     head = text.index(b"}") + 1
     places = [0, 12, 15, 20, head, head + 12, -1]  # magic, size, header, nonce, body, tag
@@ -479,7 +433,7 @@ def test_a_foreign_state_that_cannot_be_adopted_stays_one(start_mount, emulator,
         mount.write("payments", PASSWORD)
         mount.stop()
         (tmp_path / "disk/.machine").write_text("")
-        mount = start_mount(emulator.url, state=mount.state, state_key=mount.state_key)
+        mount = start_mount(emulator.url, **mount.kept)
         mount.expected_errors = mount.errors()
         subprocess.run(["mount", "-o", "remount,ro", tmp_path / "disk"], check=True)
         assert result_of(mount, "adopt-state", ".aapfs") == errno.EROFS
@@ -547,7 +501,7 @@ def test_a_rejected_key_is_deleted_on_request(mount, emulator, remount):
     mount.write("payments", f"delete {rejected}")
     assert mount.status("payments")["Rejected"] == []
     assert stored(store_of(mount) / "payments") == []
-    assert keys_in_kms(emulator) == set()
+    assert set(keys_of(emulator)) == set()
 
 
 # -- intents ------------------------------------------------------------------------------------
@@ -557,11 +511,11 @@ def test_a_rejected_key_is_deleted_on_request(mount, emulator, remount):
 def test_an_orphan_is_remembered_and_a_trace_of_nothing_goes(mount, emulator, remount):
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
-    orphan, = keys_in_kms(emulator)
+    orphan, = set(keys_of(emulator))
     emulator.set_faults("CreateClientKey reset-before x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
     assert len(intents_of(mount)) == 2
-    move_clock(emulator, 75)
+    emulator.move_clock(75)
     emulator.set_faults("ListClientKeys denied")
     mount = remount(mount, emulator.url, expected_errors=UNSETTLED)
     wait_until(mount.directory, lambda: emulator.count("ListClientKeys") > 0)
@@ -580,17 +534,15 @@ def test_a_creation_that_was_killed_is_settled(mount, emulator, remount):
     """Killed with its request on the way: the key is an Orphan of the next start."""
     mount.write("orders", PASSWORD)
     emulator.set_faults("CreateClientKey late=300 x1")
-    writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
-    writer.start()
+    writer = Write(mount, PASSWORD)
     wait_until(emulator.directory, lambda: emulator.count("CreateClientKey") == 2)
     kill_all(mount)
-    mount.stop = lambda *_: None
-    writer.join()
+    writer.end()
     assert len(intents_of(mount)) == 2  # the intent and its room
-    until(lambda: len(keys_in_kms(emulator)) == 1)  # no watch: there is a dead mount in the directory
+    until(lambda: len(set(keys_of(emulator))) == 1)  # no watch: there is a dead mount in the directory
     mount = remount(mount, emulator.url, expected_errors=(
         f"aapfs: {mount.path}: a mount of aapfs that had lost its daemon was detached\n"))
-    orphan, = keys_in_kms(emulator)
+    orphan, = set(keys_of(emulator))
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
     mount.write("payments", f"delete {orphan}")
     assert intents_of(mount) == []
@@ -605,8 +557,7 @@ def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, 
     seal, first = Seal(mount), mount.key_id()
     record, forms = seal.record("payments", first), seal.forms("payments", first)
     pem = mount.read("payments", "private_key.pem")
-    mount.stop()
-    mount.stop = lambda *_: None
+    mount.leave()
     for number in range(999):
         aap, key_id = f"aap-{number % 100}", f"KAAP.{number:032}"
         seal.write_record(aap, key_id, {**record, "MadeNs": record["MadeNs"] + number, "Intent": number + 1})
@@ -621,8 +572,7 @@ def test_forms_beside_the_records_save_opening_a_thousand_keys(mount, emulator, 
     assert sum(len(os.listdir(path)) for path in mount.path.glob("*/keys")) == 1000
     assert mount.key_id("aap-98") == f"KAAP.{998:032}"
     assert mount.read("aap-7", "private_key.pem") == pem
-    mount.stop(mount.expected_errors)
-    mount.stop = lambda *_: None
+    mount.leave()
     for path in pathlib.Path(mount.state).rglob(".*.forms"):
         path.unlink()
     opening = seconds_until_served(lambda: again.append(remount(mount, emulator.url, **unknown)), mount.path)
@@ -640,7 +590,7 @@ def test_a_key_on_its_way_is_taken_before_the_end(start_mount, emulator, remount
     mount.process.terminate()
     assert writer.wait(20) == 0  # its key is safe
     assert mount.process.wait(20) == 0
-    mount.stop = lambda *_: None
+    mount.is_over = True
     again = remount(mount, emulator.url)
     assert again.status("payments")["State"] == "active" and again.status("payments")["Orphans"] == []
     assert emulator.count("CreateClientKey") == 1

@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import re
-import signal
 import struct
 import subprocess
 import termios
@@ -12,8 +11,9 @@ import time
 
 import pytest
 
-from harness import ENDS, AAPFS, PASSWORD, program_for_others, until
-from tell import await_value
+from parts.harness import AAPFS, PASSWORD, await_value, run_aapfs, until
+from parts.log import ENDS
+from parts.users import AS_NOBODY, program_for_others
 
 MEMBERS = ["AapName", "State", "ClientKeyId", "NotBefore", "NotAfter", "RequestId", "InUseUntil", "NextRotation",
            "LastRotation", "LastHook", "Scheduled", "Superseded", "Foreign", "Orphans", "Candidates", "Rejected",
@@ -21,8 +21,7 @@ MEMBERS = ["AapName", "State", "ClientKeyId", "NotBefore", "NotAfter", "RequestI
 
 
 def run(mount, *words, **parts):
-    return subprocess.run([parts.pop("program", AAPFS), "status", "-m", mount.path, *words], capture_output=True,
-                          text=True, timeout=30, **parts)
+    return run_aapfs("status", "-m", mount.path, *words, **parts)
 
 
 def on_terminal(mount, columns, **changed):
@@ -78,9 +77,7 @@ def test_the_table(mount):
     assert not done.stdout.count("\033") and all(line == line.rstrip() for line in done.stdout.splitlines())
 
 
-def test_an_error_is_in_the_table_and_in_json_until_it_is_over(start_mount, start_emulator):
-    emulator = start_emulator()
-    mount = start_mount(emulator.url)
+def test_an_error_is_in_the_table_and_in_json_until_it_is_over(mount, emulator):
     emulator.set_faults("CreateClientKey denied")
     with pytest.raises(PermissionError):
         mount.write("payments", PASSWORD)
@@ -95,13 +92,11 @@ def test_an_error_is_in_the_table_and_in_json_until_it_is_over(start_mount, star
     assert "Forbidden" not in run(mount).stdout
 
 
-def test_who_may_not_read_an_error_sees_a_dash(start_mount, start_emulator, tmp_path):
-    emulator = start_emulator()
-    mount = start_mount(emulator.url)
+def test_who_may_not_read_an_error_sees_a_dash(mount, emulator, tmp_path):
     emulator.set_faults("CreateClientKey denied")
     with pytest.raises(PermissionError):
         mount.write("payments", PASSWORD)
-    nobody = {"program": program_for_others(tmp_path), "user": 65534, "group": 65534, "extra_groups": []}
+    nobody = {"program": program_for_others(tmp_path), **AS_NOBODY}
     done = run(mount, "--json", **nobody)
     aaps = {aap["AapName"]: aap for aap in json.loads(done.stdout)["Aaps"]}
     assert done.stderr == "" and "LastError" not in aaps["payments"]
@@ -131,9 +126,7 @@ def test_colours_are_for_terminals_that_want_them(start_mount, emulator):
 
 
 @pytest.mark.parametrize("columns", [100, 130])
-def test_lines_fit_the_terminal(start_mount, start_emulator, columns):
-    emulator = start_emulator()
-    mount = start_mount(emulator.url)
+def test_lines_fit_the_terminal(mount, emulator, columns):
     mount.write("payments", PASSWORD)
     emulator.set_faults("CreateClientKey denied")
     with pytest.raises(PermissionError):
@@ -143,9 +136,7 @@ def test_lines_fit_the_terminal(start_mount, start_emulator, columns):
     assert (mount.key_id() in text) == (columns == 130) and mount.key_id()[:13] in text
 
 
-def test_what_kms_says_moves_no_cursor(start_mount, start_emulator):
-    emulator = start_emulator()
-    mount = start_mount(emulator.url)
+def test_what_kms_says_moves_no_cursor(mount, emulator):
     emulator.set_faults("CreateClientKey garbage")
     with pytest.raises(OSError):
         mount.write("payments", PASSWORD)
@@ -195,21 +186,16 @@ def test_1_when_on_rotate_failed(start_mount, emulator):
 
 @pytest.mark.full
 def test_a_worker_that_stands_still_is_told_in_time(mount):
-    worker = mount.children()["aapfs-worker"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
+    with mount.stopped("aapfs-worker"):
         began = time.monotonic()
         done = run(mount)
         took = time.monotonic() - began
-    finally:
-        os.kill(worker, signal.SIGCONT)
     assert done.returncode == 1 and "no answer within 5 s" in done.stderr and took < 8
     await_value(lambda: run(mount).returncode, 0)
 
 
-def test_inotify_that_is_not_served_is_told(start_mount, emulator):
+def test_inotify_that_is_not_served_is_told(mount):
     """A mount that is bound elsewhere and covered: what is published there reaches no watcher."""
-    mount = start_mount(emulator.url)
     mount.write("payments", PASSWORD)
     assert mount.status()["Inotify"] is True
     elsewhere = mount.directory / "elsewhere"

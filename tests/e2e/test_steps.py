@@ -3,19 +3,18 @@ import errno
 import os
 import pathlib
 import re
-import select
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
-from harness import BUILD, KILLED, PASSWORD, until
-from test_rotation import NAMES
-from watch import names_moved_to
-
-WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
+from parts.harness import PASSWORD, until
+from parts.log import KILLED
+from parts.processes import state_of, wait_for_end
+from parts.stops import arm, with_stops
+from parts.tree import NAMES, everything_shows
+from parts.watch import names_moved_to
 
 # where, which process, and whether the key was safe by then: the write succeeds
 PLACES = [
@@ -52,36 +51,15 @@ def watch(mount):
 
 
 @pytest.fixture
-def stops(tmp_path):
-    return tmp_path / "stops"
-
-
-@pytest.fixture
 def mount(start_mount, emulator, stops):
-    mount = start_mount(emulator.url, request_timeout="20s", binary=WITH_STOPS, expected_errors=None,
-                        env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=None, **with_stops(stops))
     mount.write("payments", PASSWORD)
     return mount
-
-
-def arm(stops, place):
-    fresh = stops.with_name("armed")
-    fresh.write_text(place + "\n")
-    os.replace(fresh, stops)
 
 
 def waits_uninterruptibly(pid):
     return [task for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
             if (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "D"]
-
-
-def everything_shows(mount, key_id):
-    assert mount.key_id() == key_id
-    assert os.readlink(mount / "payments/current") == f"keys/{key_id}"
-    assert mount.status("payments")["ClientKeyId"] == key_id
-    for name in NAMES[1:]:
-        own = mount / "payments/keys" / key_id / name
-        assert (mount / "payments" / name).read_bytes() == own.read_bytes(), name
 
 
 @pytest.mark.parametrize("place, name, safe", PLACES)
@@ -113,7 +91,7 @@ def test_killed_at(mount, stops, emulator, watch, place, name, safe):
     mount.write("payments", PASSWORD)
     watch.until(NAMES)
     everything_shows(mount, mount.key_id())
-    assert not any(waits_uninterruptibly(pid) for pid in [mount.process.pid, *mount.children().values()])
+    assert not any(waits_uninterruptibly(pid) for pid in mount.pids())
 
 
 def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
@@ -121,7 +99,7 @@ def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
     said = re.compile(r"aapfs: aapfs-worker was killed by signal 6; it is started again.*\n|"
                       rf"aapfs: a LOOKUP request of process {os.getpid()} was refused: "
                       r"workers died with it again and again\n")
-    mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=said, env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, expected_errors=said, **with_stops(stops))
     os.stat(mount / "payments")
     arm(stops, f"session-lookup 0 2 {signal.SIGABRT:d}")
     with pytest.raises(OSError) as raised:
@@ -134,7 +112,7 @@ def test_a_poisoned_request_is_refused_once(start_mount, emulator, stops):
 
 @pytest.mark.parametrize("kills", [2, 15])
 def test_a_request_is_not_to_blame_for_workers_that_are_killed(start_mount, emulator, stops, kills):
-    mount = start_mount(emulator.url, binary=WITH_STOPS, expected_errors=KILLED, env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, expected_errors=KILLED, **with_stops(stops))
     os.stat(mount / "payments")
     arm(stops, f"session-lookup 0 {kills}")
     with pytest.raises(FileNotFoundError):
@@ -157,7 +135,7 @@ def test_workers_that_die_at_once_are_started_again_and_again(mount, stops):
     path = mount / "payments/client_key.json"
     expected = path.read_bytes()
     arm(stops, "worker-begins 0 3")
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     assert path.read_bytes() == expected
     assert read_cold(path) == expected
     assert not stops.exists()
@@ -166,7 +144,7 @@ def test_workers_that_die_at_once_are_started_again_and_again(mount, stops):
 
 def test_an_unmount_without_a_worker_is_noticed(mount, stops):
     arm(stops, "worker-begins 0 1000")
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(lambda: mount.errors().count("after a while") >= 2)
     subprocess.run(["umount", "--no-canonicalize", mount.path], check=True)
     assert mount.process.wait(10) == 0
@@ -175,7 +153,7 @@ def test_an_unmount_without_a_worker_is_noticed(mount, stops):
 
 def test_sigterm_without_a_worker_unmounts(mount, stops):
     arm(stops, "worker-begins 0 1000")
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     until(lambda: mount.errors().count("after a while") >= 2)
     mount.process.terminate()
     assert mount.process.wait(10) == 0
@@ -185,17 +163,15 @@ def test_sigterm_without_a_worker_unmounts(mount, stops):
 @pytest.mark.full
 def test_names_converge_without_a_publisher(start_mount, emulator, stops):
     """The worker dies half-way, and no publisher lives to go on: when the kernel's time for a name is over, it is new."""
-    mount = start_mount(emulator.url, request_timeout="20s", binary=WITH_STOPS, expected_errors=None,
-                        settings_of_mount="settle = 2s", env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=None, settings_of_mount="settle = 2s",
+                        **with_stops(stops))
     mount.write("payments", PASSWORD)
     before = {name: (mount / "payments" / name).read_bytes() for name in NAMES[1:]}
     second = stops.with_name("stops.2")
     second.write_text("publisher-taken 2 100000\n")  # its third piece of work, and every one that comes after it
     arm(stops, "session-renamed 4")
     writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"])
-    until = time.monotonic() + 60
-    while any((mount / "payments" / name).read_bytes() == before[name] for name in NAMES[1:] if name != "key_algorithm"):
-        assert time.monotonic() < until
+    until(lambda: not any((mount / "payments" / name).read_bytes() == before[name] for name in NAMES[1:] if name != "key_algorithm"))
     assert not stops.exists() and second.exists()
     assert writer.poll() is None  # its key shows, but the kernel has not been told
     second.unlink()
@@ -210,27 +186,16 @@ def test_all_killed_while_the_publisher_waits_for_the_mount(mount, stops):
     mount.process.send_signal(signal.SIGSTOP)  # it starts no other worker
     writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {mount.path}/payments/control"],
                               stderr=subprocess.DEVNULL)
-    until(lambda: pathlib.Path(f"/proc/{pids['aapfs-worker']}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z")
+    until(lambda: state_of(pids["aapfs-worker"]) == "Z")
     mount.process.kill()
     mount.process.wait()
     for pid in pids.values():
-        ended = wait_for_end(pid)
-        assert ended, pid
+        wait_for_end(pid)
     assert writer.wait(20) != 0
     with pytest.raises(OSError) as raised:
         os.statvfs(mount.path)
     assert raised.value.errno == errno.ENOTCONN
     subprocess.run(["umount", "-l", mount.path], check=True)
-
-
-def wait_for_end(pid):
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    ready, _, _ = select.select([descriptor], [], [], 20)
-    os.close(descriptor)
-    return bool(ready)
 
 
 def test_a_mount_that_was_moved_is_unmounted(start_mount, emulator, tmp_path):
@@ -241,7 +206,7 @@ def test_a_mount_that_was_moved_is_unmounted(start_mount, emulator, tmp_path):
     script = f"""
 import os, signal, subprocess, sys
 sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
-from harness import Mount
+from parts.harness import Mount
 mount = Mount({str(place)!r}, {emulator.url!r})
 subprocess.run(["mount", "--move", mount.path, {str(moved)!r}], check=True)
 assert "payments" in os.listdir({str(moved)!r})

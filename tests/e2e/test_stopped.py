@@ -1,17 +1,16 @@
 """What was read before is read on while every process of the mount is stopped; and no name is believed for too long."""
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from harness import PASSWORD, until
-from test_rotation import NAMES
-from test_steps import WITH_STOPS, arm, everything_shows
-from watch import names_moved_to
+from parts.harness import PASSWORD, until
+from parts.stops import arm, with_stops
+from parts.tree import NAMES, everything_shows
+from parts.watch import names_moved_to
 
 READ = r"""
 import os, sys
@@ -50,21 +49,6 @@ def warm(mount, key_id):
     assert read_all(mount, key_id) and read_all(mount, key_id)
 
 
-class Stopped:
-    """Every process of MOUNT, for as long as this lasts."""
-
-    def __init__(self, mount):
-        self.pids = [mount.process.pid, *mount.children().values()]
-
-    def __enter__(self):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGSTOP)
-
-    def __exit__(self, *_):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.full
 @pytest.mark.core
 def test_everything_stopped(start_mount, emulator):
@@ -74,12 +58,12 @@ def test_everything_stopped(start_mount, emulator):
     for rotation in range(3):
         mount.write("payments", PASSWORD)
         if rotation == 2:
-            os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+            mount.kill("aapfs-worker")
             until(lambda: mount.status("payments"))
         key_id = mount.key_id()
         time.sleep(settle)  # what was handed out before the rotation was over
         warm(mount, key_id)
-        with Stopped(mount):
+        with mount.stopped():
             time.sleep(3 * settle)
             assert read_all(mount, key_id)
             words = ["cat", f"{mount.path}/payments/client_key.json"]
@@ -114,11 +98,10 @@ def test_what_is_at_rest_is_asked_for_once(start_mount, emulator):
 
 
 @pytest.fixture
-def mount(start_mount, emulator, tmp_path):
+def mount(start_mount, emulator, stops):
     """With a key whose names everybody has read, at rest."""
-    stops = tmp_path / "stops"
-    mount = start_mount(emulator.url, request_timeout="20s", binary=WITH_STOPS, expected_errors=None,
-                        settings_of_mount=f"settle = {SETTLE}s", env={"AAPFS_STOPS": str(stops)})
+    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=None, settings_of_mount=f"settle = {SETTLE}s",
+                        **with_stops(stops))
     mount.stops = stops
     mount.write("payments", PASSWORD)
     time.sleep(SETTLE / 2 + 0.1)
@@ -171,7 +154,7 @@ def test_names_move_when_the_publisher_is_gone(mount, place):
     key_id = mount.key_id()
     time.sleep(SETTLE / 2 + 0.1)
     warm(mount, key_id)
-    with Stopped(mount):
+    with mount.stopped():
         time.sleep(1.5 * SETTLE)
         assert read_all(mount, key_id)
 

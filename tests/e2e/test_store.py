@@ -1,97 +1,27 @@
 """Keys on disk: they outlive every process, and what cannot be opened is neither served nor touched."""
 import base64
-import contextlib
-import datetime
 import errno
 import os
 import re
 import subprocess
-import threading
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, PASSWORD, environment, stored, until
-from test_writes import wait_for_request
-from v3 import Request
-from watch import Watch
-
-ACCOUNT = "1192853035110000"
-UNSETTLED = ("aapfs: payments: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
-             "ListClientKeys is not permitted (Forbidden.NoPermission): permit it, or look in KMS's console\n")
-
-
-def store_of(mount):
-    return mount.state / f"cn-hangzhou-{ACCOUNT}"
-
+from parts.harness import PASSWORD, Write, result_of, run_aapfs, until
+from parts.kms import ACCOUNT, keys_of, make_key, wait_for_request
+from parts.log import UNSETTLED
+from parts.store import intents_of, store_of, stored, tmpfs
+from parts.watch import wait_until
 
 # nor can who was told be noted in a directory that is not there
 UNTOLD = re.compile(r"aapfs: payments: what its applications were told, and what KMS lacks, cannot be saved: .*\n")
-
-
-def result_of(mount, command, aap="payments"):
-    try:
-        mount.write(aap, command)
-    except OSError as error:
-        return error.errno
-    return 0
-
-
-def directories_below(directory):
-    """DIRECTORY as well; no mount is looked into, which may be dead."""
-    with open("/proc/self/mountinfo", encoding="ascii") as lines:
-        mounts = {line.split()[4] for line in lines}
-    for place, names, _ in os.walk(directory):
-        names[:] = [name for name in names if os.path.join(place, name) not in mounts]
-        yield place
-
-
-def wait_until(directory, condition):
-    """Until CONDITION holds, looked at whenever something changes in DIRECTORY."""
-    events = "create,delete,move,modify,close_write"
-    with Watch(["inotifywait", "-q", "-m", "-e", events, *directories_below(directory)]) as watch:
-        watch.until_true(condition)
-
-
-def ask(emulator, operation, *query, method="POST"):
-    """KMS, asked by somebody else of the same account."""
-    request = Request(f"127.0.0.1:{emulator.port}", operation, query, method=method, key_id=ACCESS_KEY_ID,
-                      secret=ACCESS_KEY_SECRET)
-    status, answer = request.send(emulator.port)
-    assert status == 200, answer
-    return answer
-
-
-def keys_in_kms(emulator, aap="payments"):
-    answer = ask(emulator, "ListClientKeys", ("AapName", aap), method="GET")
-    return {key["ClientKeyId"] for key in answer["ClientKeys"]}
-
-
-def intents_of(mount):
-    return [name for name in os.listdir(store_of(mount)) if name.startswith((".intent-", ".room-"))]
-
-
-def move_clock(emulator, seconds):
-    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
-    emulator.set_clock(now.strftime("%Y-%m-%dT%H:%M:%SZ"))
-
-
-@contextlib.contextmanager
-def tmpfs(path, size):
-    """A disk of SIZE, and a function that gives it another size."""
-    path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=0700,size={size}", "state", path], check=True)
-    try:
-        yield lambda other: subprocess.run(["mount", "-o", f"remount,size={other}", path], check=True)
-    finally:
-        subprocess.run(["umount", "-l", path], check=True)
 
 
 def run_beside(mount, **more):
     """A second daemon on a mount's state, which has to be refused: its line."""
     place = mount.directory / "second"
     place.mkdir(exist_ok=True)
-    done = subprocess.run([AAPFS, "-f", "-c", mount.config, place], capture_output=True, text=True, timeout=60,
-                          env=environment(), **more)
+    done = run_aapfs("-f", "-c", mount.config, place, **more)
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
     return done.returncode, done.stderr
 
@@ -166,20 +96,25 @@ def take_place(store):
     (store / "payments").touch()
 
 
+def make_unsaved(mount, emulator):
+    """
+    Begins a creation that ends with its key in memory only: its room is reserved, and between the request and its answer a
+    file takes the place of the AAP's directory. The write.
+    """
+    sent = emulator.count("CreateClientKey")
+    emulator.set_faults("CreateClientKey delay=1000 x1")
+    writer = Write(mount, PASSWORD)
+    wait_for_request(emulator, more_than=sent)
+    take_place(store_of(mount))
+    return writer
+
+
 @pytest.mark.full
 def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emulator):
-    """The room is reserved; between the request and its answer a file takes the place of the AAP's directory."""
     mount = start_mount(emulator.url, request_timeout="20s", expected_errors=UNTOLD)
     mount.write("orders", PASSWORD)
     store = store_of(mount)
-    emulator.set_faults("CreateClientKey delay=1000 x1")
-    results = []
-    writer = threading.Thread(target=lambda: results.append(result_of(mount, PASSWORD)))
-    writer.start()
-    wait_for_request(emulator, more_than=1)
-    take_place(store)
-    writer.join()
-    assert results == [errno.ENOTDIR]
+    assert make_unsaved(mount, emulator).end() == errno.ENOTDIR
     key_id = mount.key_id()
     assert mount.status("payments")["Unsaved"] == [key_id]
     assert mount.status("payments")["State"] == "active"
@@ -199,27 +134,11 @@ def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
     mount = start_mount(emulator.url, request_timeout="20s", expected_errors=UNTOLD)
     mount.write("orders", PASSWORD)
     store = store_of(mount)
-    emulator.set_faults("CreateClientKey delay=1000 x1")
-    writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
-    writer.start()
-    wait_for_request(emulator, more_than=1)
-    take_place(store)
-    writer.join()
+    make_unsaved(mount, emulator).end()
     key_id = mount.key_id()
     (store / "payments").unlink()  # the directory is made again
     mount.stop(UNTOLD)
     assert stored(store / "payments") == [key_id]
-
-
-def make_unsaved(mount, emulator):
-    """Begins a creation that ends with its key in memory only, since its directory is gone: the writer's thread."""
-    sent = emulator.count("CreateClientKey")
-    emulator.set_faults("CreateClientKey delay=1000 x1")
-    writer = threading.Thread(target=result_of, args=(mount, PASSWORD))
-    writer.start()
-    wait_for_request(emulator, more_than=sent)
-    take_place(store_of(mount))
-    return writer
 
 
 @pytest.mark.full
@@ -228,7 +147,7 @@ def test_no_upgrade_while_a_key_is_only_in_memory(start_mount, emulator):
     upgraded = re.compile(r"aapfs: upgraded: this is version .*\n|" + UNTOLD.pattern)
     mount = start_mount(emulator.url, request_timeout="20s", expected_errors=upgraded)
     mount.write("orders", PASSWORD)
-    make_unsaved(mount, emulator).join()
+    make_unsaved(mount, emulator).end()
     key_id, worker = mount.key_id(), mount.children()["aapfs-worker"]
     assert result_of(mount, "upgrade", ".aapfs") == errno.EBUSY
     error = mount.last_error(".aapfs")
@@ -302,7 +221,7 @@ def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, n
     emulator.set_faults(f"CreateClientKey {fault}")
     assert result_of(mount, PASSWORD) == number
     emulator.set_faults()
-    orphan, = keys_in_kms(emulator) - {current}
+    orphan, = set(keys_of(emulator)) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
     assert mount.status("payments")["Candidates"] == mount.status("payments")["Rejected"] == []
     assert mount.key_id() == current
@@ -311,7 +230,7 @@ def test_a_key_that_nobody_received_is_an_orphan(start_mount, emulator, fault, n
     # it goes when somebody says so, and its intent with it
     mount.write("payments", f"delete {orphan}")
     assert mount.status("payments")["Orphans"] == [] and intents_of(mount) == []
-    assert keys_in_kms(emulator) == {current}
+    assert set(keys_of(emulator)) == {current}
     assert result_of(mount, f"delete {orphan}") == errno.ENOENT
 
 
@@ -328,7 +247,7 @@ def test_a_key_that_comes_late_is_taken_all_the_same(start_mount, emulator):
     assert mount.key_id() == before
     wait_until(mount.directory, lambda: mount.key_id() != before)
     wait_until(mount.directory, lambda: mount.last_error() is None)
-    assert mount.status("payments")["Orphans"] == [] and keys_in_kms(emulator) == {before, mount.key_id()}
+    assert mount.status("payments")["Orphans"] == [] and set(keys_of(emulator)) == {before, mount.key_id()}
     assert intents_of(mount) == []
 
 
@@ -338,17 +257,17 @@ def test_the_same_command_again_waits_for_the_late_key(start_mount, emulator):
     emulator.set_faults("CreateClientKey late=1900 x1")
     assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
     assert result_of(mount, PASSWORD) == 0
-    assert emulator.count("CreateClientKey") == 1 and keys_in_kms(emulator) == {mount.key_id()}
+    assert emulator.count("CreateClientKey") == 1 and set(keys_of(emulator)) == {mount.key_id()}
 
 
 def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
     dates = "2026-01-01T00:00:00Z", "2099-12-01T00:00:00Z"
-    before = ask(emulator, "CreateClientKey", ("AapName", "orders"), ("Password", PASSWORD))["ClientKeyId"]
+    before = make_key(emulator, "orders")["ClientKeyId"]
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, f"{PASSWORD} {dates[0]} {dates[1]}") == errno.ECONNRESET
-    ours, = keys_in_kms(emulator)
-    foreign = ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD))["ClientKeyId"]
-    mount.write(".aapfs", "sync")
+    ours, = set(keys_of(emulator))
+    foreign = make_key(emulator)["ClientKeyId"]
+    mount.sync()
     wait_until(mount.directory, lambda: set(mount.status("payments")["Candidates"]) == {ours, foreign})
     assert mount.status("payments")["Orphans"] == mount.status("orders")["Candidates"] == []
     for key_id in (ours, foreign):
@@ -361,13 +280,13 @@ def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
 
 @pytest.mark.full
 def test_an_old_key_is_no_candidate(mount, emulator):
-    move_clock(emulator, -600)
-    ask(emulator, "CreateClientKey", ("AapName", "payments"), ("Password", PASSWORD))
-    move_clock(emulator, 0)
+    emulator.move_clock(-600)
+    make_key(emulator)
+    emulator.move_clock(0)
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, f"{PASSWORD} 2026-01-01T00:00:00Z 2099-12-01T00:00:00Z") == errno.ECONNRESET
     wait_until(mount.directory, lambda: len(mount.status("payments")["Candidates"]) == 1)
-    assert len(keys_in_kms(emulator)) == 2
+    assert len(set(keys_of(emulator))) == 2
 
 
 @pytest.mark.full
@@ -375,13 +294,13 @@ def test_an_intent_of_which_nothing_came_goes_after_a_minute(mount, emulator):
     mount.write("orders", PASSWORD)
     emulator.set_faults("CreateClientKey reset-before x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
-    mount.write(".aapfs", "sync")
+    mount.sync()
     assert len(intents_of(mount)) == 1  # the request may still be on its way
-    move_clock(emulator, 50)
-    mount.write(".aapfs", "sync")
+    emulator.move_clock(50)
+    mount.sync()
     assert len(intents_of(mount)) == 1
-    move_clock(emulator, 75)
-    mount.write(".aapfs", "sync")
+    emulator.move_clock(75)
+    mount.sync()
     wait_until(mount.directory, lambda: intents_of(mount) == [])
     assert mount.status("payments")["Orphans"] == mount.status("payments")["Candidates"] == []
 
@@ -393,12 +312,12 @@ def test_a_listing_that_fails_settles_nothing(mount, emulator):
     mount.expected_errors = UNSETTLED
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
     for _ in range(2):
-        move_clock(emulator, 75)
+        emulator.move_clock(75)
         assert result_of(mount, "sync", ".aapfs") == errno.EACCES
     assert mount.status("payments")["Orphans"] == [] and len(intents_of(mount)) == 1
     emulator.set_faults()
-    mount.write(".aapfs", "sync")
-    orphan, = keys_in_kms(emulator) - {current}
+    mount.sync()
+    orphan, = set(keys_of(emulator)) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
 
 
@@ -409,7 +328,7 @@ def test_an_orphan_stays_when_a_listing_is_short(start_mount, emulator):
     current = mount.key_id()
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
-    orphan, = keys_in_kms(emulator) - {current}
+    orphan, = set(keys_of(emulator)) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
     emulator.set_faults("ListClientKeys empty-list")
     for _ in range(3):

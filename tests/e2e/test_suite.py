@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from harness import OwnFuse
-from watch import Watch, names_moved_to, wait_for_watch
+from parts.users import NOBODY, OwnFuse
+from parts.watch import Watch, names_moved_to, wait_for_watch
 
 HERE = pathlib.Path(__file__).parent
 
@@ -53,7 +53,7 @@ for name in proc dev usr bin lib lib64 sbin "$1"; do
     mount --rbind "/$name" "$0/$name"
 done
 [ -z "$2" ] || mount -t tmpfs tmpfs "$0/$2"
-exec chroot "$0" /usr/bin/python3 -Bc 'import sys; sys.path.insert(0, sys.argv[1]); import needs; print(*needs.missing(), sep="\\n")' "/$1"
+exec chroot "$0" /usr/bin/python3 -Bc 'import sys; sys.path.insert(0, sys.argv[1]); from parts import needs; print(*needs.missing(), sep="\\n")' "/$1"
 """
 
 
@@ -71,7 +71,7 @@ def test_a_chroot_that_is_not_enough_says_what_is_missing(tmp_path, hidden, said
 def test_a_mount_namespaces_own_fuse_leaves_the_machines_alone(tmp_path):
     before = os.stat("/dev/fuse")
     with OwnFuse(tmp_path) as own:
-        there = subprocess.run(own.words(65534, "sh", "-c", "test -w /dev/fuse && stat -c %a /dev/fuse"), cwd="/",
+        there = subprocess.run(own.words(NOBODY, "sh", "-c", "test -w /dev/fuse && stat -c %a /dev/fuse"), cwd="/",
                                capture_output=True, text=True)
         assert (there.returncode, there.stdout) == (0, "666\n")
         assert os.stat("/dev/fuse").st_mode == before.st_mode

@@ -6,41 +6,25 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
-import threading
+import time
 
 import pytest
 
-from harness import AAPFS, ACCESS_KEY_ID, ACCESS_KEY_SECRET, BUILD, PASSWORD, ROOT, until
-from test_start import remount  # noqa: F401, a fixture
-from test_store import ask, keys_in_kms, result_of, store_of, wait_until
-from v3 import Request
-from watch import Watch
+from parts.harness import PASSWORD, ROOT, result_of, run_aapfs, until
+from parts.kms import ask, delete_aap, delete_key, keys_of, make_aap, make_key
+from parts.log import GONE
+from parts.stops import arm, with_stops
+from parts.store import store_of
+from parts.times import moment_of
+from parts.tree import PUBLIC, Readers, listed_keys
+from parts.watch import Watch, wait_until
 
 ASSUMED = re.compile(r"aapfs: DescribeApplicationAccessPoint is not permitted .*\n")
-GONE = re.compile(r"aapfs: \S+: KMS no longer has .*\n")
-PUBLIC = ["certificate.pem", "client_key_id", "key_algorithm", "not_after", "not_before"]
-
-
-def sync(mount):
-    mount.write(".aapfs", "sync")
-
-
-def make_aap(emulator, name):
-    ask(emulator, "CreateApplicationAccessPoint", ("Name", name), ("Policies", "[]"))
 
 
 def judged(mount):
     """The exit status of aapfs status."""
-    return subprocess.run([AAPFS, "status", "-m", mount.path], stdout=subprocess.DEVNULL, timeout=20).returncode
-
-
-def delete_aap(emulator, name):
-    ask(emulator, "DeleteApplicationAccessPoint", ("Name", name))
-
-
-def make_key(emulator, aap="payments"):
-    return ask(emulator, "CreateClientKey", ("AapName", aap), ("Password", PASSWORD))
+    return run_aapfs("status", "-m", mount.path).returncode
 
 
 def is_stale(descriptor):
@@ -49,10 +33,6 @@ def is_stale(descriptor):
     except OSError as error:
         return error.errno == errno.ESTALE
     return False
-
-
-def listed_keys(mount, aap="payments"):
-    return set(os.listdir(mount / aap / "keys"))
 
 
 @contextlib.contextmanager
@@ -69,40 +49,6 @@ def watcher(path):
         yield until
 
 
-class Readers:
-    """Threads that read every file with a private half again and again; what they read never changes or fails."""
-
-    def __init__(self, mount, more=(), count=3):
-        self.files = {path: path.read_bytes() for path in mount.path.glob("*/*")
-                      if path.name in ("client_key.json", "client_key.p12", "private_key.pem", "client_key_id")}
-        self.files.update({path: path.read_bytes() for path in mount.path.glob("*/keys/*/client_key.json")})
-        self.files.update({path: path.read_bytes() for path in more})
-        assert self.files
-        self.wrong, self.reads, self.ends = [], 0, threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(count)]
-
-    def run(self):
-        while not self.ends.is_set():
-            for path, content in self.files.items():
-                try:
-                    if path.read_bytes() != content:
-                        self.wrong.append(path)
-                except OSError as error:
-                    self.wrong.append((path, error))
-                self.reads += 1
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ends.set()
-        for thread in self.threads:
-            thread.join()
-        assert self.wrong == [] and self.reads > 0
-
-
 # -- client keys ----------------------------------------------------------------------------------
 
 
@@ -114,7 +60,7 @@ def test_a_foreign_key_appears_with_its_public_files_and_goes(mount, emulator):
     other = made["ClientKeyId"]
     assert listed_keys(mount) == {own}  # and this listing is cached
     with watcher(mount / "payments/keys") as heard:
-        sync(mount)
+        mount.sync()
         heard(f"MOVED_TO,ISDIR {other}")
         assert listed_keys(mount) == {own, other}
         directory = mount / "payments/keys" / other
@@ -122,14 +68,14 @@ def test_a_foreign_key_appears_with_its_public_files_and_goes(mount, emulator):
         for name, value in (("client_key_id", other), ("key_algorithm", "RSA_2048"),
                             ("not_before", made["NotBefore"]), ("not_after", made["NotAfter"])):
             assert (directory / name).read_text() == value + "\n"
-        listed = ask(emulator, "GetClientKey", ("ClientKeyId", other), method="GET")
+        listed = ask(emulator, "GetClientKey", ("ClientKeyId", other))
         assert (directory / "certificate.pem").read_text().strip() == listed["PublicKeyData"].strip()
         created = datetime.datetime.fromisoformat(listed["CreateTime"]).timestamp()
         assert (directory / "certificate.pem").stat().st_mtime == created
         assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o444}
         assert mount.key_id() == own
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", other))
-        sync(mount)
+        delete_key(emulator, other)
+        mount.sync()
         heard(f"DELETE,ISDIR {other}")
     assert listed_keys(mount) == {own} and not directory.exists()
 
@@ -141,25 +87,25 @@ def test_what_is_ours_is_never_shown_as_foreign(mount, emulator):
     assert result_of(mount, PASSWORD) == errno.EKEYREJECTED
     emulator.set_faults("CreateClientKey reset-after x1")
     assert result_of(mount, PASSWORD) == errno.ECONNRESET
-    sync(mount)
+    mount.sync()
     status = mount.status("payments")
     assert len(status["Rejected"]) == len(status["Orphans"]) == 1
-    assert len(keys_in_kms(emulator)) == 3
+    assert len(set(keys_of(emulator))) == 3
     assert listed_keys(mount) == {own}
 
 
 def test_a_foreign_key_that_went_and_came_again_is_there_for_who_stayed_in_its_directory(mount, emulator):
     mount.write("payments", PASSWORD)
     other = make_key(emulator)["ClientKeyId"]
-    sync(mount)
+    mount.sync()
     held = os.open(mount / "payments/keys" / other, os.O_PATH)
     emulator.set_faults("ListClientKeys empty-list")
     assert result_of(mount, "sync", ".aapfs") == errno.EIO  # says nothing about foreign keys
     assert other in listed_keys(mount)
     emulator.set_faults()
-    account = ask(emulator, "GetClientKey", ("ClientKeyId", other), method="GET")
+    account = ask(emulator, "GetClientKey", ("ClientKeyId", other))
     assert account["AapName"] == "payments"
-    sync(mount)
+    mount.sync()
     assert (mount / "payments/keys" / other / "client_key_id").read_text() == other + "\n"
     os.close(held)
 
@@ -171,16 +117,16 @@ def test_keys_deleted_elsewhere_stay_readable(start_mount, emulator):
     current = mount.key_id()
     superseded, = listed_keys(mount) - {current}
     other = make_key(emulator)["ClientKeyId"]
-    sync(mount)
+    mount.sync()
     with Readers(mount):
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", superseded))
-        sync(mount)
+        delete_key(emulator, superseded)
+        mount.sync()
         assert mount.status("payments")["State"] == "active"
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", current))
-        sync(mount)
+        delete_key(emulator, current)
+        mount.sync()
         assert mount.status("payments")["State"] == "deleted"
-        ask(emulator, "DeleteClientKey", ("ClientKeyId", other))
-        sync(mount)
+        delete_key(emulator, other)
+        mount.sync()
         assert listed_keys(mount) == {current, superseded}
     assert f"the current client key {current}" in mount.errors() and mount.errors().count("\n") == 1
     mount.write("payments", PASSWORD)
@@ -195,7 +141,7 @@ def test_a_listing_that_cannot_be_believed_changes_nothing(mount, emulator, faul
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     other = make_key(emulator)["ClientKeyId"]
-    sync(mount)
+    mount.sync()
     before = listed_keys(mount)
     assert other in before and len(before) == 3
     with Readers(mount):
@@ -209,7 +155,7 @@ def test_a_listing_that_cannot_be_believed_changes_nothing(mount, emulator, faul
             errors = [mount.last_error(".aapfs"), mount.last_error()]
             assert os.strerror(number) in [os.strerror(getattr(errno, e["Errno"])) for e in errors if e]
         emulator.set_faults()
-        sync(mount)
+        mount.sync()
     assert mount.last_error() is None and mount.last_error(".aapfs") is None
     assert listed_keys(mount) == before
 
@@ -234,17 +180,17 @@ def test_an_aap_without_a_key_comes_goes_and_comes_again(mount, emulator):
     with watcher(mount.path) as heard:
         make_aap(emulator, "fresh")
         make_key(emulator, "fresh")
-        sync(mount)
+        mount.sync()
         heard("MOVED_TO,ISDIR fresh")
         assert mount.status("fresh")["State"] == "none" and len(listed_keys(mount, "fresh")) == 1
         held = os.open(mount / "fresh", os.O_PATH)  # whoever stands in it keeps the old one
         delete_aap(emulator, "fresh")
-        sync(mount)
+        mount.sync()
         heard("DELETE,ISDIR fresh")
         assert sorted(os.listdir(mount.path)) == [".aapfs", "orders", "payments"]
         assert not (mount / "fresh").exists()
         make_aap(emulator, "fresh")
-        sync(mount)
+        mount.sync()
     assert listed_keys(mount, "fresh") == set()
     mount.write("fresh", PASSWORD)
     assert mount.status("fresh")["State"] == "active" and listed_keys(mount, "fresh") == {mount.key_id("fresh")}
@@ -253,10 +199,10 @@ def test_an_aap_without_a_key_comes_goes_and_comes_again(mount, emulator):
 
 def test_a_control_that_was_open_when_its_aap_left(mount, emulator):
     make_aap(emulator, "fresh")
-    sync(mount)
+    mount.sync()
     control = os.open(mount / "fresh/control", os.O_WRONLY)
     delete_aap(emulator, "fresh")
-    sync(mount)
+    mount.sync()
     with pytest.raises(OSError) as refused:
         os.write(control, PASSWORD.encode() + b"\n")
     os.close(control)
@@ -265,15 +211,10 @@ def test_a_control_that_was_open_when_its_aap_left(mount, emulator):
 
 
 def test_a_foreign_key_of_a_year_that_no_mtime_reaches(mount, emulator):
-    moment = datetime.datetime(9999, 6, 1, tzinfo=datetime.timezone.utc).timestamp()
-    emulator.set_clock("9999-06-01T00:00:00Z")
-    status, made = Request(f"127.0.0.1:{emulator.port}", "CreateClientKey",
-                           [("AapName", "payments"), ("Password", PASSWORD), ("NotBefore", "9999-06-01T00:00:00Z"),
-                            ("NotAfter", "9999-07-01T00:00:00Z")], method="POST", key_id=ACCESS_KEY_ID,
-                           secret=ACCESS_KEY_SECRET, moment=moment).send(emulator.port)
-    assert status == 200, made
-    emulator.set_clock(datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    sync(mount)
+    emulator.move_clock(moment_of("9999-06-01T00:00:00Z") - time.time())
+    made = make_key(emulator, NotBefore="9999-06-01T00:00:00Z", NotAfter="9999-07-01T00:00:00Z")
+    emulator.move_clock(0)
+    mount.sync()
     directory = mount / "payments/keys" / made["ClientKeyId"]
     assert (directory / "client_key_id").stat().st_mtime == directory.stat().st_mtime == 9223372036  # in the year 2262
 
@@ -289,7 +230,7 @@ def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(star
     assert result_of(mount, "forget nothing", ".aapfs") == errno.ENOENT
     with Readers(mount):
         delete_aap(emulator, "payments")
-        sync(mount)
+        mount.sync()
         assert mount.status("payments")["State"] == "deleted"
         emulator.set_faults("DescribeApplicationAccessPoint denied")
         assert result_of(mount, "forget payments", ".aapfs") == errno.EACCES
@@ -304,7 +245,7 @@ def test_an_aap_deleted_elsewhere_stays_with_its_keys_until_it_is_forgotten(star
     assert sorted(os.listdir(store_of(mount))) == [".check", "orders"]
     assert mount.status("orders")["State"] == "active"
     make_aap(emulator, "payments")
-    sync(mount)
+    mount.sync()
     assert mount.status("payments")["State"] == "none" and listed_keys(mount) == set()
     assert not (mount / "payments/client_key.json").exists()
     mount.write("payments", PASSWORD)
@@ -331,13 +272,13 @@ def test_an_aap_made_again_is_no_longer_deleted(start_mount, emulator):
     mount = start_mount(emulator.url, expected_errors=GONE)
     mount.write("payments", PASSWORD)
     delete_aap(emulator, "payments")
-    sync(mount)
+    mount.sync()
     assert mount.status("payments")["State"] == "deleted"
     make_aap(emulator, "payments")
-    sync(mount)
+    mount.sync()
     assert mount.status("payments")["State"] == "deleted"  # its key went with the first one
     mount.write("payments", PASSWORD)
-    sync(mount)
+    mount.sync()
     assert mount.status("payments")["State"] == "active"
 
 
@@ -346,11 +287,11 @@ def test_named_aaps_are_asked_for_one_by_one(start_mount, emulator):
     mount = start_mount(emulator.url, settings="aaps = payments orders", expected_errors=GONE)
     emulator.set_faults("ListApplicationAccessPoints denied")
     mount.write("payments", PASSWORD)
-    sync(mount)
+    mount.sync()
     delete_aap(emulator, "payments")
     delete_aap(emulator, "orders")
     with Readers(mount):
-        sync(mount)
+        mount.sync()
         assert mount.status("payments")["State"] == "deleted"
     assert sorted(os.listdir(mount.path)) == [".aapfs", "orders", "payments"]
     assert emulator.count("ListApplicationAccessPoints") == 0
@@ -358,7 +299,7 @@ def test_named_aaps_are_asked_for_one_by_one(start_mount, emulator):
 
 @pytest.mark.full
 @pytest.mark.parametrize("fault", ["reset-before", "unavailable"])
-def test_a_sync_of_named_aaps_that_nobody_answered_is_none(start_mount, emulator, remount, fault):  # noqa: F811
+def test_a_sync_of_named_aaps_that_nobody_answered_is_none(start_mount, emulator, remount, fault):
     named = {"settings": "aaps = payments orders\nsync_interval = 1s\nrequests_per_second = 100"}
     mount = start_mount(emulator.url, **named)
     mount.write("payments", PASSWORD)
@@ -403,7 +344,7 @@ def test_a_walk_that_takes_longer_than_the_interval_ends_all_the_same(start_moun
     ["ListClientKeys denied"], ["DescribeApplicationAccessPoint denied"],
     ["ListClientKeys denied", "DescribeApplicationAccessPoint denied"]])
 @pytest.mark.parametrize("has_key", [False, True])
-def test_what_is_not_permitted_does_not_keep_a_sync_from_being_complete(start_mount, emulator, remount, faults, has_key):  # noqa: F811
+def test_what_is_not_permitted_does_not_keep_a_sync_from_being_complete(start_mount, emulator, remount, faults, has_key):
     named = {"settings": "aaps = payments orders\nrequests_per_second = 100", "expected_errors": ASSUMED}
     mount = start_mount(emulator.url, **named)
     if has_key:
@@ -414,7 +355,7 @@ def test_what_is_not_permitted_does_not_keep_a_sync_from_being_complete(start_mo
 
 
 @pytest.mark.parametrize("option, code", [(("--account-id", "42"), "OtherAccount"), (("--region", "cn-beijing"), "OtherRegion")])
-def test_anothers_listing_adds_and_takes_nothing(mount, start_emulator, remount, option, code):  # noqa: F811
+def test_anothers_listing_adds_and_takes_nothing(mount, start_emulator, remount, option, code):
     mount.write("payments", PASSWORD)
     other = start_emulator(*option, aaps=("payments", "theirs"))
     foreign = make_key(other)["ClientKeyId"]
@@ -440,17 +381,17 @@ def test_what_was_made_elsewhere_is_deleted_by_a_word_of_its_own(mount, emulator
     absent = "KAAP.00000000-0000-4000-8000-000000000000"
     assert result_of(mount, f"delete-foreign {absent}") == errno.ENOENT
     other = make_key(emulator)["ClientKeyId"]
-    sync(mount)
+    mount.sync()
     assert result_of(mount, f"delete {other}") == errno.EPERM
     assert "delete-foreign" in mount.last_error()["Message"]
     assert result_of(mount, f"delete-foreign {superseded}") == errno.EPERM
     assert result_of(mount, f"delete-foreign {current}") == errno.EBUSY
     assert emulator.count("DeleteClientKey") == 0
     mount.write("payments", f"delete-foreign {other}")
-    assert keys_in_kms(emulator) == listed_keys(mount) == {current, superseded}
+    assert set(keys_of(emulator)) == listed_keys(mount) == {current, superseded}
     assert mount.last_error() is None
     mount.write("payments", f"delete {superseded}")
-    assert keys_in_kms(emulator) == listed_keys(mount) == {current}
+    assert set(keys_of(emulator)) == listed_keys(mount) == {current}
 
 
 # -- workers ----------------------------------------------------------------------------------------
@@ -460,11 +401,11 @@ def test_a_killed_worker_does_not_bring_back_what_has_left(start_mount, emulator
     mount = start_mount(emulator.url, expected_errors=None)
     mount.write("payments", PASSWORD)
     make_aap(emulator, "fresh")
-    sync(mount)
+    mount.sync()
     delete_aap(emulator, "fresh")
-    sync(mount)
+    mount.sync()
     other = make_key(emulator)["ClientKeyId"]
-    sync(mount)
+    mount.sync()
     before = listed_keys(mount)
     assert len(before) == 2
     emulator.set_faults("* denied")  # a successor shows foreign keys without asking anybody
@@ -477,47 +418,44 @@ def test_a_killed_worker_does_not_bring_back_what_has_left(start_mount, emulator
             assert listed_keys(mount) == before and not (mount / "fresh").exists()
             assert sorted(os.listdir(mount / "payments/keys" / other)) == PUBLIC
         emulator.set_faults()
-        sync(mount)
+        mount.sync()
         assert not (mount / "fresh").exists()
         assert listed_keys(mount) == before
 
 
 @pytest.fixture
-def mount_with_stop(start_mount, emulator):
-    """A mount, and a function that has the worker killed at a place from then on."""
-    stop = emulator.directory / "stop"
-    mount = start_mount(emulator.url, binary=BUILD / "fs/aapfs-with-stops", env={"AAPFS_STOPS": str(stop)},
-                        expected_errors=re.compile(f"{GONE.pattern[:-2]}\n|aapfs: aapfs-worker was killed .*\n"))
-    return mount, stop.write_text
+def mount_with_stops(start_mount, emulator, stops):
+    mount = start_mount(emulator.url, **with_stops(stops), expected_errors=re.compile(f"{GONE.pattern[:-2]}\n|aapfs: aapfs-worker was killed .*\n"))
+    return mount
 
 
 @pytest.mark.parametrize("place", ["session-rmdir", "session-removed"])
-def test_a_worker_killed_while_an_aap_leaves(mount_with_stop, emulator, place):
-    mount, stop_at = mount_with_stop
+def test_a_worker_killed_while_an_aap_leaves(mount_with_stops, emulator, stops, place):
+    mount = mount_with_stops
     mount.write("payments", PASSWORD)
     delete_aap(emulator, "orders")
     with Readers(mount):
-        stop_at(place)
+        arm(stops, place)
         assert result_of(mount, "sync", ".aapfs") == errno.EIO
-        sync(mount)  # which does not wait for what the next worker catches up with
+        mount.sync()  # which does not wait for what the next worker catches up with
         until(lambda: sorted(os.listdir(mount.path)) == [".aapfs", "payments"])
         make_aap(emulator, "orders")
-        sync(mount)
+        mount.sync()
     mount.write("orders", PASSWORD)
     assert mount.status("orders")["State"] == "active"
 
 
 @pytest.mark.parametrize("place", ["session-rmdir", "session-removed"])
-def test_a_worker_killed_while_it_forgets_has_forgotten_nothing(mount_with_stop, emulator, place):
-    mount, stop_at = mount_with_stop
+def test_a_worker_killed_while_it_forgets_has_forgotten_nothing(mount_with_stops, emulator, stops, place):
+    mount = mount_with_stops
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     keys, key = listed_keys(mount), mount.read("payments", "client_key.json")
     delete_aap(emulator, "payments")
-    sync(mount)
-    stop_at(place)
+    mount.sync()
+    arm(stops, place)
     assert result_of(mount, "forget payments", ".aapfs") == errno.EIO
-    sync(mount)
+    mount.sync()
     assert listed_keys(mount) == keys and mount.read("payments", "client_key.json") == key
     # EBUSY while the next worker still finds out what its predecessor had shown
     until(lambda: result_of(mount, "forget payments", ".aapfs") == 0)

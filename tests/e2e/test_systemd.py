@@ -1,6 +1,5 @@
 """The mount in a service manager's keeping: restarts and killed supervisors, with a manager of our own and with systemd."""
 import array
-import contextlib
 import ctypes
 import fcntl
 import os
@@ -17,10 +16,10 @@ import time
 
 import pytest
 
-from harness import AAPFS, BUILD, PASSWORD, ROOT, environment, make_state_key, until
-from tell import await_value
-
-WITH_STOPS = AAPFS.with_name("aapfs-with-stops")
+from parts.harness import (AAPFS, BUILD, INSIDE, PASSWORD, ROOT, WITH_STOPS, await_value, environment, make_state_key, run_aapfs,
+                           until)
+from parts.machine import boot
+from parts.processes import children_of, kill_all
 
 
 class Manager:
@@ -150,7 +149,7 @@ class Reader:
 
     def __init__(self, path):
         self.process = subprocess.Popen(
-            ["/usr/bin/python3", "-c", f"""
+            ["/usr/bin/python3", "-c", """
 import os, sys
 reads = 0
 while not os.path.exists(sys.argv[2]):
@@ -190,18 +189,9 @@ def test_a_restart_keeps_the_mount_its_readers_and_what_they_hold_open(manager):
     assert "the mount goes on" in manager.error_file.read_text()
 
 
-def kill_all(manager):
-    """Everything that it has started, at once."""
-    children = [int(pid) for pid in pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children")
-                .read_text().split()]
-    descriptors = [os.pidfd_open(pid) for pid in children]
-    for pid in [manager.process.pid, *children]:
-        with contextlib.suppress(ProcessLookupError):  # they end with their supervisor, too
-            os.kill(pid, signal.SIGKILL)
-    manager.process.wait()
-    for descriptor in descriptors:
-        assert select.select([descriptor], [], [], 10)[0]
-        os.close(descriptor)
+def kill(manager):
+    """Everything that it has started."""
+    kill_all(manager)
     manager.take_messages()
 
 
@@ -211,7 +201,7 @@ def test_every_process_killed_and_the_mount_goes_on(manager):
     mounted, before = manager.mounted(), manager.key_id()
     reader = Reader(manager.path)
     for _ in range(3):
-        kill_all(manager)
+        kill(manager)
         manager.start()
         assert manager.key_id() == before
     manager.write()
@@ -224,11 +214,11 @@ def test_an_upgrade_is_kept_as_well(manager):
     manager.start()
     manager.write()
     before, mounted = manager.key_id(), manager.mounted()
-    done = subprocess.run([AAPFS, "upgrade", "-m", manager.path], capture_output=True, text=True, timeout=60)
+    done = run_aapfs("upgrade", "-m", manager.path)
     assert (done.returncode, done.stderr) == (0, "")
     manager.take_messages()
     assert set(manager.store) == {"aapfs-fuse", "aapfs-memory", "aapfs-note"}
-    for end in (manager.stop, lambda: kill_all(manager)):
+    for end in (manager.stop, lambda: kill(manager)):
         end()
         assert manager.mounted() == mounted
         manager.start()
@@ -236,15 +226,20 @@ def test_an_upgrade_is_kept_as_well(manager):
     assert manager.error_file.read_text().count("the mount goes on") == 2
 
 
-@pytest.mark.full
-def test_a_write_under_way_ends_before_a_restart(manager, emulator):
-    manager.start()
+def stop_while_it_writes(manager, emulator, milliseconds):
+    """KMS takes so long for the key, which the writer gets."""
     manager.await_directory()
-    emulator.set_faults("CreateClientKey delay=700")
+    emulator.set_faults(f"CreateClientKey delay={milliseconds}")
     writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {manager.path}/payments/control"])
     await_value(lambda: emulator.count("CreateClientKey"), 1)
     assert manager.stop() == 0
     assert writer.wait(5) == 0
+
+
+@pytest.mark.full
+def test_a_write_under_way_ends_before_a_restart(manager, emulator):
+    manager.start()
+    stop_while_it_writes(manager, emulator, 700)
     emulator.set_faults()
     manager.start()
     assert manager.key_id().startswith("KAAP.")
@@ -255,18 +250,12 @@ def test_the_manager_waits_for_what_is_under_way(manager, emulator):
     """However short its own limit is: a creation that is killed is a key that KMS gives to nobody again."""
     manager.configure("request_timeout = 90s")
     manager.start()
-    manager.await_directory()
-    emulator.set_faults("CreateClientKey delay=300")
-    writer = subprocess.Popen(["sh", "-c", f"echo {PASSWORD} > {manager.path}/payments/control"])
-    await_value(lambda: emulator.count("CreateClientKey"), 1)
-    assert manager.stop() == 0
-    assert writer.wait(5) == 0
+    stop_while_it_writes(manager, emulator, 300)
     assert max(manager.waits) > 90
 
 
 def worker_of(manager):
-    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
-    return [int(pid) for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text() == "aapfs-worker\n"]
+    return [pid for pid in children_of(manager.process.pid) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "aapfs-worker\n"]
 
 
 @pytest.mark.full
@@ -522,7 +511,7 @@ def test_the_supervisor_alone_is_spared_when_memory_is_short(manager):
         manager.start()
     finally:
         pathlib.Path("/proc/self/oom_score_adj").write_text(own)
-    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
+    children = children_of(manager.process.pid)
     assert pathlib.Path(f"/proc/{manager.process.pid}/oom_score_adj").read_text() == "-500\n"
     assert len(children) == 3
     for pid in children:
@@ -532,7 +521,7 @@ def test_the_supervisor_alone_is_spared_when_memory_is_short(manager):
 def test_a_raised_score_is_everybodys(manager):
     """The administrator's word, where it spares nobody: it is left alone, and nothing is said."""
     manager.start(first="echo 500 > /proc/self/oom_score_adj;")
-    children = pathlib.Path(f"/proc/{manager.process.pid}/task/{manager.process.pid}/children").read_text().split()
+    children = children_of(manager.process.pid)
     assert len(children) == 3
     for pid in (manager.process.pid, *children):
         assert pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text() == "500\n"
@@ -590,22 +579,8 @@ def test_the_units_are_good_ones(installed, tmp_path, name):
 def test_a_booted_system(installed, tmp_path, pool_file):
     out = tmp_path / "out"
     out.mkdir()
-    shutil.copy(pathlib.Path(__file__).with_name("inside_systemd.py"), out)
+    shutil.copy(INSIDE / "systemd.py", out)
     shutil.copy(pool_file, out / "pool.pem")
     shutil.copy(ROOT / "examples/systemd/run-aap.mount", out)
-    inside = tmp_path / "inside.service"
-    inside.write_text("[Unit]\nAfter=multi-user.target\n[Service]\nType=oneshot\nTimeoutStartSec=180\n"
-                      "ExecStart=/bin/sh -c '/usr/bin/python3 /out/inside_systemd.py > /out/result 2>&1; systemctl poweroff --no-block'\n")
-    inside.chmod(0o644)
-    units = [unit for unit in installed.rglob("aapfs*.s*")]
-    words = ["systemd-nspawn", "-q", "-b", "-D", tmp_path / "machine", "--volatile=overlay", "--register=no", "--keep-unit",
-             "--console=read-only", "--private-network", "--bind=/dev/fuse", f"--bind={out}:/out",
-             f"--bind-ro={installed}/usr/local:/usr/local", f"--bind-ro={inside}:/run/systemd/system/inside.service",
-             *[f"--bind-ro={unit}:/run/systemd/system/{unit.name}" for unit in units],
-             "--", "systemd.wants=inside.service", "systemd.unit=multi-user.target"]
-    (tmp_path / "machine").mkdir()
-    done = subprocess.run(["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs /run; mount --bind / "$0"; exec "$@"',
-                           tmp_path / "machine", *words], capture_output=True, text=True, errors="replace", timeout=300)
-    result = (out / "result").read_text() if (out / "result").exists() else done.stdout[-3000:] + done.stderr
-    print(result)
-    assert result.endswith("all is well\n"), result
+    units = [f"--bind-ro={unit}:/run/systemd/system/{unit.name}" for unit in installed.rglob("aapfs*.s*")]
+    boot(out, "/", "/usr/bin/python3 /out/systemd.py", f"--bind-ro={installed}/usr/local:/usr/local", *units)

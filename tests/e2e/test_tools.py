@@ -7,13 +7,12 @@ import shutil
 import stat
 import subprocess
 import tempfile
-import time
 
 import pytest
 
-from harness import PASSWORD, ROOT, Emulator, Mount, make_state_key
+from parts.harness import PASSWORD, ROOT, Emulator, Mount, make_state_key, until
+from parts.users import NOBODY
 
-NOBODY = 65534
 USERS = {"root": 0, "nobody": NOBODY}
 
 # what tar and rsync say besides of files that they may not read; root's rsync has opened control by then
@@ -32,10 +31,7 @@ def mounted(tmp_path_factory, pool_file):
     mount.write("payments", PASSWORD)
     mount.write("payments", PASSWORD)
     mount.emulator = emulator
-    until = time.monotonic() + 20
-    while emulator.count("ListClientKeys") < 2:  # one an AAP, in its own time
-        assert time.monotonic() < until, emulator.counts()
-        time.sleep(0.05)
+    until(lambda: emulator.count("ListClientKeys") >= 2)  # one an AAP, in its own time
     yield mount
     mount.stop()
     emulator.stop()

@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from harness import PASSWORD
+from parts.harness import PASSWORD
+from parts.users import AS_NOBODY, NOBODY
 
-NOBODY = 65534
 KEY_FILES = {
     "client_key.json": 0o440, "client_key.p12": 0o440, "private_key_data": 0o440,
     "private_key.pem": 0o440, "certificate.pem": 0o444, "client_key_id": 0o444,
@@ -21,8 +21,7 @@ STANDING_FILES = {"control": 0o200, "status": 0o444, "last_error": 0o440}
 
 
 def as_nobody(*words):
-    return subprocess.run(words, user=NOBODY, group=NOBODY, extra_groups=[],
-                          capture_output=True, text=True)
+    return subprocess.run(words, capture_output=True, text=True, **AS_NOBODY)
 
 
 def test_without_a_key_only_the_standing_files(mount):

@@ -2,42 +2,19 @@
 import hashlib
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
-from harness import AAPFS, BUILD, KILLED, PASSWORD, until
-from test_survival import Load
+from parts.harness import AAPFS, NEXT, PASSWORD, Write, run_aapfs
+from parts.kms import wait_for_request
+from parts.load import Load
+from parts.log import KILLED
+from parts.upgrade import begin_upgrade, upgrade
 
 SAID = re.compile(KILLED.pattern + r"|aapfs: (upgraded: this is version 0\.1\.[01]|upgrade: .*; everything is as before"
                   r"|upgrade: the configuration names another region .*|configuration: .*)\n")
-NEXT = BUILD / "fs" / "aapfs-next"
-
-
-class Installed:
-    """A program in a place of its own that is replaced as a package manager does it."""
-
-    def __init__(self, directory):
-        self.path = directory / "aapfs"
-        self.install(AAPFS)
-
-    def install(self, program):
-        fresh = self.path.with_name("aapfs.new")
-        if isinstance(program, bytes):
-            fresh.write_bytes(program)
-            fresh.chmod(0o755)
-        else:
-            shutil.copy(program, fresh)
-        os.replace(fresh, self.path)
-
-
-@pytest.fixture
-def installed(tmp_path):
-    return Installed(tmp_path)
 
 
 @pytest.fixture
@@ -45,10 +22,6 @@ def mount(start_mount, emulator, installed):
     mount = start_mount(emulator.url, request_timeout="20s", binary=installed.path, expected_errors=SAID)
     mount.write("payments", PASSWORD)
     return mount
-
-
-def upgrade(mount):
-    return subprocess.run([AAPFS, "upgrade", "-m", mount.path], capture_output=True, text=True, timeout=60)
 
 
 def upgrade_under_load(mount, installed, times):
@@ -137,34 +110,32 @@ def test_a_creation_under_way_is_waited_for(mount, installed, emulator):
     """Neither it nor one that comes meanwhile fails, and each makes one key."""
     emulator.set_faults("CreateClientKey delay=1500")
     created = emulator.count("CreateClientKey")
-    writers = [threading.Thread(target=mount.write, args=[aap, PASSWORD]) for aap in ("payments", "orders")]
-    writers[0].start()
-    until(lambda: emulator.count("CreateClientKey") > created)
+    first = Write(mount, PASSWORD)
+    wait_for_request(emulator, more_than=created)
     installed.install(NEXT)
     upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
-    writers[1].start()
-    for writer in writers:
-        writer.join(30)
-        assert not writer.is_alive()
+    second = Write(mount, PASSWORD, "orders")
+    assert (first.end(), second.end()) == (0, 0)
     assert upgrading.wait(30) == 0
     assert mount.status()["Version"] == "0.1.1"
     assert emulator.count("CreateClientKey") == created + 2
     assert mount.key_id("orders") and mount.last_error("payments") is None
 
 
-def test_dev_is_not_upgraded(tmp_path):
+def test_dev_is_neither_upgraded_nor_reloaded(tmp_path):
     path = tmp_path / "dev"
     path.mkdir()
-    assert subprocess.run([AAPFS, "--dev", path], timeout=60).returncode == 0
+    assert run_aapfs("--dev", path).returncode == 0
     try:
-        done = subprocess.run([AAPFS, "upgrade", "-m", path], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and "start it anew" in done.stderr
+        for command, said in (("upgrade", "start it anew"), ("reload", "--dev has read no configuration")):
+            done = run_aapfs(command, "-m", path)
+            assert done.returncode == 1 and said in done.stderr
     finally:
         subprocess.run(["umount", path], check=True)
 
 
 def test_a_handover_from_nobody_is_refused():
-    done = subprocess.run([AAPFS, "/nowhere"], env={"AAPFS_HANDOVER": "0"}, capture_output=True, text=True)
+    done = run_aapfs("/nowhere", env={"AAPFS_HANDOVER": "0"})
     assert done.returncode == 2 and "AAPFS_HANDOVER" in done.stderr
 
 
@@ -207,7 +178,7 @@ def test_binds_made_before_are_read_on(mount, installed, tmp_path):
     first = key()
     assert look() == (first, first)
     for i in range(3):
-        os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+        mount.kill("aapfs-worker")
         assert look() == (key(), first)
         installed.install(NEXT if i % 2 == 0 else AAPFS)
         assert upgrade(mount).returncode == 0
@@ -222,21 +193,14 @@ def test_binds_made_before_are_read_on(mount, installed, tmp_path):
 def test_a_configuration_that_changes_meanwhile_harms_nobody(mount, installed, emulator):
     emulator.set_faults("CreateClientKey delay=1500 x1")
     created = emulator.count("CreateClientKey")
-    writer = threading.Thread(target=mount.write, args=["payments", PASSWORD])
-    writer.start()
-    until(lambda: emulator.count("CreateClientKey") > created)
-    installed.install(NEXT)
-    upgrading = subprocess.Popen([AAPFS, "upgrade", "-m", mount.path])
-    until(lambda: any(os.readlink(f"/proc/{pid}/exe") == str(installed.path) for pid in workers(mount)))
+    writer = Write(mount, PASSWORD)
+    wait_for_request(emulator, more_than=created)
+    upgrading = begin_upgrade(mount, installed)
     mount.config.write_text(mount.config.read_text() + "no such line\n")
-    writer.join(30)
+    assert writer.end() == 0
     assert upgrading.wait(30) == 0
     assert mount.status()["Version"] == "0.1.1" and mount.key_id()
     # the next one reads the file as it is now
     done = upgrade(mount)
     assert done.returncode == 1 and mount.key_id()
 
-
-def workers(mount):
-    children = open(f"/proc/{mount.process.pid}/task/{mount.process.pid}/children").read().split()
-    return [pid for pid in children if os.path.exists(f"/proc/{pid}/exe")]

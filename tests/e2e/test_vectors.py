@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from harness import Emulator
+from parts.harness import Emulator
+from parts.starter import starter
 
 FILE = pathlib.Path(__file__).parents[1] / "data/signature-vectors.json"
 VECTORS = json.loads(FILE.read_text())["vectors"]
@@ -31,17 +32,12 @@ def send(port, vector):
 
 @pytest.fixture
 def start(tmp_path, pool_file, monkeypatch):
-    started = []
-
     def begin(vector, secret=None):
-        monkeypatch.setattr("harness.ACCESS_KEY_ID", vector["accessKeyId"])
-        monkeypatch.setattr("harness.ACCESS_KEY_SECRET", secret or vector["accessKeySecret"])
-        started.append(Emulator(tmp_path, "--clock", "2026-11-24T03:46:30Z", pool_file=pool_file, aaps=("aap_test",)))
-        return started[-1]
+        monkeypatch.setattr("parts.harness.ACCESS_KEY_ID", vector["accessKeyId"])
+        monkeypatch.setattr("parts.harness.ACCESS_KEY_SECRET", secret or vector["accessKeySecret"])
+        return Emulator(tmp_path, "--clock", "2026-11-24T03:46:30Z", pool_file=pool_file, aaps=("aap_test",))
 
-    yield begin
-    for emulator in started:
-        emulator.stop()
+    yield from starter(begin, Emulator.stop)
 
 
 def by_access_key():

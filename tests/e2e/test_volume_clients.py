@@ -7,15 +7,14 @@ import random
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 
 import pytest
 
-from harness import AAPFS, PASSWORD, until
-from test_sync import delete_aap
-from test_volume_plugin import IN_USE, Plugin, plugin, start_plugin  # noqa: F401, fixtures
+from parts.harness import AAPFS, until
+from parts.plugin import IN_USE, Plugin
+from parts.processes import children_of
 
 CONNECTIONS_MOST = 64  # that it takes at a time; the others wait to be accepted
 
@@ -36,16 +35,12 @@ def request(operation, **body):
 LIST = request("List")
 
 
-def children(process):
-    return pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()
-
-
 def descriptors(plugin):
     return len(os.listdir(f"/proc/{plugin.process.pid}/fd"))
 
 
 @pytest.mark.parametrize("count", [CONNECTIONS_MOST, 3 * CONNECTIONS_MOST])
-def test_it_hears_again_after_more_than_it_takes(plugin, count):  # noqa: F811
+def test_it_hears_again_after_more_than_it_takes(plugin, count):
     before = descriptors(plugin)
     clients = [connect(plugin) for _ in range(count)]
     until(lambda: descriptors(plugin) == before + CONNECTIONS_MOST)
@@ -66,7 +61,7 @@ class QuickPlugin(Plugin):
 
 
 @pytest.mark.full
-def test_those_who_take_their_time(start_plugin):  # noqa: F811
+def test_those_who_take_their_time(start_plugin):
     plugin = start_plugin(QuickPlugin)
     plugin.kill()
     volumes = {f"{i:0128}": {"Aap": "payments", "CreatedAt": "2026-11-25T10:00:00Z", "Users": []} for i in range(4000)}
@@ -97,18 +92,14 @@ def test_those_who_take_their_time(start_plugin):  # noqa: F811
 
 
 @pytest.mark.full
-def test_who_is_late_because_of_others_is_answered(start_plugin, mount):  # noqa: F811
+def test_who_is_late_because_of_others_is_answered(start_plugin, mount):
     plugin = start_plugin(QuickPlugin)
-    worker = mount.children()["aapfs-worker"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
+    with mount.stopped("aapfs-worker"):
         late = connect(plugin, LIST[:20])
         other = connect(plugin, request("Create", Name="orders"))  # of which the kernel has nothing cached
-        until(lambda: children(plugin.process.pid))
+        until(lambda: children_of(plugin.process.pid))
         late.sendall(LIST[20:])
         time.sleep(1.2)  # the time that a connection has
-    finally:
-        os.kill(worker, signal.SIGCONT)
     for one in (other, late):
         assert one.recv(15) == b"HTTP/1.1 200 OK"
         one.close()
@@ -145,7 +136,7 @@ def run_all(targets):
 
 
 @pytest.mark.full
-def test_many_clients_at_once(plugin, mount):  # noqa: F811
+def test_many_clients_at_once(plugin, mount):
     key_id = mount.key_id() + "\n"
     mounted = []
 
@@ -173,7 +164,7 @@ def test_many_clients_at_once(plugin, mount):  # noqa: F811
 
 
 @pytest.mark.full
-def test_killed_amid_requests(plugin):  # noqa: F811
+def test_killed_amid_requests(plugin):
     """Nobody loses what was answered; of what was not, all or nothing."""
     rng = random.Random(6)
     volumes = {f"v{number}": None for number in range(4)}  # its users; None: it is not there
@@ -209,7 +200,7 @@ def test_killed_amid_requests(plugin):  # noqa: F811
 
 
 @pytest.mark.full
-def test_a_bind_ends_with_the_plugin(plugin, mount):  # noqa: F811
+def test_a_bind_ends_with_the_plugin(plugin, mount):
     """One that waits for aapfs while its plugin is killed does not come to be afterwards, when nobody knows of it."""
     plugin.good("Create", Name="keys", Opts={"aap": "payments"})
     plugin.kill()
@@ -217,16 +208,12 @@ def test_a_bind_ends_with_the_plugin(plugin, mount):  # noqa: F811
     state["Volumes"]["keys"]["Aap"] = "orders"  # of which the kernel has nothing cached: aapfs is asked
     plugin.file.write_text(json.dumps(state))
     plugin.start()
-    worker = mount.children()["aapfs-worker"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
+    with mount.stopped("aapfs-worker"):
         client = connect(plugin, request("Mount", Name="keys", ID="a"))
-        (bind,) = until(lambda: children(plugin.process.pid))
+        (bind,) = until(lambda: children_of(plugin.process.pid))
         until(lambda: re.search("fuse|request", pathlib.Path(f"/proc/{bind}/wchan").read_text()))
         plugin.kill()
         plugin.start()
-    finally:
-        os.kill(worker, signal.SIGCONT)
     client.close()
     until(lambda: not pathlib.Path(f"/proc/{bind}").exists())
     assert check_whole(plugin) == {"keys": 0}

@@ -13,16 +13,11 @@ import time
 
 import pytest
 
-from harness import AAPFS, KILLED, PASSWORD, until
-from watch import Watch
+from parts.harness import AAPFS, PASSWORD, result_of, run_aapfs, until
+from parts.kms import wait_for_request
+from parts.log import KILLED
 
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-def wait_for_request(emulator, operation="CreateClientKey", more_than=0):
-    """Until the emulator has counted one: its record file grows when a request arrives."""
-    with Watch(["inotifywait", "-q", "-m", "-e", "modify", emulator.record_file]) as watch:
-        watch.until_true(lambda: emulator.count(operation) > more_than, why=f"no {operation}")
 
 
 def test_a_write_that_does_not_begin_at_zero(mount, emulator):
@@ -160,7 +155,7 @@ def test_the_end_of_an_interrupted_write_shows_though_its_worker_dies(start_moun
     emulator.set_faults("CreateClientKey delay=1000 x1")
     write_and_interrupt(mount, "payments", PASSWORD, lambda: wait_for_request(emulator))
     assert mount.last_error() is None
-    os.kill(mount.children()["aapfs-worker"], signal.SIGKILL)
+    mount.kill("aapfs-worker")
     failure = until(mount.last_error)
     assert (failure["Code"], failure["Errno"]) == ("Interrupted", "EIO") and "Orphans" in failure["Message"]
     mount.write("payments", PASSWORD)
@@ -225,9 +220,8 @@ def test_two_descriptors_writing_the_same_bytes_are_two_commands(mount, emulator
 
 
 @pytest.mark.core
-def test_a_connection_that_drops_after_the_work_is_not_sent_again(start_mount, emulator):
-    mount = start_mount(emulator.url)
-    mount.write(".aapfs", "sync")  # leaves a connection that could be used again
+def test_a_connection_that_drops_after_the_work_is_not_sent_again(mount, emulator):
+    mount.sync()  # leaves a connection that could be used again
     emulator.set_faults("CreateClientKey reset-after")
     with pytest.raises(ConnectionResetError):
         mount.write("payments", PASSWORD)
@@ -261,8 +255,7 @@ def test_aapfs_create_rotate_and_delete(mount, emulator, tmp_path):
     source.write_text(PASSWORD + "\n")
 
     def aapfs(*words, **more):
-        return subprocess.run([AAPFS, words[0], "-m", mount.path, *words[1:]], capture_output=True,
-                              text=True, **more)
+        return run_aapfs(words[0], "-m", mount.path, *words[1:], **more)
 
     done = aapfs("rotate", "payments", "--password-file", source)
     assert done.returncode == 1 and "no key to rotate" in done.stderr
@@ -309,8 +302,7 @@ def on_a_terminal(mount, *answers, command="create"):
 
 
 def without_a_terminal(mount, *words):
-    done = subprocess.run([AAPFS, words[0], "-m", mount.path, *words[1:]], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                          start_new_session=True)
+    done = run_aapfs(words[0], "-m", mount.path, *words[1:], stdin=subprocess.DEVNULL, start_new_session=True)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -389,9 +381,7 @@ def test_rotate_without_a_terminal_takes_the_kept_password(mount, emulator):
 def test_a_password_that_looks_like_a_command(mount, emulator, tmp_path):
     """A typo costs none of the three keys; who means it says so, and `aapfs create` always does."""
     for typo in ("retry-chek", "rotate-now", "delete-all", "Rotate-Now 2027-12-01T00:00:00Z 2028-12-01T00:00:00Z"):
-        with pytest.raises(OSError) as raised:
-            mount.write("payments", typo)
-        assert raised.value.errno == errno.EINVAL
+        assert result_of(mount, typo) == errno.EINVAL
         assert "commands here: rotate, reloaded, retry-check, delete" in mount.last_error()["Message"]
         assert typo not in mount.last_error()["Message"]
     assert emulator.count("CreateClientKey") == 0
@@ -423,7 +413,7 @@ def test_an_aap_that_kms_does_not_list_is_explained(mount, tmp_path):
             1, "", f"aapfs: nothing: there is no such AAP here; KMS was listed at {listed}; to list it again: "
             f"echo sync > {mount.path}/.aapfs/control\n")
     assert without_a_terminal(mount, "create", "../aap") == (1, "", f"aapfs: {mount.path}/../aap: not a name that an AAP has here\n")
-    done = subprocess.run([AAPFS, "create", "-m", tmp_path, "payments"], capture_output=True, text=True, start_new_session=True)
+    done = run_aapfs("create", "-m", tmp_path, "payments", start_new_session=True)
     assert (done.returncode, done.stderr) == (1, f"aapfs: {tmp_path}/.aapfs/status: not there: is aapfs mounted?\n")
-    done = subprocess.run([AAPFS, "create", "-m", tmp_path / "no", "payments"], capture_output=True, text=True, start_new_session=True)
+    done = run_aapfs("create", "-m", tmp_path / "no", "payments", start_new_session=True)
     assert (done.returncode, done.stderr) == (1, f"aapfs: {tmp_path}/no/payments: No such file or directory\n")

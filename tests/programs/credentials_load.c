@@ -18,12 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kmsapi/credentials/source.h"
-#include "kmsapi/kms.h"
-#include "kmsapi/wiping_memory.h"
+#include "tests/programs/asking.h"
 
 enum { TIMEOUT_MS = 10000, PARALLEL_MOST = 64 };
 
@@ -37,13 +35,6 @@ struct program {
     bool loading;
     int64_t load_end_ms;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* credentials_run, as simple as it can be. */
 static int run(void *user, char *const *words, unsigned int timeout_ms, char *output,
@@ -101,7 +92,7 @@ static void get(struct program *program, bool wait)
     struct credentials credentials;
     char reason[1024] = "";
     int r = credentials_source_get(program->source, &credentials, reason, sizeof(reason));
-    for (int64_t end_ms = now_ms() + 20000; wait && r == -EAGAIN && now_ms() < end_ms;) {
+    for (int64_t end_ms = asking_now_ms() + 20000; wait && r == -EAGAIN && asking_now_ms() < end_ms;) {
         transport_run(program->transport, 1000); /* until it is woken */
         r = credentials_source_get(program->source, &credentials, reason, sizeof(reason));
     }
@@ -118,8 +109,8 @@ static void begin_list(struct program *program);
 static void print(const struct kms_answer *answer)
 {
     const struct kms_error *error = &answer->error;
-    printf("%s %s %s %u %s\n", error->operation, error->number ? strerrorname_np(error->number) : "0",
-           error->code[0] ? error->code : "-", answer->transport->attempts, error->message);
+    printf("%s %s %s %u %s\n", error->operation, asking_number(error), asking_code(error), answer->transport->attempts,
+           error->message);
 }
 
 static void listed(void *user, const struct kms_answer *answer, const struct kms_client_key *keys,
@@ -136,7 +127,7 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
         program->failed++;
         fprintf(stderr, "%s %s\n", answer->error.code, answer->error.message);
     }
-    if (now_ms() < program->load_end_ms)
+    if (asking_now_ms() < program->load_end_ms)
         begin_list(program);
 }
 
@@ -175,17 +166,12 @@ static void load(struct program *program, const char *words)
         exit(2);
     program->loading = true;
     program->done = program->failed = program->sessions = 0;
-    program->load_end_ms = now_ms() + ms;
+    program->load_end_ms = asking_now_ms() + ms;
     while (parallel--)
         begin_list(program);
     finish(program);
     program->loading = false;
     printf("%u %u %u\n", program->done, program->failed, program->sessions);
-}
-
-static const char *optional(const char *word)
-{
-    return strcmp(word, "-") == 0 ? NULL : word;
 }
 
 static int make_source(struct program *program, const char *provider, const char *metadata,
@@ -195,8 +181,8 @@ static int make_source(struct program *program, const char *provider, const char
     credentials_source_free(program->source);
     program->source = NULL;
     program->options.provider = provider;
-    program->options.metadata = optional(metadata);
-    program->options.sts = optional(sts);
+    program->options.metadata = asking_optional(metadata);
+    program->options.sts = asking_optional(sts);
     int r = credentials_source_new(&program->options, &program->source, reason, sizeof(reason));
     if (r < 0)
         fprintf(stderr, "%s\n", reason);
@@ -241,28 +227,23 @@ static void obey(struct program *program, const char *line)
 int main(int count, char **words)
 {
     struct program program = {0};
-    char reason[512], line[1024];
-    if (count != 7 || wiping_memory_install() < 0)
+    char line[1024];
+    if (count != 7)
         return 2;
     signal(SIGPIPE, SIG_IGN);
     program.options = (struct credentials_source_options){
         .user_agent = "credentials_load/1",
-        .proxy = optional(words[5]),
+        .proxy = asking_optional(words[5]),
         .timeout_ms = (unsigned int)atoi(words[6]),
         .pause_ms = 10,
         .run = getenv("NO_RUN") ? NULL : run,
     };
-    const struct transport_options options = {
+    program.transport = asking_transport((struct transport_options){
         .endpoint = words[1],
-        .user_agent = "credentials_load/1",
         .get_credentials = get_credentials,
         .credentials_refused = refused,
         .get_credentials_user = &program,
-    };
-    if (transport_new(&options, &program.transport, reason, sizeof(reason)) < 0) {
-        fprintf(stderr, "%s\n", reason);
-        return 1;
-    }
+    });
     int r = make_source(&program, words[2], words[3], words[4]);
     while (r == 0 && fgets(line, sizeof(line), stdin)) {
         line[strcspn(line, "\n")] = '\0';

@@ -8,17 +8,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { CONTENT_MOST = 16384, CONTENTS_MOST = 512, PIECES = 3 };
+#include "tests/programs/load.h"
+
+enum { CONTENTS_MOST = 512, PIECES = 3 };
 
 struct content {
     size_t size;
@@ -29,31 +29,18 @@ struct content {
 struct reading {
     const char *path, *name;
     bool held;
-    int64_t until_ms;
+    int64_t until_us;
     long reads, torn;
     size_t count;
     struct content contents[CONTENTS_MOST]; /* all that differ */
 };
-
-static void __attribute__((noreturn)) fail(const char *what)
-{
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    _exit(1);
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* As one reads who looks at the size first. COLD: the kernel has no pages of it. */
 static size_t read_held(int file, bool cold, char bytes[static CONTENT_MOST])
 {
     struct stat attributes;
     if (fstat(file, &attributes) < 0)
-        fail("fstat");
+        broken("fstat: %s", strerror(errno));
     size_t size = (size_t)attributes.st_size, piece = size / PIECES + 1, at = 0;
     if (cold)
         posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
@@ -61,27 +48,11 @@ static size_t read_held(int file, bool cold, char bytes[static CONTENT_MOST])
         size_t wanted = size - at < piece ? size - at : piece;
         ssize_t got = pread(file, bytes + at, wanted, (off_t)at);
         if (got < 0)
-            fail("pread");
+            broken("pread: %s", strerror(errno));
         if (got == 0)
             break;
         at += (size_t)got;
     }
-    return at;
-}
-
-/* As one reads who reads to the end. */
-static size_t read_opened(const char *path, char bytes[static CONTENT_MOST])
-{
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        fail(path);
-    size_t at = 0;
-    ssize_t got;
-    while ((got = read(file, bytes + at, 700)) > 0)
-        at += (size_t)got;
-    if (got < 0)
-        fail("read");
-    close(file);
     return at;
 }
 
@@ -107,14 +78,14 @@ static void *run(void *user)
 {
     struct reading *reading = user;
     static _Thread_local char bytes[CONTENT_MOST];
-    int file = open(reading->path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        fail(reading->path);
-    while (now_ms() < reading->until_ms) {
-        size_t size = reading->held ? read_held(file, reading->reads % 2, bytes) : read_opened(reading->path, bytes);
-        note(reading, bytes, size);
+    int held = load_open(AT_FDCWD, reading->path, 0);
+    while (load_now_us() < reading->until_us) {
+        int file = reading->held ? held : load_open(AT_FDCWD, reading->path, 0);
+        note(reading, bytes, reading->held ? read_held(file, reading->reads % 2, bytes) : load_read_pieces(file, 700, bytes));
+        if (!reading->held)
+            close(file);
     }
-    close(file);
+    close(held);
     return NULL;
 }
 
@@ -154,21 +125,19 @@ static void report(DIR *keys, struct reading *reading, const char *what)
 int main(int count, char **words)
 {
     static struct reading held, opened;
-    pthread_t threads[2];
     if (count != 7) {
         fprintf(stderr, "usage: follow_reads SECONDS KEYS HELD-PATH HELD-NAME OPENED-PATH OPENED-NAME\n");
         return 2;
     }
-    int64_t until_ms = now_ms() + atol(words[1]) * 1000;
-    held = (struct reading){.path = words[3], .name = words[4], .held = true, .until_ms = until_ms};
-    opened = (struct reading){.path = words[5], .name = words[6], .until_ms = until_ms};
-    if (pthread_create(&threads[0], NULL, run, &held) != 0 || pthread_create(&threads[1], NULL, run, &opened) != 0)
-        fail("pthread_create");
+    int64_t until_us = load_now_us() + atol(words[1]) * 1000000;
+    held = (struct reading){.path = words[3], .name = words[4], .held = true, .until_us = until_us};
+    opened = (struct reading){.path = words[5], .name = words[6], .until_us = until_us};
+    pthread_t threads[] = {load_start(run, &held), load_start(run, &opened)};
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
     DIR *keys = opendir(words[2]);
     if (!keys)
-        fail(words[2]);
+        broken("%s: %s", words[2], strerror(errno));
     printf("{");
     report(keys, &held, "Held");
     printf(", ");

@@ -4,37 +4,23 @@
  *
  *     kms_calls ENDPOINT CA_FILE|- ID SECRET PASSWORD
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <openssl/crypto.h>
-
-#include "kmsapi/kms.h"
-#include "kmsapi/wiping_memory.h"
+#include "tests/programs/asking.h"
 
 enum { TIMEOUT_MS = 5000 };
 
 struct caller {
     struct transport *transport;
-    const char *const *words;
+    const char *password;
     bool done;
     char client_key_id[129];
 };
 
-static int get_credentials(void *user, struct credentials *credentials, char *reason, size_t size)
-{
-    const struct caller *caller = user;
-    *credentials = (struct credentials){.access_key_id = OPENSSL_strdup(caller->words[3]),
-                                        .access_key_secret = OPENSSL_strdup(caller->words[4])};
-    return credentials->access_key_id && credentials->access_key_secret ? 0 : -ENOMEM;
-}
-
 static void print_result(struct caller *caller, const struct kms_answer *answer)
 {
-    const char *name = answer->error.number ? strerrorname_np(answer->error.number) : "0";
-    printf("%s %s", answer->error.operation, name);
+    printf("%s %s", answer->error.operation, asking_number(&answer->error));
     caller->done = true;
 }
 
@@ -90,7 +76,7 @@ static void finish(struct caller *caller, int started)
 static void call_all(struct caller *caller)
 {
     struct transport *transport = caller->transport;
-    const struct kms_create_client_key key = {.aap_name = "made", .password = caller->words[5]};
+    const struct kms_create_client_key key = {.aap_name = "made", .password = caller->password};
     for (int i = 0; i < 2; i++)
         finish(caller, kms_create_application_access_point(transport, "made", "[\"a\",\"b\"]",
                                                            "words", TIMEOUT_MS, aap, caller));
@@ -109,21 +95,13 @@ static void call_all(struct caller *caller)
 
 int main(int count, char **words)
 {
-    struct caller caller = {.words = (const char *const *)words};
-    char reason[256];
-    if (count != 6 || wiping_memory_install() < 0)
+    if (count != 6)
         return 2;
-    const struct transport_options options = {
-        .endpoint = words[1],
-        .ca_file = strcmp(words[2], "-") != 0 ? words[2] : NULL,
-        .user_agent = "kms_calls/1",
-        .get_credentials = get_credentials,
-        .get_credentials_user = &caller,
-    };
-    if (transport_new(&options, &caller.transport, reason, sizeof(reason)) < 0) {
-        fprintf(stderr, "%s\n", reason);
-        return 1;
-    }
+    const struct transport_options options = {.endpoint = words[1],
+                                              .ca_file = asking_optional(words[2]),
+                                              .get_credentials = asking_key,
+                                              .get_credentials_user = &words[3]};
+    struct caller caller = {.transport = asking_transport(options), .password = words[5]};
     call_all(&caller);
     transport_free(caller.transport);
     return 0;

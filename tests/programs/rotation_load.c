@@ -5,12 +5,10 @@
  *
  * Prints figures as JSON; the first broken promise is told on stderr and ends it with 1.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,10 +19,11 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { AAPS = 2, NAMES = 10, ID_SIZE = 64, CONTENT_MOST = 8192, ROTATIONS_MOST = 100000 };
+#include "tests/programs/load.h"
+
+enum { AAPS = 2, NAMES = 10, ROTATIONS_MOST = 100000 };
 
 static const char *const names[NAMES] = {
     "current",       "client_key.json", "client_key.p12", "private_key_data", "private_key.pem",
@@ -43,39 +42,14 @@ struct aap {
 static struct aap aaps[AAPS];
 static long rotations;
 static atomic_bool finished;
-static atomic_long reads, listings, absent;
-
-static void __attribute__((noreturn, format(printf, 1, 2))) broken(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    _exit(1);
-}
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
+static atomic_long reads, absent;
 
 /* How a file is read; the size. */
 typedef size_t read_whole(int file, char content[CONTENT_MOST]);
 
 static size_t read_pieces(int file, char content[CONTENT_MOST])
 {
-    size_t size = 0;
-    for (;;) {
-        ssize_t got = read(file, content + size, 100);
-        if (got < 0)
-            broken("read: %s", strerror(errno));
-        if (got == 0)
-            return size;
-        size += (size_t)got;
-    }
+    return load_read_pieces(file, 100, content);
 }
 
 static size_t read_mapped(int file, char content[CONTENT_MOST])
@@ -102,20 +76,6 @@ static size_t read_sent(int file, char content[CONTENT_MOST])
     return (size_t)size;
 }
 
-/* The id inside client_key.json; that the frame is whole. */
-static void id_of(const char *content, size_t size, char id[ID_SIZE])
-{
-    static const char head[] = "{\"KeyId\":\"";
-    const char *end;
-    if (size < sizeof(head) + ID_SIZE || memcmp(content, head, sizeof(head) - 1) != 0 ||
-        memcmp(content + size - 3, "\"}\n", 3) != 0 ||
-        !(end = memchr(content + sizeof(head) - 1, '"', ID_SIZE - 1)))
-        broken("torn: %zu bytes, %.60s", size, content);
-    size_t id_size = (size_t)(end - (content + sizeof(head) - 1));
-    memcpy(id, content + sizeof(head) - 1, id_size);
-    id[id_size] = '\0';
-}
-
 static long generation_of(const struct aap *aap, const char *id, long newest)
 {
     for (long i = newest; i >= 0; i--)
@@ -129,24 +89,19 @@ static void check_whole(const struct aap *aap, const char *id, const char *conte
 {
     char path[256], own[CONTENT_MOST];
     snprintf(path, sizeof(path), "keys/%s/client_key.json", id);
-    int file = openat(aap->directory, path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = file < 0 ? -1 : read(file, own, sizeof(own));
-    if (got != (ssize_t)size || memcmp(own, content, size) != 0)
-        broken("torn: %s/%s: %zd bytes instead of %zu: %s", aap->name, path, got, size,
-               got < 0 ? strerror(errno) : "");
-    close(file);
+    size_t got = load_read(aap->directory, path, own);
+    if (got != size || memcmp(own, content, size) != 0)
+        broken("torn: %s/%s: %zu bytes instead of %zu", aap->name, path, got, size);
 }
 
 static void read_and_check(struct aap *aap, read_whole *how)
 {
     char content[CONTENT_MOST], id[ID_SIZE];
     long before = atomic_load(&aap->generation);
-    int file = openat(aap->directory, "client_key.json", O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        broken("%s/client_key.json: %s", aap->name, strerror(errno));
+    int file = load_open(aap->directory, "client_key.json", 0);
     size_t size = how(file, content);
     close(file);
-    id_of(content, size, id);
+    load_id_in_json(content, size, id);
     /* an id that is not known yet is newer than every write that has returned */
     long read = generation_of(aap, id, atomic_load(&aap->generation));
     if (read >= 0 && read < before)
@@ -168,27 +123,14 @@ static void list_and_check(const struct aap *aap)
 {
     const size_t standing_count = sizeof(standing) / sizeof(standing[0]);
     struct stat attributes;
-    size_t found = 0;
-    int again = openat(aap->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = again < 0 ? NULL : fdopendir(again);
-    const struct dirent *entry;
-    if (!directory)
-        broken("%s: %s", aap->name, strerror(errno));
-    while (errno = 0, (entry = readdir(directory))) {
-        if (fstatat(again, entry->d_name, &attributes, AT_SYMLINK_NOFOLLOW) < 0)
-            broken("%s/%s: listed, then %s", aap->name, entry->d_name, strerror(errno));
-        found += entry->d_name[0] != '.';
+    long found = load_list(aap->directory, ".") - 2; /* "." and ".." */
+    if (found != (long)(NAMES + standing_count))
+        broken("%s: %ld names in a listing", aap->name, found);
+    for (size_t i = 0; i < NAMES + standing_count; i++) {
+        const char *name = i < NAMES ? names[i] : standing[i - NAMES];
+        if (fstatat(aap->directory, name, &attributes, 0) < 0)
+            broken("%s/%s is missing: %s", aap->name, name, strerror(errno));
     }
-    if (errno || found != NAMES + standing_count)
-        broken("%s: %zu names in a listing: %s", aap->name, found, strerror(errno));
-    closedir(directory);
-    for (size_t i = 0; i < NAMES; i++)
-        if (fstatat(aap->directory, names[i], &attributes, 0) < 0)
-            broken("%s/%s is missing: %s", aap->name, names[i], strerror(errno));
-    for (size_t i = 0; i < standing_count; i++)
-        if (fstatat(aap->directory, standing[i], &attributes, 0) < 0)
-            broken("%s/%s is missing: %s", aap->name, standing[i], strerror(errno));
-    atomic_fetch_add(&listings, 1);
 }
 
 static void *lister(void *user)
@@ -276,21 +218,18 @@ static void *watcher(void *user)
 
 static void rotate(struct aap *aap, long generation)
 {
-    char password[64], id[ID_SIZE];
-    int size = snprintf(password, sizeof(password), "Rotation-%ld-Aa1\n", generation);
-    int control = openat(aap->directory, "control", O_WRONLY | O_CLOEXEC);
-    if (control < 0 || write(control, password, (size_t)size) != size)
-        broken("%s/control: %s", aap->name, strerror(errno));
-    close(control);
-    int file = openat(aap->directory, "client_key_id", O_RDONLY | O_CLOEXEC);
-    ssize_t got = file < 0 ? -1 : read(file, id, sizeof(id));
-    if (got < 2)
-        broken("%s/client_key_id: %s", aap->name, strerror(errno));
-    close(file);
-    id[got - 1] = '\0';
+    char password[64], id[CONTENT_MOST];
+    snprintf(password, sizeof(password), "Rotation-%ld-Aa1\n", generation);
+    int number = load_write_control(aap->directory, password);
+    if (number != 0)
+        broken("%s/control: %s", aap->name, strerror(number));
+    size_t size = load_read(aap->directory, "client_key_id", id);
+    if (size < 2 || size > ID_SIZE)
+        broken("%s/client_key_id: %zu bytes", aap->name, size);
+    id[size - 1] = '\0';
     if (generation > 0 && strcmp(id, aap->ids[generation - 1]) == 0)
         broken("stale: %s/client_key_id after the write returned", aap->name);
-    memcpy(aap->ids[generation], id, (size_t)got);
+    memcpy(aap->ids[generation], id, size);
     atomic_store(&aap->generation, generation);
 }
 
@@ -300,12 +239,6 @@ static void *rotator(void *user)
     for (long i = 1; i <= rotations; i++)
         rotate(aap, i);
     return NULL;
-}
-
-static void start(pthread_t *thread, void *(*run)(void *), void *user)
-{
-    if (pthread_create(thread, NULL, run, user) != 0)
-        broken("pthread_create: %s", strerror(errno));
 }
 
 int main(int count, char **words)
@@ -325,34 +258,34 @@ int main(int count, char **words)
         if (aaps[i].directory < 0 || !aaps[i].ids)
             broken("%s: %s", words[3 + i], strerror(errno));
     }
-    start(&watching, watcher, &watched);
+    watching = load_start(watcher, &watched);
     while (!atomic_load(&watched))
         sched_yield();
     for (size_t i = 0; i < AAPS; i++)
         rotate(&aaps[i], 0);
 
     for (size_t i = 0; i < 4; i++)
-        start(&others[started++], reader, (void *)(uintptr_t)&pieces);
+        others[started++] = load_start(reader, (void *)(uintptr_t)&pieces);
     for (size_t i = 0; i < 2; i++)
-        start(&others[started++], reader, (void *)(uintptr_t)&mapped);
-    start(&others[started++], reader, (void *)(uintptr_t)&sent);
+        others[started++] = load_start(reader, (void *)(uintptr_t)&mapped);
+    others[started++] = load_start(reader, (void *)(uintptr_t)&sent);
     for (size_t i = 0; i < 2; i++)
-        start(&others[started++], lister, NULL);
+        others[started++] = load_start(lister, NULL);
     for (uintptr_t i = 0; i < 4; i++)
-        start(&others[started++], looker, (void *)(i + 1));
-    int64_t began = now_us();
+        others[started++] = load_start(looker, (void *)(i + 1));
+    int64_t began = load_now_us();
     for (size_t i = 0; i < AAPS; i++)
-        start(&rotators[i], rotator, &aaps[i]);
+        rotators[i] = load_start(rotator, &aaps[i]);
     for (size_t i = 0; i < AAPS; i++)
         pthread_join(rotators[i], NULL);
-    int64_t took = now_us() - began;
+    int64_t took = load_now_us() - began;
     pthread_join(watching, NULL);
     atomic_store(&finished, true);
     for (size_t i = 0; i < started; i++)
         pthread_join(others[i], NULL);
     printf("{\"Rotations\": %ld, \"Seconds\": %.1f, \"Reads\": %ld, \"Listings\": %ld, "
            "\"AbsentNames\": %ld, \"FileEvents\": %ld}\n",
-           rotations * AAPS, (double)took / 1e6, atomic_load(&reads), atomic_load(&listings),
+           rotations * AAPS, (double)took / 1e6, atomic_load(&reads), atomic_load(&load_counts.listings),
            atomic_load(&absent), aaps[0].file_events + aaps[1].file_events);
     return 0;
 }

@@ -7,23 +7,21 @@
  * torn or go back; a write that succeeded must show its key, one that failed must have changed nothing. Prints
  * figures as JSON; the first broken promise is told on stderr and ends it with 1.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { READERS = 4, LISTERS = 2, ID_SIZE = 64, CONTENT_MOST = 16384, WRITES_MOST = 100000 };
+#include "tests/programs/load.h"
+
+enum { READERS = 4, LISTERS = 2, WRITES_MOST = 100000 };
 
 /* What a key showed when its write had returned. */
 struct made {
@@ -34,36 +32,9 @@ struct made {
 static const char *aap, *password;
 static int mount_point, directory;
 static atomic_bool finished;
-static atomic_long reads, listings, stats, longest_us;
 static struct made *made; /* in the order of the writes */
 static _Atomic long made_count;
 static long failed_writes, errors_seen[200];
-
-static void __attribute__((noreturn, format(printf, 1, 2))) broken(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    _exit(1);
-}
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-/* One call of a reader or lister has taken since BEGAN_US. */
-static void note_stall(int64_t began_us)
-{
-    long took = (long)(now_us() - began_us);
-    long longest = atomic_load(&longest_us);
-    while (took > longest && !atomic_compare_exchange_weak(&longest_us, &longest, took))
-        ;
-}
 
 /* FNV-1a: only to compare bytes that were seen before. */
 static uint64_t hash(const char *data, size_t size)
@@ -72,40 +43,6 @@ static uint64_t hash(const char *data, size_t size)
     for (size_t i = 0; i < size; i++)
         value = (value ^ (unsigned char)data[i]) * UINT64_C(0x100000001b3);
     return value;
-}
-
-static size_t read_file(int below, const char *path, char content[static CONTENT_MOST])
-{
-    int64_t began_us = now_us();
-    struct stat attributes;
-    int file = openat(below, path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        broken("open %s: %s", path, strerror(errno));
-    ssize_t size = read(file, content, CONTENT_MOST);
-    if (size < 0)
-        broken("read %s: %s", path, strerror(errno));
-    if (fstat(file, &attributes) < 0)
-        broken("stat %s: %s", path, strerror(errno));
-    if (attributes.st_size != size)
-        broken("%s: st_size is %lld, %zd bytes were read", path, (long long)attributes.st_size, size);
-    close(file);
-    note_stall(began_us);
-    atomic_fetch_add(&reads, 1);
-    atomic_fetch_add(&stats, 1);
-    return (size_t)size;
-}
-
-static void id_in_json(const char *content, size_t size, char id[static ID_SIZE])
-{
-    static const char head[] = "{\"KeyId\":\"";
-    const char *end;
-    if (size < sizeof(head) + ID_SIZE || memcmp(content, head, sizeof(head) - 1) != 0 ||
-        memcmp(content + size - 3, "\"}\n", 3) != 0 ||
-        !(end = memchr(content + sizeof(head) - 1, '"', ID_SIZE - 1)))
-        broken("client_key.json is torn: %zu bytes", size);
-    size_t id_size = (size_t)(end - (content + sizeof(head) - 1));
-    memcpy(id, content + sizeof(head) - 1, id_size);
-    id[id_size] = '\0';
 }
 
 /* The place of ID among the writes; one that has not returned yet is behind all that have. */
@@ -129,42 +66,17 @@ static void *read_on(void *unused)
     long seen = 0;
     for (unsigned int i = 0; !atomic_load(&finished); i++) {
         long newest = atomic_load(&made_count) - 1; /* returned before the open */
-        id_in_json(content, read_file(directory, "client_key.json", content), id);
+        load_id_in_json(content, load_read(directory, "client_key.json", content), id);
         long place = place_of(id);
         if (place < newest || place < seen)
             broken("client_key.json went back: to key %ld after %ld", place, newest > seen ? newest : seen);
         if (place < atomic_load(&made_count))
             seen = place;
-        size_t size = read_file(directory, others[i % 8], content);
+        size_t size = load_read(directory, others[i % 8], content);
         if (size == 0 && i % 8 != 6)
             broken("%s is empty", others[i % 8]);
     }
     return NULL;
-}
-
-static long list_directory(int below, const char *path, bool look_at_each)
-{
-    int64_t began_us = now_us();
-    int opened = openat(below, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *entries = opened < 0 ? NULL : fdopendir(opened);
-    const struct dirent *entry;
-    struct stat attributes;
-    long count = 0;
-    if (!entries)
-        broken("opendir %s: %s", path, strerror(errno));
-    while (errno = 0, (entry = readdir(entries))) {
-        note_stall(began_us);
-        if (look_at_each && fstatat(opened, entry->d_name, &attributes, AT_SYMLINK_NOFOLLOW) < 0)
-            broken("stat %s/%s: %s", path, entry->d_name, strerror(errno));
-        atomic_fetch_add(&stats, look_at_each);
-        count++;
-        began_us = now_us();
-    }
-    if (errno != 0)
-        broken("readdir %s: %s", path, strerror(errno));
-    closedir(entries);
-    atomic_fetch_add(&listings, 1);
-    return count;
 }
 
 static void *list_on(void *unused)
@@ -172,11 +84,11 @@ static void *list_on(void *unused)
     struct statvfs zeros;
     while (!atomic_load(&finished)) {
         long keys = atomic_load(&made_count);
-        if (list_directory(mount_point, ".", true) < 4)
+        if (load_list(mount_point, ".") < 4)
             broken("the mount's listing is short");
-        if (list_directory(directory, ".", true) != 16)
+        if (load_list(directory, ".") != 16)
             broken("the AAP's listing is short");
-        if (list_directory(directory, "keys", true) < keys + 2)
+        if (load_list(directory, "keys") < keys + 2)
             broken("keys/ has less than the %ld keys that were made", keys);
         if (fstatvfs(mount_point, &zeros) < 0)
             broken("statvfs: %s", strerror(errno));
@@ -188,24 +100,18 @@ static void look_at_key(const char *below, struct made *one)
 {
     char path[128], content[CONTENT_MOST];
     snprintf(path, sizeof(path), "%sclient_key.json", below);
-    size_t size = read_file(directory, path, content);
-    id_in_json(content, size, one->id);
+    size_t size = load_read(directory, path, content);
+    load_id_in_json(content, size, one->id);
     one->json = hash(content, size);
     snprintf(path, sizeof(path), "%sprivate_key.pem", below);
-    one->pem = hash(content, read_file(directory, path, content));
+    one->pem = hash(content, load_read(directory, path, content));
 }
 
 static int write_password(void)
 {
     char line[128];
-    int size = snprintf(line, sizeof(line), "%s\n", password);
-    int control = openat(directory, "control", O_WRONLY | O_CLOEXEC);
-    if (control < 0)
-        broken("open control: %s", strerror(errno));
-    ssize_t written = write(control, line, (size_t)size);
-    int number = written == size ? 0 : errno;
-    close(control);
-    return number;
+    snprintf(line, sizeof(line), "%s\n", password);
+    return load_write_control(directory, line);
 }
 
 static void *write_on(void *unused)
@@ -265,10 +171,10 @@ int main(int count, char **words)
 
     size_t started = 0;
     for (int i = 0; i < READERS; i++)
-        pthread_create(&threads[started++], NULL, read_on, NULL);
+        threads[started++] = load_start(read_on, NULL);
     for (int i = 0; i < LISTERS; i++)
-        pthread_create(&threads[started++], NULL, list_on, NULL);
-    pthread_create(&threads[started++], NULL, write_on, NULL);
+        threads[started++] = load_start(list_on, NULL);
+    threads[started++] = load_start(write_on, NULL);
     puts("started");
     fflush(stdout);
     while (read(STDIN_FILENO, rest, sizeof(rest)) > 0)
@@ -280,7 +186,7 @@ int main(int count, char **words)
 
     printf("{\"Reads\": %ld, \"Listings\": %ld, \"Stats\": %ld, \"LongestStallMs\": %.1f, \"Writes\": %ld, "
            "\"FailedWrites\": %ld, \"Errors\": {",
-           reads, listings, stats, (double)longest_us / 1000, made_count + failed_writes, failed_writes);
+           load_counts.reads, load_counts.listings, load_counts.looks, (double)load_counts.longest_us / 1000, made_count + failed_writes, failed_writes);
     const char *separator = "";
     for (int i = 0; i < 200; i++)
         if (errors_seen[i]) {

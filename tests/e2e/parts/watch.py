@@ -6,7 +6,7 @@ import select
 import subprocess
 import time
 
-from harness import until
+from parts.harness import until
 
 
 def wait_for_watch(pid, seconds=20):
@@ -96,3 +96,19 @@ class Watch:
 
 def names_moved_to(path):
     return Watch(["inotifywait", "-q", "-m", "-e", "moved_to", "--format", "%f", path])
+
+
+def directories_below(directory):
+    """DIRECTORY as well; no mount is looked into, which may be dead."""
+    with open("/proc/self/mountinfo", encoding="ascii") as lines:
+        mounts = {line.split()[4] for line in lines}
+    for place, names, _ in os.walk(directory):
+        names[:] = [name for name in names if os.path.join(place, name) not in mounts]
+        yield place
+
+
+def wait_until(directory, condition):
+    """Until CONDITION holds, looked at whenever something changes in DIRECTORY."""
+    events = "create,delete,move,modify,close_write"
+    with Watch(["inotifywait", "-q", "-m", "-e", events, *directories_below(directory)]) as watch:
+        watch.until_true(condition)

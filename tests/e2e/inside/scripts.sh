@@ -1,5 +1,5 @@
 # What the packages' scripts do to mounts and processes, without packages: run with namespaces of its own for mounts and
-# processes, and the programs where a package puts them. Usage: inside_scripts.sh BUILD SCRIPTS WORK URL
+# processes, and the programs where a package puts them. Usage: scripts.sh BUILD SCRIPTS WORK URL
 set -eu
 build=$1 scripts=$2 work=$3
 export ALIBABA_CLOUD_ACCESS_KEY_ID=LTAI5tTestOnly ALIBABA_CLOUD_ACCESS_KEY_SECRET=test-only-secret

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-TABLE = pathlib.Path(__file__).resolve().parents[1] / "data/kubernetes-fields.yaml"
+TABLE = pathlib.Path(__file__).resolve().parents[2] / "data/kubernetes-fields.yaml"
 
 
 class Wrong(Exception):

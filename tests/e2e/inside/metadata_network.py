@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 
-from harness import AAPFS, Emulator, Mount, PASSWORD, environment
+from parts.harness import AAPFS, PASSWORD, Emulator, Mount, environment
+from parts.proxy import carry
 
 METADATA = "100.100.100.200"
 
@@ -17,24 +18,12 @@ def relay(listener, port):
     """Nothing but loopback is served by the emulator."""
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=carry, args=[connection, port], daemon=True).start()
+        threading.Thread(target=serve, args=[connection, port], daemon=True).start()
 
 
-def carry(connection, port):
+def serve(connection, port):
     with connection, socket.create_connection(("127.0.0.1", port)) as server:
-        back = threading.Thread(target=copy, args=[server, connection], daemon=True)
-        back.start()
-        copy(connection, server)
-        back.join()
-
-
-def copy(source, sink):
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
+        carry(connection, server)
 
 
 def refuse_proxy(listener, asked):

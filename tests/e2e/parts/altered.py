@@ -56,6 +56,10 @@ class Altered:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def alter(self, operation, **members):
+        """The good answers of OPERATION have these MEMBERS from now on; no others are changed."""
+        self.change = lambda asked, answer: answer.update(members) if asked == operation else None
+
     def close(self):
         self.server.shutdown()
         self.server.server_close()

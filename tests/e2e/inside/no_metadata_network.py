@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from harness import AAPFS, Mount, environment
+from parts.harness import AAPFS, Mount, environment
 
 directory = pathlib.Path(sys.argv[1])
 nothing = dict(ALIBABA_CLOUD_ACCESS_KEY_ID=None, ALIBABA_CLOUD_ACCESS_KEY_SECRET=None, HOME=str(directory))

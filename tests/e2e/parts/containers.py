@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from harness import environment
+from parts.harness import environment
 
 IMAGE = "localhost/box:1"
 NEEDED = ["podman", "runc", "conmon", "busybox"]

@@ -1,48 +1,29 @@
 """Real parts for the tests: the emulator, and aapfs on a real mount."""
+import contextlib
 import json
 import os
 import pathlib
 import random
-import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from parts.log import KILLED, without_what_was_done
+from parts.times import text_of
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("AAPFS_BUILD", ROOT / "build")).resolve()
+INSIDE = ROOT / "tests/e2e/inside"  # scripts that run in namespaces, roots and machines of their own
 AAPFS = BUILD / "fs" / "aapfs"
+NEXT = BUILD / "fs" / "aapfs-next"  # the version after
+WITH_STOPS = BUILD / "fs" / "aapfs-with-stops"
 EMULATOR = BUILD / "kmsapi" / "emulator" / "kms-emulator"
 ACCESS_KEY_ID, ACCESS_KEY_SECRET = "LTAI5tTestOnly", "test-only-secret"
 PASSWORD = "Correct-Horse1"
-
-ENDS = re.compile(r"aapfs: [\w-]+: the client key \S+.*\n")  # a line before an end, or of one
-
-KILLED = re.compile(r"aapfs: aapfs-(worker|publisher|runner) was killed by signal 9; it is started again.*\n")
-
-TIMED = re.compile(r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|warning|notice) (?=aapfs: )")
-DONE = re.compile(
-    r"aapfs: [\w.-]+: (?:(?:(?:created|adopted) KAAP\.\S+|adopted KAAP\.\S+ in the place of KAAP\.\S+|rotated from KAAP\.\S+ to KAAP\.\S+),"
-    r" valid (?:from \d\S+Z )?until \d\S+Z|deleted KAAP\.\S+), by (?:control \(uid \d+, pid -?\d+\)|rotate_at|its NotBefore|delete_superseded)"
-    r"(?:, password_source = (?:keep|generate|file:/\S+)|, before another worker took over)?\n")
-
-
-def without_what_was_done(text):
-    """
-    A daemon's log without times and levels, and without the notices of what was done to keys, each of which has this form:
-    the rest are lines that a test must expect.
-    """
-    lines = []
-    for line in text.splitlines(True):
-        timed = TIMED.match(line)
-        plain = line[timed.end():] if timed else line
-        if not (timed and timed[1] == "notice" and DONE.fullmatch(plain)):
-            lines.append(plain)
-    return "".join(lines)
-
 
 # libfuse's own leak; a sanitizer's word must reach stderr, which the tests look at
 os.environ.setdefault("LSAN_OPTIONS",
@@ -60,38 +41,10 @@ def environment(**changed):
     return {name: value for name, value in clean.items() if value is not None}
 
 
-def program_for_others(directory):
-    """aapfs in a place that every user may look into: the build folder may be its user's alone."""
-    return shutil.copy(AAPFS, pathlib.Path(directory) / "aapfs-for-others")
-
-
-class OwnFuse:
-    """
-    A mount namespace whose /dev/fuse every user may open, as on most machines. The machine's own is left alone, and a
-    mount made there is seen there alone.
-    """
-
-    def __init__(self, directory):
-        script = (f"mount -t tmpfs -o mode=755 tmpfs {directory}; mknod -m 666 {directory}/fuse c 10 229; "
-                  f"mount --bind {directory}/fuse /dev/fuse; umount -l {directory}; echo; read -r _")
-        self.process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "\n"
-        self.mountinfo = pathlib.Path(f"/proc/{self.process.pid}/mountinfo")
-
-    def words(self, user, *words):
-        """What runs WORDS there as USER, by exec."""
-        return ["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt", f"--setuid={user}", f"--setgid={user}", *map(str, words)]
-
-    def path(self, path):
-        """How PATH there is reached from here."""
-        return pathlib.Path(f"/proc/{self.process.pid}/root{path}")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *raised):
-        self.process.communicate("\n")
+def run_aapfs(*words, program=AAPFS, wrap=(), **more):
+    """To its end; MORE is for subprocess."""
+    return subprocess.run([*wrap, program, *words],
+                          **{"capture_output": True, "text": True, "timeout": 60, "env": environment(), **more})
 
 
 def until(condition, seconds=60, why=lambda: ""):
@@ -101,6 +54,14 @@ def until(condition, seconds=60, why=lambda: ""):
         assert time.monotonic() < end, why()
         time.sleep(0.005)
     return value
+
+
+def await_value(find, value, seconds=10):
+    """Until FIND() is VALUE."""
+    end = time.monotonic() + seconds
+    while (found := find()) != value:
+        assert time.monotonic() < end, f"{found!r} is not {value!r}"
+        time.sleep(0.01)
 
 
 # tests want keys that end soon, and many of them; LIMITS=() are KMS's own
@@ -131,6 +92,7 @@ class Emulator:
         assert line.startswith("listening on "), self.error_file.read_text()
         self.url = line.split()[-1]
         self.port = int(self.url.rsplit(":", 1)[1])
+        self.shift = 0
 
     def set_faults(self, *lines):
         """In force from the next request on."""
@@ -151,6 +113,14 @@ class Emulator:
                                          data=json.dumps({"Time": time}).encode())
         urllib.request.urlopen(request, timeout=10).close()
 
+    def move_clock(self, seconds):
+        """To so many seconds after this machine's."""
+        self.shift = seconds
+        self.set_clock(text_of(self.now()))
+
+    def now(self):
+        return time.time() + self.shift
+
     def records(self):
         return [json.loads(line) for line in self.record_file.read_text().splitlines()]
 
@@ -160,16 +130,29 @@ class Emulator:
         assert self.error_file.read_text() == ""
 
 
-def stored(directory):
-    """What lies in an AAP's directory of the store, without the note of who was told."""
-    return sorted(name for name in os.listdir(directory) if not name.startswith(".told"))
-
-
 def make_state_key(path):
     """A file with a new state key."""
     path.touch(0o600)
     path.write_text(f"{random.getrandbits(256):064x}\n")
     return path
+
+
+class Write(threading.Thread):
+    """One that goes on beside the test."""
+
+    def __init__(self, *words):
+        super().__init__()
+        self.words = words
+        self.start()
+
+    def run(self):
+        self.number = result_of(*self.words)
+
+    def end(self):
+        """The errno that it ended with, or 0."""
+        self.join(30)
+        assert not self.is_alive()
+        return self.number
 
 
 class Mount:
@@ -194,6 +177,7 @@ class Mount:
             f"[mount]\n{settings_of_mount}\ncreation_guard = {creation_guard}\nstate = {self.state}\nstate_key = {self.state_key}\n"
             f"[defaults]\nmax_keys = {max_keys}\n{defaults}\n{sections}\n")
         self.error_file = self.directory / f"{name}.stderr"
+        self.expected_errors, self.is_over = "", False
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(f"\0{name}")
         words = [*wrap, binary, "-f", "-c", self.config, *options, self.path]
@@ -252,6 +236,9 @@ class Mount:
         finally:
             os.close(control)
 
+    def sync(self):
+        self.write(".aapfs", "sync")
+
     def read(self, aap, name):
         return (self.path / aap / name).read_text()
 
@@ -264,6 +251,11 @@ class Mount:
     def last_error(self, aap="payments"):
         text = self.read(aap, "last_error")
         return json.loads(text) if text else None
+
+    @property
+    def kept(self):
+        """What one is given that takes over."""
+        return {"state": self.state, "state_key": self.state_key}
 
     def is_mounted(self):
         mounts = pathlib.Path("/proc/self/mountinfo").read_text()
@@ -280,8 +272,28 @@ class Mount:
                     continue  # it has ended
         return pids
 
+    def pids(self):
+        return [self.process.pid, *self.children().values()]
+
+    def kill(self, name):
+        os.kill(self.children()[name], signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def stopped(self, *names):
+        """The children of these NAMES, or all of its processes, stand still for as long as this lasts."""
+        pids = [self.children()[name] for name in names] or self.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in reversed(pids):
+                os.kill(pid, signal.SIGCONT)
+
     def stop(self, expected_errors=""):
         """EXPECTED_ERRORS None: whatever is said of killed processes, and nothing else; or a pattern of lines."""
+        if self.is_over:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0, self.errors()
@@ -292,3 +304,16 @@ class Mount:
             errors = "".join(line for line in errors.splitlines(True) if not expected.match(line))
             expected_errors = ""
         assert errors == expected_errors, errors
+
+    def leave(self):
+        """Stopped: what is on its mount point from here on is another mount's."""
+        self.stop(self.expected_errors)
+        self.is_over = True
+
+
+def result_of(mount, command, aap="payments"):
+    try:
+        mount.write(aap, command)
+    except OSError as error:
+        return error.errno
+    return 0

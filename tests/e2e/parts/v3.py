@@ -4,8 +4,9 @@ import hmac
 import http.client
 import json
 import secrets
-import time
 import urllib.parse
+
+from parts.times import text_of
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 
@@ -46,7 +47,7 @@ class Request:
         self.headers = {
             "x-acs-action": operation,
             "x-acs-version": "2016-01-20",
-            "x-acs-date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment)),
+            "x-acs-date": text_of(moment),
             "x-acs-signature-nonce": secrets.token_hex(16),
             "x-acs-content-sha256": hashlib.sha256(body).hexdigest(),
         }

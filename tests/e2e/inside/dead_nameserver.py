@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 
-from harness import PASSWORD, Emulator, Mount
+from parts.harness import PASSWORD, Emulator, Mount
 
 directory = pathlib.Path(tempfile.mkdtemp(prefix="aapfs-test-"))
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)

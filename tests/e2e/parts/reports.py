@@ -1,17 +1,9 @@
-"""What the tests of status, metrics and audit share."""
+"""A process that reads status files and metrics in pieces, for as long as a test says."""
 import json
 import os
 import subprocess
 import sys
 import time
-
-
-def await_value(find, value, seconds=10):
-    """Until FIND() is VALUE."""
-    until = time.monotonic() + seconds
-    while (found := find()) != value:
-        assert time.monotonic() < until, f"{found!r} is not {value!r}"
-        time.sleep(0.02)
 
 
 def read_in_pieces(mount, number, seconds):
@@ -37,7 +29,7 @@ def read_pieces(path):
     return b"".join(parts).decode()
 
 
-def check(path, text):
+def judge(path, text):
     if path.endswith("status"):
         json.loads(text)
         return
@@ -54,7 +46,7 @@ def main(mount, number, seconds):
     while time.monotonic() < until:
         i = count + int(number)
         path = mount + "/" + (".aapfs/metrics.prom", ".aapfs/status", names[i * 7 % len(names)] + "/status")[i % 3]
-        check(path, read_pieces(path))
+        judge(path, read_pieces(path))
         count += 1
     print(count)
 

@@ -7,14 +7,15 @@ import json
 import secrets
 import time
 
-from v3 import query_string, quote
+from parts.times import text_of
+from parts.v3 import query_string, quote
 
 
 def signed(method, parameters, key_id, secret):
     """PARAMETERS (a dict) with what V2 adds, signed for METHOD."""
     every = {"Format": "JSON", "Version": "2016-01-20", "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
              "AccessKeyId": key_id, "SignatureNonce": secrets.token_hex(16),
-             "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **parameters}
+             "Timestamp": text_of(time.time()), **parameters}
     to_sign = f"{method}&%2F&{quote(query_string(every.items()))}"
     digest = hmac.new(f"{secret}&".encode(), to_sign.encode(), hashlib.sha1).digest()
     return {**every, "Signature": base64.b64encode(digest).decode()}

@@ -1,0 +1,14 @@
+"""Fixtures that are functions."""
+
+
+def starter(make, end):
+    """The steps of one: the function, and then the END of all that it has made."""
+    made = []
+
+    def start(*words, **parts):
+        made.append(make(*words, **parts))
+        return made[-1]
+
+    yield start
+    for one in made:
+        end(one)
