@@ -39,7 +39,7 @@ bool rig_has_logged(const char *text)
 void rig_forget_log(void)
 {
     lines[0] = '\0';
-    warnings = faults = 0;
+    warnings = 0;
 }
 
 unsigned int rig_warnings(void)
@@ -49,5 +49,7 @@ unsigned int rig_warnings(void)
 
 unsigned int rig_faults(void)
 {
-    return faults;
+    unsigned int count = faults;
+    faults = 0;
+    return count;
 }

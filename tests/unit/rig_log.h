@@ -13,7 +13,7 @@ void rig_forget_log(void);
 /* Errors and warnings since then. */
 unsigned int rig_warnings(void);
 
-/* Lines that tell of a fault of aapfs's own: upkeep/net.h. */
+/* Lines that told of a fault of aapfs's own (upkeep/net.h) since the last call. */
 unsigned int rig_faults(void);
 
 #endif
