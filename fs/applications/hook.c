@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 
@@ -92,9 +92,9 @@ static void ended(void *user, uint32_t number, const struct run_result *result)
 
     notes->hook_generation = 0;
     if (shown && hook.ok)
-        told_set(engine, number, id);
+        notified_set(engine, number, id);
     else if (shown)
-        told_changed(engine, number);
+        notified_changed(engine, number);
     if (!hook.ok)
         log_error("%s: on_rotate: %s", name, hook.text);
     hook_tend(engine, number);

@@ -5,7 +5,7 @@
  *
  * What was dealt with is in the mount memory (numbered_aap.hook_generation): a run that a worker did not see end is
  * the next one's. What the whole daemon did not see end well is run once by the next
- * mount on that state: told.c. The engine's thread only.
+ * mount on that state: notified.c. The engine's thread only.
  */
 #ifndef AAPFS_FS_APPLICATIONS_HOOK_H
 #define AAPFS_FS_APPLICATIONS_HOOK_H

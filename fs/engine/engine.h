@@ -31,8 +31,8 @@ struct upkeep_notes {
     bool attempt_now;        /* rotate-due */
     int64_t stalls_ms;       /* until when one that is due has time to begin; 0: none is due, or it has begun */
     bool was_stalled;
-    /* told.c */
-    bool told_is_changed;
+    /* notified.c */
+    bool notified_is_changed;
     /* superseded.c */
     struct operation *deleting;
     unsigned int delete_failures;

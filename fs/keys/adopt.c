@@ -67,7 +67,7 @@ static void keep(struct operation *operation, struct record *record, struct clie
     operation_note_intent(operation, record->intent);
     stop_here("engine-adopted");
     r = admit_key(operation, record, forms);
-    settle_forget(engine, operation->aap, record->client_key_id); /* what was known of its id was a key without a private half */
+    doubts_forget(engine, operation->aap, record->client_key_id); /* what was known of its id was a key without a private half */
     if (r < 0)
         operation_refuse(operation, ENOMEM, "Memory", "the key is saved but cannot be shown now");
     else

@@ -26,7 +26,7 @@
 /*
  * A creation, in the order of this file. What it waits for in between is told back to it; any step may be its end.
  *
- *  1. rotation_begin: somebody may make a key of this AAP now. Whose account it is: account.c.
+ *  1. creation_begin: somebody may make a key of this AAP now. Whose account it is: account.c.
  *  2. find_place: KMS gives the AAP a place for it, or one is freed: make_place.c.
  *  3. reserve: the dates are chosen, and the intent is on the disk: from here on a key may come.
  *  4. send: KMS is asked. Those who wait may be told that it takes too long: parked.
@@ -57,7 +57,7 @@ static bool guard(struct operation *operation)
     return false;
 }
 
-void rotation_begin(struct operation *operation)
+void creation_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     if (ram_role_refuses(operation))
@@ -212,7 +212,7 @@ static void take_refusal(struct operation *operation, const struct kms_answer *a
     bool for_its_time = dates_are_chosen(operation) && answer->transport && answer->transport->time_was_wrong &&
                         kms_error_is_about_the_clock(&answer->error);
     if (answer->error.maybe_done && !for_its_time)
-        settle_leave(operation);
+        doubts_leave(operation);
     else
         store_drop(store, steal_pointer(&operation->creation.intent));
     if (for_its_time) {
@@ -268,7 +268,7 @@ static bool save(struct operation *operation, const struct record *record)
     struct engine *engine = operation->engine;
     int r = store_save(engine->store, operation->creation.intent, record);
     if (r == -EINVAL || r == -EEXIST || r == -EMSGSIZE) {
-        settle_leave(operation);
+        doubts_leave(operation);
         operation_refuse(operation, EKEYREJECTED, "KeyRejected",
                          r == -EEXIST    ? "KMS's answer has the ClientKeyId of an earlier key"
                          : r == -EINVAL  ? "the ClientKeyId is not one that can be a name"

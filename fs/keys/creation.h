@@ -7,6 +7,6 @@
 struct operation;
 
 /* `create`: with the password and the dates of the operation's command. */
-void rotation_begin(struct operation *operation);
+void creation_begin(struct operation *operation);
 
 #endif

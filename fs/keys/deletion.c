@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/keys/unsaved.h"
@@ -20,7 +20,7 @@ static void forget(struct operation *operation)
     int r = 0;
     if (!unsaved_drop(engine, client_key_id))
         r = store_remove(engine->store, aap_name, client_key_id);
-    settle_forget(engine, operation->aap, client_key_id);
+    doubts_forget(engine, operation->aap, client_key_id);
 
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
@@ -68,7 +68,7 @@ static void deleted(void *user, const struct kms_answer *answer)
         key->deleted = true;
     registry_unlock(registry);
     if (is_current) {
-        told_changed(engine, operation->aap);
+        notified_changed(engine, operation->aap);
         operation_succeed(operation);
         return;
     }
@@ -87,7 +87,7 @@ static void send(struct operation *operation)
         operation_refuse(operation, ENOMEM, "Memory", "memory is short");
 }
 
-void retire_begin(struct operation *operation)
+void deletion_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     const char *client_key_id = operation->command.client_key_id;

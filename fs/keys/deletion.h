@@ -9,6 +9,6 @@
 struct operation;
 
 /* `delete` and `delete-foreign`; also what aapfs deletes by itself. */
-void retire_begin(struct operation *operation);
+void deletion_begin(struct operation *operation);
 
 #endif

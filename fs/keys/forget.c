@@ -39,7 +39,7 @@ static void left(void *user, int result)
     struct operation *operation = user;
     struct engine *engine = operation->engine;
     (void)result; /* readers see that it has gone all the same */
-    settle_forget_aap(engine, operation->leaving);
+    doubts_forget_aap(engine, operation->leaving);
     int r = store_remove_aap(engine->store, operation->command.aap_name);
     if (r < 0)
         operation_refuse(operation, -r, "State",

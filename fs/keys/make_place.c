@@ -86,7 +86,7 @@ static void free_one(struct operation *operation, const struct place *place)
     deletion->by = freed_by[place->kind];
     operation_enter(operation, OPERATION_WAITS_FOR_DELETION);
     engine_aap(engine, operation->aap)->upkeep.deleting = deletion;
-    retire_begin(deletion);
+    deletion_begin(deletion);
 }
 
 static void listed(struct operation *operation, const struct kms_error *error);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/keys/judge.h"
@@ -50,7 +50,7 @@ static void saved(struct engine *engine, const struct unsaved *unsaved)
     if (aap && !aap->unsaved && strcmp(aap->failure.error.code, UNSAVED_CODE) == 0)
         aap->failure = (struct registry_failure){0};
     registry_unlock(registry);
-    told_changed(engine, unsaved->aap); /* its note had no place either */
+    notified_changed(engine, unsaved->aap); /* its note had no place either */
     if (key) /* only this thread removes keys */
         judge_keep_forms(engine->store, unsaved->record.aap_name, key);
 }

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/base/log.h"
 #include "fs/base/nanoseconds.h"
 #include "fs/engine/engine.h"
@@ -69,7 +69,7 @@ static int add_intent(struct engine *engine, const struct registry_aap *aap, con
         return store_finish(engine->store, aap->name, record->intent);
     if (record->adopted)
         return store_forget(engine->store, record->intent);
-    settle_add(engine, aap->number, record);
+    doubts_add(engine, aap->number, record);
     return 0;
 }
 
@@ -182,9 +182,9 @@ int load_store(struct engine *engine)
         r = loading.error;
     foreign_keys_load(engine);
     for (struct registry_aap *aap = registry_first_aap(registry); r == 0 && aap; aap = aap->next) {
-        told_load(engine, aap);
+        notified_load(engine, aap);
         r = make_current(engine, aap);
-        told_owe(engine, aap);
+        notified_owe(engine, aap);
         if (r == 0 && engine->parts.first)
             show(registry, aap);
     }

@@ -257,7 +257,7 @@ static void *run(void *argument)
         /* a rotation that is due goes before the next listing: both wait for their turn in one pace */
         upkeep_tend(engine);
         int64_t password_ms = password_file_tend(engine);
-        int64_t sync_ms = sync_tend(engine), listing_ms = listing_tend(engine), follow_ms = follow_tend(engine);
+        int64_t sync_ms = sync_tend(engine), listing_ms = client_keys_tend(engine), follow_ms = follow_tend(engine);
         int64_t publish_ms = parts->publish_tend ? parts->publish_tend(parts->publish_user) : INT64_MAX;
         if (publish_ms < next_ms)
             next_ms = publish_ms;
@@ -285,8 +285,8 @@ static void *run(void *argument)
 static void free_engine(struct engine *engine)
 {
     reload_free(engine);
-    settle_end(engine);
-    listing_end(engine);
+    doubts_end(engine);
+    client_keys_end(engine);
     sync_end(engine);
     follow_end(engine);
     account_end(engine);

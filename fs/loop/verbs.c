@@ -38,12 +38,12 @@ static void begin_sync(struct operation *operation)
 
 const struct verb verbs[CONTROL_VERBS] = {
     [CONTROL_NOT_PARSED] = {FAILURE_CONTROL},
-    [CONTROL_CREATE] = {FAILURE_CREATION, rotation_begin, .asks_kms = true},
-    [CONTROL_DELETE] = {FAILURE_DELETION, retire_begin, .asks_kms = true},
-    [CONTROL_DELETE_FOREIGN] = {FAILURE_DELETION, retire_begin, .asks_kms = true},
+    [CONTROL_CREATE] = {FAILURE_CREATION, creation_begin, .asks_kms = true},
+    [CONTROL_DELETE] = {FAILURE_DELETION, deletion_begin, .asks_kms = true},
+    [CONTROL_DELETE_FOREIGN] = {FAILURE_DELETION, deletion_begin, .asks_kms = true},
     [CONTROL_ADOPT] = {FAILURE_ADOPTION, adopt_begin, .asks_kms = true},
     [CONTROL_RETRY_CHECK] = {FAILURE_CREATION, recheck_begin}, /* the end of the creation that the key came from */
-    [CONTROL_ROTATE] = {FAILURE_CREATION, automatic_rotate, .asks_kms = true},
+    [CONTROL_ROTATE] = {FAILURE_CREATION, rotations_rotate, .asks_kms = true},
     [CONTROL_RELOADED] = {FAILURE_RELOADED, upkeep_begin_reloaded, .beside_others = true},
     [CONTROL_SYNC] = {FAILURE_SYNC, begin_sync, .asks_kms = true},
     [CONTROL_UPGRADE] = {FAILURE_UPGRADE, begin_upgrade},

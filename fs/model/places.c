@@ -38,12 +38,12 @@ static const struct registry_key *find_in_use(const struct registry_aap *aap, in
 {
     const struct registry_key *newest = NULL;
     if (!aap->current || strcmp(aap->config->on_rotate, "none") == 0 ||
-        strcmp(aap->told.client_key_id, aap->current->client_key_id) == 0)
+        strcmp(aap->notified.client_key_id, aap->current->client_key_id) == 0)
         return NULL;
     for (const struct registry_key *key = aap->keys; key; key = key->next) { /* newest first */
         if (!is_superseded(aap, key, now) || key->not_after_time <= now)
             continue;
-        if (strcmp(key->client_key_id, aap->told.client_key_id) == 0)
+        if (strcmp(key->client_key_id, aap->notified.client_key_id) == 0)
             return key;
         newest = newest ? newest : key;
     }

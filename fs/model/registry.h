@@ -74,7 +74,7 @@ struct registry_rotation {
 };
 
 /* Up to which key the applications were told: on_rotate ended well, `reloaded`, or a first key. */
-struct registry_told {
+struct registry_notified {
     char client_key_id[CLIENT_KEY_ID_SIZE]; /* "": of none */
     int64_t time;
 };
@@ -100,7 +100,7 @@ struct registry_aap {
     bool ram_role;              /* it is used with a RAM role, says KMS: there are no client keys */
     bool method_asked;          /* which of both it is was told in this process, or asked for */
     struct registry_rotation rotation;
-    struct registry_told told;
+    struct registry_notified notified;
     int64_t in_use_until; /* NotAfter of the superseded key that applications may still use, the earliest; 0: none */
     uint32_t generation;        /* the newest one; what the names show is in numbers */
     bool cannot_settle;         /* what came of a creation is not known, and KMS forbids the listing that would tell */

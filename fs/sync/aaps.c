@@ -7,7 +7,7 @@
 
 #include <openssl/rand.h>
 
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/sync/account.h"
@@ -114,7 +114,7 @@ int64_t sync_tend(struct engine *engine)
     }
     int64_t now_ms = clock_boottime_ms();
     /* one that is complete with its walk is not begun anew before that has ended */
-    bool walks = engine->sync->owed && listing_is_walking(engine) && !engine->sync->listing && account_may_send(engine);
+    bool walks = engine->sync->owed && client_keys_is_walking(engine) && !engine->sync->listing && account_may_send(engine);
     if (!engine->draining && now_ms >= engine->sync->next_ms && !walks)
         sync_begin(engine, NULL);
     if (engine->sync->next_ms == INT64_MAX || engine->draining)
@@ -164,7 +164,7 @@ static void walk(struct engine *engine)
 {
     engine->sync->walk_failed = false;
     engine->sync->owed = !engine->parts.config->all_aaps;
-    listing_walk(engine);
+    client_keys_walk(engine);
 }
 
 /* The AAPs are known, or cannot be. */
@@ -227,7 +227,7 @@ static void clear_walk_failure(struct engine *engine, bool refusals)
 
 static void answered(struct engine *engine)
 {
-    if (!engine->sync->owed || engine->sync->listing || listing_is_walking(engine) || !listing_has_all(engine))
+    if (!engine->sync->owed || engine->sync->listing || client_keys_is_walking(engine) || !client_keys_has_all(engine))
         return;
     engine->sync->owed = false;
     clear_walk_failure(engine, false);
@@ -335,7 +335,7 @@ static void mark(struct engine *engine)
         bool listed = all_aaps && is_named(engine->sync->names, aap->name);
         if (listed && aap->gone) {
             aap->gone = false;
-            told_changed(engine, aap->number);
+            notified_changed(engine, aap->number);
         }
         if (notes)
             notes->listing.missing = !listed;
@@ -477,5 +477,5 @@ bool sync_start(struct engine *engine)
     if (!engine->sync)
         return false;
     engine->sync->next_ms = INT64_MAX;
-    return listing_start(engine, &walker);
+    return client_keys_start(engine, &walker);
 }

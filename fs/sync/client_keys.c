@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
@@ -43,7 +43,7 @@ enum { STALE_RETRY_MS = 1000, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 
 
 /* -- what is due --------------------------------------------------------------------------- */
 
-void listing_walk(struct engine *engine)
+void client_keys_walk(struct engine *engine)
 {
     struct listing *listing = engine->listing;
     listing->walk_left = 0;
@@ -76,7 +76,7 @@ static void set_unanswered(struct engine *engine, struct engine_aap *notes, bool
     notes->listing.unanswered = unanswered;
 }
 
-void listing_forget(struct engine *engine, uint32_t aap)
+void client_keys_forget(struct engine *engine, uint32_t aap)
 {
     struct engine_aap *notes = engine_aap(engine, aap);
     if (!notes)
@@ -121,7 +121,7 @@ static void note_refusal(struct engine *engine, const struct kms_error *error)
     notes->listing.refused_ms = listing->asked_ms;
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
-    bool unsettled = settle_has_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
+    bool unsettled = doubts_has_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
     aap->cannot_settle = unsettled;
     registry_unlock(engine->parts.registry);
     if (tell) /* only this thread removes AAPs */
@@ -207,7 +207,7 @@ static void set_gone(struct engine *engine, bool gone)
     aap->gone = gone;
     registry_unlock(engine->parts.registry);
     if (changed)
-        told_changed(engine, engine->listing->aap);
+        notified_changed(engine, engine->listing->aap);
     if (tell) /* only this thread removes AAPs */
         log_warning("%s: KMS no longer has this application access point; its keys stay readable here; make it again, "
                     "or write forget %s to .aapfs/control", aap->name, aap->name);
@@ -280,7 +280,7 @@ static void set_key_gone(struct engine *engine, const char *client_key_id)
         key->gone_expired = expired;
     }
     registry_unlock(engine->parts.registry);
-    told_changed(engine, engine->listing->aap);
+    notified_changed(engine, engine->listing->aap);
     if (tell)
         log_error("%s: KMS no longer has the current client key %s; it stays readable here; make a new one", aap->name,
                   client_key_id);
@@ -332,7 +332,7 @@ static bool compare(struct engine *engine, struct registry_aap *aap, const struc
             count += !key->gone && !key->deleted;
         } else if (key->gone) {
             key->gone = key->gone_expired = false;
-            told_changed(engine, aap->number);
+            notified_changed(engine, aap->number);
         }
     }
     if (count == 0)
@@ -372,7 +372,7 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
     bool good = stale || compare(engine, aap, listed);
     /* one that lacks keys that are here says nothing about the others */
     bool believed = good && listing->missing_count == 0;
-    listing->again_ms = believed ? settle_take(engine, aap, keys, count) : 0;
+    listing->again_ms = believed ? doubts_take(engine, aap, keys, count) : 0;
     if (believed && !stale)
         mark_unlisted(aap, listed);
     aap->cannot_settle = false;
@@ -389,7 +389,7 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
         return;
     }
     notes->listing.listed_ms = listing->asked_ms;
-    settle_drop(engine, listing->aap);
+    doubts_drop(engine, listing->aap);
     if (stale) {
         if (!listing->again_ms)
             listing->again_ms = clock_monotonic_ms() + STALE_RETRY_MS;
@@ -430,7 +430,7 @@ static void list(struct engine *engine)
     char aap_name[AAP_NAME_SIZE];
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = its_aap(engine);
-    bool has_none = aap->ram_role && !aap->keys && !aap->foreign && !settle_has_intent(engine, listing->aap);
+    bool has_none = aap->ram_role && !aap->keys && !aap->foreign && !doubts_has_intent(engine, listing->aap);
     memcpy(aap_name, aap->name, sizeof(aap_name));
     registry_unlock(engine->parts.registry);
     if (has_none) {
@@ -467,7 +467,7 @@ static void begin_turn(struct engine *engine, uint32_t aap)
     due_at(&engine->listings, &notes->listing.due, INT64_MAX);
 }
 
-int64_t listing_tend(struct engine *engine)
+int64_t client_keys_tend(struct engine *engine)
 {
     struct listing *listing = engine->listing;
     unsigned int per_second = engine->parts.config->requests_per_second;
@@ -483,7 +483,7 @@ int64_t listing_tend(struct engine *engine)
         if (engine_has_aap(engine, aap)) {
             begin_turn(engine, aap);
         } else {
-            listing_forget(engine, aap);
+            client_keys_forget(engine, aap);
             operation_listed(engine, aap, NULL);
         }
     }
@@ -497,7 +497,7 @@ int64_t listing_tend(struct engine *engine)
     return listing->waits ? INT64_MAX : 0;
 }
 
-bool listing_start(struct engine *engine, const struct listing_walker *walker)
+bool client_keys_start(struct engine *engine, const struct listing_walker *walker)
 {
     engine->listing = calloc(1, sizeof(*engine->listing));
     if (engine->listing)
@@ -505,22 +505,22 @@ bool listing_start(struct engine *engine, const struct listing_walker *walker)
     return engine->listing;
 }
 
-bool listing_has_all(const struct engine *engine)
+bool client_keys_has_all(const struct engine *engine)
 {
     return engine->listing->unanswered == 0;
 }
 
-bool listing_is_of(const struct engine *engine, uint32_t aap)
+bool client_keys_is_of(const struct engine *engine, uint32_t aap)
 {
     return engine->listing->aap == aap;
 }
 
-bool listing_is_walking(const struct engine *engine)
+bool client_keys_is_walking(const struct engine *engine)
 {
     return engine->listing->walk_left > 0;
 }
 
-void listing_end(struct engine *engine)
+void client_keys_end(struct engine *engine)
 {
     if (engine->listing)
         clear_work(engine->listing);

@@ -16,7 +16,7 @@
 
 struct engine;
 
-/* Who has the AAPs listed; called from listing_walk, listing_forget and listing_tend. */
+/* Who has the AAPs listed; called from client_keys_walk, client_keys_forget and client_keys_tend. */
 struct listing_walker {
     void (*failed)(struct engine *engine, const struct kms_error *error); /* the walk's turn of one AAP */
     void (*ended)(struct engine *engine);                                 /* every AAP of the walk had its turn */
@@ -25,26 +25,26 @@ struct listing_walker {
 };
 
 /* Before anything else here. WALKER stays the caller's. False: memory is short. */
-bool listing_start(struct engine *engine, const struct listing_walker *walker);
+bool client_keys_start(struct engine *engine, const struct listing_walker *walker);
 
 /* Every AAP's keys are to be listed, now. */
-void listing_walk(struct engine *engine);
+void client_keys_walk(struct engine *engine);
 
 /* Whether AAPs of the last walk still have to be listed. */
-bool listing_is_walking(const struct engine *engine);
+bool client_keys_is_walking(const struct engine *engine);
 
 /* Whether the last listing of each AAP came, or is not permitted. */
-bool listing_has_all(const struct engine *engine);
+bool client_keys_has_all(const struct engine *engine);
 
 /* Whether AAP is the one whose keys are being listed. */
-bool listing_is_of(const struct engine *engine, uint32_t aap);
+bool client_keys_is_of(const struct engine *engine, uint32_t aap);
 
 /* AAP is gone. */
-void listing_forget(struct engine *engine, uint32_t aap);
+void client_keys_forget(struct engine *engine, uint32_t aap);
 
 /* Goes on. When to look again, CLOCK_MONOTONIC. */
-int64_t listing_tend(struct engine *engine);
+int64_t client_keys_tend(struct engine *engine);
 
-void listing_end(struct engine *engine);
+void client_keys_end(struct engine *engine);
 
 #endif

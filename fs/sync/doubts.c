@@ -30,7 +30,7 @@ static struct left_intent *first_of(const struct engine *engine, uint32_t aap)
     return notes ? notes->left_intents : NULL;
 }
 
-void settle_add(struct engine *engine, uint32_t aap, const struct record *intent)
+void doubts_add(struct engine *engine, uint32_t aap, const struct record *intent)
 {
     struct engine_aap *notes = engine_aap(engine, aap);
     struct left_intent *left = notes ? calloc(1, sizeof(*left)) : NULL;
@@ -50,7 +50,7 @@ void settle_add(struct engine *engine, uint32_t aap, const struct record *intent
     notes->unsettled_ms = clock_monotonic_ms();
 }
 
-void settle_leave(struct operation *operation)
+void doubts_leave(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char empty[] = "";
@@ -64,7 +64,7 @@ void settle_leave(struct operation *operation)
     };
     struct store_intent *left = operation->creation.intent;
     operation->creation.intent = NULL;
-    settle_add(engine, operation->aap, &intent);
+    doubts_add(engine, operation->aap, &intent);
     struct left_intent *newest = first_of(engine, operation->aap);
     if (newest && newest->number == operation->intent_number)
         newest->left = engine_now(engine);
@@ -151,7 +151,7 @@ static bool find_candidates(struct engine *engine, struct registry_aap *aap,
 }
 
 /* What became of each of the AAP's intents. */
-int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count)
+int64_t doubts_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count)
 {
     int64_t now = engine_now(engine), again_ms = 0;
     find_orphans(engine, aap, keys, count);
@@ -171,7 +171,7 @@ int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struc
 }
 
 /* Those that are gone leave the disk. */
-void settle_drop(struct engine *engine, uint32_t aap)
+void doubts_drop(struct engine *engine, uint32_t aap)
 {
     struct engine_aap *notes = engine_noted(engine, aap);
     for (struct left_intent **link = notes ? &notes->left_intents : NULL; link && *link;) {
@@ -186,19 +186,19 @@ void settle_drop(struct engine *engine, uint32_t aap)
     }
 }
 
-bool settle_has_intent(const struct engine *engine, uint32_t aap)
+bool doubts_has_intent(const struct engine *engine, uint32_t aap)
 {
     return first_of(engine, aap);
 }
 
-void settle_forget_aap(struct engine *engine, uint32_t aap)
+void doubts_forget_aap(struct engine *engine, uint32_t aap)
 {
     for (struct left_intent *left = first_of(engine, aap); left; left = left->next)
         left->gone = true;
-    settle_drop(engine, aap);
+    doubts_drop(engine, aap);
 }
 
-void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id)
+void doubts_forget(struct engine *engine, uint32_t aap, const char *client_key_id)
 {
     struct left_intent *left = first_of(engine, aap);
     while (left && strcmp(left->orphan, client_key_id) != 0)
@@ -206,10 +206,10 @@ void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_i
     if (!left)
         return;
     left->gone = true;
-    settle_drop(engine, aap);
+    doubts_drop(engine, aap);
 }
 
-unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since)
+unsigned int doubts_count_since(const struct engine *engine, uint32_t aap, int64_t since)
 {
     unsigned int count = 0;
     for (const struct left_intent *left = first_of(engine, aap); left; left = left->next)
@@ -217,13 +217,13 @@ unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64
     return count;
 }
 
-bool settle_is_asked(struct engine *engine, uint32_t aap)
+bool doubts_is_asked(struct engine *engine, uint32_t aap)
 {
     const struct engine_aap *notes = engine_aap(engine, aap);
     return notes && (notes->listing.listed_ms >= notes->unsettled_ms || notes->listing.refused_ms >= notes->unsettled_ms);
 }
 
-void settle_end(struct engine *engine)
+void doubts_end(struct engine *engine)
 {
     for (uint32_t aap = 1; aap < engine->aap_room; aap++)
         while (engine->aaps[aap] && engine->aaps[aap]->left_intents) {

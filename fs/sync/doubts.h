@@ -22,38 +22,38 @@ struct operation;
 struct registry_aap;
 
 /* Leaves the operation's intent on the disk and finds out what came of it. */
-void settle_leave(struct operation *operation);
+void doubts_leave(struct operation *operation);
 
 /* The same for an INTENT of AAP that was found on the disk. */
-void settle_add(struct engine *engine, uint32_t aap, const struct record *intent);
+void doubts_add(struct engine *engine, uint32_t aap, const struct record *intent);
 
 /* KMS no longer has this Orphan: nor does its intent stay. */
-void settle_forget(struct engine *engine, uint32_t aap, const char *client_key_id);
+void doubts_forget(struct engine *engine, uint32_t aap, const char *client_key_id);
 
 /* AAP is forgotten: its intents leave the disk. */
-void settle_forget_aap(struct engine *engine, uint32_t aap);
+void doubts_forget_aap(struct engine *engine, uint32_t aap);
 
 /*
  * How many intents of AAP, left after SINCE (KMS's time), are not known to have come to nothing, or to a key that KMS has
  * no longer.
  */
-unsigned int settle_count_since(const struct engine *engine, uint32_t aap, int64_t since);
+unsigned int doubts_count_since(const struct engine *engine, uint32_t aap, int64_t since);
 
 /*
  * Whether KMS was asked for a listing of AAP's keys after the last intent was left, and it came, complete, or is
  * forbidden: waiting for it would be for ever.
  */
-bool settle_is_asked(struct engine *engine, uint32_t aap);
+bool doubts_is_asked(struct engine *engine, uint32_t aap);
 
 /* Whether what came of a creation of AAP is not known. */
-bool settle_has_intent(const struct engine *engine, uint32_t aap);
+bool doubts_has_intent(const struct engine *engine, uint32_t aap);
 
 /* Takes a listing of AAP. When to list again, CLOCK_MONOTONIC; 0: not for this. With the registry's lock. */
-int64_t settle_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count);
+int64_t doubts_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count);
 
 /* After it, without the lock: intents of which nothing came leave the disk. */
-void settle_drop(struct engine *engine, uint32_t aap);
+void doubts_drop(struct engine *engine, uint32_t aap);
 
-void settle_end(struct engine *engine);
+void doubts_end(struct engine *engine);
 
 #endif

@@ -16,7 +16,7 @@ struct leaving {
 
 bool leave_has_private(const struct engine *engine, const struct registry_aap *aap)
 {
-    return aap->keys || aap->rejected || aap->unsaved || settle_has_intent(engine, aap->number);
+    return aap->keys || aap->rejected || aap->unsaved || doubts_has_intent(engine, aap->number);
 }
 
 bool leave_is_free(const struct engine *engine, uint32_t aap)
@@ -63,7 +63,7 @@ static void hidden(void *user, int result)
     if (aap)
         registry_remove_aap(engine->parts.registry, aap);
     registry_unlock(engine->parts.registry);
-    listing_forget(engine, left.aap);
+    client_keys_forget(engine, left.aap);
     left.done(left.user, result);
 }
 

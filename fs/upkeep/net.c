@@ -34,7 +34,7 @@ struct found {
     struct registry_rotation rotation;
     int64_t in_use_until;
     const struct operation *running;
-    bool may_rotate, may_delete, told_is_changed;
+    bool may_rotate, may_delete, notified_is_changed;
     uint32_t warned_key, expired_key;
     unsigned int warned_steps;
     int64_t look_ms;
@@ -52,7 +52,7 @@ static struct found find(struct engine *engine, uint32_t aap, char name[static A
         .running = notes->running,
         .may_rotate = upkeep->rotation.number && upkeep->rotation.when != INT64_MAX,
         .may_delete = upkeep->deletion.number && upkeep->deletion.when != INT64_MAX,
-        .told_is_changed = upkeep->told_is_changed,
+        .notified_is_changed = upkeep->notified_is_changed,
         .warned_key = upkeep->warned_key,
         .expired_key = upkeep->expired_key,
         .warned_steps = upkeep->warned_steps,
@@ -73,7 +73,7 @@ static bool is_same(const struct found *before, const struct found *after)
 {
     return is_same_rotation(&before->rotation, &after->rotation) && before->in_use_until == after->in_use_until &&
            before->running == after->running && before->may_rotate == after->may_rotate &&
-           before->may_delete == after->may_delete && before->told_is_changed == after->told_is_changed &&
+           before->may_delete == after->may_delete && before->notified_is_changed == after->notified_is_changed &&
            before->warned_key == after->warned_key && before->expired_key == after->expired_key &&
            before->warned_steps == after->warned_steps && after->look_ms >= before->look_ms - SOON_MS;
 }
@@ -82,7 +82,7 @@ static bool is_same(const struct found *before, const struct found *after)
 static bool is_any_under_way(const struct engine *engine, uint32_t aap)
 {
     const struct engine_aap *notes = engine_noted(engine, aap);
-    return notes->running || notes->upkeep.deleting || listing_is_of(engine, aap);
+    return notes->running || notes->upkeep.deleting || client_keys_is_of(engine, aap);
 }
 
 static void compare(struct engine *engine, struct net *net, uint32_t aap, void (*look)(struct engine *engine, uint32_t aap))

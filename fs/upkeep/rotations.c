@@ -23,7 +23,7 @@ static unsigned int unproven(const struct engine *engine, const struct registry_
 {
     int64_t by_hand = engine_noted(engine, aap->number)->asked_by_hand;
     int64_t since = aap->current->asked > by_hand ? aap->current->asked : by_hand;
-    unsigned int count = settle_count_since(engine, aap->number, since);
+    unsigned int count = doubts_count_since(engine, aap->number, since);
     for (const struct registry_id *id = aap->rejected; id; id = id->next)
         count += id->asked > since;
     for (const struct registry_key *key = aap->keys; key; key = key->next) { /* newest first */
@@ -73,7 +73,7 @@ static const char *why_stalled(struct engine *engine, const struct registry_aap 
         return "KMS has not told whose account this is, see .aapfs/last_error";
     if (!clock_is_sure(&engine->clock))
         return "KMS's time is in doubt";
-    if (!settle_is_asked(engine, aap->number))
+    if (!doubts_is_asked(engine, aap->number))
         return "what came of an earlier creation is not known, since KMS does not list this AAP's keys";
     if (!engine_is_caught_up(engine, aap->number))
         return "the mount's publisher does not answer";
@@ -167,7 +167,7 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
     int64_t stalls_ms = notes->upkeep.stalls_ms - clock_boottime_ms();
     if (notes->upkeep.stalls_ms && stalls_ms > 0 && stalls_ms < *wait_ms)
         *wait_ms = stalls_ms;
-    if (notes->running || !engine_is_caught_up(engine, aap->number) || !settle_is_asked(engine, aap->number))
+    if (notes->running || !engine_is_caught_up(engine, aap->number) || !doubts_is_asked(engine, aap->number))
         return false;
     if (notes->upkeep.attempt_now)
         return true;
@@ -180,7 +180,7 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
     return left_ms <= 0;
 }
 
-int64_t automatic_look(struct engine *engine, uint32_t number, bool *ready, int64_t *end)
+int64_t rotations_look(struct engine *engine, uint32_t number, bool *ready, int64_t *end)
 {
     struct upkeep_notes *notes = &engine_aap(engine, number)->upkeep;
     int64_t now = engine_now(engine), wait_ms = INT64_MAX;
@@ -214,10 +214,10 @@ static void chosen(struct operation *operation, int result, const char *reason)
     if (result < 0)
         operation_refuse(operation, EINVAL, "PasswordSource", "%s; nothing was sent", reason);
     else
-        rotation_begin(operation);
+        creation_begin(operation);
 }
 
-void automatic_rotate(struct operation *operation)
+void rotations_rotate(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE], id[CLIENT_KEY_ID_SIZE] = "";
@@ -236,7 +236,7 @@ void automatic_rotate(struct operation *operation)
         password_choose(operation, aap_name, config, id, chosen);
 }
 
-void automatic_begin(struct engine *engine, uint32_t number)
+void rotations_begin(struct engine *engine, uint32_t number)
 {
     struct operation *operation = operation_new_automatic(engine, number, CONTROL_ROTATE);
     struct engine_aap *notes = engine_aap(engine, number);
@@ -249,10 +249,10 @@ void automatic_begin(struct engine *engine, uint32_t number)
     registry_lock(engine->parts.registry);
     operation_take_aap(operation);
     registry_unlock(engine->parts.registry);
-    automatic_rotate(operation);
+    rotations_rotate(operation);
 }
 
-void automatic_ended(struct operation *operation, int result)
+void rotations_ended(struct operation *operation, int result)
 {
     struct engine *engine = operation->engine;
     struct upkeep_notes *notes = &engine_aap(engine, operation->aap)->upkeep;
@@ -275,7 +275,7 @@ void automatic_ended(struct operation *operation, int result)
                     failure.error.code, failure.error.message);
 }
 
-void automatic_attempt_due(struct engine *engine)
+void rotations_attempt_due(struct engine *engine)
 {
     int64_t now = engine_now(engine);
     registry_lock(engine->parts.registry);

@@ -13,15 +13,15 @@ struct engine;
 struct operation;
 
 /* Fills the registry's rotation. *READY: a rotation is to be begun; *END: when its key ends. As upkeep.h says of looks. */
-int64_t automatic_look(struct engine *engine, uint32_t aap, bool *ready, int64_t *end);
+int64_t rotations_look(struct engine *engine, uint32_t aap, bool *ready, int64_t *end);
 
-void automatic_begin(struct engine *engine, uint32_t aap);
-void automatic_ended(struct operation *operation, int result);
+void rotations_begin(struct engine *engine, uint32_t aap);
+void rotations_ended(struct operation *operation, int result);
 
 /* `rotate`, and an automatic rotation: a creation with password_source's password. */
-void automatic_rotate(struct operation *operation);
+void rotations_rotate(struct operation *operation);
 
 /* `rotate-due`. */
-void automatic_attempt_due(struct engine *engine);
+void rotations_attempt_due(struct engine *engine);
 
 #endif

@@ -1,6 +1,6 @@
 #include "fs/upkeep/scheduled.h"
 
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/keys/admit.h"
@@ -43,7 +43,7 @@ int64_t scheduled_look(struct engine *engine, uint32_t number)
         operation = begin(engine, aap, key);
     registry_unlock(engine->parts.registry);
     if (operation) {
-        told_note(engine, number);
+        notified_note(engine, number);
         admit_show_names(operation, shown);
     }
     return wait_ms;

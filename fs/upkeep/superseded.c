@@ -24,7 +24,7 @@ static int64_t due(const struct registry_aap *aap, const struct registry_key *ke
         return key->not_after_time;
     if (config->delete_superseded == DELETE_NEVER || aap->in_use_until)
         return 0;
-    return (aap->told.time > since ? aap->told.time : since) + config->delete_after_seconds;
+    return (aap->notified.time > since ? aap->notified.time : since) + config->delete_after_seconds;
 }
 
 /* The one that is due first, and when. NULL: none will be. With the registry's lock. */
@@ -77,7 +77,7 @@ void superseded_begin(struct engine *engine, uint32_t number)
     registry_unlock(engine->parts.registry);
     notes->deleting = operation;
     operation->by = "delete_superseded";
-    retire_begin(operation);
+    deletion_begin(operation);
 }
 
 static void note_end(struct upkeep_notes *notes, int result)

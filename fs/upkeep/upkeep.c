@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/sync/aaps.h"
@@ -59,8 +59,8 @@ static void look_at(struct engine *engine, uint32_t aap)
     int64_t end = 0, wait_ms = INT64_MAX;
     due_at(&engine->looks, &notes->look, INT64_MAX);
     sooner(&wait_ms, scheduled_look(engine, aap));
-    sooner(&wait_ms, told_look(engine, aap)); /* what is in use has its place */
-    sooner(&wait_ms, automatic_look(engine, aap, &rotation, &end));
+    sooner(&wait_ms, notified_look(engine, aap)); /* what is in use has its place */
+    sooner(&wait_ms, rotations_look(engine, aap, &rotation, &end));
     sooner(&wait_ms, superseded_look(engine, aap, &deletion));
     sooner(&wait_ms, warnings_look(engine, aap));
     if (!set_ready(&upkeep->rotations, &notes->upkeep.rotation, aap, rotation ? end : INT64_MAX) ||
@@ -119,7 +119,7 @@ static void begin_one(struct engine *engine)
     uint32_t aap;
     if ((aap = due_take(&engine->upkeep->rotations, INT64_MAX - 1))) {
         if (may_begin(engine, aap))
-            automatic_begin(engine, aap);
+            rotations_begin(engine, aap);
     } else if ((aap = due_take(&engine->upkeep->deletions, INT64_MAX - 1)) && may_begin(engine, aap)) {
         superseded_begin(engine, aap);
     }
@@ -167,8 +167,8 @@ void upkeep_fill(struct engine *engine, uint32_t aap)
 {
     bool ready;
     int64_t end;
-    (void)told_look(engine, aap);
-    (void)automatic_look(engine, aap, &ready, &end);
+    (void)notified_look(engine, aap);
+    (void)rotations_look(engine, aap, &ready, &end);
 }
 
 bool upkeep_start(struct engine *engine)
@@ -220,14 +220,14 @@ void upkeep_begin_reloaded(struct operation *operation)
         operation_refuse(operation, ENOENT, "NoKey", "this AAP has no client key yet");
         return;
     }
-    told_set(engine, operation->aap, NULL);
-    told_note(engine, operation->aap);
+    notified_set(engine, operation->aap, NULL);
+    notified_note(engine, operation->aap);
     operation_succeed(operation);
 }
 
 void upkeep_begin_rotate_due(struct operation *operation)
 {
-    automatic_attempt_due(operation->engine);
+    rotations_attempt_due(operation->engine);
     operation_succeed(operation);
 }
 
@@ -236,7 +236,7 @@ void upkeep_ended(struct operation *operation, int result)
     if (operation->automatic && operation->command.verb == CONTROL_DELETE)
         superseded_ended(operation, result);
     else if (operation->automatic && operation->command.verb == CONTROL_ROTATE)
-        automatic_ended(operation, result);
+        rotations_ended(operation, result);
     if (operation->aap == 0 || !engine_has_aap(operation->engine, operation->aap))
         return;
     upkeep_fill(operation->engine, operation->aap); /* whoever is answered sees it */

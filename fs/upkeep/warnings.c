@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/model/aap_state.h"
@@ -44,7 +44,7 @@ static const struct registry_key *unattended(const struct registry_aap *aap, int
     int64_t end = aap_state_end(aap);
     if (end == 0)
         return NULL;
-    return end == aap->current->not_after_time ? aap->current : told_in_use(aap, now);
+    return end == aap->current->not_after_time ? aap->current : notified_in_use(aap, now);
 }
 
 /* When the next line may come due by time alone, in milliseconds. With the registry's lock. */

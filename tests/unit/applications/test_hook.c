@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "fs/applications/hook.h"
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 #include "fs/engine/engine.h"
 
 enum { AAP = 1, ROOM = 4 };
@@ -47,12 +47,12 @@ bool engine_is_caught_up(const struct engine *of, uint32_t aap)
 
 static char told[CLIENT_KEY_ID_SIZE];
 
-void told_set(struct engine *of, uint32_t aap, const char *client_key_id)
+void notified_set(struct engine *of, uint32_t aap, const char *client_key_id)
 {
     strcpy(told, client_key_id);
 }
 
-void told_changed(struct engine *of, uint32_t aap)
+void notified_changed(struct engine *of, uint32_t aap)
 {
 }
 

@@ -59,7 +59,7 @@ static struct registry_id *add_id(struct registry_id **list, const char *id)
 
 static void tell(const char *id)
 {
-    strcpy(aap.told.client_key_id, id);
+    strcpy(aap.notified.client_key_id, id);
 }
 
 /* FIRST NULL: nothing is freed. */

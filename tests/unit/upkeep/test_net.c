@@ -47,7 +47,7 @@ static int start(void **state)
         assert_non_null(registry_add_aap(engine->parts.registry, name, &config.defaults));
         assert_non_null(engine_aap(engine, aap));
     }
-    assert_true(listing_start(engine, &walker));
+    assert_true(client_keys_start(engine, &walker));
     net = net_new();
     looks = 0;
     finds = NULL;
@@ -57,7 +57,7 @@ static int start(void **state)
 static int end(void **state)
 {
     free(net);
-    listing_end(engine);
+    client_keys_end(engine);
     engine_free_aaps(engine);
     registry_free(engine->parts.registry);
     munmap(*state, numbers_size());

@@ -5,8 +5,8 @@
  * whoever asks KMS next and whenever that answers. A note that is missing or damaged: nobody was told, the clock says what
  * has begun, and KMS has everything. The engine's thread.
  */
-#ifndef AAPFS_FS_APPLICATIONS_TOLD_H
-#define AAPFS_FS_APPLICATIONS_TOLD_H
+#ifndef AAPFS_FS_APPLICATIONS_NOTIFIED_H
+#define AAPFS_FS_APPLICATIONS_NOTIFIED_H
 
 #include <stdint.h>
 
@@ -15,22 +15,22 @@ struct registry_aap;
 struct registry_key;
 
 /* At the start, with the registry's lock: what the store says of AAP. */
-void told_load(struct engine *engine, struct registry_aap *aap);
+void notified_load(struct engine *engine, struct registry_aap *aap);
 
 /* After its current key is known: whether on_rotate is still to run. With the registry's lock. */
-void told_owe(struct engine *engine, const struct registry_aap *aap);
+void notified_owe(struct engine *engine, const struct registry_aap *aap);
 
 /* Up to which key the applications were told, and what is in use; the note of that in the store. As upkeep.h says of looks. */
-int64_t told_look(struct engine *engine, uint32_t aap);
+int64_t notified_look(struct engine *engine, uint32_t aap);
 
 /* The applications have this key (NULL: the current one). */
-void told_set(struct engine *engine, uint32_t aap, const char *client_key_id);
+void notified_set(struct engine *engine, uint32_t aap, const char *client_key_id);
 
 /* What stands in the note has changed: it is written soon; now. */
-void told_changed(struct engine *engine, uint32_t aap);
-void told_note(struct engine *engine, uint32_t aap);
+void notified_changed(struct engine *engine, uint32_t aap);
+void notified_note(struct engine *engine, uint32_t aap);
 
 /* The superseded key that applications may still use, the first of them to end; NULL. With the registry's lock. */
-const struct registry_key *told_in_use(const struct registry_aap *aap, int64_t now);
+const struct registry_key *notified_in_use(const struct registry_aap *aap, int64_t now);
 
 #endif

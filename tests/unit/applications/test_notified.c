@@ -20,7 +20,7 @@ static void restart(void)
 
 static const char *told(void)
 {
-    return rig_aap("payments")->told.client_key_id;
+    return rig_aap("payments")->notified.client_key_id;
 }
 
 static bool is_in_use(void)

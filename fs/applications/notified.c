@@ -1,4 +1,4 @@
-#include "fs/applications/told.h"
+#include "fs/applications/notified.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,12 +24,12 @@ static const struct registry_key *find_key(const struct registry_aap *aap, const
     return key;
 }
 
-const struct registry_key *told_in_use(const struct registry_aap *aap, int64_t now)
+const struct registry_key *notified_in_use(const struct registry_aap *aap, int64_t now)
 {
     if (!aap->current || strcmp(aap->config->on_rotate, "none") == 0 ||
-        strcmp(aap->told.client_key_id, aap->current->client_key_id) == 0)
+        strcmp(aap->notified.client_key_id, aap->current->client_key_id) == 0)
         return NULL;
-    const struct registry_key *told = find_key(aap, aap->told.client_key_id), *used = NULL;
+    const struct registry_key *told = find_key(aap, aap->notified.client_key_id), *used = NULL;
     for (const struct registry_key *key = aap->keys; key; key = key->next) { /* newest first */
         if (key != aap->current && !key->deleted && !schedule_waits(key, now) && key->not_after_time > now &&
             (!used || key->not_after_time < used->not_after_time))
@@ -52,11 +52,11 @@ static bool is_only_key(const struct registry_aap *aap)
 
 static void set(struct registry_aap *aap, const char *client_key_id, int64_t now)
 {
-    memcpy(aap->told.client_key_id, client_key_id, strlen(client_key_id) + 1); /* a key's, or of its size */
-    aap->told.time = now;
+    memcpy(aap->notified.client_key_id, client_key_id, strlen(client_key_id) + 1); /* a key's, or of its size */
+    aap->notified.time = now;
 }
 
-int64_t told_look(struct engine *engine, uint32_t number)
+int64_t notified_look(struct engine *engine, uint32_t number)
 {
     struct upkeep_notes *notes = &engine_aap(engine, number)->upkeep;
     int64_t now = engine_now(engine), wait_ms = INT64_MAX;
@@ -64,35 +64,35 @@ int64_t told_look(struct engine *engine, uint32_t number)
     struct registry_aap *aap = registry_aap(engine->parts.registry, number);
     const struct registry_key *current = aap->current;
     bool follow = strcmp(aap->config->on_rotate, "none") == 0;
-    bool first = !aap->told.client_key_id[0] && current && is_only_key(aap);
-    if (current && (first || follow) && strcmp(aap->told.client_key_id, current->client_key_id) != 0) {
+    bool first = !aap->notified.client_key_id[0] && current && is_only_key(aap);
+    if (current && (first || follow) && strcmp(aap->notified.client_key_id, current->client_key_id) != 0) {
         set(aap, current->client_key_id, now);
-        notes->told_is_changed = true;
+        notes->notified_is_changed = true;
     }
-    const struct registry_key *used = told_in_use(aap, now);
+    const struct registry_key *used = notified_in_use(aap, now);
     aap->in_use_until = used ? used->not_after_time : 0;
     if (used)
         wait_ms = (used->not_after_time - now) * 1000;
     registry_unlock(engine->parts.registry);
-    if (notes->told_is_changed)
-        told_note(engine, number);
+    if (notes->notified_is_changed)
+        notified_note(engine, number);
     return wait_ms;
 }
 
-void told_set(struct engine *engine, uint32_t number, const char *client_key_id)
+void notified_set(struct engine *engine, uint32_t number, const char *client_key_id)
 {
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = registry_aap(engine->parts.registry, number);
     set(aap, client_key_id ? client_key_id : aap->current->client_key_id, engine_now(engine));
-    const struct registry_key *used = told_in_use(aap, engine_now(engine));
+    const struct registry_key *used = notified_in_use(aap, engine_now(engine));
     aap->in_use_until = used ? used->not_after_time : 0;
     registry_unlock(engine->parts.registry);
-    told_changed(engine, number);
+    notified_changed(engine, number);
 }
 
-void told_changed(struct engine *engine, uint32_t number)
+void notified_changed(struct engine *engine, uint32_t number)
 {
-    engine_aap(engine, number)->upkeep.told_is_changed = true;
+    engine_aap(engine, number)->upkeep.notified_is_changed = true;
     engine_wake(engine, number);
 }
 
@@ -152,16 +152,16 @@ static void set_gone_expired(struct registry_aap *aap, const char *client_key_id
 static json_t *to_json(const struct registry_aap *aap)
 {
     const struct registry_hook *hook = &aap->last_hook;
-    return json_pack("{s:s, s:I, s:I, s:b, s:s, s:s, s:b, s:o, s:s}", "ClientKeyId", aap->told.client_key_id, "Time",
-                     (json_int_t)aap->told.time, "HookTime", (json_int_t)hook->time, "HookOk", hook->ok, "HookText",
+    return json_pack("{s:s, s:I, s:I, s:b, s:s, s:s, s:b, s:o, s:s}", "ClientKeyId", aap->notified.client_key_id, "Time",
+                     (json_int_t)aap->notified.time, "HookTime", (json_int_t)hook->time, "HookOk", hook->ok, "HookText",
                      hook->text, "Begun", last_begun(aap), "AapIsGone", aap->gone, "Gone", gone_keys(aap),
                      "GoneExpired", gone_expired(aap));
 }
 
-void told_note(struct engine *engine, uint32_t number)
+void notified_note(struct engine *engine, uint32_t number)
 {
     char aap_name[AAP_NAME_SIZE], text[NOTE_SIZE];
-    engine_aap(engine, number)->upkeep.told_is_changed = false;
+    engine_aap(engine, number)->upkeep.notified_is_changed = false;
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, number);
     memcpy(aap_name, aap->name, sizeof(aap_name));
@@ -196,7 +196,7 @@ static int64_t read_time(const json_t *json, const char *name)
     return time > 0 && time < INT64_C(253402300800) ? time : 0; /* until the year 9999 */
 }
 
-void told_load(struct engine *engine, struct registry_aap *aap)
+void notified_load(struct engine *engine, struct registry_aap *aap)
 {
     struct store_file file;
     if (!engine->store || store_read_note(engine->store, aap->name, &file) < 0)
@@ -204,26 +204,26 @@ void told_load(struct engine *engine, struct registry_aap *aap)
     _cleanup_(json) json_t *json =
         file.data ? json_loadb((const char *)file.data, file.size, JSON_REJECT_DUPLICATES, NULL) : NULL;
     store_file_clear(&file);
-    read_text(json, "ClientKeyId", aap->told.client_key_id, sizeof(aap->told.client_key_id));
-    aap->told.time = read_time(json, "Time");
+    read_text(json, "ClientKeyId", aap->notified.client_key_id, sizeof(aap->notified.client_key_id));
+    aap->notified.time = read_time(json, "Time");
     struct registry_hook hook = {.time = read_time(json, "HookTime"), .ok = json_is_true(json_object_get(json, "HookOk"))};
     read_text(json, "HookText", hook.text, sizeof(hook.text));
     if (hook.time)
         aap->last_hook = hook;
-    char begun[sizeof(aap->told.client_key_id)] = "";
+    char begun[sizeof(aap->notified.client_key_id)] = "";
     read_text(json, "Begun", begun, sizeof(begun));
     set_begun(aap, begun);
     aap->gone = json_is_true(json_object_get(json, "AapIsGone"));
     set_gone(aap, json_object_get(json, "Gone"));
-    char expired[sizeof(aap->told.client_key_id)] = "";
+    char expired[sizeof(aap->notified.client_key_id)] = "";
     read_text(json, "GoneExpired", expired, sizeof(expired));
     set_gone_expired(aap, expired);
 }
 
-void told_owe(struct engine *engine, const struct registry_aap *aap)
+void notified_owe(struct engine *engine, const struct registry_aap *aap)
 {
-    bool told = aap->current && strcmp(aap->told.client_key_id, aap->current->client_key_id) == 0;
-    bool owed = aap->current && !told && (aap->told.client_key_id[0] || !is_only_key(aap));
+    bool told = aap->current && strcmp(aap->notified.client_key_id, aap->current->client_key_id) == 0;
+    bool owed = aap->current && !told && (aap->notified.client_key_id[0] || !is_only_key(aap));
     if (engine->parts.first && owed && config_has_command(aap->config))
         numbers_aap(registry_numbers(engine->parts.registry), aap->number)->hook_owed = true;
 }
