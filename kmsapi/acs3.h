@@ -4,8 +4,7 @@
  *
  * Source: Alibaba Cloud SDK documentation, "V3 request structure and signature".
  */
-#ifndef AAPFS_KMSAPI_ACS3_H
-#define AAPFS_KMSAPI_ACS3_H
+#pragma once
 
 #include <stddef.h>
 
@@ -69,5 +68,3 @@ char *acs3_percent_encode(const char *text);
 
 /* Lower-case hexadecimal SHA-256 of SIZE bytes into HEX. Returns 0 or -ENOMEM. */
 int acs3_sha256_hex(const void *data, size_t size, char hex[static 65]);
-
-#endif

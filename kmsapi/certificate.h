@@ -1,8 +1,7 @@
 /*
  * Certificates as KMS lists them, and what OpenSSL has written as bytes of a client key. Pure, any thread.
  */
-#ifndef AAPFS_KMSAPI_CERTIFICATE_H
-#define AAPFS_KMSAPI_CERTIFICATE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -25,5 +24,3 @@ int key_bytes_take(BIO *out, struct client_key_bytes *bytes);
 
 /* CERTIFICATE in PEM: the one form in which it is compared, kept and shown. 0 or -ENOMEM. */
 int key_bytes_of_certificate(const X509 *certificate, struct client_key_bytes *bytes);
-
-#endif

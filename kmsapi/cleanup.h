@@ -4,8 +4,7 @@
  *
  * Usage: `_cleanup_(free_char) char *name = NULL;`, and steal_pointer(&name) to give it away.
  */
-#ifndef AAPFS_KMSAPI_CLEANUP_H
-#define AAPFS_KMSAPI_CLEANUP_H
+#pragma once
 
 #include <dirent.h>
 #include <errno.h>
@@ -57,5 +56,3 @@ static inline int steal_descriptor(int *descriptor)
     *descriptor = -1;
     return stolen;
 }
-
-#endif

@@ -2,8 +2,7 @@
  * The client key itself: opens and checks the PKCS#12 that KMS hands out and writes its other
  * forms. Any thread, but one call at a time on a client_key_library.
  */
-#ifndef AAPFS_KMSAPI_CLIENT_KEY_H
-#define AAPFS_KMSAPI_CLIENT_KEY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,5 +59,3 @@ int client_key_restore(const char *client_key_id, const char *private_key_data,
 
 /* Wipes and frees; safe on a zeroed struct. */
 void client_key_clear(struct client_key *key);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Moments as the KMS API writes them: ISO 8601, UTC, yyyy-MM-ddTHH:mm:ssZ. Pure, any thread.
  */
-#ifndef AAPFS_KMSAPI_ISO_TIME_H
-#define AAPFS_KMSAPI_ISO_TIME_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,5 +22,3 @@ int iso_time_parse_foreign(const char *text, int64_t *seconds);
 
 /* The other way. 0, or -EINVAL (and an empty text) outside these years. */
 int iso_time_format(int64_t seconds, char text[static ISO_TIME_SIZE]);
-
-#endif

@@ -9,8 +9,7 @@
  *
  * Each function returns 0, or -ENOMEM without having started.
  */
-#ifndef AAPFS_KMSAPI_KMS_H
-#define AAPFS_KMSAPI_KMS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -106,5 +105,3 @@ int kms_describe_application_access_point(struct transport *transport, const cha
 int kms_create_application_access_point(struct transport *transport, const char *name,
                                         const char *policies, const char *description,
                                         unsigned int timeout_ms, kms_aap_done *done, void *user);
-
-#endif

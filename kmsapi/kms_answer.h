@@ -3,8 +3,7 @@
  *
  * What returns int returns 0, or -EIO and ERROR (Code "Answer.Malformed"). What is returned points into OBJECT.
  */
-#ifndef AAPFS_KMSAPI_KMS_ANSWER_H
-#define AAPFS_KMSAPI_KMS_ANSWER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,5 +41,3 @@ int kms_answer_list(const json_t *object, const char *name, const char *item, co
 
 /* A client key as GetClientKey and ListClientKeys describe it: its id, and "" for what else is not told. */
 int kms_answer_client_key(json_t *object, struct kms_client_key *key, struct kms_error *error);
-
-#endif

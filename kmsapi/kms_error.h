@@ -5,8 +5,7 @@
  * Source of the codes: KMS "Responses" and gateway error pages; the errno are aapfs's own
  * (DESIGN: "Errors").
  */
-#ifndef AAPFS_KMSAPI_KMS_ERROR_H
-#define AAPFS_KMSAPI_KMS_ERROR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -92,5 +91,3 @@ void kms_error_set_message(struct kms_error *error, const char *message, size_t 
 void kms_error_set_code(struct kms_error *error, const char *code, const char *password);
 void kms_error_set_request_id(struct kms_error *error, const char *request_id,
                               const char *password);
-
-#endif

@@ -2,8 +2,7 @@
  * Cleanup attributes for OpenSSL's and jansson's types; secrets with the functions that wipe.
  * No state, any thread.
  */
-#ifndef AAPFS_KMSAPI_OPENSSL_CLEANUP_H
-#define AAPFS_KMSAPI_OPENSSL_CLEANUP_H
+#pragma once
 
 #include <string.h>
 
@@ -29,5 +28,3 @@ static inline void cleanup_secret_string(char **string)
         OPENSSL_clear_free(*string, strlen(*string));
     *string = NULL;
 }
-
-#endif

@@ -2,8 +2,7 @@
  * Whether a request is sent again after an attempt that failed, and when. Never a creation that KMS may have done. The
  * transport's own, on its thread.
  */
-#ifndef AAPFS_KMSAPI_REPEAT_H
-#define AAPFS_KMSAPI_REPEAT_H
+#pragma once
 
 #include "kmsapi/transfer.h"
 
@@ -21,5 +20,3 @@ int64_t repeat_asked_ms(const struct transfer *transfer);
 
 /* Our clock was wrong, nothing was done, and the answer told the right time. */
 bool repeat_learned_the_time(const struct route *route, const struct transfer *transfer);
-
-#endif

@@ -4,8 +4,7 @@
  *
  * Source: Alibaba Cloud SDK documentation, "RPC mechanism".
  */
-#ifndef AAPFS_KMSAPI_RPC2_H
-#define AAPFS_KMSAPI_RPC2_H
+#pragma once
 
 #include <stddef.h>
 
@@ -25,5 +24,3 @@ int rpc2_sign(const char *method, const struct acs3_pair *parameters, size_t cou
 
 /* Wipes and frees the text; safe on a zeroed struct. */
 void rpc2_signature_clear(struct rpc2_signature *signature);
-
-#endif

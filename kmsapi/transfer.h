@@ -2,8 +2,7 @@
  * One request on its way: its attempts, from the name that is looked up to an answer or the end of its time. The transport's
  * own, on its thread: transport.c says when.
  */
-#ifndef AAPFS_KMSAPI_TRANSFER_H
-#define AAPFS_KMSAPI_TRANSFER_H
+#pragma once
 
 #include <time.h>
 
@@ -65,5 +64,3 @@ void transfer_ended(struct route *route, struct transfer *transfer, CURLcode cod
 
 /* Its deadline has come: it is done or, where its answer is still waited for, parked with a later one. */
 void transfer_time_is_up(struct route *route, struct transfer *transfer);
-
-#endif

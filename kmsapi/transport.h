@@ -8,8 +8,7 @@
  * Deadlines are the transport's own timers: at a deadline the caller is answered, whatever libcurl
  * or a nameserver is doing, and the transfer is dropped or parked.
  */
-#ifndef AAPFS_KMSAPI_TRANSPORT_H
-#define AAPFS_KMSAPI_TRANSPORT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -103,5 +102,3 @@ void transport_watch(struct transport *transport, int descriptor);
 
 /* Makes transport_run return soon. Any thread. */
 void transport_wake_up(struct transport *transport);
-
-#endif

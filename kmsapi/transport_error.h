@@ -2,8 +2,7 @@
  * What became of one attempt of a request: libcurl's result or KMS's answer, as a kms_error. The
  * transport's own. Pure, any thread.
  */
-#ifndef AAPFS_KMSAPI_TRANSPORT_ERROR_H
-#define AAPFS_KMSAPI_TRANSPORT_ERROR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,5 +34,3 @@ void transport_error_of_answer(struct kms_error *error, long status, const char 
 
 /* A whole answer with STATUS 2xx and BODY. True: it says that the request was refused, and nothing else; ERROR tells it. */
 bool transport_error_of_success(struct kms_error *error, long status, const char *body, size_t size, const char *password);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * One signed attempt of a request as a libcurl handle. The transport's own; its thread.
  */
-#ifndef AAPFS_KMSAPI_TRANSPORT_REQUEST_H
-#define AAPFS_KMSAPI_TRANSPORT_REQUEST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,5 +43,3 @@ bool attempt_maybe_sent(const struct attempt *attempt);
 
 /* The last header NAME of the answer, or NULL; valid until attempt_clear. */
 const char *attempt_header(const struct attempt *attempt, const char *name);
-
-#endif

@@ -5,8 +5,7 @@
  *
  * One pass at a time for each AAP, one generation after the other; what is switched meanwhile is the next pass's.
  */
-#ifndef AAPFS_FS_APPLICATIONS_FOLLOW_H
-#define AAPFS_FS_APPLICATIONS_FOLLOW_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,5 +28,3 @@ void follow_expect_all(struct engine *engine);
 int64_t follow_tend(struct engine *engine);
 
 void follow_end(struct engine *engine);
-
-#endif

@@ -7,8 +7,7 @@
  * the next one's. What the whole daemon did not see end well is run once by the next
  * mount on that state: notified.c. The engine's thread only.
  */
-#ifndef AAPFS_FS_APPLICATIONS_HOOK_H
-#define AAPFS_FS_APPLICATIONS_HOOK_H
+#pragma once
 
 #include <stdint.h>
 
@@ -19,5 +18,3 @@ void hook_tend(struct engine *engine, uint32_t aap);
 
 /* The same for every AAP: for what an earlier worker has left. */
 void hook_tend_all(struct engine *engine);
-
-#endif

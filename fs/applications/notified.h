@@ -5,8 +5,7 @@
  * whoever asks KMS next and whenever that answers. A note that is missing or damaged: nobody was told, the clock says what
  * has begun, and KMS has everything. The engine's thread.
  */
-#ifndef AAPFS_FS_APPLICATIONS_NOTIFIED_H
-#define AAPFS_FS_APPLICATIONS_NOTIFIED_H
+#pragma once
 
 #include <stdint.h>
 
@@ -32,5 +31,3 @@ void notified_note(struct engine *engine, uint32_t aap);
 
 /* The superseded key that applications may still use, the first of them to end; NULL. With the registry's lock. */
 const struct registry_key *notified_in_use(const struct registry_aap *aap, int64_t now);
-
-#endif

@@ -2,8 +2,7 @@
  * A queue of what is to be looked at, by time: a heap, so that nothing looks at what is not due. What waits has an entry in
  * itself, which stays where it is while it is in the queue. Pure; one thread. The clock is the user's.
  */
-#ifndef AAPFS_FS_BASE_DUE_H
-#define AAPFS_FS_BASE_DUE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,5 +42,3 @@ void due_remove(struct due *due, struct due_entry *entry);
 
 /* The entries are their owners'. */
 void due_free(struct due *due);
-
-#endif

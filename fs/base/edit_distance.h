@@ -1,6 +1,5 @@
 /* How far two words are from each other, for what was typed and what was meant. Pure. */
-#ifndef AAPFS_FS_BASE_EDIT_DISTANCE_H
-#define AAPFS_FS_BASE_EDIT_DISTANCE_H
+#pragma once
 
 #include <limits.h>
 #include <stddef.h>
@@ -17,5 +16,3 @@ unsigned int edit_distance(const char *left, size_t left_size, const char *right
 
 /* A byte of a word as it is compared. */
 char edit_letter(char c);
-
-#endif

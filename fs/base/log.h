@@ -2,8 +2,7 @@
  * Lines for the person who runs aapfs: to stderr, in the background to syslog. Any thread but
  * the session's, which must not block on a log. Nothing secret goes in.
  */
-#ifndef AAPFS_FS_BASE_LOG_H
-#define AAPFS_FS_BASE_LOG_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -35,5 +34,3 @@ int log_line(enum log_level level, int result, const char *format, ...) __attrib
 #define log_warning(...) ((void)log_line(LEVEL_WARNING, 0, __VA_ARGS__))
 #define log_notice(...) ((void)log_line(LEVEL_NOTICE, 0, __VA_ARGS__))
 #define log_failure(result, ...) log_line(LEVEL_ERROR, result, __VA_ARGS__)
-
-#endif

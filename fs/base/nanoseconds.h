@@ -2,8 +2,7 @@
  * Seconds since 1970 as nanoseconds, for what becomes an mtime. KMS's dates and its Date header reach to the year 9999,
  * nanoseconds in 64 bits to 2262: later ones are that. Pure, any thread.
  */
-#ifndef AAPFS_FS_BASE_NANOSECONDS_H
-#define AAPFS_FS_BASE_NANOSECONDS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -13,5 +12,3 @@ static inline int64_t nanoseconds(int64_t seconds)
     static const int64_t second = 1000000000, most = INT64_MAX / second;
     return (seconds > most ? most : seconds < -most ? -most : seconds) * second;
 }
-
-#endif

@@ -5,8 +5,7 @@
  * how many processes are to die there, and by which signal if not by SIGKILL ("publisher-first 3 2 6"). The last one that comes to it removes the file. Files of
  * the same name with ".2" behind it are looked at too.
  */
-#ifndef AAPFS_FS_BASE_STOPS_H
-#define AAPFS_FS_BASE_STOPS_H
+#pragma once
 
 #ifdef AAPFS_WITH_STOPS
 void stop_here(const char *place);
@@ -15,6 +14,4 @@ static inline void stop_here(const char *place)
 {
     (void)place;
 }
-#endif
-
 #endif

@@ -1,6 +1,5 @@
 /* How aapfs is called: one table, for `aapfs --help` and for each sub-command. */
-#ifndef AAPFS_FS_BASE_USAGE_H
-#define AAPFS_FS_BASE_USAGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,5 +26,3 @@ bool usage_is_no_place(const char *word);
 
 /* Says on stderr that WORD is no command, and which one may be meant. The exit status. */
 int usage_unknown(const char *word);
-
-#endif

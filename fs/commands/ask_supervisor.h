@@ -2,8 +2,7 @@
  * A read-only mount is told to reload or upgrade by its supervisor's socket (fs/supervisor/request_socket.h), since nobody can
  * write its control. The main thread.
  */
-#ifndef AAPFS_FS_COMMANDS_ASK_SUPERVISOR_H
-#define AAPFS_FS_COMMANDS_ASK_SUPERVISOR_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -12,5 +11,3 @@ bool ask_supervisor_is_needed(const char *mountpoint);
 
 /* COMMAND: reload or upgrade. 0; or negative errno after a line on stderr. */
 int ask_supervisor(const char *mountpoint, const char *command);
-
-#endif

@@ -1,6 +1,5 @@
 /* The sub-commands of aapfs, each in a file of its own that says what it takes; the main thread. */
-#ifndef AAPFS_FS_COMMANDS_COMMANDS_H
-#define AAPFS_FS_COMMANDS_COMMANDS_H
+#pragma once
 
 #define COMMANDS_DEFAULT_MOUNT "/run/aap"
 
@@ -20,5 +19,3 @@ sub_command command_help;
 sub_command command_version;
 sub_command command_volume_plugin; /* becomes the program that gives AAPs to containers as volumes */
 sub_command command_with_mount;    /* mounts for a daemon elsewhere, which a command starts */
-
-#endif

@@ -1,6 +1,5 @@
 /* Writes one command to a control file of a mount, for the sub-commands. The main thread. */
-#ifndef AAPFS_FS_COMMANDS_CONTROL_FILE_H
-#define AAPFS_FS_COMMANDS_CONTROL_FILE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -16,5 +15,3 @@ int control_file_write(const char *mountpoint, const char *aap, const char *text
 
 /* Prints MOUNTPOINT/AAP/client_key_id. 0 or negative errno, after a line on stderr. */
 int control_file_print_id(const char *mountpoint, const char *aap);
-
-#endif

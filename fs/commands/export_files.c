@@ -155,8 +155,7 @@ static int write_file(struct writer *writer, const char *name, const struct expo
     r = remembered(writer, opened < 0 ? -errno : 0);
     if (r == 0)
         r = store_file_fill(opened, file->bytes.data, file->bytes.size);
-    if (r == 0 && (fchmod(opened, file->mode) < 0 ||
-                   futimens(opened, (struct timespec[]){time, time}) < 0))
+    if (r == 0 && (fchmod(opened, file->mode) < 0 || futimens(opened, (struct timespec[]){time, time}) < 0))
         r = -errno;
     return r;
 }

@@ -1,6 +1,5 @@
 /* What `aapfs export` writes: the keys of one AAP as files, laid out as in the mount. The main thread. */
-#ifndef AAPFS_FS_COMMANDS_EXPORT_FILES_H
-#define AAPFS_FS_COMMANDS_EXPORT_FILES_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -33,5 +32,3 @@ void export_keys_free(struct export_key *keys);
  * `current`, and keys/ID/ for each; synced. 0; or negative errno and REASON, and PATH as it was before.
  */
 int export_write(const char *path, const struct export_key *keys, char *reason, size_t size);
-
-#endif

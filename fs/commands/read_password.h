@@ -1,6 +1,5 @@
 /* One line from a file, or from a terminal without echo. */
-#ifndef AAPFS_FS_COMMANDS_READ_PASSWORD_H
-#define AAPFS_FS_COMMANDS_READ_PASSWORD_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -14,5 +13,3 @@ ssize_t read_password_line(int file, char line[PASSWORD_LINE_SIZE]);
  * a stop it is asked again.
  */
 ssize_t read_password_ask(int terminal, const char *prompt, char line[PASSWORD_LINE_SIZE]);
-
-#endif

@@ -2,8 +2,7 @@
  * The configuration: what it is, and what of it a reload cannot change. Read (file.h) at start and at a reload; read-only
  * afterwards, any thread. DESIGN: "Configuration".
  */
-#ifndef AAPFS_FS_CONFIG_CONFIG_H
-#define AAPFS_FS_CONFIG_CONFIG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -105,5 +104,3 @@ void config_clear(struct config *config);
 
 /* Whether NAME is shown as a directory: 1 to 200 of A-Z a-z 0-9 _ - . and no leading dot. */
 bool config_aap_name_is_shown(const char *name);
-
-#endif

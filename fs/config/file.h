@@ -1,8 +1,7 @@
 /*
  * Where the configuration comes from: the file, or a copy of its text, from which a mount that serves reads it again.
  */
-#ifndef AAPFS_FS_CONFIG_FILE_H
-#define AAPFS_FS_CONFIG_FILE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -42,5 +41,3 @@ struct configurer {
     const char *file;     /* NULL: the default one, which may be absent */
     const void *words;    /* READ's */
 };
-
-#endif

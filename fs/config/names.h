@@ -5,8 +5,7 @@
  *
  * One reading at a time in a thread.
  */
-#ifndef AAPFS_FS_CONFIG_NAMES_H
-#define AAPFS_FS_CONFIG_NAMES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,5 +26,3 @@ void config_names_begin(void);
 
 /* The end of either. The note, malloc'ed and never empty, and its size; NULL: it was in use, or memory is short. */
 char *config_names_end(size_t *size);
-
-#endif

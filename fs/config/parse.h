@@ -2,8 +2,7 @@
  * The configuration's text to its values: lines, sections, keys, and what holds between keys. Pure but for the user
  * and group databases; the main thread.
  */
-#ifndef AAPFS_FS_CONFIG_PARSE_H
-#define AAPFS_FS_CONFIG_PARSE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -17,5 +16,3 @@ enum { CONFIG_FILE_MOST = 1 << 20 };
  */
 int config_parse(const char *file, const char *text, size_t size, struct config *config, char *reason,
                  size_t reason_size);
-
-#endif

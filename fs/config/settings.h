@@ -1,8 +1,5 @@
-/*
- * The keys of the configuration: where each stands, how its value is read, where it goes. Pure, any thread.
- */
-#ifndef AAPFS_FS_CONFIG_SETTINGS_H
-#define AAPFS_FS_CONFIG_SETTINGS_H
+/* The keys of the configuration: where each stands, how its value is read, where it goes. Pure, any thread. */
+#pragma once
 
 #include <stddef.h>
 
@@ -30,5 +27,3 @@ size_t config_setting_find(enum config_section_kind kind, const char *key);
 /* What a section says itself, by LINES (0: nothing); all else from DEFAULTS. */
 void config_inherit(struct config_aap *values, const struct config_aap *defaults,
                     const unsigned int lines[static CONFIG_SETTINGS]);
-
-#endif

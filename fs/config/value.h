@@ -2,8 +2,7 @@
  * One value of the configuration each: text to number, checked, with a word on what would be right. Pure but for users and
  * groups (names.h).
  */
-#ifndef AAPFS_FS_CONFIG_VALUE_H
-#define AAPFS_FS_CONFIG_VALUE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -27,5 +26,3 @@ config_value config_value_credentials;   /* default, environment, profile:NAME â
 config_value config_value_proxy;         /* http://HOST:PORT, or "", into a char[CONFIG_TEXT_SIZE] */
 /* Those that fill more than one member take the whole struct config_aap. */
 config_value config_value_validity, config_value_rotate_at, config_value_password_source, config_value_delete_superseded;
-
-#endif

@@ -1,9 +1,7 @@
 /*
- * Parses a write to an AAP's or the mount's control file: one write, one command. Pure, any thread.
- * DESIGN: "Control".
+ * Parses a write to an AAP's or the mount's control file: one write, one command. Pure, any thread. DESIGN: "Control".
  */
-#ifndef AAPFS_FS_ENGINE_CONTROL_H
-#define AAPFS_FS_ENGINE_CONTROL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,5 +55,3 @@ void control_wipe_secrets(struct control_command *command);
 
 /* Whether PASSWORD follows KMS's rules; if not, REASON. For config and `aapfs create` too. */
 bool control_password_is_valid(const char *password, size_t size, char *reason, size_t reason_size);
-
-#endif

@@ -1,8 +1,5 @@
-/*
- * What looks like a command for a control file. Pure, any thread.
- */
-#ifndef AAPFS_FS_ENGINE_CONTROL_WORDS_H
-#define AAPFS_FS_ENGINE_CONTROL_WORDS_H
+/* What looks like a command for a control file. Pure, any thread. */
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,5 +9,3 @@
  * likely to be one that was mistyped. Such a word is no password: a typo would cost a client key, of which KMS gives few.
  */
 bool control_word_is_like_a_command(const char *word, size_t size);
-
-#endif

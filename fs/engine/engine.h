@@ -1,8 +1,7 @@
 /*
  * The engine's inside: what the rooms that work for it share, and what it remembers of each AAP. The engine's thread only.
  */
-#ifndef AAPFS_FS_ENGINE_ENGINE_H
-#define AAPFS_FS_ENGINE_ENGINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -160,5 +159,3 @@ void engine_wake(struct engine *engine, uint32_t aap);
 void engine_wake_all(struct engine *engine);
 
 void engine_free_aaps(struct engine *engine);
-
-#endif

@@ -2,8 +2,7 @@
  * KMS's time: the local clock plus an offset that its answers' Date headers teach. Pure but for
  * clock_local_* and the like; the engine's thread writes, readers take the offset from the registry.
  */
-#ifndef AAPFS_FS_ENGINE_KMS_CLOCK_H
-#define AAPFS_FS_ENGINE_KMS_CLOCK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,5 +51,3 @@ int64_t clock_boottime_ms(void);
 
 /* KMS's time at LOCAL_MS, in seconds since 1970. BOOT_MS: clock_boottime_ms then; a step of the local clock does not count. */
 int64_t clock_kms_time(const struct kms_clock *clock, int64_t local_ms, int64_t boot_ms);
-
-#endif

@@ -246,8 +246,7 @@ static bool is_repetition(const struct operation *operation, const struct engine
 bool operation_join(struct engine *engine, const struct engine_write *write)
 {
     const struct engine_parts *parts = &engine->parts;
-    for (struct operation *operation = engine->operations; operation;
-         operation = operation->next) {
+    for (struct operation *operation = engine->operations; operation; operation = operation->next) {
         if (!is_repetition(operation, write))
             continue;
         bool ended = operation->stage == OPERATION_ENDED;

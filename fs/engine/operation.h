@@ -1,8 +1,5 @@
-/*
- * One command under way: who waits for it, what it does, how it ended. The engine's thread only.
- */
-#ifndef AAPFS_FS_ENGINE_OPERATION_H
-#define AAPFS_FS_ENGINE_OPERATION_H
+/* One command under way: who waits for it, what it does, how it ended. The engine's thread only. */
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -154,5 +151,3 @@ void operation_listed(struct engine *engine, uint32_t aap, const struct kms_erro
 
 /* What is left for requests to KMS before those who wait are answered, in milliseconds; at least 1. */
 unsigned int operation_time_left(const struct operation *operation);
-
-#endif

@@ -2,8 +2,7 @@
  * Requests to KMS that nobody waits for: at most so many a second, so that a large account's listings do not use up
  * the quota that people's writes need. Pure; the engine's thread.
  */
-#ifndef AAPFS_FS_ENGINE_PACE_H
-#define AAPFS_FS_ENGINE_PACE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,5 +16,3 @@ bool pace_take(struct pace *pace, unsigned int per_second, int64_t now_ms);
 
 /* When the next one may be sent. */
 int64_t pace_next_ms(const struct pace *pace, unsigned int per_second);
-
-#endif

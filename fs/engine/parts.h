@@ -2,8 +2,7 @@
  * What the engine is given from above and below, and the writes that it is handed: plain data, for the loop's user and for
  * the rooms that call what they were given.
  */
-#ifndef AAPFS_FS_ENGINE_PARTS_H
-#define AAPFS_FS_ENGINE_PARTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,10 +42,7 @@ struct engine_parts {
 
     /* A write is begun: from here on nobody may begin it again. */
     void (*begin)(void *user, uint64_t number);
-    /*
-     * The write asks for an upgrade; loop_verdict ends it. INHERITED: an earlier worker has asked for it
-     * already.
-     */
+    /* The write asks for an upgrade; loop_verdict ends it. INHERITED: an earlier worker has asked for it already. */
     void (*upgrade)(void *user, uint64_t number, bool inherited);
     /* A write asks for the configuration to be read again; reload_config or reload_refused ends it. */
     void (*reload)(void *user);
@@ -91,5 +87,3 @@ struct engine_write {
     uint64_t intent; /* of an inherited one; 0: nothing was sent */
     bool upgrade;    /* an inherited one: it asked for an upgrade */
 };
-
-#endif

@@ -2,8 +2,7 @@
  * What the life of keys needs from above: making a change visible. Given to the engine at start as a
  * function; the mount does it.
  */
-#ifndef AAPFS_FS_ENGINE_PUBLISH_H
-#define AAPFS_FS_ENGINE_PUBLISH_H
+#pragma once
 
 #include <stdint.h>
 
@@ -33,5 +32,3 @@ struct publish_request {
 
 /* Begins a publication. The engine's thread, registry's lock not held. */
 typedef void publish_begin(void *user, const struct publish_request *request);
-
-#endif

@@ -2,8 +2,7 @@
  * What the life of keys needs from above: running a command. Given to the engine at start as a function; the
  * mount has a process for it.
  */
-#ifndef AAPFS_FS_ENGINE_RUN_H
-#define AAPFS_FS_ENGINE_RUN_H
+#pragma once
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,5 +34,3 @@ struct run_request {
 
 /* Begins to run a command. The engine's thread, registry's lock not held; DONE may be called at once. */
 typedef void run_begin(void *user, const struct run_request *request);
-
-#endif

@@ -2,8 +2,7 @@
  * A key that can be used comes in: into the registry, and before the readers, its directory first, then the names. For all
  * that bring one: a creation, an adoption, judging again; and for a Scheduled one that begins. The engine's thread.
  */
-#ifndef AAPFS_FS_KEYS_ADMIT_H
-#define AAPFS_FS_KEYS_ADMIT_H
+#pragma once
 
 #include "fs/store/record.h"
 #include "kmsapi/client_key.h"
@@ -22,5 +21,3 @@ int admit_key(struct operation *operation, const struct record *record, struct c
  */
 void admit_show_key(struct operation *operation, void (*then)(struct operation *operation));
 void admit_show_names(struct operation *operation, void (*then)(struct operation *operation));
-
-#endif

@@ -3,12 +3,9 @@
  * is changed before it is known to be usable and this AAP's; then it is saved and shown like one that was made here.
  * The engine's thread.
  */
-#ifndef AAPFS_FS_KEYS_ADOPT_H
-#define AAPFS_FS_KEYS_ADOPT_H
+#pragma once
 
 struct operation;
 
 /* `adopt`. */
 void adopt_begin(struct operation *operation);
-
-#endif

@@ -3,12 +3,9 @@
  * current one still may have to make its place free (make_place.c): that one is deleted in KMS alone, and readers keep it.
  * The engine's thread.
  */
-#ifndef AAPFS_FS_KEYS_DELETION_H
-#define AAPFS_FS_KEYS_DELETION_H
+#pragma once
 
 struct operation;
 
 /* `delete` and `delete-foreign`; also what aapfs deletes by itself. */
 void deletion_begin(struct operation *operation);
-
-#endif

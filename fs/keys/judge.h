@@ -2,8 +2,7 @@
  * From a record to a key that is shown: whether it is usable, its forms, its place in the registry. Used by what
  * brings keys: rotation, load, recheck. The engine's thread, or the main thread before there is one.
  */
-#ifndef AAPFS_FS_KEYS_JUDGE_H
-#define AAPFS_FS_KEYS_JUDGE_H
+#pragma once
 
 #include "fs/model/registry.h"
 #include "fs/store/store.h"
@@ -40,5 +39,3 @@ void judge_reject(struct registry_aap *aap, const struct record *record);
 
 /* Keeps KEY's forms beside its record; a failure costs the next start time and nothing else. */
 void judge_keep_forms(struct store *store, const char *aap_name, const struct registry_key *key);
-
-#endif

@@ -3,8 +3,7 @@
  * AAP's keys, for others make and delete some as well; then one key after the other is deleted, as the rules say and no
  * more than needed. Where KMS says that there is no place although one seemed free, the same once. The engine's thread.
  */
-#ifndef AAPFS_FS_KEYS_MAKE_PLACE_H
-#define AAPFS_FS_KEYS_MAKE_PLACE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,5 +21,3 @@ bool place_is_refused(struct operation *operation, const struct kms_error *error
 
 /* From superseded.c: a deletion that nobody asked for has ended. */
 void place_deleted(struct engine *engine, uint32_t aap, int result);
-
-#endif

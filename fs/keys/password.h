@@ -1,8 +1,5 @@
-/*
- * The password of a creation that nobody gives one for, as password_source says. The engine's thread.
- */
-#ifndef AAPFS_FS_KEYS_PASSWORD_H
-#define AAPFS_FS_KEYS_PASSWORD_H
+/* The password of a creation that nobody gives one for, as password_source says. The engine's thread. */
+#pragma once
 
 #include "fs/config/config.h"
 
@@ -19,5 +16,3 @@ typedef void password_chosen(struct operation *operation, int result, const char
  */
 void password_choose(struct operation *operation, const char *aap_name, const struct config_aap *config, const char *newest,
                      password_chosen *chosen);
-
-#endif

@@ -2,8 +2,7 @@
  * A password from a file. It may lie on a filesystem that does not answer, where open(2) and read(2) hang for ever: each
  * is read by a thread of its own, and the engine waits for that no longer than request_timeout. The engine's thread.
  */
-#ifndef AAPFS_FS_KEYS_PASSWORD_FILE_H
-#define AAPFS_FS_KEYS_PASSWORD_FILE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -29,5 +28,3 @@ int64_t password_file_tend(struct engine *engine);
 
 /* Nobody waits any more. Before the operations and the transport go. */
 void password_file_end(struct engine *engine);
-
-#endif

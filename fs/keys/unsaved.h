@@ -2,8 +2,7 @@
  * Keys that are served and could not be saved, although their room was reserved: they stay in memory and are tried
  * again until they are on the disk. The engine's thread.
  */
-#ifndef AAPFS_FS_KEYS_UNSAVED_H
-#define AAPFS_FS_KEYS_UNSAVED_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,5 +31,3 @@ void unsaved_drop_all(struct engine *engine, uint32_t aap);
 
 /* A last try, at the engine's end. */
 void unsaved_end(struct engine *engine);
-
-#endif

@@ -1,13 +1,11 @@
 /*
  * Publications that an earlier worker left half done.
  *
- * One that was not seen to end is made again as a whole, and as a new generation of the same key: then
- * the node that a name is to lead to differs from any that the kernel may have for it, the rename is a rename, and
- * every watcher hears of it. A directory that somebody may have seen already stays as it is: it has but one node.
- * The engine's thread.
+ * One that was not seen to end is made again as a whole, and as a new generation of the same key: then the node that a
+ * name is to lead to differs from any that the kernel may have for it, the rename is a rename, and every watcher hears
+ * of it. A directory that somebody may have seen already stays as it is: it has but one node. The engine's thread.
  */
-#ifndef AAPFS_FS_LOOP_CATCH_UP_H
-#define AAPFS_FS_LOOP_CATCH_UP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,5 +17,3 @@ struct engine;
  * readers never see one go back.
  */
 void catch_up(struct engine *engine);
-
-#endif

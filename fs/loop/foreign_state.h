@@ -2,8 +2,7 @@
  * A state directory that was made on another machine: its keys are served, and `adopt-state` says that it belongs
  * here now. What a mount does to keys by itself has to look at engine->foreign_state first. The engine's thread.
  */
-#ifndef AAPFS_FS_LOOP_FOREIGN_STATE_H
-#define AAPFS_FS_LOOP_FOREIGN_STATE_H
+#pragma once
 
 struct engine;
 struct operation;
@@ -13,5 +12,3 @@ void foreign_look(struct engine *engine);
 
 /* `adopt-state`: from now on it is. */
 void foreign_adopt(struct operation *operation);
-
-#endif

@@ -2,8 +2,7 @@
  * Control writes that an earlier worker of this mount had begun when it died. What is in the store says what became
  * of each: none is carried out again. The engine's thread.
  */
-#ifndef AAPFS_FS_LOOP_INHERIT_H
-#define AAPFS_FS_LOOP_INHERIT_H
+#pragma once
 
 struct engine;
 struct engine_write;
@@ -14,5 +13,3 @@ void inherit_write(struct engine *engine, const struct engine_write *write);
 
 /* One whose key is safe, and whose AAP has caught up: every name shows it. */
 void inherit_begin(struct operation *operation);
-
-#endif

@@ -2,8 +2,7 @@
  * The loop that carries out what control writes ask for, and the only writer of the registry. A thread of its own, which
  * alone talks to KMS; the session hands it writes and never waits for it.
  */
-#ifndef AAPFS_FS_LOOP_LOOP_H
-#define AAPFS_FS_LOOP_LOOP_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -33,5 +32,3 @@ void loop_verdict(struct engine *engine, int number, const char *text);
 
 /* Ends the thread and frees; writes that still wait are answered with EIO. */
 void loop_stop(struct engine *engine);
-
-#endif

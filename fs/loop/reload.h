@@ -2,8 +2,7 @@
  * A new configuration while the mount lives: everything that looks into the old one is led to the new one, and the
  * kernel is told to ask again for the owners and modes that it remembers. The engine's thread.
  */
-#ifndef AAPFS_FS_LOOP_RELOAD_H
-#define AAPFS_FS_LOOP_RELOAD_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -30,5 +29,3 @@ void reload_config(struct engine *engine, const struct config *config, bool aske
 
 /* Ends the writes that asked for that: an errno and why. */
 void reload_refused(struct engine *engine, int number, const char *text);
-
-#endif

@@ -1,8 +1,5 @@
-/*
- * What an AAP's State is, in one word, from what the registry knows. Pure, any thread; with the registry's lock.
- */
-#ifndef AAPFS_FS_MODEL_AAP_STATE_H
-#define AAPFS_FS_MODEL_AAP_STATE_H
+/* What an AAP's State is, in one word, from what the registry knows. Pure, any thread; with the registry's lock. */
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,5 +33,3 @@ const char *aap_state_text(enum aap_state state);
  * where nothing will rotate it or its rotation fails. 0: no such time is known.
  */
 int64_t aap_state_end(const struct registry_aap *aap);
-
-#endif

@@ -1,8 +1,5 @@
-/*
- * Whose an AAP is: the region and the account in its Arn. Pure, any thread.
- */
-#ifndef AAPFS_FS_MODEL_ARN_H
-#define AAPFS_FS_MODEL_ARN_H
+/* Whose an AAP is: the region and the account in its Arn. Pure, any thread. */
+#pragma once
 
 enum { ACCOUNT_SIZE = 33, ARN_REGION_SIZE = 64 };
 
@@ -12,5 +9,3 @@ enum { ACCOUNT_SIZE = 33, ARN_REGION_SIZE = 64 };
  */
 int arn_account(const char *arn, char account[static ACCOUNT_SIZE]);
 int arn_region(const char *arn, char region[static ARN_REGION_SIZE]);
-
-#endif

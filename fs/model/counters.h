@@ -4,8 +4,7 @@
  *
  * Guarded by the registry's lock: call with it held. All functions take NULL for "nobody counts".
  */
-#ifndef AAPFS_FS_MODEL_COUNTERS_H
-#define AAPFS_FS_MODEL_COUNTERS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ struct counters *counters_open(void *memory);
 void counters_add_request(struct counters *counters, const char *operation, const char *code, int64_t duration_ms);
 
 void counters_add_rotation(struct counters *counters, enum counted_rotation result);
-
-#endif

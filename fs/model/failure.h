@@ -2,8 +2,7 @@
  * The last failure of an AAP or of the mount, for last_error: beside how it is told, what it is of, so that what goes well
  * takes away the failures of its own kind and leaves those of others. With the registry's lock.
  */
-#ifndef AAPFS_FS_MODEL_FAILURE_H
-#define AAPFS_FS_MODEL_FAILURE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -39,5 +38,3 @@ void failure_set(struct registry_failure *failure, enum failure_source source, c
 
 /* Takes it away if it is of SOURCE. */
 void failure_clear(struct registry_failure *failure, enum failure_source source);
-
-#endif

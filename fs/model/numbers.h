@@ -9,8 +9,7 @@
  *
  * Guarded by the registry's lock: call with it held.
  */
-#ifndef AAPFS_FS_MODEL_NUMBERS_H
-#define AAPFS_FS_MODEL_NUMBERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -158,5 +157,3 @@ enum directory_state numbers_key_directory(const struct numbered_key *key);
 uint32_t numbers_aap_count(const struct numbers *numbers);
 uint32_t numbers_key_count(const struct numbers *numbers);
 uint32_t numbers_generation_count(const struct numbers *numbers);
-
-#endif

@@ -2,8 +2,7 @@
  * The places of an AAP: KMS gives it max_keys client keys at most, whoever made them, expired ones too until they are
  * deleted. Which are filled, by whom, and which is freed for a creation: pure. Any thread; with the registry's lock.
  */
-#ifndef AAPFS_FS_MODEL_PLACES_H
-#define AAPFS_FS_MODEL_PLACES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,5 +54,3 @@ bool places_allow_rotation(const struct registry_aap *aap, int64_t at);
 
 /* Each id that fills one of MOST places, whose it is, and what frees it: a sentence or more. */
 void places_tell(const struct places *places, unsigned int most, int64_t now, char *text, size_t size);
-
-#endif

@@ -3,8 +3,7 @@
  * reads it; both hold the registry's lock while they look at what its functions return. The lock is
  * held for moments only: nobody waits, logs or calls the network under it.
  */
-#ifndef AAPFS_FS_MODEL_REGISTRY_H
-#define AAPFS_FS_MODEL_REGISTRY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -225,5 +224,3 @@ bool registry_has_private(const struct registry_aap *aap, const char *client_key
 bool registry_has_id(const struct registry_id *list, const char *client_key_id);
 void registry_remove_id(struct registry_id **list, const char *client_key_id);
 void registry_clear_ids(struct registry_id **list);
-
-#endif

@@ -2,8 +2,7 @@
  * When is what due: pure. Times are KMS's, seconds since 1970, unless they say otherwise. Any thread; with the
  * registry's lock.
  */
-#ifndef AAPFS_FS_MODEL_SCHEDULE_H
-#define AAPFS_FS_MODEL_SCHEDULE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,5 +41,3 @@ bool schedule_waits(const struct registry_key *key, int64_t now);
 
 /* When the next Scheduled key begins; 0: none does. */
 int64_t schedule_next_begin(const struct registry_aap *aap, int64_t now);
-
-#endif

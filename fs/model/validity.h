@@ -2,8 +2,7 @@
  * Which validity a new client key gets. CreateClientKey has no idempotency token; two dates that are
  * random to the second serve as one: a listed key with exactly these two is ours. Pure, any thread.
  */
-#ifndef AAPFS_FS_MODEL_VALIDITY_H
-#define AAPFS_FS_MODEL_VALIDITY_H
+#pragma once
 
 #include <stdint.h>
 
@@ -24,5 +23,3 @@ struct validity {
  * validity, and may be 0. RANDOM: two random numbers.
  */
 struct validity validity_choose(int64_t now, const struct validity_length *length, const uint32_t random[2]);
-
-#endif

@@ -1,6 +1,5 @@
 /* A process that the supervisor keeps running: forked, awaited, forked again. The supervisor's thread. */
-#ifndef AAPFS_FS_MOUNT_CHILD_H
-#define AAPFS_FS_MOUNT_CHILD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,5 +33,3 @@ enum { CHILD_KILLS_AT_ONCE = 20 };
 
 /* Closes every descriptor above the standard ones but the COUNT in KEPT. In a child. */
 void child_keep_only(const int kept[], unsigned int count);
-
-#endif

@@ -6,8 +6,7 @@
  * The supervisor maps the head only: passwords go through the slots, and it holds no secrets. A worker maps all
  * of it, and checks what it finds there like any input.
  */
-#ifndef AAPFS_FS_MOUNT_MOUNT_MEMORY_H
-#define AAPFS_FS_MOUNT_MOUNT_MEMORY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -77,5 +76,3 @@ int mount_memory_map_head(struct mount_memory *memory, int descriptor);
 
 /* Unmaps and closes. Safe on what was never made ({.descriptor = -1}). */
 void mount_memory_drop(struct mount_memory *memory);
-
-#endif

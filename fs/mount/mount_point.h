@@ -1,6 +1,5 @@
 /* Mounting and unmounting. The supervisor's process, before and after everything else. */
-#ifndef AAPFS_FS_MOUNT_MOUNT_POINT_H
-#define AAPFS_FS_MOUNT_MOUNT_POINT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -68,5 +67,3 @@ bool mount_point_is_connected(int fuse);
  * filesystem (/sys/fs/fuse/connections) is not mounted, or the connection has ended.
  */
 int mount_point_open_abort(const struct mount_point *mount_point);
-
-#endif

@@ -2,8 +2,7 @@
  * What is mounted where, as /proc/self/mountinfo tells, and whether one of ours still has its daemon. Any
  * thread; the second forks.
  */
-#ifndef AAPFS_FS_MOUNT_MOUNT_TABLE_H
-#define AAPFS_FS_MOUNT_MOUNT_TABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,5 +42,3 @@ enum mount_answer mount_table_ask(const char *path);
  * taken to be alive.
  */
 bool mount_table_is_dead(const char *path);
-
-#endif

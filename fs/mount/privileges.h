@@ -1,6 +1,5 @@
 /* Giving up what a process does not need. At its start, while it has one thread. */
-#ifndef AAPFS_FS_MOUNT_PRIVILEGES_H
-#define AAPFS_FS_MOUNT_PRIVILEGES_H
+#pragma once
 
 #include <stdint.h>
 
@@ -29,5 +28,3 @@ int privileges_hide_memory(void);
  * allocations fail. 0 or negative errno.
  */
 int privileges_lock_memory(void);
-
-#endif

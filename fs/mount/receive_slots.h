@@ -5,8 +5,7 @@
  *
  * receive_slot_release by any thread; everything else by the session's.
  */
-#ifndef AAPFS_FS_MOUNT_RECEIVE_SLOTS_H
-#define AAPFS_FS_MOUNT_RECEIVE_SLOTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,5 +65,3 @@ void receive_slot_release(struct receive_slots *slots, int slot);
 
 /* The first slot at or after FROM that holds a request; negative when none does. For a take-over. */
 int receive_slots_next_left(struct receive_slots *slots, int from);
-
-#endif

@@ -5,8 +5,7 @@
  * Source: sd_notify(3), "Notes": datagrams to the socket that NOTIFY_SOCKET names; "READY=1"; "EXTEND_TIMEOUT_USEC="; "FDSTORE=1" with the
  * descriptors as SCM_RIGHTS; "FDSTOREREMOVE=1".
  */
-#ifndef AAPFS_FS_MOUNT_SERVICE_NOTIFY_H
-#define AAPFS_FS_MOUNT_SERVICE_NOTIFY_H
+#pragma once
 
 #include <stdint.h>
 
@@ -20,5 +19,3 @@ int service_notify_wait(int64_t ms);
 int service_notify_store(const char *name, int descriptor);
 
 int service_notify_forget(const char *name);
-
-#endif

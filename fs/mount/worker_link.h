@@ -2,8 +2,7 @@
  * What supervisor and worker tell each other: single messages of a SOCK_SEQPACKET socket, one socket a worker.
  * Sending by any thread; each side reads in one.
  */
-#ifndef AAPFS_FS_MOUNT_WORKER_LINK_H
-#define AAPFS_FS_MOUNT_WORKER_LINK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,5 +51,3 @@ int worker_link_send_descriptor(int socket, enum worker_message_kind kind, int n
  * with it, or -1; DESCRIPTOR NULL: none is wanted.
  */
 int worker_link_receive(int socket, struct worker_message *message, int *descriptor);
-
-#endif

@@ -7,8 +7,7 @@
  *
  * publication_* by the engine's thread; hidden_* by the session's, with the registry's lock held.
  */
-#ifndef AAPFS_FS_PUBLISHER_PUBLICATION_H
-#define AAPFS_FS_PUBLISHER_PUBLICATION_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,5 +56,3 @@ int hidden_unlink(struct publications *publications, struct node parent, const c
 
 /* RMDIR of NAME in PARENT: 0 when the engine asked for it, else -EPERM. */
 int hidden_rmdir(struct publications *publications, struct node parent, const char *name);
-
-#endif

@@ -1,6 +1,5 @@
 /* What a publication is, and the names that it is made of. With the registry's lock held. */
-#ifndef AAPFS_FS_PUBLISHER_PUBLICATION_NAMES_H
-#define AAPFS_FS_PUBLISHER_PUBLICATION_NAMES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,5 +39,3 @@ bool publication_fill(struct registry *registry, struct publication *publication
 
 /* The path, below the mount, of the directory PARENT. */
 void publication_directory(struct registry *registry, const struct node *parent, char *path, size_t size);
-
-#endif

@@ -11,8 +11,7 @@
  * piece of work are loosened before the first of them is replaced: a mkdir(2) of a name that is there fails, but first
  * the kernel looks it up anew, however long it had to live (FUSE's revalidation with LOOKUP_EXCL, Linux 5.15).
  */
-#ifndef AAPFS_FS_PUBLISHER_PUBLISHER_H
-#define AAPFS_FS_PUBLISHER_PUBLISHER_H
+#pragma once
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -59,5 +58,3 @@ struct publisher_result {
  * mount is, DEVICE its st_dev, FUSE the descriptor for notifications. Returns the exit status, for _exit.
  */
 int publisher_run(int socket, const char *mountpoint, dev_t device, int fuse);
-
-#endif

@@ -2,8 +2,7 @@
  * Programs that print credentials (mode External of a profile): the runner starts them, and what they print comes here
  * by a pipe of their own, so that no other process has it.
  */
-#ifndef AAPFS_FS_RUNNER_CREDENTIAL_RUNS_H
-#define AAPFS_FS_RUNNER_CREDENTIAL_RUNS_H
+#pragma once
 
 #include "kmsapi/credentials/source.h"
 
@@ -18,5 +17,3 @@ void credential_runs_stop(struct credential_runs *runs);
 
 /* As source.h has it; its thread. USER: the runs. */
 credentials_run credential_runs_run;
-
-#endif

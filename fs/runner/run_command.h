@@ -2,8 +2,7 @@
  * Starts one command by /bin/sh: in a session of its own, with nothing of this process but its stdout and stderr, or,
  * where it is given another stdout, neither. The runner's thread.
  */
-#ifndef AAPFS_FS_RUNNER_RUN_COMMAND_H
-#define AAPFS_FS_RUNNER_RUN_COMMAND_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -25,5 +24,3 @@ pid_t run_command_start(const struct run_command *command, int *failure);
 
 /* Once the process has ended: 0, or the negative errno with which it did not become the command. Closes FAILURE. */
 int run_command_failure(int failure);
-
-#endif

@@ -8,8 +8,7 @@
  * when the runner dies goes on, and nobody ends it; but one for credentials is killed when the runner ends by itself or by
  * SIGTERM.
  */
-#ifndef AAPFS_FS_RUNNER_RUNNER_H
-#define AAPFS_FS_RUNNER_RUNNER_H
+#pragma once
 
 #include <stdint.h>
 
@@ -51,5 +50,3 @@ struct runner_result {
  * nothing is left to do. Returns the exit status, for _exit.
  */
 int runner_run(int socket);
-
-#endif

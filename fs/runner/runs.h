@@ -2,8 +2,7 @@
  * The worker's side of the runner: which commands are under way, and what the runner says of them. The engine's
  * thread only.
  */
-#ifndef AAPFS_FS_RUNNER_RUNS_H
-#define AAPFS_FS_RUNNER_RUNS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -24,5 +23,3 @@ void runs_begin(void *runs, const struct run_request *request);
 
 /* Reads what the runner has sent and calls back. False when the socket is gone. */
 bool runs_receive(void *runs);
-
-#endif

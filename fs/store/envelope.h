@@ -4,8 +4,7 @@
  * associated data: a file that was moved to another account or renamed to another key does not open. Pure, any
  * thread; jansson must wipe what it frees (wiping_memory.h).
  */
-#ifndef AAPFS_FS_STORE_ENVELOPE_H
-#define AAPFS_FS_STORE_ENVELOPE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,5 +41,3 @@ int envelope_open(const unsigned char key[static SEAL_KEY_SIZE], const struct en
  */
 bool envelope_told(const char *magic, const unsigned char *bytes, size_t size, const char *name,
                    char *text, size_t text_size);
-
-#endif

@@ -2,8 +2,7 @@
  * The forms of a client key that cost milliseconds to make from its PKCS#12, sealed (envelope.h) in a file beside its
  * record: a cache, and the sign that the key was judged good. Pure, any thread.
  */
-#ifndef AAPFS_FS_STORE_FORMS_H
-#define AAPFS_FS_STORE_FORMS_H
+#pragma once
 
 #include "fs/store/envelope.h"
 #include "kmsapi/client_key.h"
@@ -23,5 +22,3 @@ int forms_open(const unsigned char key[static SEAL_KEY_SIZE], const struct recor
 
 /* Wipes and frees; safe on a zeroed struct. */
 void forms_clear(struct forms *forms);
-
-#endif

@@ -2,8 +2,7 @@
  * On which machine a state directory was made: DIRECTORY/.machine holds a hash of the machine's id, made with
  * the first store. Two machines with copies of one directory would each take its keys for their own. Any thread.
  */
-#ifndef AAPFS_FS_STORE_MACHINE_H
-#define AAPFS_FS_STORE_MACHINE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -20,5 +19,3 @@ bool machine_is_noted(int directory);
  * id, or DIRECTORY no note. One that says nothing legible was brought here.
  */
 bool machine_is_other(int directory, const char *id_file);
-
-#endif

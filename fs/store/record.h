@@ -2,8 +2,7 @@
  * One client key as it is kept on disk, sealed (envelope.h). The same form, without a key, is an intent: what was
  * asked for. Pure, any thread; jansson must wipe what it frees (wiping_memory.h).
  */
-#ifndef AAPFS_FS_STORE_RECORD_H
-#define AAPFS_FS_STORE_RECORD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,5 +53,3 @@ bool record_copy(struct record *to, const struct record *from);
 
 /* Safe on a zeroed struct. */
 void record_clear(struct record *record);
-
-#endif

@@ -4,8 +4,7 @@
  * A sealed text is nonce (12 bytes, random), ciphertext, tag (16 bytes): NIST SP 800-38D, whose limit of
  * 2^32 texts under one key with random nonces is far beyond what one mount ever keeps.
  */
-#ifndef AAPFS_FS_STORE_SEAL_H
-#define AAPFS_FS_STORE_SEAL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -29,5 +28,3 @@ int seal_close(const unsigned char key[static SEAL_KEY_SIZE], struct seal_text a
  */
 int seal_open(const unsigned char key[static SEAL_KEY_SIZE], struct seal_text associated,
               struct seal_text sealed, unsigned char *plain);
-
-#endif

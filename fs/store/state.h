@@ -5,8 +5,7 @@
  *
  *     DIRECTORY/.lock .machine REGION-ACCOUNT/
  */
-#ifndef AAPFS_FS_STORE_STATE_H
-#define AAPFS_FS_STORE_STATE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -77,5 +76,3 @@ int state_open_store(const struct state *state, const char *region, const char *
 /* The one that is there; store_look and store_read_forms are for it, and nothing that changes it. */
 int state_open_store_to_read(const struct state *state, const char *region, const char *account,
                              struct store **store, char *reason, size_t size);
-
-#endif

@@ -4,8 +4,7 @@
  * Its file is opened before mounting and stays open: whoever needs the key reads it from the descriptor and wipes
  * it, and a process that does not need it never holds it.
  */
-#ifndef AAPFS_FS_STORE_STATE_KEY_H
-#define AAPFS_FS_STORE_STATE_KEY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,5 +33,3 @@ int state_key_make(const char *path, char *reason, size_t size);
  * -EINVAL: not 64 digits; any errno of the disk.
  */
 int state_key_read(int file, unsigned char key[static SEAL_KEY_SIZE]);
-
-#endif

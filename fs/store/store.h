@@ -7,8 +7,7 @@
  * How they come there is in store_intent.h, what is found there in store_load.h. The engine's thread. What a function
  * promises is synced, file and directory, before it returns 0.
  */
-#ifndef AAPFS_FS_STORE_STORE_H
-#define AAPFS_FS_STORE_STORE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,5 +65,3 @@ int store_read_forms(struct store *store, const char *aap_name, const char *clie
  */
 int store_write_note(struct store *store, const char *aap_name, const void *data, size_t size);
 int store_read_note(struct store *store, const char *aap_name, struct store_file *file);
-
-#endif

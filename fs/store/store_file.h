@@ -2,8 +2,7 @@
  * Files that survive a power loss: written, synced, renamed, their directory synced. The store's, and what else keeps a state; one
  * thread. Each returns 0 or negative errno where nothing else is said, and leaves nothing half done under a name that counts.
  */
-#ifndef AAPFS_FS_STORE_STORE_FILE_H
-#define AAPFS_FS_STORE_STORE_FILE_H
+#pragma once
 
 #include <dirent.h>
 #include <stddef.h>
@@ -49,5 +48,3 @@ int store_file_sync(int directory, const char *below);
 
 /* Removes PATH, which lies in the directory BELOW (NULL: in DIRECTORY itself). */
 int store_file_remove(int directory, const char *below, const char *path);
-
-#endif

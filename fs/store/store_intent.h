@@ -2,8 +2,7 @@
  * How a key comes into the store: it begins with an intent, which is what was asked for and room for its record, both synced
  * before a request is sent. Saving fills the room and renames it into place. The engine's thread.
  */
-#ifndef AAPFS_FS_STORE_STORE_INTENT_H
-#define AAPFS_FS_STORE_STORE_INTENT_H
+#pragma once
 
 #include "fs/store/store.h"
 
@@ -57,5 +56,3 @@ void store_name_of(uint64_t number, const char *kind, char name[static 64]);
 
 /* Renames a room that is filled to PATH, in AAP_NAME's directory, which is made when it is missing. 0 or -errno. */
 int store_move_room(struct store *store, const char *room, const char *aap_name, const char *path);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * What stands in a store: all of it at a start, or an AAP's keys beside a mount. The engine's thread, or another process.
  */
-#ifndef AAPFS_FS_STORE_STORE_LOAD_H
-#define AAPFS_FS_STORE_STORE_LOAD_H
+#pragma once
 
 #include "fs/store/store.h"
 
@@ -27,5 +26,3 @@ int store_look(struct store *store, const char *aap_name, store_found *found, vo
 
 /* Calls TOLD for the name of each AAP with a file in it, in their order. 0 or negative errno. */
 int store_aaps(struct store *store, void (*told)(void *user, const char *aap_name), void *user);
-
-#endif

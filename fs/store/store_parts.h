@@ -1,8 +1,5 @@
-/*
- * The inside of a store, for its own files.
- */
-#ifndef AAPFS_FS_STORE_STORE_PARTS_H
-#define AAPFS_FS_STORE_STORE_PARTS_H
+/* The inside of a store, for its own files. */
+#pragma once
 
 #include <string.h>
 
@@ -22,5 +19,3 @@ static inline bool store_is_file_name(const char *name)
 {
     return name[0] != '.' && name[0] != '\0' && strlen(name) <= 200 && !strchr(name, '/');
 }
-
-#endif

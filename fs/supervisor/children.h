@@ -1,6 +1,5 @@
 /* The supervisor starts its children, each with what it may have and nothing else. */
-#ifndef AAPFS_FS_SUPERVISOR_CHILDREN_H
-#define AAPFS_FS_SUPERVISOR_CHILDREN_H
+#pragma once
 
 #include "fs/supervisor/supervisor_state.h"
 
@@ -12,5 +11,3 @@ int supervisor_start_runner(struct supervisor *supervisor);
 
 /* Whichever does not run and may by now. */
 void supervisor_start_what_is_due(struct supervisor *supervisor);
-
-#endif

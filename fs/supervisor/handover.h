@@ -5,8 +5,7 @@
  * The two programs may be of different versions: the layout changes with the magic, and a program that does not
  * know it refuses before anything has changed.
  */
-#ifndef AAPFS_FS_SUPERVISOR_HANDOVER_H
-#define AAPFS_FS_SUPERVISOR_HANDOVER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,5 +69,3 @@ void handover_take_back(const struct handover *handover, int memory);
  * by others.
  */
 int handover_read(struct handover *handover);
-
-#endif

@@ -6,8 +6,7 @@
  * Wanted where the unit says so ($AAPFS_KEEP_MOUNT, "yes"): a manager that keeps nothing does not tell, and then
  * SIGTERM must unmount. What comes back is checked like any input.
  */
-#ifndef AAPFS_FS_SUPERVISOR_KEPT_MOUNT_H
-#define AAPFS_FS_SUPERVISOR_KEPT_MOUNT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -35,5 +34,3 @@ void kept_mount_forget(void);
  * left of the mount is detached, to be made anew.
  */
 bool kept_mount_take(const struct kept_mount *kept);
-
-#endif

@@ -2,8 +2,7 @@
  * How a supervisor leaves: the mount goes, or is kept for the next one, then the worker, then what is left. The
  * supervisor's thread.
  */
-#ifndef AAPFS_FS_SUPERVISOR_LEAVE_H
-#define AAPFS_FS_SUPERVISOR_LEAVE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -38,5 +37,3 @@ void supervisor_end_runner(struct supervisor *supervisor);
 
 /* When the worker has ended, or there never was one: the exit status. */
 int supervisor_end_all(struct supervisor *supervisor);
-
-#endif

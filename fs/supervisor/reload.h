@@ -3,8 +3,7 @@
  * that takes; the supervisor reads the child's copy and gives it to the worker; every later worker is forked with it. A
  * wrong one changes nothing. The supervisor's thread.
  */
-#ifndef AAPFS_FS_SUPERVISOR_RELOAD_H
-#define AAPFS_FS_SUPERVISOR_RELOAD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,5 +34,3 @@ int64_t reload_until_ms(const struct supervisor *supervisor);
 void reload_tend(struct supervisor *supervisor);
 
 void reload_end(struct supervisor *supervisor);
-
-#endif

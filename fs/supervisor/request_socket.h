@@ -5,8 +5,7 @@
  *
  * Messages are worker_link.h's: WORKER_WANTS_UPGRADE or WORKER_WANTS_RELOAD, answered by WORKER_VERDICT.
  */
-#ifndef AAPFS_FS_SUPERVISOR_REQUEST_SOCKET_H
-#define AAPFS_FS_SUPERVISOR_REQUEST_SOCKET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,5 +39,3 @@ void request_socket_close(struct request_socket *requests, int directory);
  * listens there.
  */
 int request_socket_ask(const char *directory, enum worker_message_kind wanted, char *reason, size_t size);
-
-#endif

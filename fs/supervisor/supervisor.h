@@ -3,8 +3,7 @@
  * One thread; it makes no use of curl or OpenSSL. The secrets that it holds are those of its environment (an access
  * key, a proxy's password), which the next worker needs: runner and publisher wipe theirs.
  */
-#ifndef AAPFS_FS_SUPERVISOR_SUPERVISOR_H
-#define AAPFS_FS_SUPERVISOR_SUPERVISOR_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -41,5 +40,3 @@ struct handover;
  * OPTIONS and READY are not used.
  */
 int supervisor_resume(const struct supervisor_parts *parts, const struct handover *handover);
-
-#endif

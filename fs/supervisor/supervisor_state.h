@@ -1,6 +1,5 @@
 /* What the supervisor has in its hands; supervisor*.c, upgrade.c, reload.c and nobody else. */
-#ifndef AAPFS_FS_SUPERVISOR_SUPERVISOR_STATE_H
-#define AAPFS_FS_SUPERVISOR_SUPERVISOR_STATE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -79,5 +78,3 @@ static inline const struct config *supervisor_config(const struct supervisor *su
 {
     return supervisor->reload.current ? supervisor->reload.current : supervisor->parts->config;
 }
-
-#endif

@@ -10,8 +10,7 @@
  * Readers wait for the moment between two workers, as when one was killed. The write that asked for it is answered
  * at the end, by the new worker, or by the old one when it came to nothing. The supervisor's thread.
  */
-#ifndef AAPFS_FS_SUPERVISOR_UPGRADE_H
-#define AAPFS_FS_SUPERVISOR_UPGRADE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,5 +34,3 @@ int64_t upgrade_until_ms(const struct supervisor *supervisor);
 
 /* The mount ends: so does the standby. */
 void upgrade_abandon(struct supervisor *supervisor);
-
-#endif

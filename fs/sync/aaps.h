@@ -6,8 +6,7 @@
  * Complete is a sync whose list of AAPs came; where they are named in the configuration, one in which KMS answered for
  * each of them. That something is not permitted is an answer: no later sync would learn more. The engine's thread.
  */
-#ifndef AAPFS_FS_SYNC_AAPS_H
-#define AAPFS_FS_SYNC_AAPS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,5 +27,3 @@ void sync_soon(struct engine *engine);
 int64_t sync_tend(struct engine *engine);
 
 void sync_end(struct engine *engine);
-
-#endif

@@ -5,8 +5,7 @@
  * Where KMS forbids Describe and there is a store, its account is taken to be ours; each creation and each sync asks
  * again, for this may have been permitted meanwhile. The engine's thread.
  */
-#ifndef AAPFS_FS_SYNC_ACCOUNT_H
-#define AAPFS_FS_SYNC_ACCOUNT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -45,5 +44,3 @@ const struct kms_error *account_error(const struct engine *engine);
 
 /* The store's; "": there is none yet. */
 const char *account_name(const struct engine *engine);
-
-#endif

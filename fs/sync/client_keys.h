@@ -3,8 +3,7 @@
  * the pace of what nobody waits for. Feeds doubts.c (orphans, candidates) and foreign_keys.c, and finds out which keys
  * KMS no longer has. The engine's thread.
  */
-#ifndef AAPFS_FS_SYNC_CLIENT_KEYS_H
-#define AAPFS_FS_SYNC_CLIENT_KEYS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,5 +45,3 @@ void client_keys_forget(struct engine *engine, uint32_t aap);
 int64_t client_keys_tend(struct engine *engine);
 
 void client_keys_end(struct engine *engine);
-
-#endif

@@ -7,8 +7,7 @@
  * two listings in a row know of none a minute after it was left: before that the request may still be on its way.
  * Where KMS forbids the listing all of them stay. The engine's thread.
  */
-#ifndef AAPFS_FS_SYNC_DOUBTS_H
-#define AAPFS_FS_SYNC_DOUBTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,5 +54,3 @@ int64_t doubts_take(struct engine *engine, struct registry_aap *aap, const struc
 void doubts_drop(struct engine *engine, uint32_t aap);
 
 void doubts_end(struct engine *engine);
-
-#endif

@@ -2,8 +2,7 @@
  * Client keys that were made elsewhere: what a listing tells of them is shown in keys/<id>. They come and go with
  * the listings. The engine's thread.
  */
-#ifndef AAPFS_FS_SYNC_FOREIGN_KEYS_H
-#define AAPFS_FS_SYNC_FOREIGN_KEYS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,5 +21,3 @@ void foreign_keys_show(struct engine *engine, uint32_t aap, const struct kms_cli
 
 /* At the start: those that an earlier worker has shown. With the registry's lock. */
 void foreign_keys_load(struct engine *engine);
-
-#endif

@@ -3,8 +3,7 @@
  * that who watches hears of it; then the registry forgets it. `removed` in the numbers says so to the next worker.
  * The engine's thread.
  */
-#ifndef AAPFS_FS_SYNC_LEAVE_H
-#define AAPFS_FS_SYNC_LEAVE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,5 +19,3 @@ bool leave_is_free(const struct engine *engine, uint32_t aap);
 
 /* Removes AAP's directory, forgets it and calls DONE. Nothing of it may be under way. */
 void leave_begin(struct engine *engine, uint32_t aap, void (*done)(void *user, int result), void *user);
-
-#endif

@@ -1,8 +1,5 @@
-/*
- * The ids of a listing, sorted: whether one was listed. Any thread.
- */
-#ifndef AAPFS_FS_SYNC_LISTED_IDS_H
-#define AAPFS_FS_SYNC_LISTED_IDS_H
+/* The ids of a listing, sorted: whether one was listed. Any thread. */
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,5 +15,3 @@ struct listed_ids {
 bool listed_ids_sort(struct listed_ids *listed, const struct kms_client_key *keys, size_t count);
 
 bool listed_ids_have(const struct listed_ids *listed, const char *client_key_id);
-
-#endif

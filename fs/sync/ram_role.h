@@ -2,8 +2,7 @@
  * AAPs that applications use with a RAM role (AuthenticationMethod RAMRole) have no client keys: they are shown, KMS is not asked
  * for keys of them, and none is made. The engine's thread.
  */
-#ifndef AAPFS_FS_SYNC_RAM_ROLE_H
-#define AAPFS_FS_SYNC_RAM_ROLE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -15,5 +14,3 @@ void ram_role_note(struct registry_aap *aap, const char *authentication_method);
 
 /* True: OPERATION's AAP has no client keys, and the operation has ended with that. */
 bool ram_role_refuses(struct operation *operation);
-
-#endif

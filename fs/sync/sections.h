@@ -2,8 +2,7 @@
  * Sections of the configuration whose AAP is not shown: a misspelt name would otherwise go unnoticed until its key has
  * the wrong owner. The engine's thread.
  */
-#ifndef AAPFS_FS_SYNC_SECTIONS_H
-#define AAPFS_FS_SYNC_SECTIONS_H
+#pragma once
 
 struct engine;
 
@@ -12,5 +11,3 @@ void sections_tell(struct engine *engine);
 
 /* The configuration is another one: after the next complete listing they are told again. */
 void sections_tell_again(struct engine *engine);
-
-#endif

@@ -5,8 +5,7 @@
  *
  * The session's thread, but for what is said of the log's. What is found in the memory is checked.
  */
-#ifndef AAPFS_FS_TREE_AUDIT_H
-#define AAPFS_FS_TREE_AUDIT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,5 +63,3 @@ bool audit_has(const struct audit *audit, uint64_t request);
 
 /* All of it, malloc'ed; NULL when memory is short. */
 char *audit_text(const struct audit *audit);
-
-#endif

@@ -2,8 +2,7 @@
  * Bytes and attributes of each node: a pure function of the node, the registry and the moment. With the
  * registry's lock held; what is returned lives until it is released.
  */
-#ifndef AAPFS_FS_TREE_CONTENT_H
-#define AAPFS_FS_TREE_CONTENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,5 +37,3 @@ int content_attributes(struct registry *registry, struct reports *reports, const
  * any other node.
  */
 bool content_audited(struct registry *registry, struct node node, struct audit_open *opened);
-
-#endif

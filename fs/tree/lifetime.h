@@ -15,8 +15,7 @@
  * not be told for a change to be seen: a worker that comes, or that finds the publisher gone, moves the names by
  * itself, and by the time that loose ones live every reader sees it. Nobody is wrong for longer than `settle`.
  */
-#ifndef AAPFS_FS_TREE_LIFETIME_H
-#define AAPFS_FS_TREE_LIFETIME_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ int64_t lifetime_of_name_ms(struct registry *registry, struct node node, const s
 
 /* Of the attributes that NODE has at MOMENT. */
 int64_t lifetime_of_attributes_ms(struct registry *registry, struct node node, const struct moment *moment);
-
-#endif

@@ -2,8 +2,7 @@
  * metrics.prom: what monitors see, in Prometheus's text format. Nothing in it but a state's change moves with time, so
  * that the text stays the same as long as nothing happens. Pure; with the registry's lock held.
  */
-#ifndef AAPFS_FS_TREE_METRICS_H
-#define AAPFS_FS_TREE_METRICS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -18,5 +17,3 @@ struct metrics_source {
 
 /* NOW: KMS's time. malloc'ed; NULL when memory is short. */
 char *metrics_text(const struct metrics_source *source, int64_t now);
-
-#endif

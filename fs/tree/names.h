@@ -1,8 +1,5 @@
-/*
- * The published names: what they are called, and which of a key's files each of them shows. Pure.
- */
-#ifndef AAPFS_FS_TREE_NAMES_H
-#define AAPFS_FS_TREE_NAMES_H
+/* The published names: what they are called, and which of a key's files each of them shows. Pure. */
+#pragma once
 
 #include "fs/model/registry.h"
 
@@ -13,5 +10,3 @@ const char *published_name_text(enum published_name name);
 
 /* KEY_FILE_COUNT for `current`. */
 enum key_file published_name_file(enum published_name name);
-
-#endif

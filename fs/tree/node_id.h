@@ -7,8 +7,7 @@
  *   bits 26-51  report     which content of a report
  *   bits  0-25  number     an AAP, key or generation
  */
-#ifndef AAPFS_FS_TREE_NODE_ID_H
-#define AAPFS_FS_TREE_NODE_ID_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,5 +58,3 @@ bool node_from_id(uint64_t id, struct node *node);
  * AAP that has had more than 32,768 contents.
  */
 uint64_t node_inode_number(struct node node);
-
-#endif

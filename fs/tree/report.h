@@ -5,8 +5,7 @@
  *
  * The session's thread only, with the registry's lock held.
  */
-#ifndef AAPFS_FS_TREE_REPORT_H
-#define AAPFS_FS_TREE_REPORT_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -52,5 +51,3 @@ int reports_current(struct reports *reports, uint32_t number, enum report_kind k
 
 /* A content by its node. 0, or -ESTALE when it is no longer kept. */
 int reports_read(struct reports *reports, struct node node, const void **data, size_t *size, int64_t *made_ns);
-
-#endif

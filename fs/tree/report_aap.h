@@ -1,8 +1,5 @@
-/*
- * An AAP's status, and what its Note says. Pure; with the registry's lock held.
- */
-#ifndef AAPFS_FS_TREE_REPORT_AAP_H
-#define AAPFS_FS_TREE_REPORT_AAP_H
+/* An AAP's status, and what its Note says. Pure; with the registry's lock held. */
+#pragma once
 
 #include <stdint.h>
 
@@ -16,5 +13,3 @@
 
 /* NOW: KMS's time. NULL when memory is short. */
 json_t *report_aap_status(const struct registry_aap *aap, int64_t now);
-
-#endif

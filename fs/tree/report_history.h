@@ -5,8 +5,7 @@
  *
  * The session's thread only, with the registry's lock held. What is found in the memory is checked.
  */
-#ifndef AAPFS_FS_TREE_REPORT_HISTORY_H
-#define AAPFS_FS_TREE_REPORT_HISTORY_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -42,5 +41,3 @@ int report_history_find(const struct report_history *history, uint32_t number,
  */
 int report_history_add(struct report_history *history, uint32_t number, enum report_kind kind,
                        const void *data, size_t size, int64_t made_ns, struct report_content *content);
-
-#endif

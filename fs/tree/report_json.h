@@ -1,8 +1,5 @@
-/*
- * What the reports that are JSON are made with. Pure, any thread.
- */
-#ifndef AAPFS_FS_TREE_REPORT_JSON_H
-#define AAPFS_FS_TREE_REPORT_JSON_H
+/* What the reports that are JSON are made with. Pure, any thread. */
+#pragma once
 
 #include <stdint.h>
 
@@ -19,5 +16,3 @@ json_t *report_time(int64_t seconds);
 
 /* As text with a newline, malloc'ed; NULL when memory is short. */
 char *report_dump(const json_t *value);
-
-#endif

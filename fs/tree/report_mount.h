@@ -1,8 +1,5 @@
-/*
- * The mount's own status. Pure; with the registry's lock held.
- */
-#ifndef AAPFS_FS_TREE_REPORT_MOUNT_H
-#define AAPFS_FS_TREE_REPORT_MOUNT_H
+/* The mount's own status. Pure; with the registry's lock held. */
+#pragma once
 
 #include <stdint.h>
 
@@ -12,5 +9,3 @@
 
 /* NOW: KMS's time. NULL when memory is short. */
 json_t *report_mount_status(struct registry *registry, const struct report_facts *facts, int64_t now);
-
-#endif

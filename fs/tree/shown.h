@@ -11,8 +11,7 @@
  * all who have it open. Who comes after the switch would read the old key for as long as one is in the middle of it, and
  * of readers who overlap there is no last one; and nothing that the kernel asks tells that somebody has ended.
  */
-#ifndef AAPFS_FS_TREE_SHOWN_H
-#define AAPFS_FS_TREE_SHOWN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ bool shown_now(struct registry *registry, struct node node, struct shown *shown)
 
 /* How long the kernel may use the attributes that NODE, which is not at rest, has at MOMENT, in milliseconds. */
 int64_t shown_timeout_ms(struct registry *registry, struct node node, const struct moment *moment);
-
-#endif

@@ -1,8 +1,5 @@
-/*
- * Names to nodes: lookup and listing. With the registry's lock held.
- */
-#ifndef AAPFS_FS_TREE_TREE_H
-#define AAPFS_FS_TREE_TREE_H
+/* Names to nodes: lookup and listing. With the registry's lock held. */
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,5 +38,3 @@ struct tree_entry {
  */
 bool tree_list(const struct tree *tree, struct node directory, uint64_t offset,
                struct tree_time time, struct tree_entry *entry);
-
-#endif

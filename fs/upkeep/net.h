@@ -2,8 +2,7 @@
  * A net below the queue: every AAP is looked at once a minute, some at a time, whatever the queue says. What that finds is
  * a fault of aapfs, which somebody has not told engine_wake of: it is said, once. The engine's thread.
  */
-#ifndef AAPFS_FS_UPKEEP_NET_H
-#define AAPFS_FS_UPKEEP_NET_H
+#pragma once
 
 #include <stdint.h>
 
@@ -18,5 +17,3 @@ struct net *net_new(void);
  * milliseconds.
  */
 int64_t net_tend(struct engine *engine, struct net *net, void (*look)(struct engine *engine, uint32_t aap));
-
-#endif

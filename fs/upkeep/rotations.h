@@ -3,8 +3,7 @@
  * next one KMS is asked for its list, and after three in a row that left one, or brought one that cannot be used, no more
  * is made until somebody writes to the AAP's control. The engine's thread.
  */
-#ifndef AAPFS_FS_UPKEEP_ROTATIONS_H
-#define AAPFS_FS_UPKEEP_ROTATIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,5 +22,3 @@ void rotations_rotate(struct operation *operation);
 
 /* `rotate-due`. */
 void rotations_attempt_due(struct engine *engine);
-
-#endif

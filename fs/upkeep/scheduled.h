@@ -2,8 +2,7 @@
  * A key whose NotBefore the user gave, and which was made while another one was current, becomes the current one when it
  * begins. The engine's thread.
  */
-#ifndef AAPFS_FS_UPKEEP_SCHEDULED_H
-#define AAPFS_FS_UPKEEP_SCHEDULED_H
+#pragma once
 
 #include <stdint.h>
 
@@ -11,5 +10,3 @@ struct engine;
 
 /* A Scheduled key that has begun becomes the current one. As upkeep.h says of looks. */
 int64_t scheduled_look(struct engine *engine, uint32_t aap);
-
-#endif

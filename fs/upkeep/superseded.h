@@ -2,8 +2,7 @@
  * Superseded keys that were made here are deleted in KMS, as delete_superseded says. What a listing or a human did with
  * other keys is not this file's affair: adopted ones, orphans and rejected ones stay. The engine's thread.
  */
-#ifndef AAPFS_FS_UPKEEP_SUPERSEDED_H
-#define AAPFS_FS_UPKEEP_SUPERSEDED_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,5 +15,3 @@ int64_t superseded_look(struct engine *engine, uint32_t aap, bool *ready);
 
 void superseded_begin(struct engine *engine, uint32_t aap);
 void superseded_ended(struct operation *operation, int result);
-
-#endif

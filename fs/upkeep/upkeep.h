@@ -6,8 +6,7 @@
  * A subject's look (rotations, scheduled, superseded, warnings; told) sees to the AAP of that number, and tells in how many
  * milliseconds at the latest it wants to look again: 0 at once, INT64_MAX when something has changed.
  */
-#ifndef AAPFS_FS_UPKEEP_UPKEEP_H
-#define AAPFS_FS_UPKEEP_UPKEEP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,5 +36,3 @@ void upkeep_begin_rotate_due(struct operation *operation);
 
 /* OPERATION, anybody's, ends with RESULT. */
 void upkeep_ended(struct operation *operation, int result);
-
-#endif

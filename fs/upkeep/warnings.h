@@ -3,8 +3,7 @@
  * days before, a warning 30 and 7 days; and an error when the current key has expired. Each once for a key in a worker's
  * life; the first when KMS's time is known, or KMS has told none for a while. The engine's thread.
  */
-#ifndef AAPFS_FS_UPKEEP_WARNINGS_H
-#define AAPFS_FS_UPKEEP_WARNINGS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -12,5 +11,3 @@ struct engine;
 
 /* As upkeep.h says of looks. */
 int64_t warnings_look(struct engine *engine, uint32_t aap);
-
-#endif

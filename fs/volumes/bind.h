@@ -8,8 +8,7 @@
  * A mount of aapfs whose daemon is stopped keeps those waiting who look into it: all of this is done by a child, for
  * which nobody waits longer than BIND_MS.
  */
-#ifndef AAPFS_FS_VOLUMES_BIND_H
-#define AAPFS_FS_VOLUMES_BIND_H
+#pragma once
 
 #include <stddef.h>
 
@@ -29,5 +28,3 @@ int bind_make(const char *mountpoint, const char *aap, const char *target, char 
  * and REASON.
  */
 int bind_undo(const char *target, char reason[static BIND_REASON_SIZE]);
-
-#endif

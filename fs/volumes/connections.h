@@ -4,8 +4,7 @@
  * A connection is for one request. What has not come CONNECTION_MS after its begin is not waited for; what is here by
  * then is answered. Whoever does not read its answer is ended as long again after that, if not before.
  */
-#ifndef AAPFS_FS_VOLUMES_CONNECTIONS_H
-#define AAPFS_FS_VOLUMES_CONNECTIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,5 +39,3 @@ bool connections_have_room(const struct connections *connections);
  * Ends those whose time is over: MHD_run is due when one was. Milliseconds until the next one's is; -1: none is open.
  */
 int connections_end_late(struct connections *connections);
-
-#endif

@@ -1,6 +1,5 @@
 /* The unix socket at which container runtimes find the plugin. The main thread, at the start. */
-#ifndef AAPFS_FS_VOLUMES_PLUGIN_SOCKET_H
-#define AAPFS_FS_VOLUMES_PLUGIN_SOCKET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,5 +10,3 @@
  * The descriptor; or negative errno and REASON.
  */
 int plugin_socket_open(const char *path, bool *ours, char *reason, size_t size);
-
-#endif

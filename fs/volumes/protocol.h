@@ -4,8 +4,7 @@
  * Source: docs.docker.com, "Docker volume plugins" and "Docker Plugin API": POST, JSON both ways; an error is a text in
  * Err, with status 500: podman looks at the status alone.
  */
-#ifndef AAPFS_FS_VOLUMES_PROTOCOL_H
-#define AAPFS_FS_VOLUMES_PROTOCOL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -19,5 +18,3 @@
  */
 unsigned int protocol_run(struct volumes *volumes, const char *method, const char *url, const char *body, size_t size,
                           json_t **answer);
-
-#endif

@@ -1,10 +1,7 @@
 /* HTTP on a listening socket, one thread for all of it: a request is carried out before the next one is looked at. */
-#ifndef AAPFS_FS_VOLUMES_SERVER_H
-#define AAPFS_FS_VOLUMES_SERVER_H
+#pragma once
 
 #include "fs/volumes/volumes.h"
 
 /* Serves at LISTENER until SIGNALS (a signalfd) is readable. 0 or negative errno. */
 int server_run(int listener, int signals, struct volumes *volumes);
-
-#endif

@@ -7,8 +7,7 @@
  * A bind is there while a volume has users. It is made before its user is saved, and undone after its last user is: who
  * dies in between leaves a bind too many, which the next start undoes. After a reboot there are no users.
  */
-#ifndef AAPFS_FS_VOLUMES_VOLUMES_H
-#define AAPFS_FS_VOLUMES_VOLUMES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,5 +48,3 @@ json_t *volumes_tell(const struct volumes *volumes, const char *name, char *reas
 
 /* All of them, an array: a new reference; NULL when memory is short. */
 json_t *volumes_tell_all(const struct volumes *volumes);
-
-#endif

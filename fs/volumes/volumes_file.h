@@ -1,6 +1,5 @@
 /* The state file of the volumes. Its content is checked like any input. One thread. */
-#ifndef AAPFS_FS_VOLUMES_VOLUMES_FILE_H
-#define AAPFS_FS_VOLUMES_VOLUMES_FILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,5 +25,3 @@ bool volumes_name_is_valid(const char *name);
 
 /* 1 to 256 printing characters of ASCII. */
 bool volumes_id_is_valid(const char *id);
-
-#endif

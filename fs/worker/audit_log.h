@@ -3,8 +3,7 @@
  * thread of its own, which may wait, writes them. It begins with what an earlier worker had no time to write. What had no
  * room meanwhile is counted, and the count is logged when there is room again.
  */
-#ifndef AAPFS_FS_WORKER_AUDIT_LOG_H
-#define AAPFS_FS_WORKER_AUDIT_LOG_H
+#pragma once
 
 #include "fs/tree/audit.h"
 
@@ -18,5 +17,3 @@ void audit_log_wake(struct audit_log *log);
 
 /* Ends the thread. What the log takes at once is still written; the rest stays for another worker. NULL is allowed. */
 void audit_log_stop(struct audit_log *log);
-
-#endif

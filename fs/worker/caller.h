@@ -4,8 +4,7 @@
  * A kernel that was allowed idmapped binds (init_reply.h) names neither user nor group, and /proc is asked: whoever waits
  * for an answer cannot be gone. It knows the host's ids, which is what a bind maps from.
  */
-#ifndef AAPFS_FS_WORKER_CALLER_H
-#define AAPFS_FS_WORKER_CALLER_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -26,5 +25,3 @@ bool caller_can_be_looked_up(void);
 
 /* Whether processes can be outside of the pid namespace of this one. */
 bool caller_can_be_elsewhere(void);
-
-#endif

@@ -2,12 +2,9 @@
  * The worker as the engine's host: what becomes of a write is told to who waits for it, and to the supervisor, whose
  * messages come here. The functions that the engine is given are called by its thread.
  */
-#ifndef AAPFS_FS_WORKER_ENGINE_HOST_H
-#define AAPFS_FS_WORKER_ENGINE_HOST_H
+#pragma once
 
 #include "fs/worker/worker_state.h"
 
 /* Starts the engine over the other parts of WORKER. NULL: memory, or a line in the log. The session's thread. */
 struct engine *engine_host_start(struct worker *worker);
-
-#endif

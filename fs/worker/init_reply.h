@@ -1,6 +1,5 @@
 /* What libfuse 3.14 does not know of the kernel's INIT: idmapped binds, since Linux 6.12. Pure. */
-#ifndef AAPFS_FS_WORKER_INIT_REPLY_H
-#define AAPFS_FS_WORKER_INIT_REPLY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,5 +16,3 @@ bool init_offers_idmap(const void *init, size_t size);
  * default_permissions: else it ends the connection.
  */
 bool init_reply_take_idmap(struct iovec *parts, int count);
-
-#endif

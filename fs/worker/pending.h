@@ -3,8 +3,7 @@
  * kernel may answer its caller before. Its slot stays until the engine is done with it all the same: a worker that dies
  * meanwhile leaves it to the next one, which says what became of it. Any thread.
  */
-#ifndef AAPFS_FS_WORKER_PENDING_H
-#define AAPFS_FS_WORKER_PENDING_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,5 +44,3 @@ void pending_allow_interrupt(struct pending *pending, uint64_t number, fuse_req_
 
 /* Answers with success (RESULT 0) or -RESULT, and releases the slot. False: its caller was interrupted before. */
 bool pending_answer(struct pending *pending, uint64_t number, int result);
-
-#endif

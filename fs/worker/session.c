@@ -224,8 +224,7 @@ static bool is_counted(const struct fuse_in_header *header)
     struct node node;
     return header->opcode < MOUNT_MEMORY_OPCODES && header->opcode != FUSE_FORGET &&
            header->opcode != FUSE_BATCH_FORGET &&
-           !(node_from_id(header->nodeid, &node) &&
-             (node.kind == NODE_KIND_MOUNT || node.kind == NODE_KIND_REPORT));
+           !(node_from_id(header->nodeid, &node) && (node.kind == NODE_KIND_MOUNT || node.kind == NODE_KIND_REPORT));
 }
 
 int session_run(struct session *session)

@@ -7,8 +7,7 @@
  * answered at once: the line about it is in the mount memory by then, and on its way to the log. Whatever else a worker knows of the
  * kernel is in the mount memory: the next one goes on where it was killed.
  */
-#ifndef AAPFS_FS_WORKER_SESSION_H
-#define AAPFS_FS_WORKER_SESSION_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,5 +73,3 @@ int session_run(struct session *session);
 void session_stop(struct session *session);
 
 void session_free(struct session *session);
-
-#endif

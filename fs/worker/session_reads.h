@@ -1,6 +1,5 @@
 /* What a reader asks for: names, attributes, bytes, listings, opens. All of it is in memory. The session's thread. */
-#ifndef AAPFS_FS_WORKER_SESSION_READS_H
-#define AAPFS_FS_WORKER_SESSION_READS_H
+#pragma once
 
 #include "fs/worker/session_state.h"
 
@@ -9,5 +8,3 @@ void session_add_reads(struct fuse_lowlevel_ops *operations);
 
 /* Answers with the attributes of ID. READING: on behalf of a read(2). */
 void session_reply_attributes(fuse_req_t request, fuse_ino_t id, bool reading);
-
-#endif

@@ -1,6 +1,5 @@
 /* What a session has in its hands; session.c, session_reads.c, session_changes.c and nobody else. */
-#ifndef AAPFS_FS_WORKER_SESSION_STATE_H
-#define AAPFS_FS_WORKER_SESSION_STATE_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,5 +29,3 @@ static inline struct session *session_of(fuse_req_t request)
 {
     return fuse_req_userdata(request);
 }
-
-#endif

@@ -2,8 +2,7 @@
  * The worker: the process that answers FUSE requests (its first thread, the session) and talks to
  * KMS (its second, the engine). Puts the parts together; run by the supervisor in a child.
  */
-#ifndef AAPFS_FS_WORKER_WORKER_H
-#define AAPFS_FS_WORKER_WORKER_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -31,5 +30,3 @@ enum { WORKER_LEFT = 10 }; /* exit status of a worker that left its mount to ano
 
 /* Serves until the mount is gone. The exit status: 0 only then; WORKER_LEFT after WORKER_LEAVE. */
 int worker_run(const struct worker_parts *parts);
-
-#endif

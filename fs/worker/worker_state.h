@@ -1,6 +1,5 @@
 /* The parts of a worker; worker.c, engine_host.c and nobody else. */
-#ifndef AAPFS_FS_WORKER_WORKER_STATE_H
-#define AAPFS_FS_WORKER_WORKER_STATE_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,5 +31,3 @@ struct worker {
     bool told_listed; /* the engine's thread */
     atomic_bool leaving; /* what waits is another worker's */
 };
-
-#endif

@@ -5,8 +5,7 @@
  * Bytes that are no UTF-8 become "?", so that one text of no use does not take the others with it; a string may hold NULs.
  * Each returns a new object or NULL; json_decref it.
  */
-#ifndef AAPFS_KMSAPI_ANSWER_BODY_H
-#define AAPFS_KMSAPI_ANSWER_BODY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,5 +29,3 @@ const json_t *answer_body_member(const json_t *object, const char *name);
 
 /* MEMBER as a string without NULs; NULL: it is none. */
 const char *answer_body_text(const json_t *member);
-
-#endif

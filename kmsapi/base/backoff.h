@@ -1,8 +1,7 @@
 /*
  * How long what has failed waits before it is tried again. Pure, any thread.
  */
-#ifndef AAPFS_KMSAPI_BASE_BACKOFF_H
-#define AAPFS_KMSAPI_BASE_BACKOFF_H
+#pragma once
 
 #include <stdint.h>
 
@@ -14,5 +13,3 @@ static inline int64_t backoff_ms(int64_t first_ms, int64_t last_ms, unsigned int
         wait_ms *= 2;
     return wait_ms < last_ms ? wait_ms : last_ms;
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Calendar years, UTC: KMS's validities run to the same day and second of a later year. Pure, any thread.
  */
-#ifndef AAPFS_KMSAPI_CALENDAR_H
-#define AAPFS_KMSAPI_CALENDAR_H
+#pragma once
 
 #include <stdint.h>
 
@@ -11,5 +10,3 @@ enum calendar_leap_day { LEAP_DAY_TO_FEBRUARY_28, LEAP_DAY_TO_MARCH_1 };
 
 /* SECONDS since 1970 plus YEARS; INT64_MAX where the calendar ends. */
 int64_t calendar_add_years(int64_t seconds, unsigned int years, enum calendar_leap_day leap_day);
-
-#endif

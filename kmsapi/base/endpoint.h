@@ -1,8 +1,7 @@
 /*
  * Where KMS is: a URL of scheme, host and port, nothing else. Pure, any thread.
  */
-#ifndef AAPFS_KMSAPI_ENDPOINT_H
-#define AAPFS_KMSAPI_ENDPOINT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,5 +26,3 @@ int endpoint_parse(const char *text, struct endpoint *endpoint, char *reason, si
  * are used there, and not made.
  */
 bool endpoint_is_of_instance(const char *text);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Makes a text from outside harmless before it is kept, shown or logged, or finds a secret in it. Pure, any thread.
  */
-#ifndef AAPFS_KMSAPI_ERROR_TEXT_H
-#define AAPFS_KMSAPI_ERROR_TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,5 +21,3 @@ void error_text_clean(const char *text, size_t size, const char *password, char 
  * as they are or percent-encoded once or twice.
  */
 bool error_text_tells(const char *text, const char *secret);
-
-#endif

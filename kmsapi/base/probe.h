@@ -2,8 +2,7 @@
  * How far a connection to KMS gets: name, connection, TLS. For people who look for what is wrong; nothing is sent but
  * what the handshakes are made of. Blocks, at most for its time; any thread.
  */
-#ifndef AAPFS_KMSAPI_PROBE_H
-#define AAPFS_KMSAPI_PROBE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -26,5 +25,3 @@ struct probe {
 };
 
 void probe_run(const struct probe_options *options, struct probe *probe);
-
-#endif

@@ -2,8 +2,7 @@
  * Which HTTP proxy a request goes through: a given one or, as libcurl has it, that of the environment. Decided here
  * and not by libcurl, because names are resolved before it is asked. Any thread that may read the environment.
  */
-#ifndef AAPFS_KMSAPI_PROXY_H
-#define AAPFS_KMSAPI_PROXY_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -25,5 +24,3 @@ const char *proxy_for(const char *given, const struct endpoint *endpoint);
 
 /* Whether LIST, as in no_proxy, names HOST: "*", names with all that is below them, addresses, ADDRESS/BITS. */
 bool proxy_list_names(const char *list, const char *host);
-
-#endif

@@ -6,8 +6,7 @@
  * resolver_* may be called from one thread (the engine's); the callback given to resolver_new is
  * called from the resolver's own threads.
  */
-#ifndef AAPFS_KMSAPI_RESOLVE_H
-#define AAPFS_KMSAPI_RESOLVE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -37,5 +36,3 @@ void resolver_free(struct resolver *resolver);
  */
 enum resolve_state resolver_look_up(struct resolver *resolver, const char *host, char **addresses,
                                     const char **reason);
-
-#endif

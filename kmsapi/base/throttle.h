@@ -5,8 +5,7 @@
  * long to wait (x-acs-retry-after) nothing goes before, but for at most ten seconds: one answer must not stop everything.
  * Pure; the transport's.
  */
-#ifndef AAPFS_KMSAPI_THROTTLE_H
-#define AAPFS_KMSAPI_THROTTLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,5 +34,3 @@ void throttle_refused(struct throttle *throttle, int64_t sent_ms, int64_t wait_m
 
 /* KMS answered one. */
 void throttle_answered(struct throttle *throttle);
-
-#endif

@@ -2,8 +2,7 @@
  * The providers that may be asked, in their order, and which of them answered. One thread, the
  * source's; its fetch blocks.
  */
-#ifndef AAPFS_KMSAPI_CHAIN_H
-#define AAPFS_KMSAPI_CHAIN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,5 +36,3 @@ const char *chain_region_variable(const char **variable);
  */
 int chain_region(const struct credentials_source_options *options, char *region, size_t room, char *reason,
                  size_t size);
-
-#endif

@@ -2,8 +2,7 @@
  * Access credentials for the OpenAPI: a pair, or a session with its token. Functions without state,
  * any thread; where they come from is source.h's.
  */
-#ifndef AAPFS_KMSAPI_CREDENTIALS_H
-#define AAPFS_KMSAPI_CREDENTIALS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ void credentials_clear(struct credentials *credentials);
  * empty; otherwise as credentials_set.
  */
 int credentials_from_environment(struct credentials *credentials, char *reason, size_t size);
-
-#endif

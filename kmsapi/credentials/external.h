@@ -1,8 +1,7 @@
 /*
  * Credentials that a program prints: mode External of config.json. The caller of kmsapi runs it.
  */
-#ifndef AAPFS_KMSAPI_EXTERNAL_H
-#define AAPFS_KMSAPI_EXTERNAL_H
+#pragma once
 
 #include "kmsapi/credentials/provider.h"
 
@@ -20,5 +19,3 @@ enum { WORDS_MOST = 64 };
  * or an empty first one, over 64, an open quote, a backslash at the very end; -ENOMEM.
  */
 int words_split(const char *line, char ***words);
-
-#endif

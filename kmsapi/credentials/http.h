@@ -1,8 +1,7 @@
 /*
  * One small HTTP request of a provider, answered whole or failed. Blocks; the source's thread.
  */
-#ifndef AAPFS_KMSAPI_CREDENTIALS_HTTP_H
-#define AAPFS_KMSAPI_CREDENTIALS_HTTP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,5 +46,3 @@ void http_answer_clear(struct http_answer *answer);
 
 /* Whether HOST (IPv6 with or without brackets, a dot at its end or none) is this machine or its nearest surroundings: no proxy's business. */
 bool http_host_is_local(const char *host);
-
-#endif

@@ -6,8 +6,7 @@
  * whole value are taken off. A line that ends with a backslash goes on in the next one, and so does a value in indented
  * lines that are no "name = value" (a policy over several lines).
  */
-#ifndef AAPFS_KMSAPI_INI_H
-#define AAPFS_KMSAPI_INI_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -19,5 +18,3 @@
 int ini_read_section(char *text, const char *name,
                      bool (*found)(void *user, const char *key, const char *value), void *user,
                      unsigned int *line);
-
-#endif

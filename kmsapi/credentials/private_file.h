@@ -2,8 +2,7 @@
  * Files that say who we are: read whole, and refused where others could have written them. No
  * state, any thread; may block on a disk.
  */
-#ifndef AAPFS_KMSAPI_PRIVATE_FILE_H
-#define AAPFS_KMSAPI_PRIVATE_FILE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -13,5 +12,3 @@
  * to it, or it belongs neither to root nor to us; -EINVAL, -EFBIG or another errno, with REASON.
  */
 int private_file_read(const char *path, char **text, char *reason, size_t size);
-
-#endif

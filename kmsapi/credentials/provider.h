@@ -5,8 +5,7 @@
  * Sources: Alibaba Cloud SDKs' default chain; their documentation of config.json, of
  * ~/.alibabacloud/credentials, of STS and of the ECS metadata service.
  */
-#ifndef AAPFS_KMSAPI_PROVIDER_H
-#define AAPFS_KMSAPI_PROVIDER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -72,5 +71,3 @@ bool provider_switch(const char *name);
 
 /* A file below the home directory, malloc'ed; NULL when there is no home or memory is short. */
 char *provider_home_file(const char *name);
-
-#endif

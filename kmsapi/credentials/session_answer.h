@@ -2,8 +2,7 @@
  * The JSON in which sessions are handed out: by STS, the ECS metadata service, a credentials URI
  * and external programs. Pure, any thread; all of it is hostile.
  */
-#ifndef AAPFS_KMSAPI_SESSION_ANSWER_H
-#define AAPFS_KMSAPI_SESSION_ANSWER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,5 +49,3 @@ struct http_answer;
 int session_answer_read_http(const struct http_answer *answer, struct session *session,
                              char *reason, size_t size);
 struct session_clocks session_answer_clocks(const struct http_answer *answer);
-
-#endif

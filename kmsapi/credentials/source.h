@@ -11,8 +11,7 @@
  * credentials_source_* may be called from any thread. The environment is read on the source's
  * thread: it must not be changed while there is one.
  */
-#ifndef AAPFS_KMSAPI_SOURCE_H
-#define AAPFS_KMSAPI_SOURCE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -79,5 +78,3 @@ bool credentials_source_refused(void *source, uint64_t serial);
 
 /* Who answered, and until when: "ecs-ram-role, until 2026-01-02T03:04:05Z"; empty before. */
 void credentials_source_describe(struct credentials_source *source, char *text, size_t size);
-
-#endif

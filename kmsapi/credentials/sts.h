@@ -2,8 +2,7 @@
  * Sessions from STS (2015-04-01): AssumeRole, signed with credentials as V2 has it, and
  * AssumeRoleWithOIDC, with a token instead. Blocks; the source's thread.
  */
-#ifndef AAPFS_KMSAPI_STS_H
-#define AAPFS_KMSAPI_STS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,5 +30,3 @@ int sts_assume_role(const struct fetching *fetching, const struct credentials *c
 int sts_assume_role_with_oidc(const struct fetching *fetching, const char *provider_arn,
                               const char *token_file, const struct sts_role *role,
                               struct session *session, char *reason, size_t size);
-
-#endif

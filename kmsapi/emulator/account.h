@@ -2,8 +2,7 @@
  * What one account holds: application access points and client keys, without private keys, as KMS.
  * Any thread.
  */
-#ifndef AAPFS_EMULATOR_ACCOUNT_H
-#define AAPFS_EMULATOR_ACCOUNT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,5 +26,3 @@ void account_lock(struct account *account);
 void account_unlock(struct account *account, bool changed);
 json_t *account_aaps(struct account *account);
 json_t *account_client_keys(struct account *account);
-
-#endif

@@ -2,8 +2,7 @@
  * The emulator's time: the machine's, moved by what --clock and PUT /_emulator/clock asked for.
  * Any thread.
  */
-#ifndef AAPFS_EMULATOR_CLOCK_H
-#define AAPFS_EMULATOR_CLOCK_H
+#pragma once
 
 #include <stdint.h>
 
@@ -12,5 +11,3 @@ int64_t emulator_clock_now(void);
 
 /* From now on it is SECONDS, and goes on from there. */
 void emulator_clock_set(int64_t seconds);
-
-#endif

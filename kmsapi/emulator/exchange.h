@@ -2,8 +2,7 @@
  * One request and its answer, between HTTP and KMS: what server.c hands in and sends. A
  * connection's thread.
  */
-#ifndef AAPFS_EMULATOR_EXCHANGE_H
-#define AAPFS_EMULATOR_EXCHANGE_H
+#pragma once
 
 #include <pthread.h>
 
@@ -37,5 +36,3 @@ typedef bool exchange_wait(void *user, int ms, bool deaf);
 enum exchange_end exchange_run(const struct server_parts *parts, struct exchange_log *log,
                                struct request *request, exchange_wait *wait, void *user,
                                struct reply *reply);
-
-#endif

@@ -3,8 +3,7 @@
  * changes. OPERATION "*" is each; PROBABILITY 0 to 1; xTIMES: only so many requests. "#" begins a
  * comment. Any thread.
  */
-#ifndef AAPFS_EMULATOR_FAULTS_H
-#define AAPFS_EMULATOR_FAULTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,5 +60,3 @@ bool fault_reply_refuse(const struct fault *fault, const struct request *request
 
 /* Breaks a good answer. */
 void fault_reply_break(enum fault_kind fault, struct reply *reply);
-
-#endif

@@ -2,8 +2,7 @@
  * The endpoint of a KMS instance, which applications call with their client key: GetSecretValue, for the secrets that
  * are known from the start. Any thread.
  */
-#ifndef AAPFS_EMULATOR_INSTANCE_H
-#define AAPFS_EMULATOR_INSTANCE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -32,5 +31,3 @@ void instance_dress(struct reply *reply);
  */
 bool instance_signature_check(struct account *account, const struct request *request,
                               struct reply *reply);
-
-#endif

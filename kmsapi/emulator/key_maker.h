@@ -3,8 +3,7 @@
  * that a public sample has (certificate in RC2-40 or 3DES first, key in 3DES, SHA-1 MAC of one
  * iteration, localKeyID, no friendlyName). Any thread.
  */
-#ifndef AAPFS_EMULATOR_KEY_MAKER_H
-#define AAPFS_EMULATOR_KEY_MAKER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ void made_key_clear(struct made_key *key);
 
 /* A random UUID, 36 digits. 0 or -EIO. */
 int key_maker_uuid(char text[static 37]);
-
-#endif

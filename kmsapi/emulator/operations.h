@@ -2,8 +2,7 @@
  * KMS's operations (2016-01-20) on an account: parameters, quotas and answers as the service has
  * them. Any thread.
  */
-#ifndef AAPFS_EMULATOR_OPERATIONS_H
-#define AAPFS_EMULATOR_OPERATIONS_H
+#pragma once
 
 #include "kmsapi/emulator/account.h"
 #include "kmsapi/emulator/faults.h"
@@ -32,5 +31,3 @@ void operations_run(const struct operations *operations, const struct request *r
 
 /* An AAP as --aap makes it: no policies. False: it exists, or the name is not one. */
 bool operations_add_aap(const struct operations *operations, const char *name);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * What the emulator answers: a status and an object, sent as JSON or as a message of Protocol Buffers. Pure, any thread.
  */
-#ifndef AAPFS_EMULATOR_REPLY_H
-#define AAPFS_EMULATOR_REPLY_H
+#pragma once
 
 #include <stddef.h>
 
@@ -49,5 +48,3 @@ json_t *protobuf_read(const struct protobuf_field *fields, const char *bytes, si
 
 /* The members that FIELDS has, an array as a repeated field. free() it; NULL when memory is short. */
 char *protobuf_write(const struct protobuf_field *fields, const json_t *object, size_t *size);
-
-#endif

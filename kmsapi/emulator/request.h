@@ -1,8 +1,7 @@
 /*
  * One HTTP request as it arrived, and decoded. Its owner's thread.
  */
-#ifndef AAPFS_EMULATOR_REQUEST_H
-#define AAPFS_EMULATOR_REQUEST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,5 +49,3 @@ bool request_is_v2(const struct request *request);
 
 /* The whole request for a record, as an object; NULL when memory is short. */
 json_t *request_to_json(const struct request *request);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * The emulator's HTTP(S) server: a thread a connection, loopback only. The main thread.
  */
-#ifndef AAPFS_EMULATOR_SERVER_H
-#define AAPFS_EMULATOR_SERVER_H
+#pragma once
 
 #include <stddef.h>
 #include <stdio.h>
@@ -40,5 +39,3 @@ int server_start(const struct server_parts *parts, struct server **server, char 
 unsigned int server_port(const struct server *server);
 /* Ends every request and closes every connection. */
 void server_stop(struct server *server);
-
-#endif

@@ -2,8 +2,7 @@
  * Sessions that the emulator handed out: by STS, as ECS metadata, at its credentials URI. They end
  * by the emulator's clock. Any thread.
  */
-#ifndef AAPFS_EMULATOR_SESSIONS_H
-#define AAPFS_EMULATOR_SESSIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,5 +48,3 @@ const char *metadata_operation(const struct request *request);
 
 void metadata_run(const struct metadata *metadata, const struct request *request,
                   struct reply *reply);
-
-#endif

@@ -2,8 +2,7 @@
  * Who sent a request: checks the V3, V4 or V2 signature as the gateway does, each failure with its own code.
  * Any thread.
  */
-#ifndef AAPFS_EMULATOR_SIGNATURE_H
-#define AAPFS_EMULATOR_SIGNATURE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -24,5 +23,3 @@ void signatures_free(struct signatures *signatures);
  */
 bool signatures_check(struct signatures *signatures, const struct request *request,
                       struct reply *reply);
-
-#endif

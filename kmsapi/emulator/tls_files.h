@@ -1,8 +1,7 @@
 /*
  * The certificate and key that the emulator serves TLS with, as PEM texts. The main thread.
  */
-#ifndef AAPFS_EMULATOR_TLS_FILES_H
-#define AAPFS_EMULATOR_TLS_FILES_H
+#pragma once
 
 #include <stddef.h>
 
@@ -21,5 +20,3 @@ int tls_files_read(const char *certificate, const char *key, struct tls_files *f
  */
 int tls_files_self_signed(const char *directory, struct tls_files *files, char *reason,
                           size_t size);
-
-#endif

@@ -2,8 +2,7 @@
  * What programs share that ask KMS through kmsapi: a transport, with one access key or as it is said, and how an answer is
  * told. One thread.
  */
-#ifndef AAPFS_TESTS_PROGRAMS_ASKING_H
-#define AAPFS_TESTS_PROGRAMS_ASKING_H
+#pragma once
 
 #include <stdint.h>
 
@@ -23,5 +22,3 @@ int asking_key(void *user, struct credentials *credentials, char *reason, size_t
 /* Its errno's name, or "0"; its Code, or "-". */
 const char *asking_number(const struct kms_error *error);
 const char *asking_code(const struct kms_error *error);
-
-#endif

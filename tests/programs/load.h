@@ -2,8 +2,7 @@
  * What programs share that use a mount under load and check what they see: the time, threads, whole reads and listings.
  * The first broken promise is told on stderr and ends the program with 1. Any thread may call all of it.
  */
-#ifndef AAPFS_TESTS_PROGRAMS_LOAD_H
-#define AAPFS_TESTS_PROGRAMS_LOAD_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -42,5 +41,3 @@ void load_id_in_json(const char *content, size_t size, char id[static ID_SIZE]);
 
 /* One write(2) of a line to a directory's control: 0 or an errno. */
 int load_write_control(int directory, const char *line);
-
-#endif

@@ -6,8 +6,7 @@
  *
  * One engine at a time; a later one on the same state directory and mount memory is the next worker.
  */
-#ifndef AAPFS_TESTS_UNIT_ENGINE_RIG_H
-#define AAPFS_TESTS_UNIT_ENGINE_RIG_H
+#pragma once
 
 #include <errno.h>
 #include <setjmp.h>
@@ -146,5 +145,3 @@ unsigned int rig_published(enum publish_kind kind);
 /* The oldest publication ends with RESULT; the oldest command with that. */
 void rig_publish(int result);
 void rig_end_run(enum run_ending ending, int number);
-
-#endif

@@ -2,8 +2,7 @@
  * A KMS that is a table: what the engine's requests (rig_kms.h) find in it and change. All of it while the engine stands, or
  * in its thread.
  */
-#ifndef AAPFS_TESTS_UNIT_KMS_TABLE_H
-#define AAPFS_TESTS_UNIT_KMS_TABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,5 +68,3 @@ void table_serve(void);
 
 /* The same, until it asks for an OPERATION, which waits then. */
 void table_serve_until(enum rig_operation operation);
-
-#endif

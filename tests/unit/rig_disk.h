@@ -1,8 +1,7 @@
 /*
  * The rig's state directory, and what an earlier worker has left in it. Nothing is synced: that costs time for nothing.
  */
-#ifndef AAPFS_TESTS_UNIT_RIG_DISK_H
-#define AAPFS_TESTS_UNIT_RIG_DISK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,5 +35,3 @@ unsigned int rig_count_files(const char *prefix);
 
 /* A byte of that file of it is another one from now on. */
 void rig_damage_file(const char *path);
-
-#endif

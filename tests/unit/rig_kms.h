@@ -2,8 +2,7 @@
  * KMS in a test's hands: each of the engine's requests waits until the test answers it. All of it while the engine stands;
  * every answer is followed by rig_settle.
  */
-#ifndef AAPFS_TESTS_UNIT_RIG_KMS_H
-#define AAPFS_TESTS_UNIT_RIG_KMS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -84,5 +83,3 @@ void rig_lose(void);
 
 /* Requests that wait are forgotten: the engine has gone. */
 void rig_forget_requests(void);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * What is logged, for tests to look at. It goes to stderr, too.
  */
-#ifndef AAPFS_TESTS_UNIT_RIG_LOG_H
-#define AAPFS_TESTS_UNIT_RIG_LOG_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -15,5 +14,3 @@ unsigned int rig_warnings(void);
 
 /* Lines that told of a fault of aapfs's own (upkeep/net.h) since the last call. */
 unsigned int rig_faults(void);
-
-#endif

@@ -2,8 +2,7 @@
  * Years of the engine, on a clock that jumps from one event to the next, and a KMS that is a table. One simulation a
  * process. What it calls is called by the engine's thread.
  */
-#ifndef AAPFS_TESTS_UNIT_SIMULATED_H
-#define AAPFS_TESTS_UNIT_SIMULATED_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,5 +26,3 @@ struct simulation {
 void simulate(const struct simulation *simulation);
 
 int64_t simulated_now(void);
-
-#endif

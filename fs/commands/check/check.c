@@ -1,6 +1,4 @@
-/*
- * aapfs check [-c FILE] [-m MOUNTPOINT]
- */
+/* aapfs check [-c FILE] [-m MOUNTPOINT] */
 #include "fs/commands/check/check.h"
 
 #include <getopt.h>

@@ -1,8 +1,5 @@
-/*
- * aapfs check: groups of looks at what a mount needs, a file each. None of them changes anything. The main thread.
- */
-#ifndef AAPFS_FS_COMMANDS_CHECK_CHECK_H
-#define AAPFS_FS_COMMANDS_CHECK_CHECK_H
+/* aapfs check: groups of looks at what a mount needs, a file each. None of them changes anything. The main thread. */
+#pragma once
 
 #include "fs/commands/check/check_lines.h"
 
@@ -15,5 +12,3 @@ check_look check_network;     /* the way to KMS; sets `reachable` */
 check_look check_credentials; /* who we are; sets `source` */
 check_look check_kms;         /* KMS's clock, the account, what is permitted; sets `aaps` */
 check_look check_aaps;        /* the configuration again, now that their names are known */
-
-#endif

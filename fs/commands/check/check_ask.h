@@ -1,8 +1,5 @@
-/*
- * KMS, asked one question at a time and waited for: operations that change nothing. The main thread.
- */
-#ifndef AAPFS_FS_COMMANDS_CHECK_CHECK_ASK_H
-#define AAPFS_FS_COMMANDS_CHECK_CHECK_ASK_H
+/* KMS, asked one question at a time and waited for: operations that change nothing. The main thread. */
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,5 +29,3 @@ bool ask_aaps(struct asking *asking, void (*aap)(void *user, const struct kms_aa
 bool ask_aap(struct asking *asking, const char *aap_name);
 bool ask_client_keys(struct asking *asking, const char *aap_name, void (*id)(void *user, const char *client_key_id), void *user);
 bool ask_client_key(struct asking *asking, const char *client_key_id);
-
-#endif

@@ -1,8 +1,5 @@
-/*
- * What the looks of aapfs check have found, and the lines in which they say it. The main thread.
- */
-#ifndef AAPFS_FS_COMMANDS_CHECK_CHECK_LINES_H
-#define AAPFS_FS_COMMANDS_CHECK_CHECK_LINES_H
+/* What the looks of aapfs check have found, and the lines in which they say it. The main thread. */
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,5 +35,3 @@ void check_warning(struct check *check, const char *subject, const char *format,
     __attribute__((format(printf, 3, 4)));
 void check_error(struct check *check, const char *subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-#endif

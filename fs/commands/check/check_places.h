@@ -1,8 +1,5 @@
-/*
- * aapfs check: KMS's places for client keys. The main thread.
- */
-#ifndef AAPFS_FS_COMMANDS_CHECK_CHECK_PLACES_H
-#define AAPFS_FS_COMMANDS_CHECK_CHECK_PLACES_H
+/* aapfs check: KMS's places for client keys. The main thread. */
+#pragma once
 
 #include "fs/commands/check/check_lines.h"
 
@@ -10,5 +7,3 @@ struct asking;
 
 /* Of each AAP whose keys may be listed: whether one is left for its next rotation. */
 void check_places(struct check *check, struct asking *asking);
-
-#endif

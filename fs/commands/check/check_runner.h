@@ -2,8 +2,7 @@
  * The runner of aapfs check: a profile may name a program that prints credentials, and it runs as it does for a mount.
  * The main thread.
  */
-#ifndef AAPFS_FS_COMMANDS_CHECK_CHECK_RUNNER_H
-#define AAPFS_FS_COMMANDS_CHECK_CHECK_RUNNER_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -18,5 +17,3 @@ struct check_runner {
 /* Before there are other threads or secrets. MOUNTPOINT outlives it. */
 void check_runner_start(struct check_runner *runner, const char *mountpoint);
 void check_runner_end(struct check_runner *runner);
-
-#endif

@@ -1,6 +1,5 @@
 /* Leaving the terminal: a daemon whose starter returns when the mount answers. The main thread, before any other. */
-#ifndef AAPFS_FS_COMMANDS_MOUNT_BACKGROUND_H
-#define AAPFS_FS_COMMANDS_MOUNT_BACKGROUND_H
+#pragma once
 
 /*
  * Forks. In the child it returns the descriptor to which one byte is to be written when the mount is
@@ -9,5 +8,3 @@
  * result -1. A failure to fork is told and is -1 too.
  */
 int background_start(int *status);
-
-#endif

@@ -2,8 +2,7 @@
  * The configuration as a command line gives it: the file, and what stands in its place; and the region, where neither
  * names one. The main thread, and a worker's engine.
  */
-#ifndef AAPFS_FS_COMMANDS_MOUNT_CONFIGURE_H
-#define AAPFS_FS_COMMANDS_MOUNT_CONFIGURE_H
+#pragma once
 
 #include "fs/config/file.h"
 
@@ -27,5 +26,3 @@ struct configurer configure_again(const struct configure_words *words);
 
 /* PATH from the root, symbolic links in it as they are; NULL: memory is short, or the directory of now has no path. */
 char *configure_whole_path(const char *path);
-
-#endif

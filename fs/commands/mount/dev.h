@@ -1,6 +1,5 @@
 /* A KMS of one's own for `aapfs --dev`: the emulator as a child, with a random access key. The main thread. */
-#ifndef AAPFS_FS_COMMANDS_MOUNT_DEV_H
-#define AAPFS_FS_COMMANDS_MOUNT_DEV_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -34,5 +33,3 @@ int dev_state_make(struct dev_state *dev);
 
 /* Removes it with everything in it; what cannot be removed is told. */
 void dev_state_remove(const struct dev_state *dev);
-
-#endif

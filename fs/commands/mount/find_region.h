@@ -1,8 +1,7 @@
 /*
  * The region, where neither the command line nor the configuration names it. The main thread, before there is any other.
  */
-#ifndef AAPFS_FS_COMMANDS_MOUNT_FIND_REGION_H
-#define AAPFS_FS_COMMANDS_MOUNT_FIND_REGION_H
+#pragma once
 
 #include "fs/config/config.h"
 
@@ -12,5 +11,3 @@
  * do.
  */
 int find_region(struct config *config, char *reason, size_t size);
-
-#endif

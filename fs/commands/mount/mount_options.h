@@ -2,8 +2,7 @@
  * The options of -o as mount(8) and fstab(5) give them: aapfs's own, those for whoever called mount, and those that
  * the mount itself gets. Pure.
  */
-#ifndef AAPFS_FS_COMMANDS_MOUNT_MOUNT_OPTIONS_H
-#define AAPFS_FS_COMMANDS_MOUNT_MOUNT_OPTIONS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -26,5 +25,3 @@ int mount_options_sort(const char *given, struct mount_options *options, char *r
 int mount_options_name_source(struct mount_options *options, const char *source);
 
 void mount_options_clear(struct mount_options *options);
-
-#endif

@@ -2,8 +2,7 @@
  * Opens a mount's state and looks whether its key fits, before anything is mounted. The main thread of the process
  * that mounts.
  */
-#ifndef AAPFS_FS_COMMANDS_MOUNT_OPEN_STATE_H
-#define AAPFS_FS_COMMANDS_MOUNT_OPEN_STATE_H
+#pragma once
 
 #include "fs/store/state.h"
 
@@ -15,5 +14,3 @@ int open_state(const struct state_places *places, const char *region, struct sta
 
 /* Says that the state cannot be used, and why: the exit status. */
 int open_state_tell(int error, const char *reason);
-
-#endif

@@ -2,8 +2,7 @@
  * This program was started by another version of itself, to take over a mount (fs/supervisor/handover.h). The main
  * thread.
  */
-#ifndef AAPFS_FS_COMMANDS_MOUNT_TAKE_OVER_H
-#define AAPFS_FS_COMMANDS_MOUNT_TAKE_OVER_H
+#pragma once
 
 #include "fs/supervisor/handover.h"
 #include "fs/supervisor/supervisor.h"
@@ -22,5 +21,3 @@ struct mount_words {
  * *EXECUTABLE: the file that this program was started from. 0 or negative errno. Both live until the process ends.
  */
 int take_over_command(const struct mount_words *words, char *arguments[static ARGUMENTS_MOST], const char **executable);
-
-#endif

@@ -1,6 +1,4 @@
-/*
- * aapfs status [-m MOUNTPOINT] [--json] [AAP]
- */
+/* aapfs status [-m MOUNTPOINT] [--json] [AAP] */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,5 @@
-/*
- * Whether somebody has to do something: what `aapfs status` exits with 1 for. Pure.
- */
-#ifndef AAPFS_FS_COMMANDS_STATUS_STATUS_JUDGE_H
-#define AAPFS_FS_COMMANDS_STATUS_STATUS_JUDGE_H
+/* Whether somebody has to do something: what `aapfs status` exits with 1 for. Pure. */
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,5 +21,3 @@ bool status_is_bad(const char *state);
 
 /* The member NAME of OBJECT as a time; 0 when it is null or none. */
 int64_t status_time_of(const json_t *object, const char *name);
-
-#endif

@@ -2,8 +2,7 @@
  * What a mount tells about itself, read within a few seconds or not at all: without a worker a read of it does not
  * return, and cannot be ended either.
  */
-#ifndef AAPFS_FS_COMMANDS_STATUS_STATUS_READ_H
-#define AAPFS_FS_COMMANDS_STATUS_STATUS_READ_H
+#pragma once
 
 #include <jansson.h>
 
@@ -16,5 +15,3 @@ DEFINE_CLEANUP(json, json_t *, json_decref)
  * member where it may not be read. AAP: of that one only; NULL: of all. NULL after a line.
  */
 json_t *status_read(const char *mountpoint, const char *aap);
-
-#endif

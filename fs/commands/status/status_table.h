@@ -2,8 +2,7 @@
  * Status as people read it: a line about the mount and a table of the AAPs, or all of one AAP. What comes from outside
  * is made harmless for terminals.
  */
-#ifndef AAPFS_FS_COMMANDS_STATUS_STATUS_TABLE_H
-#define AAPFS_FS_COMMANDS_STATUS_STATUS_TABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,5 +22,3 @@ void status_print_aaps(FILE *out, const json_t *aaps, const struct status_style 
 /* What somebody should do about WHO. */
 void status_print_advice(FILE *out, const char *who, const char *advice);
 void status_print_aap(FILE *out, const json_t *aap, const struct status_style *style);
-
-#endif

@@ -1,8 +1,5 @@
-/*
- * Times as people say them: "in 64 d", "2 min ago". Pure.
- */
-#ifndef AAPFS_FS_COMMANDS_STATUS_STATUS_TIME_H
-#define AAPFS_FS_COMMANDS_STATUS_STATUS_TIME_H
+/* Times as people say them: "in 64 d", "2 min ago". Pure. */
+#pragma once
 
 #include <stdint.h>
 
@@ -13,5 +10,3 @@ void status_time_relative(int64_t seconds, char text[static STATUS_TIME_SIZE]);
 
 /* The same without "in". */
 void status_time_left(int64_t seconds, char text[static STATUS_TIME_SIZE]);
-
-#endif

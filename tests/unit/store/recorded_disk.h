@@ -3,8 +3,7 @@
  * in a model of what is synced and what is not. Every state that the disk may be left in can then be built: what was not
  * synced is there, half there, or not there; each name that was not synced independently of the others. One thread.
  */
-#ifndef AAPFS_TESTS_UNIT_RECORDED_DISK_H
-#define AAPFS_TESTS_UNIT_RECORDED_DISK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,5 +29,3 @@ bool recorded_disk_is_dirty(void);
  * unsynced file holds: 0 what was synced, 1 half, 2 all of it.
  */
 void recorded_disk_build(const char *path, uint64_t mask, unsigned int variant);
-
-#endif
