@@ -11,6 +11,7 @@
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/foreign_keys.h"
+#include "fs/sync/gone.h"
 #include "fs/sync/listed_ids.h"
 #include "fs/sync/ram_role.h"
 #include "kmsapi/base/backoff.h"
@@ -199,20 +200,6 @@ static void list(struct engine *engine);
 
 /* -- whether KMS has the AAP --------------------------------------------------------------- */
 
-static void set_gone(struct engine *engine, bool gone)
-{
-    registry_lock(engine->parts.registry);
-    struct registry_aap *aap = its_aap(engine);
-    bool changed = gone != aap->gone, tell = gone && changed && aap->keys;
-    aap->gone = gone;
-    registry_unlock(engine->parts.registry);
-    if (changed)
-        notified_changed(engine, engine->listing->aap);
-    if (tell) /* only this thread removes AAPs */
-        log_warning("%s: KMS no longer has this application access point; its keys stay readable here; make it again, "
-                    "or write forget %s to .aapfs/control", aap->name, aap->name);
-}
-
 static void note_method(struct engine *engine, const struct kms_aap *aap)
 {
     registry_lock(engine->parts.registry);
@@ -239,7 +226,7 @@ static void described(void *user, const struct kms_answer *answer, const struct 
         end_turn(engine, &answer->error);
         return;
     }
-    set_gone(engine, answer->error.number != 0);
+    gone_note_aap(engine, listing->aap, answer->error.number != 0);
     note_method(engine, aap);
     if (answer->error.number) {
         end_turn(engine, NULL);
@@ -268,24 +255,6 @@ static const struct kms_error incomplete = {
 static const struct kms_error in_doubt = {
     .number = EAGAIN, .code = "Waiting", .message = "KMS's time is in doubt: whether a key had expired before it went"};
 
-static void set_key_gone(struct engine *engine, const char *client_key_id)
-{
-    registry_lock(engine->parts.registry);
-    const struct registry_aap *aap = its_aap(engine);
-    struct registry_key *key = registry_find_key(aap, client_key_id);
-    bool expired = key && key->not_after_time <= engine_now(engine);
-    bool tell = key && key == aap->current && !key->gone && !expired;
-    if (key && !key->gone) {
-        key->gone = true;
-        key->gone_expired = expired;
-    }
-    registry_unlock(engine->parts.registry);
-    notified_changed(engine, engine->listing->aap);
-    if (tell)
-        log_error("%s: KMS no longer has the current client key %s; it stays readable here; make a new one", aap->name,
-                  client_key_id);
-}
-
 static void get_next(struct engine *engine);
 
 static void got(void *user, const struct kms_answer *answer, const struct kms_client_key *key)
@@ -298,7 +267,7 @@ static void got(void *user, const struct kms_answer *answer, const struct kms_cl
     if (left(engine))
         return;
     if (kms_error_is_gone(&answer->error) && clock_is_sure(&engine->clock))
-        set_key_gone(engine, asked);
+        gone_note_key(engine, listing->aap, asked);
     else if (kms_error_is_gone(&answer->error) && listing->failed.number == 0)
         listing->failed = in_doubt;
     else if (answer->error.number == 0)
