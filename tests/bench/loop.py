@@ -23,8 +23,9 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from parts.harness import BUILD, Emulator, Mount, until
-from prepared import DAY, KEYS, Original, text_of
+from parts.harness import BUILD, Emulator, Mount, result_of, until
+from parts.times import DAY
+from prepared import KEYS, Original
 
 FEW, RATIO_WANTED, IDLE_WANTED = 10, 1.15, 0.1
 STEP = 280  # seconds: a longer step of KMS's clock is doubted
@@ -40,7 +41,7 @@ class Side:
     def __init__(self, place, original, aaps, found):
         place.mkdir()
         state, account, self.keys = original.copy(place, aaps)
-        self.aaps, self.found, self.shift = list(aaps), found, 0
+        self.aaps, self.found = list(aaps), found
         self.emulator = Emulator(place, "--account-from", account, aaps=aaps, limits=(), pool_file=POOL_FILE)
         self.mount = Mount(place, self.emulator.url, state=state, state_key=original.state_key, request_timeout="30s",
                            settings="requests_per_second = 1000", settings_of_mount=f"settle = {SETTLE}s",
@@ -79,32 +80,20 @@ class Side:
         found["Count"] += count
         found["Requests"] += self.requests() - self.asked
 
-    def now(self):
-        return time.time() + self.shift
-
-    def write(self, aap, command):
-        """Its errno."""
-        try:
-            self.mount.write(aap, command)
-        except OSError as error:
-            return error.errno
-        return 0
-
     def go_to(self, moment):
         """By KMS's clock, in steps that the mount believes at once; each is told with an answer."""
-        while self.now() < moment:
-            self.shift += min(STEP, moment - self.now())
-            self.emulator.set_clock(text_of(self.now()))
-            assert self.write(".aapfs", f"forget {self.aaps[0]}") == errno.EBUSY  # KMS has it
+        while (now := self.emulator.now()) < moment:
+            self.emulator.move_clock(self.emulator.shift + min(STEP, moment - now))
+            assert result_of(self.mount, f"forget {self.aaps[0]}", ".aapfs") == errno.EBUSY  # KMS has it
 
     def refuse(self, aap):
-        assert self.write(aap, "delete KAAP.unknown") == errno.ENOENT
+        assert result_of(self.mount, "delete KAAP.unknown", aap) == errno.ENOENT
 
     def delete(self, aap):
-        assert self.write(aap, f"delete {self.keys[aap].pop(0)}") == 0
+        assert result_of(self.mount, f"delete {self.keys[aap].pop(0)}", aap) == 0
 
     def rotate(self, aap):
-        assert self.write(aap, "rotate") == 0
+        assert result_of(self.mount, "rotate", aap) == 0
 
     def look(self, aaps):
         """After a rotation of each."""
@@ -119,7 +108,7 @@ class Side:
         made = self.emulator.count("CreateClientKey") + len(aaps)
         self.begin()
         until(lambda: self.emulator.count("CreateClientKey") == made, 600)
-        seconds = self.now() - due
+        seconds = self.emulator.now() - due
         time.sleep(REST)
         self.end("rotate_at_once", len(aaps))
         self.found["rotate_at_once"].setdefault("Seconds", []).append(seconds)
@@ -161,7 +150,7 @@ def sync(side):
     """One listing of the AAPs, and of the keys of each."""
     listed = side.emulator.count("ListClientKeys") + len(side.aaps)
     side.begin()
-    assert side.write(".aapfs", "sync") in (0, errno.ETIMEDOUT)  # it goes on
+    assert result_of(side.mount, "sync", ".aapfs") in (0, errno.ETIMEDOUT)  # it goes on
     until(lambda: side.emulator.count("ListClientKeys") >= listed, 600)
     time.sleep(REST)
     side.end("sync", 1)

@@ -2,19 +2,14 @@
 import hashlib
 import json
 import shutil
-import time
 import types
 
 from parts.harness import PASSWORD, Emulator, Mount
 from parts.sealed import Seal
+from parts.times import DAY, text_of
 
-DAY = 86400
 VALIDITY = 365 * DAY
 KEYS = 3  # of each AAP: KMS's quota
-
-
-def text_of(moment):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 def begin_of(aap, key_id, due):

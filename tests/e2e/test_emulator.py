@@ -471,14 +471,9 @@ def test_an_account_is_begun_from_a_file_that_stays_as_it_is(tmp_path, pool_file
     before = kept.read_bytes()
     for options in (["--account-from", kept], ["--account-from", kept, "--account", written]):
         emulator = Emulator(tmp_path, *options, aaps=["payments", "fresh"], pool_file=pool_file)
-
-        def send(operation, *query, method="POST"):
-            return Request(f"127.0.0.1:{emulator.port}", operation, query, method=method, key_id=ACCESS_KEY_ID,
-                           secret=ACCESS_KEY_SECRET).send(emulator.port)
-
-        assert send("GetClientKey", ("ClientKeyId", "KAAP.kept"), method="GET")[0] == 200
-        assert send("DescribeApplicationAccessPoint", ("Name", "fresh"), method="GET")[0] == 200
-        assert send("DeleteClientKey", ("ClientKeyId", "KAAP.kept"))[0] == 200
+        assert send(emulator, "GetClientKey", ("ClientKeyId", "KAAP.kept"))[0] == 200
+        assert send(emulator, "DescribeApplicationAccessPoint", ("Name", "fresh"))[0] == 200
+        assert send(emulator, "DeleteClientKey", ("ClientKeyId", "KAAP.kept"))[0] == 200
         emulator.stop()
         assert kept.read_bytes() == before
     account = json.loads(written.read_text())

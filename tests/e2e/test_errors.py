@@ -10,7 +10,7 @@ import urllib.parse
 import pytest
 
 from parts.harness import PASSWORD, Mount
-from parts.kms import ACCOUNT, ask, make_key
+from parts.kms import ACCOUNT, adoption, ask, make_key
 from parts.odd_server import OddServer, answer_bytes
 
 DATA = pathlib.Path(__file__).parents[1] / "data/kms-errors.txt"
@@ -82,8 +82,7 @@ def commands(server, name):
     return {
         "CreateClientKey": PASSWORD,
         "DeleteClientKey": f"delete-foreign KAAP.{name}",
-        "GetClientKey": json.dumps({"KeyId": f"KAAP.{name}", "PrivateKeyData": server.private_key_data,
-                                    "Password": PASSWORD}),
+        "GetClientKey": adoption({"ClientKeyId": f"KAAP.{name}", "PrivateKeyData": server.private_key_data}),
     }
 
 

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from parts.harness import BUILD, PASSWORD
-from parts.kms import ask, make_key
+from parts.kms import adoption, ask, make_key
 
 OPERATIONS = {  # what is written, by the operation that it asks KMS for
     "create": "CreateClientKey", "rotate": "CreateClientKey", "delete": "DeleteClientKey", "adopt": "GetClientKey",
@@ -96,9 +96,7 @@ class Matrix:
         for _ in range({"rotate": 1, "delete": 2}.get(cell[1], 0)):
             self.mount.write(aap, PASSWORD)
         if cell[1] == "adopt":
-            made = make_key(self.emulator, aap)
-            self.adopted[aap] = json.dumps({"KeyId": made["ClientKeyId"], "PrivateKeyData": made["PrivateKeyData"],
-                                            "Password": PASSWORD})
+            self.adopted[aap] = adoption(make_key(self.emulator, aap))
 
     def command(self, operation, aap):
         if operation == "delete":
