@@ -16,7 +16,7 @@ static void set_foreign(struct engine *engine, bool foreign)
     registry_unlock(engine->parts.registry);
 }
 
-void foreign_look(struct engine *engine)
+void foreign_state_look(struct engine *engine)
 {
     const struct state *state = engine->parts.state;
     /* made where there was no id; a disk that refuses is told of by what has to be written */
@@ -30,7 +30,7 @@ void foreign_look(struct engine *engine)
                     "adopt-state to .aapfs/control", state->path);
 }
 
-void foreign_adopt(struct operation *operation)
+void foreign_state_adopt(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     int r = engine->foreign_state ? machine_note(engine->parts.state->directory, MACHINE_ID_FILE) : 0;

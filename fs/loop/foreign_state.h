@@ -8,7 +8,7 @@ struct engine;
 struct operation;
 
 /* At the engine's start: whether the state directory is this machine's. */
-void foreign_look(struct engine *engine);
+void foreign_state_look(struct engine *engine);
 
 /* `adopt-state`: from now on it is. */
-void foreign_adopt(struct operation *operation);
+void foreign_state_adopt(struct operation *operation);

@@ -318,7 +318,7 @@ struct engine *loop_start(const struct engine_parts *parts)
     }
     bool good = queue && sync_start(engine) && follow_start(engine) && account_start(engine) == 0 && load_store(engine) == 0;
     if (good)
-        foreign_look(engine);
+        foreign_state_look(engine);
     if (!good || !upkeep_start(engine)) {
         free_engine(engine);
         return NULL;

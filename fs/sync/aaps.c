@@ -114,7 +114,7 @@ int64_t sync_tend(struct engine *engine)
     }
     int64_t now_ms = clock_boottime_ms();
     /* one that is complete with its walk is not begun anew before that has ended */
-    bool walks = engine->sync->owed && client_keys_is_walking(engine) && !engine->sync->listing && account_may_send(engine);
+    bool walks = engine->sync->owed && client_keys_are_walking(engine) && !engine->sync->listing && account_may_send(engine);
     if (!engine->draining && now_ms >= engine->sync->next_ms && !walks)
         sync_begin(engine, NULL);
     if (engine->sync->next_ms == INT64_MAX || engine->draining)
@@ -227,7 +227,7 @@ static void clear_walk_failure(struct engine *engine, bool refusals)
 
 static void answered(struct engine *engine)
 {
-    if (!engine->sync->owed || engine->sync->listing || client_keys_is_walking(engine) || !client_keys_has_all(engine))
+    if (!engine->sync->owed || engine->sync->listing || client_keys_are_walking(engine) || !client_keys_have_all(engine))
         return;
     engine->sync->owed = false;
     clear_walk_failure(engine, false);
@@ -472,7 +472,7 @@ static bool is_awaited(const struct engine *engine)
 
 bool sync_start(struct engine *engine)
 {
-    static const struct listing_walker walker = {walk_failed, walked, answered, is_awaited};
+    static const struct client_keys_walker walker = {walk_failed, walked, answered, is_awaited};
     engine->sync = calloc(1, sizeof(*engine->sync));
     if (!engine->sync)
         return false;

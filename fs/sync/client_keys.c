@@ -19,7 +19,7 @@
 
 /* The AAP under way, and what is due. */
 struct listing {
-    const struct listing_walker *walker;
+    const struct client_keys_walker *walker;
     size_t walk_left;  /* AAPs that the last walk still has to list */
     size_t unanswered; /* AAPs of which the last listing failed, and not because it is not permitted */
 
@@ -122,7 +122,7 @@ static void note_refusal(struct engine *engine, const struct kms_error *error)
     notes->listing.refused_ms = listing->asked_ms;
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
-    bool unsettled = doubts_has_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
+    bool unsettled = doubts_have_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
     aap->cannot_settle = unsettled;
     registry_unlock(engine->parts.registry);
     if (tell) /* only this thread removes AAPs */
@@ -399,7 +399,7 @@ static void list(struct engine *engine)
     char aap_name[AAP_NAME_SIZE];
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = its_aap(engine);
-    bool has_none = aap->ram_role && !aap->keys && !aap->foreign && !doubts_has_intent(engine, listing->aap);
+    bool has_none = aap->ram_role && !aap->keys && !aap->foreign && !doubts_have_intent(engine, listing->aap);
     memcpy(aap_name, aap->name, sizeof(aap_name));
     registry_unlock(engine->parts.registry);
     if (has_none) {
@@ -466,7 +466,7 @@ int64_t client_keys_tend(struct engine *engine)
     return listing->waits ? INT64_MAX : 0;
 }
 
-bool client_keys_start(struct engine *engine, const struct listing_walker *walker)
+bool client_keys_start(struct engine *engine, const struct client_keys_walker *walker)
 {
     engine->listing = calloc(1, sizeof(*engine->listing));
     if (engine->listing)
@@ -474,7 +474,7 @@ bool client_keys_start(struct engine *engine, const struct listing_walker *walke
     return engine->listing;
 }
 
-bool client_keys_has_all(const struct engine *engine)
+bool client_keys_have_all(const struct engine *engine)
 {
     return engine->listing->unanswered == 0;
 }
@@ -484,7 +484,7 @@ bool client_keys_is_of(const struct engine *engine, uint32_t aap)
     return engine->listing->aap == aap;
 }
 
-bool client_keys_is_walking(const struct engine *engine)
+bool client_keys_are_walking(const struct engine *engine)
 {
     return engine->listing->walk_left > 0;
 }

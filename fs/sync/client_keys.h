@@ -16,7 +16,7 @@
 struct engine;
 
 /* Who has the AAPs listed; called from client_keys_walk, client_keys_forget and client_keys_tend. */
-struct listing_walker {
+struct client_keys_walker {
     void (*failed)(struct engine *engine, const struct kms_error *error); /* the walk's turn of one AAP */
     void (*ended)(struct engine *engine);                                 /* every AAP of the walk had its turn */
     void (*answered)(struct engine *engine);                              /* a turn that belongs to no walk is over */
@@ -24,16 +24,16 @@ struct listing_walker {
 };
 
 /* Before anything else here. WALKER stays the caller's. False: memory is short. */
-bool client_keys_start(struct engine *engine, const struct listing_walker *walker);
+bool client_keys_start(struct engine *engine, const struct client_keys_walker *walker);
 
 /* Every AAP's keys are to be listed, now. */
 void client_keys_walk(struct engine *engine);
 
 /* Whether AAPs of the last walk still have to be listed. */
-bool client_keys_is_walking(const struct engine *engine);
+bool client_keys_are_walking(const struct engine *engine);
 
 /* Whether the last listing of each AAP came, or is not permitted. */
-bool client_keys_has_all(const struct engine *engine);
+bool client_keys_have_all(const struct engine *engine);
 
 /* Whether AAP is the one whose keys are being listed. */
 bool client_keys_is_of(const struct engine *engine, uint32_t aap);

@@ -186,7 +186,7 @@ void doubts_drop(struct engine *engine, uint32_t aap)
     }
 }
 
-bool doubts_has_intent(const struct engine *engine, uint32_t aap)
+bool doubts_have_intent(const struct engine *engine, uint32_t aap)
 {
     return first_of(engine, aap);
 }
@@ -217,7 +217,7 @@ unsigned int doubts_count_since(const struct engine *engine, uint32_t aap, int64
     return count;
 }
 
-bool doubts_is_asked(struct engine *engine, uint32_t aap)
+bool doubts_are_asked(struct engine *engine, uint32_t aap)
 {
     const struct engine_aap *notes = engine_aap(engine, aap);
     return notes && (notes->listing.listed_ms >= notes->unsettled_ms || notes->listing.refused_ms >= notes->unsettled_ms);

@@ -42,10 +42,10 @@ unsigned int doubts_count_since(const struct engine *engine, uint32_t aap, int64
  * Whether KMS was asked for a listing of AAP's keys after the last intent was left, and it came, complete, or is
  * forbidden: waiting for it would be for ever.
  */
-bool doubts_is_asked(struct engine *engine, uint32_t aap);
+bool doubts_are_asked(struct engine *engine, uint32_t aap);
 
 /* Whether what came of a creation of AAP is not known. */
-bool doubts_has_intent(const struct engine *engine, uint32_t aap);
+bool doubts_have_intent(const struct engine *engine, uint32_t aap);
 
 /* Takes a listing of AAP. When to list again, CLOCK_MONOTONIC; 0: not for this. With the registry's lock. */
 int64_t doubts_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count);

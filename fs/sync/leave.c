@@ -16,7 +16,7 @@ struct leaving {
 
 bool leave_has_private(const struct engine *engine, const struct registry_aap *aap)
 {
-    return aap->keys || aap->rejected || aap->unsaved || doubts_has_intent(engine, aap->number);
+    return aap->keys || aap->rejected || aap->unsaved || doubts_have_intent(engine, aap->number);
 }
 
 bool leave_is_free(const struct engine *engine, uint32_t aap)

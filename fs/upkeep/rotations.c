@@ -73,7 +73,7 @@ static const char *why_stalled(struct engine *engine, const struct registry_aap 
         return "KMS has not told whose account this is, see .aapfs/last_error";
     if (!clock_is_sure(&engine->clock))
         return "KMS's time is in doubt";
-    if (!doubts_is_asked(engine, aap->number))
+    if (!doubts_are_asked(engine, aap->number))
         return "what came of an earlier creation is not known, since KMS does not list this AAP's keys";
     if (!engine_is_caught_up(engine, aap->number))
         return "the mount's publisher does not answer";
@@ -167,7 +167,7 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
     int64_t stalls_ms = notes->upkeep.stalls_ms - clock_boottime_ms();
     if (notes->upkeep.stalls_ms && stalls_ms > 0 && stalls_ms < *wait_ms)
         *wait_ms = stalls_ms;
-    if (notes->running || !engine_is_caught_up(engine, aap->number) || !doubts_is_asked(engine, aap->number))
+    if (notes->running || !engine_is_caught_up(engine, aap->number) || !doubts_are_asked(engine, aap->number))
         return false;
     if (notes->upkeep.attempt_now)
         return true;
@@ -217,7 +217,7 @@ static void chosen(struct operation *operation, int result, const char *reason)
         creation_begin(operation);
 }
 
-void rotations_rotate(struct operation *operation)
+void rotations_create(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE], id[CLIENT_KEY_ID_SIZE] = "";
@@ -249,7 +249,7 @@ void rotations_begin(struct engine *engine, uint32_t number)
     registry_lock(engine->parts.registry);
     operation_take_aap(operation);
     registry_unlock(engine->parts.registry);
-    rotations_rotate(operation);
+    rotations_create(operation);
 }
 
 void rotations_ended(struct operation *operation, int result)

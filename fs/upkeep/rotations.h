@@ -18,7 +18,7 @@ void rotations_begin(struct engine *engine, uint32_t aap);
 void rotations_ended(struct operation *operation, int result);
 
 /* `rotate`, and an automatic rotation: a creation with password_source's password. */
-void rotations_rotate(struct operation *operation);
+void rotations_create(struct operation *operation);
 
 /* `rotate-due`. */
 void rotations_attempt_due(struct engine *engine);

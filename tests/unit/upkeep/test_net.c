@@ -30,7 +30,7 @@ int64_t __wrap_clock_boottime_ms(void)
     return boottime_ms;
 }
 
-static const struct listing_walker walker; /* nobody walks */
+static const struct client_keys_walker walker; /* nobody walks */
 
 static int start(void **state)
 {
