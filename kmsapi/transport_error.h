@@ -1,5 +1,5 @@
 /*
- * What became of one attempt of a request: libcurl's result or KMS's answer, as a kms_error. The
+ * The result of one attempt of a request: libcurl's result or KMS's answer, as a kms_error. The
  * transport's own. Pure, any thread.
  */
 #pragma once

@@ -26,7 +26,7 @@ struct attempt {
 };
 
 /*
- * Makes an attempt of REQUEST with a fresh nonce and the time of now, ready for curl_multi_add_handle.
+ * Makes an attempt of REQUEST with a fresh nonce and the current time, ready for curl_multi_add_handle.
  * ADDRESSES: what the proxy's name resolves to or, without one (host ""), the endpoint's. 0, or -ENOMEM.
  */
 int attempt_make(struct attempt *attempt, const struct transport_options *options,

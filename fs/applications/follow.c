@@ -103,7 +103,7 @@ static uint32_t next_held(struct numbers *numbers, struct following *following)
     while (generation && following->told < PASS_MOST && following->walked++ < WALK_MOST) {
         following->at = generation->previous;
         generation = numbers_generation(numbers, following->at);
-        if (generation && !generation->let_go)
+        if (generation && !generation->unheld)
             return following->at;
     }
     return 0;
@@ -131,7 +131,7 @@ static void told(void *user, int result)
     struct registry *registry = following->engine->parts.registry;
     if (result == -ENOENT) {
         registry_lock(registry);
-        numbers_generation(registry_numbers(registry), following->at)->let_go = true;
+        numbers_generation(registry_numbers(registry), following->at)->unheld = true;
         registry_unlock(registry);
     }
     stop_here("engine-follows");

@@ -88,7 +88,7 @@ static int set_path(char to[static CONFIG_PATH_SIZE], const char *path, char *re
 {
     char whole[2 * CONFIG_PATH_SIZE], here[CONFIG_PATH_SIZE] = "";
     if (path[0] != '/' && !getcwd(here, sizeof(here))) {
-        snprintf(reason, reason_size, "the directory of now has no path; give a whole one");
+        snprintf(reason, reason_size, "the current directory has no path; give a whole one");
         return -errno;
     }
     int length = snprintf(whole, sizeof(whole), "%s%s%s", here, here[0] ? "/" : "", path);

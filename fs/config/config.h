@@ -86,7 +86,7 @@ int config_check_reload(const struct config *old, const struct config *new, char
 
 /*
  * For --region, --endpoint, --state and --state-key: the same checks; an endpoint that was derived from a region
- * follows. A relative path is taken from the directory of now.
+ * follows. A relative path is taken from the current directory.
  */
 int config_set_region(struct config *config, const char *region, char *reason, size_t reason_size);
 int config_set_endpoint(struct config *config, const char *endpoint, char *reason, size_t reason_size);

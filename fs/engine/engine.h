@@ -26,16 +26,16 @@ struct upkeep_notes {
     uint32_t seed_key, seed; /* of the current key */
     uint32_t failed_key;     /* the key that attempts in a row did not replace */
     unsigned int failures;
-    int64_t retry_ms;
+    int64_t retry_boot_ms;
     bool attempt_now;        /* rotate-due */
-    int64_t stalls_ms;       /* until when one that is due has time to begin; 0: none is due, or it has begun */
+    int64_t stalls_boot_ms;       /* until when one that is due has time to begin; 0: none is due, or it has begun */
     bool was_stalled;
     /* notified.c */
     bool notified_is_changed;
     /* superseded.c */
     struct operation *deleting;
     unsigned int delete_failures;
-    int64_t delete_ms;
+    int64_t delete_boot_ms;
     /* warnings.c */
     uint32_t warned_key;
     unsigned int warned_steps;
@@ -45,8 +45,8 @@ struct upkeep_notes {
 /* client_keys.c: the listings of its keys. Times: CLOCK_MONOTONIC in milliseconds. */
 struct listing_notes {
     struct due_entry due;
-    int64_t listed_ms;     /* when the last one that can be believed was asked for; 0: never */
-    int64_t refused_ms;    /* when the last one that KMS forbade was asked for; 0: none was since a good one */
+    int64_t listed_mono_ms;     /* when the last one that can be believed was asked for; 0: never */
+    int64_t refused_mono_ms;    /* when the last one that KMS forbade was asked for; 0: none was since a good one */
     unsigned int failures;
     bool of_walk;    /* the walk through all AAPs has not come to it yet */
     bool missing;    /* whether KMS still has the AAP is to be asked first */
@@ -60,9 +60,9 @@ struct engine_aap {
     unsigned int operations; /* commands that have ended */
     /* operation.c: errno of a command that ended in a network error, and when */
     int network_error;
-    int64_t network_error_ms;
+    int64_t network_error_mono_ms;
     /* creation.c */
-    int64_t created_ms; /* CLOCK_MONOTONIC of the last creation's end; 0: none */
+    int64_t created_mono_ms; /* CLOCK_MONOTONIC of the last creation's end; 0: none */
     pid_t creator;
     int64_t asked_by_hand; /* KMS's time when somebody asked for a creation; what failed until then does not count */
     /* catch_up.c: publications that an earlier worker left half done */
@@ -73,7 +73,7 @@ struct engine_aap {
     struct listing_notes listing;
     /* doubts.c */
     struct left_intent *left_intents; /* newest first */
-    int64_t unsettled_ms; /* when one was left last, CLOCK_MONOTONIC */
+    int64_t unsettled_mono_ms; /* when one was left last, CLOCK_MONOTONIC */
     struct upkeep_notes upkeep;
 };
 

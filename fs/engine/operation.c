@@ -104,7 +104,7 @@ void operation_end(struct operation *operation, int result)
         notes->operations++;
         /* who writes now has not waited for an automatic one */
         notes->network_error = !operation->automatic && is_network_error(-result) ? -result : 0;
-        notes->network_error_ms = clock_monotonic_ms();
+        notes->network_error_mono_ms = clock_monotonic_ms();
     }
     engine->operation_ended(operation, result);
     registry_lock(engine->parts.registry);

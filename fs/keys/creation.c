@@ -47,9 +47,9 @@ static bool guard(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     const struct engine_aap *notes = engine_aap(engine, operation->aap);
-    int64_t since_ms = clock_monotonic_ms() - notes->created_ms;
+    int64_t since_ms = clock_monotonic_ms() - notes->created_mono_ms;
     bool same = operation->caller.pid != 0 && notes->creator == operation->caller.pid; /* 0: somebody who is not seen from here */
-    if (!notes->created_ms || same || since_ms >= engine->parts.config->creation_guard_ms)
+    if (!notes->created_mono_ms || same || since_ms >= engine->parts.config->creation_guard_ms)
         return true;
     operation_refuse(operation, EBUSY, "CreationGuard",
                      "another process made a key of this AAP %lld ms ago; look at status, and write again if another one is "
@@ -234,7 +234,7 @@ static void created(void *user, const struct kms_answer *answer, const struct km
         return;
     }
     struct engine_aap *notes = engine_aap(engine, operation->aap);
-    notes->created_ms = clock_monotonic_ms();
+    notes->created_mono_ms = clock_monotonic_ms();
     notes->creator = operation->caller.pid;
 
     char aap_name[AAP_NAME_SIZE], begins[ISO_TIME_SIZE], ends[ISO_TIME_SIZE];

@@ -37,7 +37,7 @@ struct password_reading {
 };
 
 /* With its lock, which is given back. */
-static void let_go(struct password_reading *reading)
+static void release(struct password_reading *reading)
 {
     bool last = --reading->holders == 0;
     pthread_mutex_unlock(&reading->lock);
@@ -99,7 +99,7 @@ static void *run(void *argument)
     reading->ended = true;
     if (reading->transport)
         transport_wake_up(reading->transport);
-    let_go(reading);
+    release(reading);
     OPENSSL_cleanse(password, sizeof(password));
     return NULL;
 }
@@ -170,7 +170,7 @@ static void take(struct password_reading *reading)
     if (operation && good)
         memcpy(operation->command.password, reading->password, sizeof(reading->password));
     memcpy(reason, reading->reason, sizeof(reason));
-    let_go(reading);
+    release(reading);
     if (operation)
         chosen(operation, good ? 0 : -EINVAL, reason);
 }
@@ -210,6 +210,6 @@ void password_file_end(struct engine *engine)
         engine->password_readings = reading->next;
         pthread_mutex_lock(&reading->lock);
         reading->transport = NULL;
-        let_go(reading);
+        release(reading);
     }
 }

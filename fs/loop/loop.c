@@ -54,7 +54,7 @@ static bool may_begin(struct operation *operation, struct engine_aap *notes)
                          "shows its result");
         return false;
     }
-    if (verbs[operation->command.verb].asks_kms && notes->network_error && now_ms - notes->network_error_ms < guard_ms) {
+    if (verbs[operation->command.verb].asks_kms && notes->network_error && now_ms - notes->network_error_mono_ms < guard_ms) {
         registry_lock(engine->parts.registry);
         struct kms_error error = operation_failure(operation)->error;
         registry_unlock(engine->parts.registry);

@@ -86,7 +86,7 @@ struct numbered_generation {
     uint32_t key;
     int64_t made_ns; /* mtime: when the key became current here, nanoseconds since 1970 */
     uint32_t previous; /* the AAP's generation before; 0: none */
-    bool let_go;       /* superseded, and the kernel has no file of it: nobody can hold one again */
+    bool unheld;       /* superseded, and the kernel has no file of it: nobody can hold one again */
     int64_t shown_ms;  /* CLOCK_MONOTONIC when the first of its names moved; 0: none has */
     uint32_t told[PUBLISHED_COUNT]; /* the newer generation whose attributes its file was last given; 0: its own */
 };

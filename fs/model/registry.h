@@ -102,7 +102,7 @@ struct registry_aap {
     struct registry_notified notified;
     int64_t in_use_until; /* NotAfter of the superseded key that applications may still use, the earliest; 0: none */
     uint32_t generation;        /* the newest one; what the names show is in numbers */
-    bool cannot_settle;         /* what came of a creation is not known, and KMS forbids the listing that would tell */
+    bool cannot_settle;         /* the outcome of a creation is not known, and KMS forbids the listing that would tell it */
     bool busy;                  /* an operation is under way */
     char request_id[64];        /* of the current key's creation */
     struct registry_failure failure;
@@ -160,7 +160,7 @@ void registry_remove_aap(struct registry *registry, struct registry_aap *aap);
 /* A key's own record by its number, foreign ones too, or, within an AAP, its ClientKeyId; NULL. */
 struct registry_key *registry_key(struct registry *registry, uint32_t number);
 struct registry_key *registry_find_key(const struct registry_aap *aap, const char *client_key_id);
-/* The key that came of an intent; whether one did that is rejected. */
+/* The key of an intent's creation; whether there is a rejected one of it. */
 struct registry_key *registry_key_of_intent(const struct registry_aap *aap, uint64_t intent);
 bool registry_rejected_intent(const struct registry_aap *aap, uint64_t intent);
 struct registry_key *registry_find_foreign(const struct registry_aap *aap, const char *client_key_id);

@@ -18,7 +18,7 @@ enum {
     RECEIVE_SLOT_SIZE = RECEIVE_SLOT_MAX_WRITE + 8192,
 };
 
-/* What became of a request. The values are in shared memory: they do not change between versions. */
+/* The result of a request. The values are in shared memory: they do not change between versions. */
 enum receive_slot_stage {
     SLOT_RECEIVED = 0, /* or empty; the request's own length tells */
     SLOT_IN_HAND = 1,  /* the session is at it */

@@ -23,7 +23,7 @@ struct store_wish {
  */
 int store_reserve(struct store *store, const struct store_wish *wish, struct store_intent **intent);
 
-/* By which the intent is found again; never 0. The record that comes of it has this number too. */
+/* By which the intent is found again; never 0. The record of its key has this number too. */
 uint64_t store_intent_number(const struct store_intent *intent);
 
 /*

@@ -1,4 +1,4 @@
-/* What the supervisor has in its hands; supervisor*.c, upgrade.c, reload.c and nobody else. */
+/* What the supervisor's files share; supervisor*.c, upgrade.c, reload.c and nobody else. */
 #pragma once
 
 #include <stdbool.h>
@@ -40,12 +40,12 @@ struct upgrade {
 
 struct reload {
     struct child reader; /* reads it first: users and groups may be looked up for long */
-    int copy, answer;    /* the copy that it fills, and where it says what came of it; -1: it does not run */
+    int copy, answer;    /* the copy that it fills, and where it tells its result; -1: it does not run */
     bool asked;          /* by a write; else by a signal */
     int64_t until_ms;    /* when the reader is given up */
     struct config *current; /* as it was read last; NULL: as at the start */
     struct config *before;  /* until the worker has the current one */
-    bool under_way;         /* the worker has it, and has not said what came of it */
+    bool under_way;         /* the worker has it, and has not told its result */
     bool again;             /* a signal came meanwhile */
 };
 

@@ -119,7 +119,7 @@ static void note_refusal(struct engine *engine, const struct kms_error *error)
 {
     struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
-    notes->listing.refused_ms = listing->asked_ms;
+    notes->listing.refused_mono_ms = listing->asked_ms;
     registry_lock(engine->parts.registry);
     struct registry_aap *aap = its_aap(engine);
     bool unsettled = doubts_have_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
@@ -345,7 +345,7 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
     if (believed && !stale)
         mark_unlisted(aap, listed);
     aap->cannot_settle = false;
-    notes->listing.refused_ms = 0;
+    notes->listing.refused_mono_ms = 0;
     registry_unlock(engine->parts.registry);
     if (!good) {
         end_in_short_memory(engine);
@@ -357,7 +357,7 @@ static void take(struct engine *engine, const struct kms_client_key *keys, size_
         listing->step = get_next;
         return;
     }
-    notes->listing.listed_ms = listing->asked_ms;
+    notes->listing.listed_mono_ms = listing->asked_ms;
     doubts_drop(engine, listing->aap);
     if (stale) {
         if (!listing->again_ms)

@@ -15,10 +15,10 @@ struct left_intent {
     char not_before[21], not_after[21];
     int64_t made;  /* KMS's time, seconds since 1970 */
     bool by_dates; /* aapfs chose them: they are a token */
-    bool gone;     /* no key came of it */
+    bool gone;     /* KMS made no key for it */
     unsigned int misses; /* listings in a row, late enough, that knew of none */
     int64_t left;  /* when it was left, KMS's time */
-    char orphan[CLIENT_KEY_ID_SIZE]; /* what came of it; "": nothing that is known */
+    char orphan[CLIENT_KEY_ID_SIZE]; /* the key that KMS made for it; "": none that is known */
     bool unlisted; /* the last listing lacks the orphan: somebody has deleted it, or the listing is short */
     struct left_intent *next;
 };
@@ -47,7 +47,7 @@ void doubts_add(struct engine *engine, uint32_t aap, const struct record *intent
     left->next = notes->left_intents;
     notes->left_intents = left;
     engine_want_listing(engine, aap, 1); /* at once */
-    notes->unsettled_ms = clock_monotonic_ms();
+    notes->unsettled_mono_ms = clock_monotonic_ms();
 }
 
 void doubts_leave(struct operation *operation)
@@ -150,7 +150,7 @@ static bool find_candidates(struct engine *engine, struct registry_aap *aap,
     return any;
 }
 
-/* What became of each of the AAP's intents. */
+/* The outcome of each of the AAP's intents. */
 int64_t doubts_take(struct engine *engine, struct registry_aap *aap, const struct kms_client_key *keys, size_t count)
 {
     int64_t now = engine_now(engine), again_ms = 0;
@@ -220,7 +220,7 @@ unsigned int doubts_count_since(const struct engine *engine, uint32_t aap, int64
 bool doubts_are_asked(struct engine *engine, uint32_t aap)
 {
     const struct engine_aap *notes = engine_aap(engine, aap);
-    return notes && (notes->listing.listed_ms >= notes->unsettled_ms || notes->listing.refused_ms >= notes->unsettled_ms);
+    return notes && (notes->listing.listed_mono_ms >= notes->unsettled_mono_ms || notes->listing.refused_mono_ms >= notes->unsettled_mono_ms);
 }
 
 void doubts_end(struct engine *engine)

@@ -1,9 +1,9 @@
 /*
- * Intents that were left: whether a key came of them is not known. KMS's listing tells. A listed key that is unknown
+ * Intents that were left: whether KMS made a key for them is not known. KMS's listing tells. A listed key that is unknown
  * here and has exactly the dates that aapfs chose is ours, an Orphan: its private half is lost. Where the user gave
  * the dates, or KMS changed them, unknown keys made since are Candidates. Nothing is deleted unasked.
  *
- * An intent of which a key came stays on the disk: it is what remembers the Orphan. One of which none came goes when
+ * An intent for which KMS made a key stays on the disk: it is what remembers the Orphan. One for which it made none goes when
  * two listings in a row know of none a minute after it was left: before that the request may still be on its way.
  * Where KMS forbids the listing all of them stay. The engine's thread.
  */
@@ -20,7 +20,7 @@ struct engine;
 struct operation;
 struct registry_aap;
 
-/* Leaves the operation's intent on the disk and finds out what came of it. */
+/* Leaves the operation's intent on the disk and finds out its outcome. */
 void doubts_leave(struct operation *operation);
 
 /* The same for an INTENT of AAP that was found on the disk. */
@@ -44,7 +44,7 @@ unsigned int doubts_count_since(const struct engine *engine, uint32_t aap, int64
  */
 bool doubts_are_asked(struct engine *engine, uint32_t aap);
 
-/* Whether what came of a creation of AAP is not known. */
+/* Whether the outcome of a creation of AAP is not known. */
 bool doubts_have_intent(const struct engine *engine, uint32_t aap);
 
 /* Takes a listing of AAP. When to list again, CLOCK_MONOTONIC; 0: not for this. With the registry's lock. */

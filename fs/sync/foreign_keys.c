@@ -21,7 +21,7 @@ static bool is_name(const char *text, size_t most)
            strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == size;
 }
 
-/* Made here, whatever became of it. */
+/* Made here, in whichever state it is. */
 static bool is_ours(const struct registry_aap *aap, const char *id)
 {
     return registry_has_private(aap, id) || registry_has_id(aap->orphans, id);

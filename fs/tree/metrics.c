@@ -113,7 +113,7 @@ static void write_rotations(FILE *stream, const struct counters *counters)
         [ROTATION_DONE] = "success",
         [ROTATION_FAILED] = "failure",
     };
-    begin(stream, name, "counter", "Client keys that were asked for, by what came of it.");
+    begin(stream, name, "counter", "Client keys that were asked for, by outcome.");
     for (unsigned int i = 0; i < ROTATION_RESULTS; i++) {
         write_name(stream, name, "result", results[i], NULL, NULL);
         fprintf(stream, "%" PRIu64 "\n", counters->rotations[i]);

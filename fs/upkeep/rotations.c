@@ -48,7 +48,7 @@ static void follow_key(const struct registry_aap *aap, struct upkeep_notes *note
         if (schedule_is_useless(aap, current))
             return; /* it mends nothing */
         notes->failures = 0;
-        notes->retry_ms = 0;
+        notes->retry_boot_ms = 0;
     }
 }
 
@@ -59,12 +59,12 @@ static bool is_stalled(const struct engine *engine, const struct registry_aap *a
     int64_t now_ms = clock_boottime_ms(), tenth_ms = (aap->current->not_after_time - rotation->next) * 100;
     int64_t patience_ms = tenth_ms < STALLED_MS_LEAST ? STALLED_MS_LEAST : tenth_ms < STALLED_MS ? tenth_ms : STALLED_MS;
     if (engine_noted(engine, aap->number)->running) {
-        notes->stalls_ms = 0;
+        notes->stalls_boot_ms = 0;
         return false;
     }
-    if (notes->stalls_ms == 0)
-        notes->stalls_ms = now_ms + patience_ms;
-    return now_ms >= notes->stalls_ms;
+    if (notes->stalls_boot_ms == 0)
+        notes->stalls_boot_ms = now_ms + patience_ms;
+    return now_ms >= notes->stalls_boot_ms;
 }
 
 static const char *why_stalled(struct engine *engine, const struct registry_aap *aap)
@@ -118,7 +118,7 @@ static enum rotation_state state_of(const struct engine *engine, const struct re
     bool due = rotation->next && now >= rotation->next, blocked = due && is_blocked(engine, aap, now);
     bool fails = due && !blocked && (notes->failures > 0 || is_stalled(engine, aap, notes, rotation));
     if (!due || blocked)
-        notes->stalls_ms = 0;
+        notes->stalls_boot_ms = 0;
     if (!due)
         return rotation->next ? ROTATION_PLANNED : ROTATION_NONE;
     return blocked ? ROTATION_BLOCKED : fails ? ROTATION_FAILING : ROTATION_DUE;
@@ -164,8 +164,8 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
         sooner_at(wait_ms, rotation->next, now);
         return false;
     }
-    int64_t stalls_ms = notes->upkeep.stalls_ms - clock_boottime_ms();
-    if (notes->upkeep.stalls_ms && stalls_ms > 0 && stalls_ms < *wait_ms)
+    int64_t stalls_ms = notes->upkeep.stalls_boot_ms - clock_boottime_ms();
+    if (notes->upkeep.stalls_boot_ms && stalls_ms > 0 && stalls_ms < *wait_ms)
         *wait_ms = stalls_ms;
     if (notes->running || !engine_is_caught_up(engine, aap->number) || !doubts_are_asked(engine, aap->number))
         return false;
@@ -174,7 +174,7 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
     if (rotation->state == ROTATION_BLOCKED)
         return false;
     /* one in that second would not count */
-    int64_t left_ms = now > notes->asked_by_hand ? notes->upkeep.retry_ms - clock_boottime_ms() : 1000;
+    int64_t left_ms = now > notes->asked_by_hand ? notes->upkeep.retry_boot_ms - clock_boottime_ms() : 1000;
     if (left_ms > 0 && left_ms < *wait_ms)
         *wait_ms = left_ms;
     return left_ms <= 0;
@@ -241,11 +241,11 @@ void rotations_begin(struct engine *engine, uint32_t number)
     struct operation *operation = operation_new_automatic(engine, number, CONTROL_ROTATE);
     struct engine_aap *notes = engine_aap(engine, number);
     if (!operation) {
-        notes->upkeep.retry_ms = clock_boottime_ms() + 1000;
+        notes->upkeep.retry_boot_ms = clock_boottime_ms() + 1000;
         return;
     }
     notes->upkeep.attempt_now = false;
-    notes->upkeep.stalls_ms = 0;
+    notes->upkeep.stalls_boot_ms = 0;
     registry_lock(engine->parts.registry);
     operation_take_aap(operation);
     registry_unlock(engine->parts.registry);
@@ -269,7 +269,7 @@ void rotations_ended(struct operation *operation, int result)
     char aap_name[AAP_NAME_SIZE];
     memcpy(aap_name, aap->name, sizeof(aap_name));
     registry_unlock(engine->parts.registry);
-    notes->retry_ms = clock_boottime_ms() + schedule_retry_ms(notes->failures, left, random);
+    notes->retry_boot_ms = clock_boottime_ms() + schedule_retry_ms(notes->failures, left, random);
     if (first)
         log_warning("%s: the rotation that is due failed: %s: %s; it is tried again, see status and last_error", aap_name,
                     failure.error.code, failure.error.message);

@@ -54,7 +54,7 @@ int64_t superseded_look(struct engine *engine, uint32_t number, bool *ready)
     registry_unlock(engine->parts.registry);
     if (!any || notes->upkeep.deleting || notes->running || !engine_is_caught_up(engine, number))
         return wait_ms;
-    int64_t left_ms = notes->upkeep.delete_ms - clock_boottime_ms();
+    int64_t left_ms = notes->upkeep.delete_boot_ms - clock_boottime_ms();
     if (when > now)
         wait_ms = (when - now) * 1000;
     else if (left_ms > 0)
@@ -68,7 +68,7 @@ void superseded_begin(struct engine *engine, uint32_t number)
     struct upkeep_notes *notes = &engine_aap(engine, number)->upkeep;
     struct operation *operation = operation_new_automatic(engine, number, CONTROL_DELETE);
     int64_t when;
-    notes->delete_ms = clock_boottime_ms() + FIRST_RETRY_MS;
+    notes->delete_boot_ms = clock_boottime_ms() + FIRST_RETRY_MS;
     if (!operation)
         return;
     registry_lock(engine->parts.registry);
@@ -85,10 +85,10 @@ static void note_end(struct upkeep_notes *notes, int result)
     notes->deleting = NULL;
     if (result == 0) {
         notes->delete_failures = 0;
-        notes->delete_ms = 0;
+        notes->delete_boot_ms = 0;
         return;
     }
-    notes->delete_ms = clock_boottime_ms() + backoff_ms(FIRST_RETRY_MS, LAST_RETRY_MS, notes->delete_failures++);
+    notes->delete_boot_ms = clock_boottime_ms() + backoff_ms(FIRST_RETRY_MS, LAST_RETRY_MS, notes->delete_failures++);
 }
 
 void superseded_ended(struct operation *operation, int result)

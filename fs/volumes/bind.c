@@ -149,7 +149,7 @@ static void __attribute__((noreturn)) be_child(const struct work *work, int out,
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    /* it may not end for long: not with the sockets in its hands */
+    /* it may not end for long: not while it holds the sockets */
     prctl(PR_SET_NAME, "aapfs-bind");
     child_keep_only(&out, 1);
     result.number = work->run(work, &result);

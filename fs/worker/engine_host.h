@@ -1,5 +1,5 @@
 /*
- * The worker as the engine's host: what becomes of a write is told to who waits for it, and to the supervisor, whose
+ * The worker as the engine's host: the result of a write is told to who waits for it, and to the supervisor, whose
  * messages come here. The functions that the engine is given are called by its thread.
  */
 #pragma once

@@ -1,7 +1,7 @@
 /*
  * Control writes that wait for their result. The session puts a request in, the engine answers it; an interrupt by the
  * kernel may answer its caller before. Its slot stays until the engine is done with it all the same: a worker that dies
- * meanwhile leaves it to the next one, which says what became of it. Any thread.
+ * meanwhile leaves it to the next one, which tells its result. Any thread.
  */
 #pragma once
 

@@ -24,5 +24,5 @@ int configure_from_copy(struct configure_words *words, int copy, struct config *
 /* For supervisor_run: reads the same again. WORDS, with whole paths, outlive it. */
 struct configurer configure_again(const struct configure_words *words);
 
-/* PATH from the root, symbolic links in it as they are; NULL: memory is short, or the directory of now has no path. */
+/* PATH from the root, symbolic links in it as they are; NULL: memory is short, or the current directory has no path. */
 char *configure_whole_path(const char *path);

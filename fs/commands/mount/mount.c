@@ -230,7 +230,7 @@ static int run(struct config *config, struct mount_arguments *arguments)
     int ready = -1, status;
     char mountpoint[MOUNT_POINT_PATH_SIZE];
     if (take_whole_paths(arguments, config) < 0)
-        return log_failure(2, "-c, --state, --state-key: the directory of now has no path; give whole ones");
+        return log_failure(2, "-c, --state, --state-key: the current directory has no path; give whole ones");
     if (!arguments->foreground && !arguments->handover) {
         /* the daemon changes its directory; what is wrong with a path, mounting says */
         if (mount_point_resolve(arguments->mountpoint, mountpoint) == 0)

@@ -50,7 +50,7 @@ static void who_holds_an_older_generation_is_told_at_a_switch(void **unused)
     rig_pass(1);
     assert_told(first, 3);
     assert_int_equal(numbers_aap(rig.numbers, 1)->followed, 4);
-    assert_true(numbers_generation(rig.numbers, 2)->let_go);
+    assert_true(numbers_generation(rig.numbers, 2)->unheld);
     rig_stop(NULL);
     /* what is followed is not told again, and of what nobody holds nothing ever is */
     start();
