@@ -37,9 +37,11 @@ await test -s /run/automount.pid
 await grep -q " $A .* - autofs " /proc/self/mountinfo
 """
 
+# where something is in there just then, as our own publisher may be, automount(8) leaves the mount behind
 END = """
+left() { gone || { umount $M 2> /dev/null || true; false; }; }
 kill $(cat /run/automount.pid)
-await gone
+await left
 wait
 """
 
