@@ -130,10 +130,10 @@ def test_delete(mount, emulator):
     old = mount.key_id()
     mount.write("payments", PASSWORD)
     current = mount.key_id()
-    assert result_of(mount, f"delete {current}\n") == errno.EBUSY
-    assert result_of(mount, "delete KAAP.unknown\n") == errno.ENOENT
+    assert result_of(mount, f"delete {current}") == errno.EBUSY
+    assert result_of(mount, "delete KAAP.unknown") == errno.ENOENT
     assert emulator.count("DeleteClientKey") == 0
-    assert result_of(mount, f"delete {old}\n") == 0
+    assert result_of(mount, f"delete {old}") == 0
     assert emulator.count("DeleteClientKey") == 1
     assert os.listdir(mount / "payments/keys") == [current]
     assert not os.path.exists(mount / "payments/keys" / old)
@@ -234,6 +234,6 @@ def test_refused_connection(start_mount, start_emulator):
 
 def test_the_mounts_own_control(mount, emulator):
     mount.sync()
-    assert result_of(mount, "resync\n", ".aapfs") == errno.EINVAL
+    assert result_of(mount, "resync", ".aapfs") == errno.EINVAL
     assert mount.last_error(".aapfs")["Errno"] == "EINVAL"
     assert emulator.count("ListApplicationAccessPoints") == 2
