@@ -11,6 +11,7 @@ is said beside what was found, and no exit status depends on it.
 """
 import argparse
 import collections
+import contextlib
 import errno
 import json
 import os
@@ -35,17 +36,29 @@ POOL_FILE = BUILD / "test-key-pool.pem"
 FREED = re.compile(r"aapfs: \S+: deleted \S+, by max_keys \(made here, superseded\)\n")
 
 
-class Side:
-    """A mount and its KMS. AAPS: when the current key of each is due. What was found is added up in FOUND."""
+def end_process(process):
+    """What was not stopped, since something went wrong; a mount goes with its daemon."""
+    if process.poll() is None:
+        process.terminate()
+        process.wait(60)
 
-    def __init__(self, place, original, aaps, found):
+
+class Side:
+    """
+    A mount and its KMS, until the end of STARTED at the latest. AAPS: when the current key of each is due. What was found
+    is added up in FOUND.
+    """
+
+    def __init__(self, place, original, aaps, found, started):
         place.mkdir()
         state, account, self.keys = original.copy(place, aaps)
         self.aaps, self.found = list(aaps), found
         self.emulator = Emulator(place, "--account-from", account, aaps=aaps, limits=(), pool_file=POOL_FILE)
+        started.callback(end_process, self.emulator.process)
         self.mount = Mount(place, self.emulator.url, state=state, state_key=original.state_key, request_timeout="30s",
                            settings="requests_per_second = 1000", settings_of_mount=f"settle = {SETTLE}s",
                            defaults="on_rotate = none", max_keys=KEYS, ready_timeout=600)
+        started.callback(end_process, self.mount.process)
         self.worker = self.mount.children()["aapfs-worker"]
         until(lambda: self.emulator.count("ListClientKeys") >= len(aaps), 600)
         self.rest()
@@ -104,6 +117,7 @@ class Side:
 
     def rotate_at_once(self, due, aaps):
         """What comes when the current keys of AAPS are due in the same second."""
+        assert self.now() < due - 5
         self.go_to(due - 5)
         made = self.emulator.count("CreateClientKey") + len(aaps)
         self.begin()
@@ -131,7 +145,7 @@ def take_turns(sides, commands, size):
         for turn in zip(*aaps):
             for side, aap in zip(sides, turn):
                 getattr(side, command)(aap)
-        time.sleep(REST)
+        time.sleep(0.2 if command == "refuse" else REST)
         for side in sides:
             side.end(command, size)
     for side, chosen in zip(sides, aaps):
@@ -156,7 +170,7 @@ def sync(side):
     side.end("sync", 1)
 
 
-def measure(place, count, quick):
+def measure(place, count, quick, started):
     """What was found with FEW AAPs, and with COUNT."""
     rounds, batches = (1, 2) if quick else (3, 10)
     due_at_once = max(count // 10, 1)
@@ -171,11 +185,11 @@ def measure(place, count, quick):
     def due(i):
         return dues[i // due_at_once] if i < rounds * due_at_once else now + 30 * DAY + i
 
-    sides = [Side(place / "few", original, aaps(FEW, lambda i: now + 30 * DAY + i), few),
-             Side(place / "many", original, aaps(count, due), many)]
+    sides = [Side(place / "few", original, aaps(FEW, lambda i: now + 30 * DAY + i), few, started),
+             Side(place / "many", original, aaps(count, due), many, started)]
     for side, found in zip(sides, (few, many)):
         found["start"] = side.start_seconds
-        side.free = [aap for aap in side.aaps if side.keys[aap] and (side is sides[0] or int(aap[4:]) >= rounds * due_at_once)]
+    sides[0].free, sides[1].free = sides[0].aaps, sides[1].aaps[rounds * due_at_once:]
     idle(sides, 6 if quick else 120)
     for side in sides:
         sync(side)
@@ -183,7 +197,7 @@ def measure(place, count, quick):
         take_turns(sides, ["refuse", "delete", "rotate"], FEW)
     sides[0].stop()
     for i, moment in enumerate(dues):
-        alone = Side(place / f"few-{i}", original, aaps(FEW, lambda _: moment), few)
+        alone = Side(place / f"few-{i}", original, aaps(FEW, lambda _: moment), few, started)
         alone.rotate_at_once(moment, alone.aaps)
         alone.stop()
         sides[1].rotate_at_once(moment, sides[1].aaps[i * due_at_once:(i + 1) * due_at_once])
@@ -206,7 +220,8 @@ def report(few, many, count):
     return {"Aaps": count, "Few": FEW, "KeysOfEach": KEYS, "StartSeconds": [few["start"], many["start"]], "Microseconds": figures,
             "DueAtOnce": {"Aaps": many["rotate_at_once"]["Count"] // len(many["rotate_at_once"]["Seconds"]),
                           "Seconds": many["rotate_at_once"]["Seconds"]},
-            "IdlePercent": {"Few": percent[0], "Many": percent[1], "Wanted": IDLE_WANTED, "Good": percent[1] < IDLE_WANTED},
+            "IdlePercent": {"Few": percent[0], "Many": percent[1], "Wanted": IDLE_WANTED, "Good": percent[1] < IDLE_WANTED,
+                            "Requests": many["idle"]["Requests"]},
             "SyncSeconds": {"Few": listing[0], "Many": listing[1]}}
 
 
@@ -228,6 +243,8 @@ def tell(found):
     print(f"{'from the start to rest, seconds':32} {start[0]:9.3f} {start[1]:9.3f}\n")
     for what, of in found["Microseconds"].items():
         print(f"requests, {texts[what]}: " + ", ".join(f"{name} {count:g}" for name, count in of["Requests"].items()))
+    if requests := found["IdlePercent"]["Requests"]:
+        print("requests while nothing was to happen: " + ", ".join(f"{name} {count}" for name, count in requests.items()))
     print("until all that were due at once had their key: "
           + ", ".join(f"{seconds:.0f} s" for seconds in found["DueAtOnce"]["Seconds"]))
 
@@ -243,7 +260,8 @@ def main():
     if os.geteuid() != 0:
         sys.exit("loop.py: mounting takes root")
     place = pathlib.Path(tempfile.mkdtemp(prefix="aapfs-bench-"))
-    found = report(*measure(place, words.aaps, words.quick), words.aaps)
+    with contextlib.ExitStack() as started:
+        found = report(*measure(place, words.aaps, words.quick, started), words.aaps)
     if words.json:
         print(json.dumps(found, indent=2))
     else:
