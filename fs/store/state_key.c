@@ -13,6 +13,7 @@
 
 #include <openssl/crypto.h>
 
+#include "fs/base/secret_file.h"
 #include "fs/store/store_file.h"
 #include "kmsapi/cleanup.h"
 
@@ -26,19 +27,26 @@ static int put_path(char *path, size_t size, const char *directory, const char *
     return snprintf(path, size, "%s/%s", directory, name) < (int)size ? 0 : -ENAMETOOLONG;
 }
 
-int state_key_place(const char *configured, char *path, size_t size, bool *may_make)
+int state_key_given(const char *credential, const char *configured, char *path, size_t size)
 {
     const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    *may_make = false;
     if (credentials && credentials[0] == '/') {
-        int r = put_path(path, size, credentials, "aapfs.state-key");
+        int r = put_path(path, size, credentials, credential);
         if (r < 0 || access(path, F_OK) == 0)
             return r;
     }
-    if (configured)
-        return snprintf(path, size, "%s", configured) < (int)size ? 0 : -ENAMETOOLONG;
-    *may_make = true;
+    if (!configured)
+        return -ENOENT;
+    return snprintf(path, size, "%s", configured) < (int)size ? 0 : -ENAMETOOLONG;
+}
+
+int state_key_place(const char *configured, char *path, size_t size, bool *may_make)
+{
+    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    int r = state_key_given("aapfs.state-key", configured, path, size);
+    *may_make = r == -ENOENT;
+    if (r != -ENOENT)
+        return r;
     if (geteuid() == 0)
         return put_path(path, size, root_directory, "state.key");
     if (config && config[0] == '/')
@@ -81,24 +89,7 @@ int state_key_read(int file, unsigned char key[static SEAL_KEY_SIZE])
 
 int state_key_open(const char *path, char *reason, size_t size)
 {
-    struct stat attributes;
-    _cleanup_(close) int file = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    int r = file < 0 || fstat(file, &attributes) < 0 ? -errno : 0;
-    reason[0] = '\0';
-    if (r == -ENOENT)
-        return r;
-    if (r == 0 && !S_ISREG(attributes.st_mode))
-        r = -EINVAL;
-    /* systemd's credentials belong to root, whoever the service runs as */
-    else if (r == 0 && ((attributes.st_uid != geteuid() && attributes.st_uid != 0) || (attributes.st_mode & 077) != 0))
-        r = -EACCES;
-    if (r == 0)
-        return steal_descriptor(&file);
-    snprintf(reason, size, "%s: %s", path,
-             r == -EACCES   ? "others may read or write it; chmod 0600, and chown it to this user"
-             : r == -EINVAL ? "not a plain file"
-                            : strerror(-r));
-    return r;
+    return secret_file_open(path, false, reason, size);
 }
 
 /* In a new file, synced before anything is sealed with it; one that another aapfs makes at this moment stays. */

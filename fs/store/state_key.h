@@ -12,17 +12,19 @@
 #include "fs/store/seal.h"
 
 /*
- * Where it is looked for, into PATH: $CREDENTIALS_DIRECTORY/aapfs.state-key if that file is there (systemd's
- * LoadCredential), else CONFIGURED (NULL: none), else the place where it is made: /etc/aapfs/state.key for root,
- * $XDG_CONFIG_HOME/aapfs/state.key or ~/.config/aapfs/state.key for others. *MAY_MAKE: it is that last one.
- * 0; -ENOENT: no home; -ENAMETOOLONG.
+ * Where a key of this form is that somebody gave, into PATH: $CREDENTIALS_DIRECTORY/CREDENTIAL if that file is there (systemd's
+ * LoadCredential), else CONFIGURED (NULL: none). 0; -ENOENT: nobody did; -ENAMETOOLONG.
+ */
+int state_key_given(const char *credential, const char *configured, char *path, size_t size);
+
+/*
+ * Where the state key is looked for, into PATH: as given, with the credential aapfs.state-key, else the place where it
+ * is made: /etc/aapfs/state.key for root, $XDG_CONFIG_HOME/aapfs/state.key or ~/.config/aapfs/state.key for others.
+ * *MAY_MAKE: it is that last one. 0; -ENOENT: no home; -ENAMETOOLONG.
  */
 int state_key_place(const char *configured, char *path, size_t size, bool *may_make);
 
-/*
- * The descriptor of the file PATH, close-on-exec, unread. -ENOENT without a REASON: there is none; or REASON and
- * -EACCES: others could read or write it; -EINVAL: no plain file; any other errno.
- */
+/* secret_file_open, without links. */
 int state_key_open(const char *path, char *reason, size_t size);
 
 /* A new key in the new file PATH, in directories (0700) made when missing; synced. 0, or REASON and an errno. */

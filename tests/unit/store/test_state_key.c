@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "fs/base/secret_file.h"
 #include "fs/store/state_key.h"
 
 static char place[64], path[128], reason[256];
@@ -169,6 +170,31 @@ static void is_looked_for_in_its_places(void **state)
     assert_int_equal(state_key_place("/some/key", found, 8, &may_make), -ENAMETOOLONG);
 }
 
+/* Another key of the same form, that nobody makes: a fleet's. */
+static void one_that_was_given(void **state)
+{
+    char found[256], expected[300], other[200];
+    assert_int_equal(state_key_given("aapfs.fleet-key", NULL, found, sizeof(found)), -ENOENT);
+    assert_int_equal(state_key_given("aapfs.fleet-key", "/configured", found, sizeof(found)), 0);
+    assert_string_equal(found, "/configured");
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", place, 1), 0);
+    assert_int_equal(state_key_given("aapfs.fleet-key", NULL, found, sizeof(found)), -ENOENT);
+    snprintf(expected, sizeof(expected), "%s/aapfs.fleet-key", place);
+    close(open(expected, O_WRONLY | O_CREAT, 0600));
+    assert_int_equal(state_key_given("aapfs.fleet-key", "/configured", found, sizeof(found)), 0);
+    assert_string_equal(found, expected);
+    /* through a link, as a volume of Kubernetes has it, and not to what others can read */
+    snprintf(other, sizeof(other), "%s/link", place);
+    assert_int_equal(symlink("aapfs.fleet-key", other), 0);
+    int file = secret_file_open(other, true, reason, sizeof(reason));
+    assert_true(file >= 0);
+    close(file);
+    assert_int_equal(secret_file_open(other, false, reason, sizeof(reason)), -ELOOP);
+    assert_int_equal(chmod(expected, 0640), 0);
+    assert_int_equal(secret_file_open(other, true, reason, sizeof(reason)), -EACCES);
+    assert_int_equal(secret_file_open(place, true, reason, sizeof(reason)), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +204,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_no_key_is_refused_and_left, make_place, remove_place),
         cmocka_unit_test_setup_teardown(others_must_not_have_it, make_place, remove_place),
         cmocka_unit_test_setup_teardown(is_looked_for_in_its_places, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(one_that_was_given, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
