@@ -14,6 +14,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "kmsapi/base/base64.h"
 #include "kmsapi/certificate.h"
 #include "kmsapi/openssl_cleanup.h"
 
@@ -89,22 +90,13 @@ static bool id_is_valid(const char *id)
            strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == size;
 }
 
-/* Strict: what does not encode back to the same text is refused. */
 static int decode(const char *base64, struct client_key_bytes *der, char *reason, size_t size)
 {
     size_t length = strlen(base64);
     if (length == 0 || length % 4 != 0 || length > DATA_MOST)
         return reject(reason, size, "PrivateKeyData is not base64 of a PKCS#12");
-    der->data = OPENSSL_zalloc(length / 4 * 3 + 1);
-    _cleanup_(secret_string) char *back = OPENSSL_zalloc(length + 1);
-    if (!der->data || !back)
-        return -ENOMEM;
-    int decoded = EVP_DecodeBlock(der->data, (const unsigned char *)base64, (int)length);
-    if (decoded < 0)
-        return reject(reason, size, "PrivateKeyData is not base64");
-    der->size = (size_t)decoded - (base64[length - 1] == '=') - (base64[length - 2] == '=');
-    EVP_EncodeBlock((unsigned char *)back, der->data, (int)der->size);
-    return strcmp(back, base64) == 0 ? 0 : reject(reason, size, "PrivateKeyData is not base64");
+    int r = base64_decode(base64, &der->data, &der->size);
+    return r == -EBADMSG ? reject(reason, size, "PrivateKeyData is not base64") : r;
 }
 
 static int64_t integer(const ASN1_INTEGER *number)
