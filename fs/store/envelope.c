@@ -46,15 +46,18 @@ static bool make_head(const struct envelope *envelope, struct bytes *head)
     return json_dumpb(header, (char *)head->data + magic + SIZE_SIZE, size, JSON_COMPACT) == size;
 }
 
-/* Account and region, NUL-terminated, then the head. */
+/* Account, region and, if there is one, the place, each with its NUL; then the head. */
 static bool associate(const struct record_owner *owner, const struct bytes *head, struct bytes *associated)
 {
     size_t account = strlen(owner->account) + 1, region = strlen(owner->region) + 1;
-    if (!allocate(associated, account + region + head->size))
+    size_t place = owner->place ? strlen(owner->place) + 1 : 0;
+    if (!allocate(associated, account + region + place + head->size))
         return false;
     memcpy(associated->data, owner->account, account);
     memcpy(associated->data + account, owner->region, region);
-    memcpy(associated->data + account + region, head->data, head->size);
+    if (place)
+        memcpy(associated->data + account + region, owner->place, place);
+    memcpy(associated->data + account + region + place, head->data, head->size);
     return true;
 }
 

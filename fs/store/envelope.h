@@ -1,6 +1,6 @@
 /*
  * The form of every sealed file: a magic line, the header's size as 4 bytes, most significant first, the header
- * (JSON with AapName and ClientKeyId), and the sealed body. Account, region and everything in front of the body are
+ * (JSON with AapName and ClientKeyId), and the sealed body. Account, region, place and everything in front of the body are
  * associated data: a file that was moved to another account or renamed to another key does not open. Pure, any
  * thread; jansson must wipe what it frees (wiping_memory.h).
  */
@@ -16,6 +16,7 @@ enum { ENVELOPE_SIZE_MOST = 64 * 1024 };
 /* Whose files these are. */
 struct record_owner {
     const char *account, *region;
+    const char *place; /* where else than in a file of the store: under that name in another one; NULL: there */
 };
 
 struct envelope {
