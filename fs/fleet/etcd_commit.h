@@ -1,0 +1,8 @@
+/*
+ * fleet_commit of etcd: one transaction. The room's own.
+ */
+#pragma once
+
+#include "fs/fleet/fleet_store.h"
+
+int etcd_commit(struct fleet_store *store, const struct fleet_commit *commit);
