@@ -10,6 +10,8 @@ from parts.harness import until
 
 need_etcd()
 
+pytestmark = pytest.mark.long  # until a mount uses it
+
 
 @pytest.fixture(scope="module")
 def etcd(tmp_path_factory):
@@ -72,7 +74,6 @@ def changes(client, tag, until_value):
 # -- what it does -----------------------------------------------------------------------------------
 
 
-@pytest.mark.core
 def test_reads_and_commits(client):
     key = PREFIX + "a"
     assert client.get(key)[0] == {}
@@ -97,7 +98,6 @@ def test_reads_and_commits(client):
     assert list(client.get(PREFIX, prefix=True)[0]) == [PREFIX + "b"]
 
 
-@pytest.mark.core
 def test_what_cannot_be_repeated_is_refused(client):
     key = PREFIX + "a"
     for compare, change in (([], [[key, "x"]]), ([[key, "version", 0]], []), ([[key, "version", 0]], [[PREFIX + "b", "x"]]),
@@ -108,7 +108,6 @@ def test_what_cannot_be_repeated_is_refused(client):
     assert client.get(PREFIX, prefix=True)[0] == {}
 
 
-@pytest.mark.core
 def test_a_prefix_comes_in_parts_and_is_of_one_revision(client, cluster):
     names = [f"{PREFIX}many/{number:03}" for number in range(150)]
     for first in range(0, 150, 8):
@@ -122,8 +121,6 @@ def test_a_prefix_comes_in_parts_and_is_of_one_revision(client, cluster):
     assert only["revision"] == ended["revision"]
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_large_values_of_others_are_read_in_smaller_parts(client, cluster):
     for number in range(14):
         cluster.put(f"{PREFIX}large/{number:02}", "x" * 1_400_000)
@@ -135,7 +132,6 @@ def test_large_values_of_others_are_read_in_smaller_parts(client, cluster):
     assert sizes == [1_400_000] * 14
 
 
-@pytest.mark.core
 def test_a_watch_tells_everything_in_its_order(start, cluster):
     first, second = start(), start(renew_ms=300)
     tag = second.watch(cluster.start_revision)
@@ -157,8 +153,6 @@ def test_a_watch_tells_everything_in_its_order(start, cluster):
     assert not [line for line in second.kept if line["what"] == "changed"]
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_a_lease_holds_its_keys(client, start, cluster):
     watcher = start()
     tag = watcher.watch(cluster.start_revision)
@@ -180,7 +174,6 @@ def test_a_lease_holds_its_keys(client, start, cluster):
     assert (late["errno"], late["done"], late["maybe_done"]) == ("ENOENT", False, False)
 
 
-@pytest.mark.core
 def test_a_lease_that_somebody_revokes_is_lost(client, cluster):
     lease = client.tell("lease", ttl_s=3, timeout_ms=5000)
     cluster.ask("lease/revoke", {"ID": str(client.next(lease, "granted")["id"])})
@@ -190,8 +183,6 @@ def test_a_lease_that_somebody_revokes_is_lost(client, cluster):
     assert client.next(lease)["left_ms"] == 0
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_a_client_that_dies_leaves_its_lease_to_end(cluster, start):
     watcher, dying = start(), Client(**cluster.options())
     tag = watcher.watch(cluster.start_revision)
@@ -202,7 +193,6 @@ def test_a_client_that_dies_leaves_its_lease_to_end(cluster, start):
     assert watcher.next(tag, "changed")["entry"]["version"] == 0
 
 
-@pytest.mark.core
 def test_many_at_once_share_a_few_connections(client):
     names = [f"{PREFIX}at-once/{number:03}" for number in range(200)]
     tags = [client.tell("commit", compare=[[name, "version", 0]], change=[[name, "x"]], timeout_ms=30000) for name in names]
@@ -214,7 +204,6 @@ def test_many_at_once_share_a_few_connections(client):
 # -- who we are -------------------------------------------------------------------------------------
 
 
-@pytest.mark.core
 def test_a_token_that_etcd_takes_back_is_renewed_and_the_password_read_again(start, cluster):
     client = start()
     tag = client.watch(cluster.start_revision)
@@ -232,8 +221,6 @@ def change_password(cluster, password):
     cluster.ask("auth/user/changepw", {"name": USER, "password": password})
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_members_that_were_restarted_know_no_token(client, cluster):
     tag = client.watch(cluster.start_revision)
     client.put(PREFIX + "a", "1")
@@ -257,7 +244,6 @@ def wrong(start, cluster, **options):
     return ended["errno"], ended["text"].split(": ", 1)[1] if ended["text"].startswith("https://") else ended["text"]
 
 
-@pytest.mark.core
 def test_a_wrong_password_or_user(start, cluster, tmp_path):
     other = tmp_path / "password"
     other.write_text("Wrong-Password1\n")
@@ -280,7 +266,6 @@ def test_a_wrong_password_or_user(start, cluster, tmp_path):
     client.next(tag, "goes on")
 
 
-@pytest.mark.core
 def test_a_role_that_is_too_small(client, cluster):
     _, ended = client.get("elsewhere/", prefix=True)
     assert ended["errno"] == "EACCES" and ended["text"].endswith(
@@ -290,7 +275,6 @@ def test_a_role_that_is_too_small(client, cluster):
     assert client.next(client.watch(1, "elsewhere/"))["errno"] == "EACCES"
 
 
-@pytest.mark.core
 def test_wrong_certificates(start, cluster, tmp_path):
     stranger = Authority(tmp_path, "stranger")
     certificate, key = map(str, stranger.make("client"))
@@ -309,7 +293,6 @@ def test_wrong_certificates(start, cluster, tmp_path):
         "EACCES", "with users on, etcd takes no certificate that has a CommonName from us; right is one without")
 
 
-@pytest.mark.core
 def test_what_is_no_etcd(start, cluster, emulator):
     client = start(endpoints=[emulator.url], ca_file="", certificate="", certificate_key="", user="", password_file="")
     _, ended = client.get(PREFIX, timeout_ms=5000)
@@ -389,8 +372,6 @@ def used_by(cluster, client):
     return until(find, 20)
 
 
-@pytest.mark.full
-@pytest.mark.core
 @pytest.mark.parametrize("who", ["used", "leader"])
 def test_a_member_dies(cluster, start, who):
     writer_client, watcher, holder = start(), start(), start()
@@ -410,8 +391,6 @@ def test_a_member_dies(cluster, start, who):
     assert holder.next(lease)["left_ms"] > 0
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_every_member_dies_in_turn(cluster, start):
     writer_client, watcher = start(), start(renew_ms=1000)
     tag = watcher.watch(cluster.start_revision)
@@ -425,8 +404,6 @@ def test_every_member_dies_in_turn(cluster, start):
     assert told(watcher, tag, PREFIX + "n", acknowledged[-1][0]) == acknowledged
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_quorum_is_lost_and_comes_back(cluster, start):
     client, holder = start(), start()
     tag = client.watch(cluster.start_revision)
@@ -449,7 +426,6 @@ def test_quorum_is_lost_and_comes_back(cluster, start):
     assert ("a", "2") in [(key, value) for key, value, _ in changes(client, tag, "2")]
 
 
-@pytest.mark.core
 def test_compaction_past_a_watcher(cluster, start, between):
     client = start(endpoints=[one.url for one in between])
     tag = client.watch(cluster.start_revision)
@@ -473,7 +449,6 @@ def test_compaction_past_a_watcher(cluster, start, between):
     assert [value for _, value, _ in changes(client, tag, "3")] == ["3"]
 
 
-@pytest.mark.core
 def test_a_stream_that_is_cut(cluster, start, between):
     client = start(endpoints=[one.url for one in between])
     tag = client.watch(cluster.start_revision)
@@ -489,8 +464,6 @@ def test_a_stream_that_is_cut(cluster, start, between):
         assert changes(client, tag, f"after {number}")[-1][1] == f"after {number}"
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_a_stream_on_which_nothing_will_ever_come(cluster, start, between):
     """The way has stopped: everything is open, and takes what is sent."""
     client = start(endpoints=[one.url for one in between], renew_ms=2000)
@@ -508,8 +481,6 @@ def test_a_stream_on_which_nothing_will_ever_come(cluster, start, between):
         changes(client, tag, "3")
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_trouble_of_another_request_has_a_watch_begun_anew(cluster, start, between):
     client = start(endpoints=[one.url for one in between])  # by itself that would be after half a minute
     tag = client.watch(cluster.start_revision)
@@ -524,8 +495,6 @@ def test_trouble_of_another_request_has_a_watch_begun_anew(cluster, start, betwe
     assert time.monotonic() - began < 25
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_a_host_that_is_cut_off_loses_its_lease_by_its_own_clock(cluster, start, between):
     client, other = start(endpoints=[one.url for one in between]), start()
     lease = client.tell("lease", ttl_s=3, timeout_ms=5000)
@@ -550,8 +519,6 @@ def test_a_host_that_is_cut_off_loses_its_lease_by_its_own_clock(cluster, start,
     client.put(PREFIX + "back", "1", timeout_ms=20000)
 
 
-@pytest.mark.full
-@pytest.mark.core
 def test_a_commit_without_an_answer_is_ours_or_not_done(cluster, start, between):
     """Its answers are cut off, again and again: each is repeated, and none is carried out twice."""
     client = start(endpoints=[one.url for one in between])

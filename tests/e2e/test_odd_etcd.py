@@ -7,6 +7,8 @@ import pytest
 from parts.etcd import PREFIX, Client, good
 from parts.odd_etcd import Liar, event, header, result
 
+pytestmark = pytest.mark.long  # until a mount uses it
+
 
 @pytest.fixture
 def lie():
@@ -27,7 +29,6 @@ def lie():
 CREATED = result(header=header(100), created=True)
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("line", [
     "garbage", "{}", "[]", result(), result(header=header(100), events=[event("b/a", 100)]),
     result(header=header(100), events=[event(PREFIX + "a", 9)]),
@@ -49,7 +50,6 @@ def test_a_line_that_is_none_ends_the_stream_and_tells_nothing(lie, line):
     assert [body["create_request"]["start_revision"] for _, body in liar.asked] == ["51", "51"]
 
 
-@pytest.mark.core
 def test_a_line_without_an_end_is_not_read_for_ever(lie):
     def says(body, count):
         yield CREATED
@@ -64,7 +64,6 @@ def test_a_line_without_an_end_is_not_read_for_ever(lie):
     assert client.next(tag, "changed")["entry"]["mod"] == 101
 
 
-@pytest.mark.core
 def test_fragments_count_when_the_last_has_come(lie):
     def says(body, count):
         yield CREATED
@@ -79,7 +78,6 @@ def test_fragments_count_when_the_last_has_come(lie):
     assert [body["create_request"]["start_revision"] for _, body in liar.asked] == ["51", "51"]
 
 
-@pytest.mark.core
 def test_progress_is_taken_from_the_watch_alone(lie):
     def says(body, count):
         yield CREATED
@@ -94,7 +92,6 @@ def test_progress_is_taken_from_the_watch_alone(lie):
     assert client.next(tag, "changed")["entry"]["mod"] == 151
 
 
-@pytest.mark.core
 def test_a_store_that_was_put_back_is_noticed(lie):
     def says(body, count):
         yield result(header=header(40), created=True)  # behind what was seen
@@ -116,7 +113,6 @@ def test_a_store_that_was_put_back_is_noticed(lie):
     client.next(client.watch(50), "lost")
 
 
-@pytest.mark.core
 def test_answers_that_are_none_are_asked_for_elsewhere(lie):
     key = PREFIX + "a"
     answers = ["garbage", "[]", '{"header":{"revision":"x"}}', '{"header":{"revision":"7"},"kvs":[{"key":"YQ=="}]}']
@@ -138,7 +134,6 @@ def test_answers_that_are_none_are_asked_for_elsewhere(lie):
     assert (ended["errno"], ended["text"]) == ("EMSGSIZE", f"{liar.url}: its answer is too large")
 
 
-@pytest.mark.core
 def test_a_read_in_parts_past_a_compaction_says_so(lie):
     def says(body, count):
         if count > 1:
@@ -152,7 +147,6 @@ def test_a_read_in_parts_past_a_compaction_says_so(lie):
     assert base64.b64decode(liar.asked[1][1]["key"]) == PREFIX.encode() + b"a\0"
 
 
-@pytest.mark.core
 def test_a_lease_is_no_longer_than_was_asked_for(lie):
     granted = {"header": header(7), "ID": "5", "TTL": "1000000000000"}
     _, client = lie(lease_grant=[granted], lease_keepalive=[result(**granted)], lease_revoke=[{"header": header(7)}])
