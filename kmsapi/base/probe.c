@@ -131,7 +131,7 @@ static int set_options(CURL *easy, const struct probe_options *options, const st
     SET(CURLOPT_CONNECT_ONLY, 1L);
     SET(CURLOPT_PROTOCOLS_STR, endpoint->tls ? "https" : "http");
     SET(CURLOPT_PROXY, proxy ? proxy : "");
-    SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CERTINFO, 1L);
     SET(CURLOPT_TIMEOUT_MS, (long)(left_ms > 1 ? left_ms : 1));
     SET(CURLOPT_RESOLVE, resolve);
