@@ -35,6 +35,11 @@ bool fuse_device_give(struct session *session, int fuse)
     return fuse_session_custom_io(session->fuse, &io, fuse) == 0;
 }
 
+void fuse_device_set_no_flush(struct fuse_file_info *file)
+{
+    file->noflush = 1;
+}
+
 #else
 
 bool fuse_device_give(struct session *session, int fuse)
@@ -42,6 +47,10 @@ bool fuse_device_give(struct session *session, int fuse)
     char name[32];
     snprintf(name, sizeof(name), "/dev/fd/%d", fuse);
     return fuse_session_mount(session->fuse, name) == 0;
+}
+
+void fuse_device_set_no_flush(struct fuse_file_info *file)
+{
 }
 
 #endif
