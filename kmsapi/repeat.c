@@ -1,7 +1,6 @@
 #include "kmsapi/repeat.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include <openssl/rand.h>
@@ -16,10 +15,7 @@ enum {
 
 int64_t repeat_asked_ms(const struct transfer *transfer)
 {
-    const char *asked = attempt_header(&transfer->attempt, "x-acs-retry-after");
-    if (!asked || asked[0] < '0' || asked[0] > '9')
-        return 0;
-    intmax_t asked_ms = strtoimax(asked, NULL, 10);
+    int64_t asked_ms = transfer->attempt.answered.retry_after_ms;
     return asked_ms < RETRY_AFTER_MOST_MS ? asked_ms : RETRY_AFTER_MOST_MS;
 }
 

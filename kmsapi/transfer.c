@@ -179,11 +179,9 @@ void transfer_ended(struct route *route, struct transfer *transfer, CURLcode cod
 
     curl_multi_remove_handle(route->multi, attempt->easy);
     answer->received_at_ms = transfer_clock_ms(CLOCK_REALTIME);
-    const char *date = attempt_header(attempt, "date");
-    time_t server_date = date ? curl_getdate(date, NULL) : -1;
-    answer->server_date = server_date > 0 ? server_date : 0;
-    if (server_date > 0)
-        route->clock_offset_s = server_date - answer->received_at_ms / 1000;
+    answer->server_date = attempt->answered.date;
+    if (answer->server_date)
+        route->clock_offset_s = answer->server_date - answer->received_at_ms / 1000;
     answer->time_was_wrong = repeat_learned_the_time(route, transfer);
     curl_easy_getinfo(attempt->easy, CURLINFO_RESPONSE_CODE, &status);
     if (!answered) {

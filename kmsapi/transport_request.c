@@ -37,6 +37,13 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
     return size;
 }
 
+static size_t take_header(char *line, size_t size, size_t count, void *user)
+{
+    struct attempt *attempt = user;
+    answer_headers_take(&attempt->answered, line, size * count);
+    return size * count;
+}
+
 static int add_header(struct curl_slist **list, const char *name, const char *value)
 {
     _cleanup_(free) char *line = NULL;
@@ -156,13 +163,13 @@ static int set_options(struct attempt *attempt, const struct transport_options *
     int r = 0;
 #define SET(option, value) r |= curl_easy_setopt(easy, option, value) != CURLE_OK
     SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_PROTOCOLS_STR, endpoint->tls ? "https" : "http");
-    SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    r |= libcurl_set_protocols(easy, !endpoint->tls, endpoint->tls) != CURLE_OK;
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PROXY, options->proxy ? options->proxy : "");
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     SET(CURLOPT_USERAGENT, options->user_agent);
     SET(CURLOPT_HTTPHEADER, attempt->headers);
@@ -170,6 +177,9 @@ static int set_options(struct attempt *attempt, const struct transport_options *
     SET(CURLOPT_ERRORBUFFER, attempt->detail);
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, attempt);
+    SET(CURLOPT_HEADERFUNCTION, take_header);
+    SET(CURLOPT_HEADERDATA, attempt);
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's own */
     /* on a reused connection that closes before an answer libcurl sends the request again */
     SET(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
     SET(CURLOPT_FORBID_REUSE, fresh ? 1L : 0L);
@@ -223,12 +233,4 @@ bool attempt_maybe_sent(const struct attempt *attempt)
     if (!attempt->through_proxy) /* there it counts the words to the proxy as well */
         curl_easy_getinfo(attempt->easy, CURLINFO_REQUEST_SIZE, &sent);
     return ready > 0 || sent > 0;
-}
-
-const char *attempt_header(const struct attempt *attempt, const char *name)
-{
-    struct curl_header *header;
-    if (curl_easy_header(attempt->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return NULL;
-    return header->value;
 }

@@ -6,10 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <curl/curl.h>
-
 #include "kmsapi/acs3.h"
 #include "kmsapi/base/endpoint.h"
+#include "kmsapi/base/libcurl.h"
 #include "kmsapi/base/proxy.h"
 #include "kmsapi/credentials/credentials.h"
 #include "kmsapi/transport.h"
@@ -18,6 +17,7 @@ struct attempt {
     CURL *easy;
     struct curl_slist *headers;
     struct curl_slist *resolve;
+    struct answer_headers answered;
     char detail[CURL_ERROR_SIZE];
     char *body; /* wiped by attempt_clear */
     size_t size, room, limit;
@@ -40,6 +40,3 @@ void attempt_clear(struct attempt *attempt);
 
 /* Whether the request, or a part of it, may have left this machine. */
 bool attempt_maybe_sent(const struct attempt *attempt);
-
-/* The last header NAME of the answer, or NULL; valid until attempt_clear. */
-const char *attempt_header(const struct attempt *attempt, const char *name);

@@ -37,7 +37,7 @@
  */
 static void find_place(struct operation *operation);
 static void reserve(struct operation *operation);
-static void send(struct operation *operation, const char *aap_name);
+static void send_request(struct operation *operation, const char *aap_name);
 static void created(void *user, const struct kms_answer *answer, const struct kms_client_key *key);
 static bool save(struct operation *operation, const struct record *record);
 static void judge(struct operation *operation, const struct record *record);
@@ -125,7 +125,7 @@ static void reserve(struct operation *operation)
                          strerror(-r));
         return;
     }
-    send(operation, aap_name);
+    send_request(operation, aap_name);
 }
 
 /* How long KMS's answer is waited for when nobody else waits any more: as often request_timeout, at the most. */
@@ -158,7 +158,7 @@ static bool dates_are_chosen(const struct operation *operation)
     return creation->not_before[0] && !operation->command.has_dates && !creation->told_time;
 }
 
-static void send(struct operation *operation, const char *aap_name)
+static void send_request(struct operation *operation, const char *aap_name)
 {
     struct engine *engine = operation->engine;
     const struct kms_create_client_key request = {

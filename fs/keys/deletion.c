@@ -79,7 +79,7 @@ static void deleted(void *user, const struct kms_answer *answer)
     engine_publish(engine, PUBLISH_REMOVE_KEY, operation->key, hidden, operation);
 }
 
-static void send(struct operation *operation)
+static void send_request(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     if (kms_delete_client_key(engine->parts.transport, operation->command.client_key_id,
@@ -128,5 +128,5 @@ void deletion_begin(struct operation *operation)
         return;
     }
     /* another account's KMS would say that it does not know the key */
-    account_require(operation, send);
+    account_require(operation, send_request);
 }

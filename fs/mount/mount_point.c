@@ -12,9 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FUSE_USE_VERSION 314
+#define FUSE_USE_VERSION 310
 #include <fuse_lowlevel.h>
 
+#include "fs/base/kernel_calls.h"
 #include "fs/base/log.h"
 #include "fs/base/reason.h"
 #include "fs/mount/mount_table.h"
@@ -36,8 +37,8 @@ static const struct fuse_opt more_options[] = {
 
 static int set_more_options(const struct more_options *more, const char *path)
 {
-    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSYMFOLLOW};
-    if (!more->no_symlinks_followed || mount_setattr(AT_FDCWD, path, 0, &attributes, sizeof(attributes)) == 0)
+    struct mount_attributes attributes = {.attr_set = ATTRIBUTE_NOSYMFOLLOW};
+    if (!more->no_symlinks_followed || kernel_mount_setattr(AT_FDCWD, path, 0, &attributes) == 0)
         return 0;
     int r = -errno;
     log_error("%s: nosymfollow: %s; it needs Linux 5.14, and root", path, strerror(errno));

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/base/kernel_calls.h"
 #include "kmsapi/cleanup.h"
 
 enum { ANSWER_MS = 1000 };
@@ -117,7 +117,7 @@ enum mount_answer mount_table_ask(const char *path)
     pid_t child = ask(path);
     if (child < 0)
         return MOUNT_SILENT;
-    _cleanup_(close) int ended = (int)syscall(SYS_pidfd_open, child, 0);
+    _cleanup_(close) int ended = kernel_pidfd_open(child);
     struct pollfd polled = {.fd = ended, .events = POLLIN};
     if (ended >= 0 && (ready = poll(&polled, 1, ANSWER_MS)) == 0)
         kill(child, SIGKILL); /* a wait for FUSE can be killed */

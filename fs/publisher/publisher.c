@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,6 +68,15 @@ static void look_again(int directory)
 {
     struct statx attributes;
     (void)statx(directory, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &attributes);
+}
+
+/* Once it heard that there are none, the kernel asks nobody: ls -l wants them, since coreutils 9.6 from llistxattr(2). */
+static void ask_for_extended_attributes(int directory)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", directory);
+    (void)listxattr(path, NULL, 0);
+    (void)getxattr(path, "security.capability", NULL, 0);
 }
 
 static int carry_out(int directory, enum publisher_action action, const struct publisher_step *step)
@@ -181,8 +191,10 @@ static void work_through_mount(const struct task *task, struct publisher_result 
         stop_here(result->done == 0 ? "publisher-first" : "publisher-between");
         r = carry_out(directory, work->action, &work->steps[result->done]);
     }
-    if (r == 0)
+    if (r == 0) {
+        ask_for_extended_attributes(directory);
         look_again(directory);
+    }
     stop_here("publisher-last");
     result->error = -r;
 }

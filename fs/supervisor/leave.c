@@ -4,13 +4,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/base/kernel_calls.h"
 #include "fs/base/log.h"
 #include "fs/engine/kms_clock.h"
 #include "fs/mount/service_notify.h"
@@ -105,7 +105,7 @@ void supervisor_retire_runner(struct supervisor *supervisor)
     if (process <= 0)
         return;
     supervisor->runner.replaced = true;
-    _cleanup_(close) int ended = pidfd_open(process, 0);
+    _cleanup_(close) int ended = kernel_pidfd_open(process);
     struct pollfd polled = {.fd = ended, .events = POLLIN};
     if (kill(process, SIGUSR1) < 0 || poll(&polled, 1, RETIRE_MS) < 0)
         log_error("the runner: %s", strerror(errno));
@@ -114,7 +114,7 @@ void supervisor_retire_runner(struct supervisor *supervisor)
 void supervisor_end_runner(struct supervisor *supervisor)
 {
     if (supervisor->runner.process > 0) {
-        _cleanup_(close) int ended = pidfd_open(supervisor->runner.process, 0);
+        _cleanup_(close) int ended = kernel_pidfd_open(supervisor->runner.process);
         struct pollfd polled = {.fd = ended, .events = POLLIN};
         shutdown(supervisor->runner_socket[WORKERS_END], SHUT_RDWR); /* whoever else still has it */
         if (ended >= 0)

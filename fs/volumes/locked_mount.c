@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "fs/base/kernel_calls.h"
 #include "kmsapi/cleanup.h"
 
 static void __attribute__((noreturn)) be_guest(int out, pid_t parent)
@@ -42,23 +43,23 @@ static int start_guest(pid_t *guest)
 /* SOURCE as a read-only mount in a mount namespace that nobody else sees; only this flag is there to be locked. */
 static int prepare(int source, const char *target, const char **step)
 {
-    struct mount_attr attributes = {
-        .attr_set = MOUNT_ATTR_RDONLY,
-        .attr_clr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+    struct mount_attributes attributes = {
+        .attr_set = ATTRIBUTE_RDONLY,
+        .attr_clr = ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV | ATTRIBUTE_NOEXEC,
         .propagation = MS_PRIVATE,
     };
     *step = "copy the mount";
-    _cleanup_(close) int tree = open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    _cleanup_(close) int tree = kernel_open_tree(source, "", AT_EMPTY_PATH | TREE_CLONE | TREE_CLOEXEC);
     if (tree < 0)
         return -errno;
     *step = "make it read-only";
-    if (mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+    if (kernel_mount_setattr(tree, "", AT_EMPTY_PATH, &attributes) < 0)
         return -errno;
     *step = "make a mount namespace";
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return -errno;
     *step = "mount in it";
-    return move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+    return kernel_move_mount(tree, target) < 0 ? -errno : 0;
 }
 
 /* What is mounted at TARGET in GUEST's namespace, as a mount of no namespace: a descriptor. */
@@ -66,15 +67,15 @@ static int copy_from(pid_t guest, const char *target, const char **step)
 {
     char path[64];
     /* a runtime may want to set these itself, or not: they are not locked */
-    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
+    struct mount_attributes attributes = {.attr_set = ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV | ATTRIBUTE_NOEXEC};
     snprintf(path, sizeof(path), "/proc/%d/ns/mnt", guest);
     *step = "enter the user namespace's mounts";
     _cleanup_(close) int namespace = open(path, O_RDONLY | O_CLOEXEC);
     if (namespace < 0 || setns(namespace, CLONE_NEWNS) < 0)
         return -errno;
     *step = "copy the locked mount";
-    _cleanup_(close) int tree = open_tree(AT_FDCWD, target, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+    _cleanup_(close) int tree = kernel_open_tree(AT_FDCWD, target, TREE_CLONE | TREE_CLOEXEC);
+    if (tree < 0 || kernel_mount_setattr(tree, "", AT_EMPTY_PATH, &attributes) < 0)
         return -errno;
     return steal_descriptor(&tree);
 }
@@ -98,7 +99,7 @@ int locked_mount_make(int source, const char *target, const char **step)
     if (tree < 0)
         return tree;
     *step = "mount for the container";
-    if (setns(home, CLONE_NEWNS) < 0 || move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    if (setns(home, CLONE_NEWNS) < 0 || kernel_move_mount(tree, target) < 0)
         return -errno;
     return 0;
 }

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <linux/fuse.h>
 
+#include "fs/worker/fuse_device.h"
 #include "fs/worker/init_reply.h"
 #include "fs/worker/request_name.h"
 #include "fs/worker/session_changes.h"
@@ -46,26 +46,6 @@ static void on_init(void *user, struct fuse_conn_info *connection)
     };
 }
 
-/* What libfuse answers. */
-static ssize_t send_answer(int fuse, struct iovec *parts, int count, void *user)
-{
-    struct session *session = user;
-    /* the first answer is INIT's, before there are others; from then on the engine's thread answers, too */
-    if (atomic_load_explicit(&session->takes_idmap, memory_order_relaxed)) {
-        if (init_reply_take_idmap(parts, count))
-            session->agreement.wanted |= MOUNT_AGREEMENT_IDMAP;
-        atomic_store_explicit(&session->takes_idmap, false, memory_order_relaxed);
-    }
-    return writev(fuse, parts, count);
-}
-
-/* libfuse wants one; requests are received here (receive). */
-static ssize_t refuse_to_read(int fuse, void *buffer, size_t size, void *user)
-{
-    errno = EOPNOTSUPP;
-    return -1;
-}
-
 static bool make_parts(struct session *session, const struct session_parts *parts, int fuse)
 {
     struct mount_head *head = parts->memory->head;
@@ -85,7 +65,6 @@ static bool make_parts(struct session *session, const struct session_parts *part
     struct fuse_lowlevel_ops operations = {.init = on_init};
     session_add_reads(&operations);
     session_add_changes(&operations);
-    static const struct fuse_custom_io io = {.writev = send_answer, .read = refuse_to_read};
     char program[] = "aapfs";
     char *arguments[] = {program, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(1, arguments);
@@ -93,7 +72,7 @@ static bool make_parts(struct session *session, const struct session_parts *part
     fuse_opt_free_args(&args); /* libfuse made a copy of the words */
     session->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return session->tree.reports && session->fuse && session->stop >= 0 &&
-           fuse_session_custom_io(session->fuse, &io, fuse) == 0;
+           fuse_device_give(session, fuse);
 }
 
 int session_try(struct mount_memory *memory, int fuse)
@@ -137,7 +116,7 @@ int session_agree(struct session *session)
     struct fuse_buf init = {.mem = head->init, .size = head->init_size};
     bool first = head->agreement.protocol_minor == 0;
     session->takes_idmap = (first ? session->parts.allow_idmap : (bool)(head->agreement.wanted & MOUNT_AGREEMENT_IDMAP)) &&
-                           init_offers_idmap(head->init, head->init_size);
+                           FUSE_DEVICE_SEES_ANSWERS && init_offers_idmap(head->init, head->init_size);
     fuse_session_process_buf(session->fuse, &init);
     if (session->agreement.protocol_minor == 0)
         return -EPROTO;

@@ -11,6 +11,7 @@
 #include "fs/engine/kms_clock.h"
 #include "fs/tree/lifetime.h"
 #include "fs/worker/caller.h"
+#include "fs/worker/fuse_device.h"
 
 /* Linux 5.16, where it tells of itself: with an older one the publisher cannot loosen a name (publisher.h). */
 enum { PROTOCOL_LOOSENS = 35 };
@@ -260,7 +261,7 @@ static void on_open(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *fi
     } else {
         tell_open(session, fuse_req_ctx(request), node);
         file->keep_cache = 1;
-        file->noflush = 1;
+        fuse_device_set_no_flush(file);
         fuse_reply_open(request, file);
     }
 }

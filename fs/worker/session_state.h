@@ -1,4 +1,4 @@
-/* What a session's files share; session.c, session_reads.c, session_changes.c and nobody else. */
+/* What a session's files share; session.c, session_reads.c, session_changes.c, fuse_device.c and nobody else. */
 #pragma once
 
 #include <stdatomic.h>

@@ -9,9 +9,8 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#include <curl/curl.h>
-
 #include "kmsapi/base/endpoint.h"
+#include "kmsapi/base/libcurl.h"
 #include "kmsapi/base/proxy.h"
 #include "kmsapi/base/resolve.h"
 #include "kmsapi/cleanup.h"
@@ -129,9 +128,9 @@ static int set_options(CURL *easy, const struct probe_options *options, const st
     SET(CURLOPT_URL, url);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_CONNECT_ONLY, 1L);
-    SET(CURLOPT_PROTOCOLS_STR, endpoint->tls ? "https" : "http");
+    r |= libcurl_set_protocols(easy, !endpoint->tls, endpoint->tls) != CURLE_OK;
     SET(CURLOPT_PROXY, proxy ? proxy : "");
-    SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CERTINFO, 1L);
     SET(CURLOPT_TIMEOUT_MS, (long)(left_ms > 1 ? left_ms : 1));
     SET(CURLOPT_RESOLVE, resolve);

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include <curl/curl.h>
 #include <openssl/crypto.h>
 
+#include "kmsapi/base/libcurl.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/iso_time.h"
 
@@ -23,6 +23,7 @@ DEFINE_CLEANUP(curl_text, char *, curl_free)
 struct call {
     struct http_answer *answer;
     size_t headers_size;
+    struct answer_headers headers;
     bool too_large;
 };
 
@@ -87,10 +88,11 @@ static size_t take_body(char *data, size_t size, size_t count, void *user)
     return size;
 }
 
-/* Nothing is kept of them here; endless ones are no answer. */
+/* Endless ones are no answer. */
 static size_t take_header(char *data, size_t size, size_t count, void *user)
 {
     struct call *call = user;
+    answer_headers_take(&call->headers, data, size * count);
     call->headers_size += size * count;
     call->too_large = call->headers_size > HEADERS_SIZE_MOST;
     return call->too_large ? 0 : size * count;
@@ -127,11 +129,11 @@ static int set_options(CURL *easy, struct call *call,
 #define SET(option, value) r |= curl_easy_setopt(easy, option, value) != CURLE_OK
     SET(CURLOPT_URL, request->url);
     SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    r |= libcurl_set_protocols(easy, true, true) != CURLE_OK;
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)request->whole_ms);
     SET(CURLOPT_USERAGENT, options->user_agent);
@@ -140,9 +142,7 @@ static int set_options(CURL *easy, struct call *call,
     SET(CURLOPT_WRITEDATA, call);
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_HEADERDATA, call);
-#if LIBCURL_VERSION_NUM >= 0x075700
-    SET(CURLOPT_QUICK_EXIT, 1L); /* a nameserver that does not answer holds nobody up */
-#endif
+    r |= libcurl_set_quick_exit(easy) != CURLE_OK;
     if (!proxied)
         SET(CURLOPT_PROXY, "");
     else if (options->proxy)
@@ -203,15 +203,11 @@ static bool is_of_the_network(CURLcode code)
     }
 }
 
-static void read_date(CURL *easy, struct http_answer *answer)
+/* No year that nobody writes. */
+static int64_t good_date(int64_t date)
 {
-    struct curl_header *header;
-    if (curl_easy_header(easy, "date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return;
     char text[ISO_TIME_SIZE];
-    time_t date = curl_getdate(header->value, NULL);
-    bool good = date > 0 && iso_time_format(date, text) == 0; /* no year that nobody writes */
-    answer->server_date = good ? date : 0;
+    return iso_time_format(date, text) == 0 ? date : 0;
 }
 
 /* curl_easy_perform, which ends as well when it is given up. */
@@ -270,7 +266,7 @@ int http_ask(const struct fetching *fetching, const struct http_request *request
     }
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer->status);
     answer->passing = answer->status >= 500 || answer->status == 429;
-    read_date(easy, answer);
+    answer->server_date = good_date(call.headers.date);
     return 0;
 }
 

@@ -40,9 +40,11 @@ int tls_files_read(const char *certificate, const char *key, struct tls_files *f
     return r;
 }
 
-static bool add_extension(X509 *certificate, int nid, const char *value)
+static bool add_extension(X509 *certificate, X509 *issuer, int nid, const char *value)
 {
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    X509V3_CTX about;
+    X509V3_set_ctx(&about, issuer, certificate, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &about, nid, value);
     bool good = extension && X509_add_ext(certificate, extension, -1);
     X509_EXTENSION_free(extension);
     return good;
@@ -53,8 +55,22 @@ static bool set_name(X509_NAME *name, const char *text)
     return name && X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)text, -1, -1, 0);
 }
 
+/* What a strict reader (Python's since 3.13) wants to see. */
+static bool add_extensions(X509 *certificate, X509 *issuer)
+{
+    if (!issuer)
+        return add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE") &&
+               add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign") &&
+               add_extension(certificate, certificate, NID_subject_key_identifier, "hash");
+    return add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
+           add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature") &&
+           add_extension(certificate, issuer, NID_ext_key_usage, "serverAuth") &&
+           add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always") &&
+           add_extension(certificate, issuer, NID_subject_alt_name, "IP:127.0.0.1,IP:::1,DNS:localhost");
+}
+
 /* A certificate for KEY; by ISSUER, or without one a CA's own. */
-static X509 *certify(EVP_PKEY *key, const X509 *issuer, EVP_PKEY *issuer_key)
+static X509 *certify(EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key)
 {
     X509 *certificate = X509_new();
     if (certificate && X509_set_version(certificate, X509_VERSION_3) &&
@@ -63,10 +79,7 @@ static X509 *certify(EVP_PKEY *key, const X509 *issuer, EVP_PKEY *issuer_key)
         X509_set_issuer_name(certificate, X509_get_subject_name(issuer ? issuer : certificate)) &&
         X509_gmtime_adj(X509_getm_notBefore(certificate), -60) &&
         X509_gmtime_adj(X509_getm_notAfter(certificate), YEAR_SECONDS) && X509_set_pubkey(certificate, key) &&
-        add_extension(certificate, NID_basic_constraints, issuer ? "critical,CA:FALSE" : "critical,CA:TRUE") &&
-        add_extension(certificate, NID_key_usage, issuer ? "critical,digitalSignature" : "critical,keyCertSign") &&
-        (!issuer || (add_extension(certificate, NID_ext_key_usage, "serverAuth") &&
-                     add_extension(certificate, NID_subject_alt_name, "IP:127.0.0.1,IP:::1,DNS:localhost"))) &&
+        add_extensions(certificate, issuer) &&
         X509_sign(certificate, issuer_key, EVP_sha256()) > 0)
         return certificate;
     X509_free(certificate);

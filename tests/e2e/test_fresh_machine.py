@@ -14,7 +14,7 @@ from parts.shell import sh
 @pytest.mark.full
 def test_quickstart_in_a_minimal_root(tmp_path):
     root = tmp_path / "root"
-    make_debian(root, "git,ca-certificates")
+    make_debian(root, "git")
     sh(f"git clone --quiet {ROOT} {root}/aapfs")
     mounts = [("proc", "proc"), ("sysfs", "sys")]
     try:

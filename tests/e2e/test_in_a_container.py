@@ -260,7 +260,7 @@ def test_an_upgrade_of_a_lent_mount(start_mount, emulator, installed, tmp_path):
 def test_the_containerfile(tmp_path):
     """On a Debian root of debootstrap, which stands in for the registry's image."""
     root = tmp_path / "debian"
-    make_debian(root)
+    make_debian(root, codename="bookworm")
     archive = tmp_path / "debian.tar"
     subprocess.run(["tar", "-C", root, "--exclude=./dev/*", "--exclude=./var/cache/apt/archives/*.deb", "-cf", archive, "."],
                    check=True)

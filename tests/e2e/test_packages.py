@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from parts.debian import debootstrap
+from parts.debian import make_debian
 from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key, run_aapfs
 from parts.machine import boot
 from parts.shell import needs, sh
@@ -137,16 +137,22 @@ def packages(tmp_path_factory):
     return folder
 
 
+def merged(name):
+    """Where a system of merged folders has it, as each Debian since 12 is, whatever its packages say."""
+    return re.sub("^(usr/local/|usr/)?(s?bin|lib)/", r"usr/\2/", name.removeprefix("./"))
+
+
 def contents(package):
-    return set(sh(f"dpkg-deb --fsys-tarfile {package} | tar -t").splitlines())
+    return set(map(merged, sh(f"dpkg-deb --fsys-tarfile {package} | tar -t").splitlines()))
 
 
 def test_what_is_installed_is_in_a_package(tmp_path):
     """Without building one: each line of debian/*.install is something, and whatever is installed is in a line."""
     sh(f"meson install -C {BUILD} --no-rebuild --destdir {tmp_path}/root")
-    installed = {re.sub("^usr/local/", "usr/", str(path.relative_to(tmp_path / "root")))
+    installed = {merged(re.sub("^usr/local/", "usr/", str(path.relative_to(tmp_path / "root"))))
                  for path in (tmp_path / "root").rglob("*") if path.is_symlink() or not path.is_dir()}
-    lines = [line.split() for file in (ROOT / "debian").glob("*.install") for line in file.read_text().splitlines()]
+    lines = [line.replace("${env:UNITS}", "usr/lib/systemd/system").split()
+             for file in (ROOT / "debian").glob("*.install") for line in file.read_text().splitlines()]
     left = [re.compile(fnmatch.translate(line)) for line in (ROOT / "debian/not-installed").read_text().split()]
     taken = set()
     for words in lines:
@@ -165,17 +171,17 @@ def test_the_packages(packages):
     aapfs, = packages.glob("aapfs_*.deb")
     emulator, = packages.glob("aapfs-emulator_*.deb")
     has = contents(aapfs)
-    for name in ("usr/bin/aapfs", "sbin/mount.aapfs", "sbin/mount.fuse.aapfs", "lib/systemd/system/aapfs.service",
-                 "lib/systemd/system/aapfs@.service", "lib/systemd/system/aapfs-left.service",
-                 "lib/systemd/system/aapfs-left@.service", "usr/libexec/aapfs/service-helper", "etc/aapfs/aapfs.conf",
+    for name in ("usr/bin/aapfs", "usr/sbin/mount.aapfs", "usr/sbin/mount.fuse.aapfs",
+                 "usr/lib/systemd/system/aapfs.service", "usr/lib/systemd/system/aapfs@.service",
+                 "usr/lib/systemd/system/aapfs-left.service", "usr/lib/systemd/system/aapfs-left@.service", "usr/libexec/aapfs/service-helper", "etc/aapfs/aapfs.conf",
                  "usr/share/man/man1/aapfs.1.gz", "usr/share/man/man5/aapfs.conf.5.gz", "usr/share/man/man7/aapfs.7.gz",
                  "usr/share/man/man8/mount.aapfs.8.gz", "usr/share/bash-completion/completions/aapfs",
                  "usr/share/zsh/vendor-completions/_aapfs", "usr/share/fish/vendor_completions.d/aapfs.fish",
                  "usr/share/doc/aapfs/README.Debian"):
-        assert f"./{name}" in has, name
-    assert {"./usr/bin/kms-emulator", "./usr/share/man/man1/kms-emulator.1.gz"} <= contents(emulator)
+        assert name in has, name
+    assert {"usr/bin/kms-emulator", "usr/share/man/man1/kms-emulator.1.gz"} <= contents(emulator)
     assert not {name for name in has | contents(emulator) if re.search(r"include/|\.a$|\.pc$", name)}
-    unit = sh(f"dpkg-deb --fsys-tarfile {aapfs} | tar -xO ./lib/systemd/system/aapfs.service")
+    unit = sh(f"dpkg-deb --fsys-tarfile {aapfs} | tar -xO --wildcards '*/systemd/system/aapfs.service'")
     assert "ExecStart=/usr/bin/aapfs -f /run/aap\n" in unit
     changes, = packages.glob("*.changes")
     # this build is not optimized, and not for a distribution
@@ -188,7 +194,7 @@ def root(packages, tmp_path_factory):
     root = tmp_path_factory.mktemp("debian") / "root"
     needed = {re.match(r"\s*(\S+)", word)[1] for package in packages.glob("*.deb")
               for word in sh(f"dpkg-deb -f {package} Depends").split(",")}
-    debootstrap(root, ",".join(sorted({"ca-certificates", "systemd-sysv"} | needed)))
+    make_debian(root, ",".join(sorted({"systemd-sysv"} | needed)))
     sh(f"mkdir {root}/packages {root}/out && cp -r {packages}/*.deb {packages}/next {root}/packages/")
     sh(f"cp -r {ROOT}/debian/tests {root}/aapfs-tests && rm -f {root}/dev/fuse && mknod -m 600 {root}/dev/fuse c 10 229")
     for name in ("chroot.sh", "booted.sh"):

@@ -200,7 +200,7 @@ def test_inotify_that_is_not_served_is_told(mount):
     assert mount.status()["Inotify"] is True
     elsewhere = mount.directory / "elsewhere"
     elsewhere.mkdir()
-    subprocess.run(["mount", "--bind", mount.path, elsewhere], check=True)
+    subprocess.run(["mount", "--bind", "--make-private", mount.path, elsewhere], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", mount.path], check=True)
 
     def rotate():

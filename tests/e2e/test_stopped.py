@@ -34,6 +34,16 @@ assert whole(f"{mount}/payments/client_key_id") == f"{key_id}\n".encode()
 """
 
 
+ASK_FOR_EXTENDED_ATTRIBUTES = r"""
+import errno, os, sys
+for ask in (os.listxattr, lambda path: os.getxattr(path, "security.capability")):
+    try:
+        raise AssertionError(ask(sys.argv[1] + "/payments/current/client_key.json"))
+    except OSError as error:
+        assert error.errno == errno.EOPNOTSUPP, error
+"""
+
+
 def read_all(mount, key_id, seconds=20):
     """All that a reader may want of an AAP, in a process that can be given up; whether it got it."""
     reader = subprocess.Popen([sys.executable, "-c", READ, mount.path, key_id])
@@ -71,6 +81,8 @@ def test_everything_stopped(start_mount, emulator):
             for directory in ("payments", "payments/keys", "payments/current/", ".aapfs"):
                 subprocess.run(["ls", mount / directory], stdout=subprocess.DEVNULL, timeout=20, check=True)
             subprocess.run(["ls", "-l", mount / "payments/current/"], stdout=subprocess.DEVNULL, timeout=20, check=True)
+            # as ls -l does on some machines
+            subprocess.run([sys.executable, "-c", ASK_FOR_EXTENDED_ATTRIBUTES, mount.path], timeout=20, check=True)
     everything_shows(mount, key_id)
 
 

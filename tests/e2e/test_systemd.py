@@ -139,9 +139,12 @@ class Manager:
 
 @pytest.fixture
 def manager(tmp_path, emulator):
+    # a mount of its own, which is not shared: mount --move is not for what is below a shared one
+    subprocess.run(["mount", "--bind", "--make-private", tmp_path, tmp_path], check=True)
     manager = Manager(tmp_path, emulator.url)
     yield manager
     manager.end()
+    subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
 class Reader:

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/base/kernel_calls.h"
 #include "fs/base/log.h"
 #include "fs/base/reason.h"
 #include "fs/commands/mount/find_region.h"
@@ -69,7 +69,7 @@ static int try_to_read(const struct configure_words *words, char *reason, size_t
         (void)read_all(words, -1, &config, reason, size);
         _exit(0);
     }
-    _cleanup_(close) int ended = pidfd_open(child, 0);
+    _cleanup_(close) int ended = kernel_pidfd_open(child);
     struct pollfd polled = {.fd = ended, .events = POLLIN};
     int ready = ended < 0 ? 1 : poll(&polled, 1, READ_MS);
     if (ready == 0)

@@ -45,10 +45,10 @@ class Podman:
         require(*NEEDED)
         self.directory = directory / "podman"
         self.directory.mkdir()
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # podman's own default may not be permitted
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # podman's own limits may not be permitted
         # locks in files are this storage's own; in shared memory they would be the machine's
         (self.directory / "containers.conf").write_text(
-            f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc=4096:4096"]\nnetns = "{network}"\n'
+            f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc=4096:4096"]\npids_limit = 0\nnetns = "{network}"\n'
             'log_driver = "k8s-file"\n'
             '[engine]\nruntime = "runc"\nlock_type = "file"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n[engine.volume_plugins]\n'
             + "".join(f'{name} = "{socket}"\n' for name, socket in dict(plugins).items()))

@@ -31,6 +31,10 @@ os.environ.setdefault("LSAN_OPTIONS",
 os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
 
 
+# Source: linux/proc_ns.h, PROC_PID_INIT_INO
+IS_CONTAINED = os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC  # in a pid namespace of its own, as in a container
+
+
 def environment(**changed):
     clean = {name: value for name, value in os.environ.items()
              if not name.startswith("ALIBABA_") and name != "NOTIFY_SOCKET"}

@@ -165,7 +165,7 @@ static const struct {
     {"a session without its token", "[default]\ntype = sts\naccess_key_id = STS.a\naccess_key_secret = odd-secret\n", NULL,
      "! security_token is missing"},
     {"a role", "[default]\ntype = ram_role_arn\naccess_key_id = LTAI1\naccess_key_secret = odd-secret # x\nrole_arn = acs:ram::1:role/r # x\n"
-     "role_session_name = s # x\nrole_session_expiration = 900\n", NULL, "! 127.0.0.1: Couldn't connect"},
+     "role_session_name = s # x\nrole_session_expiration = 900\n", NULL, "! 127.0.0.1: Could"},
     {"a role for a strange time", "[default]\ntype = ram_role_arn\naccess_key_id = LTAI1\naccess_key_secret = odd-secret\n"
      "role_arn = a\nrole_session_expiration = 1h\n", NULL, "! role_session_expiration is not a whole number"},
     {"nothing", "", NULL, "! (profile default)"},
@@ -286,9 +286,9 @@ static const struct {
     {"a role for a login that is over", "\"mode\": \"ChainableRamRoleArn\", \"source_profile\": \"over\", \"ram_role_arn\": \"a\"",
      "! profile p: profile over: the session in the file ended at"},
     {"a role, numbers as strings", "\"mode\": \"RamRoleArn\", \"ram_role_arn\": \"a\", \"expired_seconds\": \"900\", "
-     "\"enable_vpc\": \"false\", " KEY, "! 127.0.0.1: Couldn't connect"},
+     "\"enable_vpc\": \"false\", " KEY, "! 127.0.0.1: Could"},
     {"a role, what is empty", "\"mode\": \"RamRoleArn\", \"ram_role_arn\": \"a\", \"expired_seconds\": \"\", \"enable_vpc\": null, "
-     "\"policy\": \"\", \"external_id\": null, " KEY, "! 127.0.0.1: Couldn't connect"},
+     "\"policy\": \"\", \"external_id\": null, " KEY, "! 127.0.0.1: Could"},
     {"a role for a strange time", "\"mode\": \"RamRoleArn\", \"ram_role_arn\": \"a\", \"expired_seconds\": \"15m\", " KEY,
      "! expired_seconds is not a whole number"},
     {"a role for half a second", "\"mode\": \"RamRoleArn\", \"ram_role_arn\": \"a\", \"expired_seconds\": 900.5, " KEY,

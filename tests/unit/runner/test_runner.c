@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "fs/base/kernel_calls.h"
 #include "fs/engine/kms_clock.h"
 #include "fs/engine/run.h"
 #include "fs/runner/runner.h"
@@ -312,7 +312,7 @@ static void a_timeout_is_term_and_later_kill_for_the_whole_group(void **state)
         work[i].timeout_ms = 1500;
         send_work(&work[i]);
     }
-    int left = pidfd_open(atoi(heard("left")), 0);
+    int left = kernel_pidfd_open(atoi(heard("left")));
     assert_true(left >= 0);
     uint64_t ended = 0; /* in any order */
     for (size_t i = 0; i < 3; i++) {
@@ -401,7 +401,7 @@ static void a_command_outlives_a_killed_runner(void **state)
         "payments", "mkfifo wait.$$; echo $$ > process; read _ < wait.$$; echo end >> outlived");
     send_work(&work);
     pid_t process = atoi(heard("process"));
-    int command = pidfd_open(process, 0);
+    int command = kernel_pidfd_open(process);
     assert_true(command >= 0);
     assert_int_equal(kill(runner, SIGKILL), 0);
     assert_int_equal(WTERMSIG(end_of(runner)), SIGKILL);
@@ -514,7 +514,7 @@ static void what_is_half_for_credentials_is_refused(void **state)
 
 static bool ends(pid_t process)
 {
-    int left = pidfd_open(process, 0);
+    int left = kernel_pidfd_open(process);
     struct pollfd polled = {.fd = left, .events = POLLIN};
     bool ended = left < 0 || poll(&polled, 1, 5000) == 1;
     if (left >= 0)
