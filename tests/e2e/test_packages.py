@@ -10,7 +10,7 @@ import tempfile
 import pytest
 
 from parts.debian import make_debian
-from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key, run_aapfs
+from parts.harness import AAPFS, BUILD, EMULATOR, INSIDE, ROOT, environment, make_state_key, run_aapfs, unmount
 from parts.machine import boot
 from parts.shell import needs, sh
 from parts.usage import WORDS, usages
@@ -85,7 +85,7 @@ def test_a_directory_is_a_mount_point_without_a_slash(emulator, tmp_path):
         done = run_aapfs("--endpoint", emulator.url, "--state", tmp_path / "state", "--state-key", key, *words, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert ".aapfs" in os.listdir(f"{place}/.") or (place / ".aapfs/status").exists()
-        subprocess.run(["umount", place], check=True)
+        unmount(place)
 
 
 def test_what_is_no_sub_command_is_told(tmp_path):

@@ -17,7 +17,7 @@ import time
 import pytest
 
 from parts.harness import (AAPFS, BUILD, INSIDE, PASSWORD, ROOT, WITH_STOPS, await_value, environment, make_state_key, run_aapfs,
-                           until)
+                           unmount, until)
 from parts.machine import boot
 from parts.processes import children_of, kill_all
 
@@ -345,7 +345,7 @@ def test_an_interrupt_and_umount_end_it_and_leave_nothing_to_keep(manager):
     assert manager.stop(signal.SIGINT) == 0
     assert not manager.mounted() and not manager.store
     manager.start()
-    subprocess.run(["umount", manager.path], check=True)
+    unmount(manager.path)
     assert manager.process.wait(30) == 0
     manager.take_messages()
     assert not manager.store
