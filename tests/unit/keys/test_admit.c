@@ -72,6 +72,23 @@ static void one_that_nobody_asked_for_and_that_is_to_be_replaced_at_once_is_a_fa
     assert_int_equal(rig_aap("payments")->rotation.state, ROTATION_FAILING);
 }
 
+static void one_that_begins_later_than_it_was_asked_to_replaces_none(void **unused)
+{
+    table_add("payments");
+    rig_start();
+    table_serve();
+    rig_do("payments", RIG_PASSWORD);
+    number = rig_write("payments", RIG_PASSWORD);
+    const struct kms_client_key later = {.client_key_id = "KAAP.7", .key_algorithm = "RSA_2048", .private_key_data = RIG_KEY,
+                                         .not_before = "2023-12-14T00:00:00Z", .not_after = "2024-12-14T00:00:00Z"};
+    rig_answer(&(struct rig_result){.keys = &later});
+    rig_assert_failed(number, "payments", -EKEYREJECTED, "KeyOfNoUse");
+    assert_non_null(strstr(rig_aap("payments")->failure.error.message, "is not valid yet"));
+    assert_true(rig_shows("payments", "KAAP.1"));
+    const struct registry_key *key = registry_find_key(rig_aap("payments"), "KAAP.7");
+    assert_true(key->scheduled && numbers_key(rig.numbers, key->number)->shown);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +96,7 @@ int main(void)
         rig_test(without_its_directory_no_name_leads_to_it),
         rig_test(where_the_names_do_not_move_that_is_told),
         rig_test(one_that_nobody_asked_for_and_that_is_to_be_replaced_at_once_is_a_failure),
+        rig_test(one_that_begins_later_than_it_was_asked_to_replaces_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
