@@ -359,65 +359,6 @@ def test_a_hook_that_did_not_end_runs_once_after_the_next_start(start_mount, emu
     until(lambda: mount.status("payments")["State"] == "active")
 
 
-@pytest.mark.full
-def test_a_superseded_key_goes_some_time_after_it_was_of_use(start_mount, emulator, clock):
-    mount = start_rotating(start_mount, emulator, validity="200d", rotate_at="66%", defaults="delete_superseded = 1s\n",
-                           sections="[aap orders]\non_rotate = none\n")
-    for aap in ("payments", "orders"):
-        mount.write(aap, PASSWORD)
-        mount.write(aap, PASSWORD)
-    until(lambda: len(keys_of(emulator, "orders")) == 1)
-    assert len(keys_of(emulator)) == 2  # nobody was told
-    mount.write("payments", "reloaded")
-    until(lambda: set(keys_of(emulator)) == {mount.key_id()})
-    # KMS's answer is still on its way
-    until(lambda: [path.name for path in (mount / "payments/keys").iterdir()] == [mount.key_id()])
-
-
-@pytest.mark.full
-def test_lines_before_an_end(start_mount, emulator, clock):
-    """Each step once; none that is further from the end than the key ever was."""
-    mount = start_rotating(start_mount, emulator, validity="100d", rotate_at="never", **clock.parts,
-                           expected_errors=re.compile(r"aapfs: payments: the client key \S+ (expires at|has expired at) .*\n"))
-    mount.write("payments", PASSWORD)
-    for days, lines in ((5, 0), (20, 1), (60, 1), (80, 2), (98, 3), (99, 3), (101, 4)):
-        clock(days * DAY)
-        emulator.move_clock(days * DAY)
-        mount.write(".aapfs", "rotate-due")
-        mount.sync()
-        mount.write(".aapfs", "rotate-due")
-        until(lambda: mount.errors().count("\n") >= lines)
-        assert mount.errors().count("\n") == lines, (days, mount.errors())
-    assert mount.status("payments")["State"] == "expired"
-
-
-@pytest.mark.full
-def test_no_line_by_a_clock_that_kms_has_not_set_right(start_mount, emulator, clock):
-    """Three years ahead at the start; where KMS does not answer, its line comes after ten minutes all the same."""
-    expired = re.compile(r"aapfs: payments: the client key \S+ has expired at .*\n")
-    mount = start_mount(emulator.url, **clock.parts, defaults="rotate_at = never\non_rotate = none\n")
-    mount.write("payments", PASSWORD)
-    mount.leave()
-    clock(3 * 365 * DAY)
-    parts = {**clock.parts, **mount.kept, "defaults": "rotate_at = never\non_rotate = none\n"}
-    mount = start_mount(emulator.url, **parts)
-    mount.sync()
-    mount.write(".aapfs", "rotate-due")  # which looks at every AAP
-    assert mount.status("payments")["State"] == "active" and not expired.search(mount.errors())
-    mount.leave()
-    mount = start_mount("http://127.0.0.1:1", expected_errors=None, **parts)
-    mount.write(".aapfs", "rotate-due")
-    assert mount.status("payments")["State"] == "expired" and not expired.search(mount.errors())
-    clock(3 * 365 * DAY + 500)
-    mount.write(".aapfs", "rotate-due")
-    mount.write(".aapfs", "rotate-due")
-    assert not expired.search(mount.errors())
-    clock(3 * 365 * DAY + 601)
-    mount.write(".aapfs", "rotate-due")
-    until(lambda: expired.search(mount.errors()))
-    mount.expected_errors = re.compile(".*")
-
-
 class Readers:
     """Threads that want a valid key whenever they look."""
 

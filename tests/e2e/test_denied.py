@@ -127,25 +127,6 @@ def test_the_first_key_needs_the_account(start_mount, emulator):
     assert mount.status()["Account"] == ACCOUNT
 
 
-@pytest.mark.parametrize("arn, number", [("acs:kms:eu-central-1:{account}:applicationaccesspoint/payments", errno.EACCES),
-                                         ("nonsense", errno.EIO)])
-def test_what_an_answer_says_of_the_account_holds_the_second_time_too(mount, emulator, altered, remount, arn, number):
-    """Describe was forbidden, so the account was taken to be the state directory's; then it is permitted."""
-    mount.write("payments", PASSWORD)
-    emulator.set_faults(NO_DESCRIBE)
-    mount = remount(mount, altered.url, expected_errors=ASSUMED)
-    mount.write("payments", PASSWORD)
-    made = emulator.count("CreateClientKey")
-    altered.alter("DescribeApplicationAccessPoint", Arn=arn.format(account=ACCOUNT))
-    emulator.set_faults()
-    for _ in range(3):
-        assert result_of(mount, PASSWORD) == number
-    assert emulator.count("CreateClientKey") == made
-    altered.alter(None)
-    mount.sync()
-    mount.write("payments", PASSWORD)
-
-
 @pytest.mark.full
 def test_an_account_that_is_only_taken_for_ours_forgets_nothing(start_mount, emulator, start_emulator, remount):
     """Another account does not know the AAP: that says nothing of ours."""

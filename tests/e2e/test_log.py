@@ -3,14 +3,13 @@ import datetime
 import fcntl
 import os
 import re
-import time
 
 import pytest
 
 from parts.harness import NEXT, PASSWORD, make_state_key, run_aapfs, until
 from parts.kms import make_key
 from parts.log import DONE
-from parts.times import DAY, text_of
+from parts.times import DAY
 from parts.upgrade import upgrade
 
 US = rf"control \(uid 0, pid {os.getpid()}\)"
@@ -84,17 +83,6 @@ def test_what_is_done_by_itself_says_by_what(start_mount, emulator, clock):
     assert lines[1].endswith(", by rotate_at, password_source = generate")
     move_clocks(mount, emulator, clock, 31 * DAY)
     assert lines_of(mount, 3)[2] == f"aapfs: payments: deleted {first}, by delete_superseded"
-
-
-def test_a_scheduled_key_that_begins_is_told(start_mount, emulator, clock):
-    mount = start_mount(emulator.url, defaults="rotate_at = never", **clock.parts)
-    mount.write("payments", PASSWORD)
-    first = mount.key_id()
-    begin, end = (text_of(time.time() + days * DAY) for days in (2, 1000))
-    mount.write("payments", f"{PASSWORD} {begin} {end}")
-    move_clocks(mount, emulator, clock, 2 * DAY + 1)
-    second = until(lambda: mount.key_id() != first and mount.key_id())
-    assert lines_of(mount, 3)[2] == f"aapfs: payments: rotated from {first} to {second}, valid until {end}, by its NotBefore"
 
 
 def test_warnings_have_their_level(start_mount, emulator):

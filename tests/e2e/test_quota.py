@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from parts.harness import PASSWORD, WITH_STOPS, Write, result_of, run_aapfs, until
-from parts.kms import delete_key, keys_of, make_key, send
+from parts.harness import PASSWORD, WITH_STOPS, result_of, run_aapfs, until
+from parts.kms import delete_key, keys_of, make_key
 from parts.log import FREED
-from parts.rotations import SAID as SAID_OF_ROTATIONS, rotated
+from parts.rotations import SAID as SAID_OF_ROTATIONS
 from parts.times import DAY, moment_of, text_of
 
 SAID = re.compile(f"{SAID_OF_ROTATIONS.pattern}|{FREED}")
@@ -34,10 +34,6 @@ def start(start_mount, emulator):
 
 def make(emulator, aap="payments"):
     return make_key(emulator, aap)["ClientKeyId"]
-
-
-def try_to_delete(emulator, key):
-    assert send(emulator, "DeleteClientKey", ("ClientKeyId", key))[0] in (200, 404)
 
 
 def lose_a_key(mount, emulator):
@@ -142,42 +138,6 @@ def test_a_deletion_that_fails_sends_nothing(start, emulator):
     assert emulator.count("CreateClientKey") == made + 1 and len(keys_of_without_faults(emulator)) == 3
 
 
-def test_a_place_is_freed_where_kms_lists_nothing_and_has_no_place(start_mount, start_emulator):
-    """Keys made elsewhere are not known then: KMS's word says that there are some."""
-    emulator = start_emulator(limits=("--min-validity", "0", "--max-keys", "3"))
-    emulator.set_faults("ListClientKeys denied")
-    mount = start_mount(emulator.url, settings="aaps = payments\nrequests_per_second = 100", max_keys=3, expected_errors=SAID,
-                        defaults="delete_superseded = never\non_rotate = none\nrotate_at = never")
-    now = time.time()
-    mount.write("payments", f"{PASSWORD} {text_of(now - 60)} {text_of(now + 3)}")
-    first = mount.key_id()
-    mount.write("payments", PASSWORD)
-    make(emulator)
-    made, deleted = emulator.count("CreateClientKey"), emulator.count("DeleteClientKey")
-    if time.time() < now + 3:
-        assert result_of(mount, PASSWORD) == errno.EDQUOT and mount.last_error()["Code"] == "Rejected.LimitExceeded"
-    time.sleep(max(0, now + 4 - time.time()))
-    mount.write("payments", PASSWORD)
-    assert first not in keys_of_without_faults(emulator) and emulator.count("DeleteClientKey") == deleted + 1
-    assert mount.key_id() in keys_of(emulator) and emulator.count("CreateClientKey") <= made + 3
-
-
-def test_nothing_is_deleted_for_a_writer_whose_time_is_up(start, emulator):
-    """KMS is slow with the list that shows whether one has to go."""
-    mount = start()
-    mount.write("payments", PASSWORD)
-    for _ in range(2):
-        lose_a_key(mount, emulator)
-    asked = emulator.count("ListClientKeys")
-    emulator.set_faults("ListClientKeys delay=900")
-    sync = Write(mount, "sync", ".aapfs")
-    until(lambda: emulator.count("ListClientKeys") > asked)
-    assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
-    sync.end()
-    until(lambda: "no key was asked for" in (mount.last_error() or {}).get("Message", ""))
-    assert emulator.count("DeleteClientKey") == 0 and len(mount.status("payments")["Orphans"]) == 2
-
-
 def keys_of_without_faults(emulator):
     emulator.set_faults()
     return keys_of(emulator)
@@ -214,85 +174,6 @@ def test_a_scheduled_key_takes_the_place_of_the_next_rotation(start, emulator):
     assert status["Foreign"] == [stranger] and len(status["Scheduled"]) == 1
     assert moment_of(status["NextRotation"]) > now + 30 * DAY
     assert status["Note"] is None and run_status(mount).returncode == 0
-
-
-@pytest.mark.full
-def test_three_tries_on_the_first_day_end_in_no_outage(start, emulator):
-    """The one that the applications may have stays; after a year there is a valid key."""
-    mount = start(binary=WITH_STOPS)
-    tries = []
-    for _ in range(3):
-        mount.write("payments", PASSWORD)
-        tries.append(mount.key_id())
-    emulator.move_clock(245 * DAY)
-    mount.sync()
-    fourth = rotated(mount, "payments", tries[2])
-    assert set(keys_of(emulator)) == {tries[0], tries[2], fourth}
-    emulator.move_clock(370 * DAY)
-    mount.sync()
-    until(lambda: set(keys_of(emulator)) == {fourth})
-    assert mount.key_id() == fourth and mount.status("payments")["State"] == "active"
-
-
-@pytest.mark.full
-def test_lost_answers_do_not_stop_rotations(start, emulator):
-    """Neither those that are freed, nor those that somebody else has deleted."""
-    mount = start(binary=WITH_STOPS)
-    mount.write("payments", PASSWORD)
-    first = mount.key_id()
-    emulator.set_faults("CreateClientKey reset-after")
-    emulator.move_clock(245 * DAY)
-    mount.sync()
-
-    def tried(times):
-        mount.write(".aapfs", "rotate-due")  # which does not wait for the next attempt
-        return emulator.count("CreateClientKey") >= times
-
-    until(lambda: tried(5))
-    for _ in range(3):
-        for orphan in until(lambda: set(mount.status("payments")["Orphans"]) & set(keys_of(emulator))):
-            try_to_delete(emulator, orphan)  # its place may have been made free just now
-        made = emulator.count("CreateClientKey")
-        mount.sync()
-        until(lambda: tried(made + 1))
-    assert "in a row" not in mount.errors()
-    emulator.set_faults()
-    rotated(mount, "payments", first)
-
-
-def expired_and_gone(mount, content):
-    """What was deleted once it had expired is no key that somebody took away; the next worker knows that, too."""
-    for _ in range(2):
-        until(lambda: (mount.last_error() or {}).get("Operation") == "CreateClientKey")
-        assert mount.status("payments")["State"] == "expired" and mount.status("payments")["NextRotation"]
-        assert mount.read("payments", "client_key.json") == content
-        mount.kill("aapfs-worker")
-        until(lambda: mount.status()["LastSync"])
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("by", ["aapfs", "somebody"])
-def test_an_expired_current_key_makes_way_for_the_next_one(start, emulator, by):
-    """aapfs was off for a year, and others have made keys. Its files stay until there is a new key."""
-    mount = start(binary=WITH_STOPS)
-    mount.write("payments", PASSWORD)
-    first, content = mount.key_id(), mount.read("payments", "client_key.json")
-    strange = {make(emulator) for _ in range(2)}
-    mount.leave()
-    emulator.move_clock(400 * DAY)
-    emulator.set_faults("CreateClientKey denied")
-    if by == "somebody":
-        delete_key(emulator, first)
-    mount = start(binary=WITH_STOPS, **mount.kept)
-    until(lambda: set(keys_of(emulator)) == strange)
-    expired_and_gone(mount, content)
-    freed = re.findall(FREED, mount.errors())
-    assert freed == ([("payments", first, "made here, current, expired")] if by == "aapfs" else [])
-    emulator.set_faults()
-    mount.write(".aapfs", "rotate-due")
-    second = rotated(mount, "payments", first)
-    assert set(keys_of(emulator)) == {second, *strange}
-    until(lambda: os.listdir(mount / "payments/keys") and first not in os.listdir(mount / "payments/keys"))
 
 
 FAULTS = ("throttle", "unavailable", "internal", "reset-before", "reset-after", "truncate", "garbage", "expired-clock",

@@ -130,37 +130,6 @@ def test_a_key_that_cannot_be_saved_is_served_and_saved_later(start_mount, emula
 
 
 @pytest.mark.full
-def test_a_key_that_is_not_saved_yet_is_saved_at_the_end(start_mount, emulator):
-    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=UNTOLD)
-    mount.write("orders", PASSWORD)
-    store = store_of(mount)
-    make_unsaved(mount, emulator).end()
-    key_id = mount.key_id()
-    (store / "payments").unlink()  # the directory is made again
-    mount.stop(UNTOLD)
-    assert stored(store / "payments") == [key_id]
-
-
-@pytest.mark.full
-@pytest.mark.core
-def test_no_upgrade_while_a_key_is_only_in_memory(start_mount, emulator):
-    upgraded = re.compile(r"aapfs: upgraded: this is version .*\n|" + UNTOLD.pattern)
-    mount = start_mount(emulator.url, request_timeout="20s", expected_errors=upgraded)
-    mount.write("orders", PASSWORD)
-    make_unsaved(mount, emulator).end()
-    key_id, worker = mount.key_id(), mount.children()["aapfs-worker"]
-    assert result_of(mount, "upgrade", ".aapfs") == errno.EBUSY
-    error = mount.last_error(".aapfs")
-    assert (error["Operation"], error["Code"], error["Errno"]) == ("upgrade", "Unsaved", "EBUSY")
-    assert mount.children()["aapfs-worker"] == worker and mount.key_id() == key_id
-    (store_of(mount) / "payments").unlink()
-    wait_until(store_of(mount), lambda: mount.status("payments")["Unsaved"] == [])
-    mount.write(".aapfs", "upgrade")
-    assert mount.children()["aapfs-worker"] != worker and mount.key_id() == key_id
-    assert mount.last_error(".aapfs") is None
-
-
-@pytest.mark.full
 def test_an_upgrade_under_way_does_not_lose_a_key_that_cannot_be_saved(start_mount, emulator):
     """The creation began before the upgrade, which waits for it."""
     said = re.compile(r"aapfs: upgrade: what is under way did not end in time; everything is as before.*\n")
@@ -251,15 +220,6 @@ def test_a_key_that_comes_late_is_taken_all_the_same(start_mount, emulator):
     assert intents_of(mount) == []
 
 
-@pytest.mark.full
-def test_the_same_command_again_waits_for_the_late_key(start_mount, emulator):
-    mount = start_mount(emulator.url, request_timeout="1s")
-    emulator.set_faults("CreateClientKey late=1900 x1")
-    assert result_of(mount, PASSWORD) == errno.ETIMEDOUT
-    assert result_of(mount, PASSWORD) == 0
-    assert emulator.count("CreateClientKey") == 1 and set(keys_of(emulator)) == {mount.key_id()}
-
-
 def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
     dates = "2026-01-01T00:00:00Z", "2099-12-01T00:00:00Z"
     before = make_key(emulator, "orders")["ClientKeyId"]
@@ -278,33 +238,6 @@ def test_with_dates_of_the_user_there_are_only_candidates(mount, emulator):
     assert len(intents_of(mount)) == 1
 
 
-@pytest.mark.full
-def test_an_old_key_is_no_candidate(mount, emulator):
-    emulator.move_clock(-600)
-    make_key(emulator)
-    emulator.move_clock(0)
-    emulator.set_faults("CreateClientKey reset-after x1")
-    assert result_of(mount, f"{PASSWORD} 2026-01-01T00:00:00Z 2099-12-01T00:00:00Z") == errno.ECONNRESET
-    wait_until(mount.directory, lambda: len(mount.status("payments")["Candidates"]) == 1)
-    assert len(set(keys_of(emulator))) == 2
-
-
-@pytest.mark.full
-def test_an_intent_of_which_nothing_came_goes_after_a_minute(mount, emulator):
-    mount.write("orders", PASSWORD)
-    emulator.set_faults("CreateClientKey reset-before x1")
-    assert result_of(mount, PASSWORD) == errno.ECONNRESET
-    mount.sync()
-    assert len(intents_of(mount)) == 1  # the request may still be on its way
-    emulator.move_clock(50)
-    mount.sync()
-    assert len(intents_of(mount)) == 1
-    emulator.move_clock(75)
-    mount.sync()
-    wait_until(mount.directory, lambda: intents_of(mount) == [])
-    assert mount.status("payments")["Orphans"] == mount.status("payments")["Candidates"] == []
-
-
 def test_a_listing_that_fails_settles_nothing(mount, emulator):
     mount.write("payments", PASSWORD)
     current = mount.key_id()
@@ -319,20 +252,3 @@ def test_a_listing_that_fails_settles_nothing(mount, emulator):
     mount.sync()
     orphan, = set(keys_of(emulator)) - {current}
     wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
-
-
-@pytest.mark.full
-def test_an_orphan_stays_when_a_listing_is_short(start_mount, emulator):
-    mount = start_mount(emulator.url, request_timeout="20s")
-    mount.write("payments", PASSWORD)
-    current = mount.key_id()
-    emulator.set_faults("CreateClientKey reset-after x1")
-    assert result_of(mount, PASSWORD) == errno.ECONNRESET
-    orphan, = set(keys_of(emulator)) - {current}
-    wait_until(mount.directory, lambda: mount.status("payments")["Orphans"] == [orphan])
-    emulator.set_faults("ListClientKeys empty-list")
-    for _ in range(3):
-        assert result_of(mount, "sync", ".aapfs") == errno.EIO
-    assert mount.status("payments")["Orphans"] == [orphan] and len(intents_of(mount)) == 1
-    mount.write("payments", f"delete {orphan}")
-    assert mount.status("payments")["Orphans"] == [] and intents_of(mount) == []

@@ -319,27 +319,6 @@ def test_a_sync_of_named_aaps_that_nobody_answered_is_none(start_mount, emulator
     assert judged(mount) == 0 and mount.last_error(".aapfs") is None
 
 
-@pytest.mark.full
-def test_an_aap_whose_turn_failed_is_answered_for_later(start_mount, emulator):
-    """Then the sync is complete, without another one."""
-    mount = start_mount(emulator.url, settings="aaps = payments orders\nrequests_per_second = 100")
-    emulator.set_faults("ListClientKeys garbage x1")
-    assert result_of(mount, "sync", ".aapfs") == errno.EIO
-    mount.write("payments", PASSWORD)
-    before = mount.status()["LastSync"]
-    until(lambda: mount.status()["LastSync"] != before)
-    assert mount.last_error(".aapfs") is None
-
-
-@pytest.mark.full
-def test_a_walk_that_takes_longer_than_the_interval_ends_all_the_same(start_mount, start_emulator):
-    emulator = start_emulator(aaps=["a", "b", "c", "d"])
-    mount = start_mount(emulator.url, settings="aaps = a b c d\nsync_interval = 1s\nrequests_per_second = 2")
-    mount.write("a", PASSWORD)
-    first = until(lambda: mount.status()["LastSync"], seconds=15)
-    until(lambda: mount.status()["LastSync"] != first, seconds=15)
-
-
 @pytest.mark.parametrize("faults", [
     ["ListClientKeys denied"], ["DescribeApplicationAccessPoint denied"],
     ["ListClientKeys denied", "DescribeApplicationAccessPoint denied"]])

@@ -72,6 +72,18 @@ static void what_cannot_be_opened_is_kept_and_not_shown(void **unused)
     assert_string_equal(rig_current("payments"), "");
 }
 
+static void one_that_has_expired_when_it_comes_is_rejected(void **unused)
+{
+    ask();
+    const struct kms_client_key over = {.client_key_id = "KAAP.77", .key_algorithm = "RSA_2048", .private_key_data = RIG_KEY,
+                                        .not_before = "2022-11-01T00:00:00Z", .not_after = "2023-11-14T22:12:00Z"};
+    rig_answer(&(struct rig_result){.keys = &over});
+    rig_assert_failed(number, "payments", -EKEYREJECTED, "KeyRejected");
+    assert_non_null(strstr(rig_aap("payments")->failure.error.message, "had passed before it was asked for"));
+    assert_true(registry_has_id(rig_aap("payments")->rejected, "KAAP.77"));
+    assert_string_equal(rig_current("payments"), "");
+}
+
 static void nothing_is_asked_for_that_there_is_no_room_to_keep(void **unused)
 {
     table_add("payments");
@@ -153,6 +165,7 @@ int main(void)
         rig_test(of_one_that_kms_refuses_nothing_is_left),
         rig_test(of_one_whose_answer_is_lost_the_intent_stays),
         rig_test(what_cannot_be_opened_is_kept_and_not_shown),
+        rig_test(one_that_has_expired_when_it_comes_is_rejected),
         rig_test(nothing_is_asked_for_that_there_is_no_room_to_keep),
         rig_test(a_key_that_comes_late_becomes_the_current_one_all_the_same),
         rig_test(another_process_does_not_make_a_second_one_at_once),

@@ -120,6 +120,73 @@ static void where_kms_cannot_be_asked_nothing_is_deleted(void **unused)
     rig_assert_failed(number, "payments", -ECONNRESET, "Network.Reset");
 }
 
+static void nothing_is_deleted_for_a_writer_whose_time_is_up(void **unused)
+{
+    start();
+    lose_two();
+    uint64_t number = rig_write("payments", RIG_PASSWORD);
+    rig_expect(RIG_LIST_KEYS, "payments");
+    rig_pass(rig.config.request_timeout_ms + 500);
+    assert_int_equal(rig_result(number), -ETIMEDOUT);
+    table_serve();
+    assert_int_equal(table_count(table_find("payments")), 3);
+    assert_non_null(strstr(message(), "no key was asked for"));
+}
+
+/* KMS, which lists nothing, is asked for a key, and has no place. */
+static uint64_t be_refused(void)
+{
+    uint64_t number = rig_write("payments", RIG_PASSWORD);
+    rig_expect(RIG_CREATE, "payments");
+    table_answer(FAULT_NONE);
+    rig_settle();
+    rig_expect(RIG_LIST_KEYS, "payments");
+    rig_refuse(EACCES, "Forbidden.NoPermission", 403);
+    return number;
+}
+
+static void where_kms_lists_nothing_its_word_is_taken_as_far_as_a_place_can_be_freed(void **unused)
+{
+    start();
+    rig_do("payments", RIG_PASSWORD " 2023-11-14T00:00:00Z 2023-12-01T00:00:00Z");
+    rig_do("payments", RIG_PASSWORD);
+    rig_do("payments", "delete KAAP.1");
+    table_make(table_find("payments"), "2023-11-01T00:00:00Z", "2024-11-01T00:00:00Z"); /* KAAP.4, of which nobody here knows */
+    rig_assert_failed(be_refused(), "payments", -EDQUOT, "Rejected.LimitExceeded");
+    rig_jump(30 * RIG_DAY * 1000); /* KAAP.2 has expired */
+    rig_expect(RIG_LIST_KEYS, "payments"); /* tried again by itself */
+    rig_refuse(EACCES, "Forbidden.NoPermission", 403);
+    uint64_t number = be_refused();
+    rig_expect(RIG_DELETE, "KAAP.2");
+    table_serve();
+    assert_int_equal(rig_result(number), 0);
+    assert_true(rig_shows("payments", "KAAP.5"));
+}
+
+static void an_expired_current_key_makes_way_and_stays_readable(void **unused)
+{
+    start();
+    table_make(table_find("payments"), "2023-11-01T00:00:00Z", "2033-11-01T00:00:00Z");
+    table_make(table_find("payments"), "2023-11-01T00:00:00Z", "2033-11-01T00:00:00Z");
+    rig_do(NULL, "sync");
+    rig_stop(NULL);
+    rig.now_ms += 400 * RIG_DAY * 1000; /* it was off */
+    rig_start();
+    table_serve_until(RIG_DELETE);
+    rig_expect(RIG_DELETE, "KAAP.1");
+    assert_true(rig_shows("payments", "KAAP.1"));
+    table_serve_until(RIG_CREATE);
+    rig_refuse(EACCES, "Forbidden.NoPermission", 403);
+    assert_true(rig_shows("payments", "KAAP.1"));
+    rig_stop(NULL);
+    rig_start(); /* the next worker knows that it was no loss */
+    table_serve_until(RIG_CREATE);
+    assert_true(rig_shows("payments", "KAAP.1"));
+    table_serve();
+    assert_true(rig_shows("payments", "KAAP.4"));
+    assert_int_equal(table_count(table_find("payments")), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +197,9 @@ int main(void)
         rig_test(where_kms_has_no_place_although_one_seemed_free_its_word_is_told),
         rig_test(where_the_deletion_fails_nothing_is_made),
         rig_test(where_kms_cannot_be_asked_nothing_is_deleted),
+        rig_test(nothing_is_deleted_for_a_writer_whose_time_is_up),
+        rig_test(where_kms_lists_nothing_its_word_is_taken_as_far_as_a_place_can_be_freed),
+        rig_test(an_expired_current_key_makes_way_and_stays_readable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,24 @@ static void a_sync_of_named_aaps_is_complete_when_kms_has_answered_for_each(void
     assert_int_equal(mount_of()->failure.error.number, 0);
 }
 
+static void a_walk_that_takes_longer_than_the_interval_ends_all_the_same(void **unused)
+{
+    static const char *const names[] = {"a", "b", "c", "d"};
+    rig.config.sync_interval_ms = 1000;
+    rig.config.requests_per_second = 2;
+    for (unsigned int i = 0; i < 4; i++) {
+        table_add(names[i]);
+        rig_name_aap(names[i]);
+    }
+    rig_start();
+    for (int64_t last = 0, rounds = 0; rounds < 3; rounds++, last = mount_of()->last_sync)
+        for (unsigned int i = 0; i < 100 && mount_of()->last_sync == last; i++) {
+            table_serve();
+            rig_pass(100);
+        }
+    assert_in_range(mount_of()->last_sync, RIG_BEGIN + 4, RIG_BEGIN + 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +168,7 @@ int main(void)
         rig_test(a_sync_ends_with_the_listings_of_keys),
         rig_test(who_has_waited_long_enough_is_told_and_it_goes_on),
         rig_test(a_sync_of_named_aaps_is_complete_when_kms_has_answered_for_each),
+        rig_test(a_walk_that_takes_longer_than_the_interval_ends_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

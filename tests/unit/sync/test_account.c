@@ -7,10 +7,13 @@
 /* An engine on a store, or on none, whose first sync asks for the account. */
 static void start(bool has_store)
 {
+    rig.config.defaults.max_keys = kms_table.quota = TABLE_KEYS;
     table_add("orders");
     table_add("payments");
-    if (has_store)
+    if (has_store) {
         rig_save(&(struct rig_key){.aap_name = "payments", .client_key_id = "KAAP.1"});
+        table_make(table_find("payments"), "2023-11-01T00:00:00Z", "2099-11-24T00:00:00Z");
+    }
     rig_start();
     table_serve_until(RIG_DESCRIBE);
 }
@@ -93,6 +96,35 @@ static void where_describe_is_forbidden_the_stores_account_is_taken_for_ours_and
     rig_expect(RIG_CREATE, "payments");
 }
 
+/* It is permitted to ask now, and the answer is that Arn: each time that somebody wants a key. */
+static void assert_told(const char *arn, int result, const char *code)
+{
+    start(true);
+    rig_refuse(EACCES, "Forbidden.NoPermission", 403);
+    table_serve();
+    for (int i = 0; i < 3; i++) {
+        uint64_t number = rig_write("payments", RIG_PASSWORD);
+        if (rig_request()) {
+            rig_expect(RIG_DESCRIBE, "payments");
+            rig_answer_arn(arn);
+        }
+        rig_expect_nothing();
+        rig_assert_failed(number, "payments", result, code);
+    }
+    rig_do(NULL, "sync"); /* which tells that it is ours all the same */
+    rig_do("payments", RIG_PASSWORD);
+}
+
+static void that_it_is_another_region_holds_each_time(void **unused)
+{
+    assert_told(OTHER_REGION, -EACCES, "OtherRegion");
+}
+
+static void that_it_is_nonsense_holds_each_time(void **unused)
+{
+    assert_told("nonsense", -EIO, "Answer.Malformed");
+}
+
 static void without_a_store_nothing_is_made_where_describe_is_forbidden(void **unused)
 {
     start(false);
@@ -137,6 +169,8 @@ int main(void)
         rig_test(nothing_is_made_in_another_region_however_often_it_is_asked_for),
         rig_test(an_answer_that_names_no_account_says_nothing),
         rig_test(where_describe_is_forbidden_the_stores_account_is_taken_for_ours_and_asked_for_again),
+        rig_test(that_it_is_another_region_holds_each_time),
+        rig_test(that_it_is_nonsense_holds_each_time),
         rig_test(without_a_store_nothing_is_made_where_describe_is_forbidden),
         rig_test(creations_wait_for_a_sync_that_asks_already),
         rig_test(where_the_syncs_request_fails_each_creation_asks_itself),

@@ -106,6 +106,73 @@ static void after_three_that_left_a_key_of_no_use_somebody_is_waited_for(void **
     assert_true(rig_shows("payments", "KAAP.5"));
 }
 
+/* KMS makes a key that is to be replaced at once. */
+static void answer_uselessly(void)
+{
+    struct table_key *made = table_make(table_find("payments"), "2022-12-01T00:00:00Z", "2024-08-01T00:00:00Z");
+    const struct kms_client_key key = {.client_key_id = made->name, .key_algorithm = "RSA_2048", .private_key_data = RIG_KEY,
+                                       .not_before = made->not_before, .not_after = made->not_after};
+    rig_expect(RIG_CREATE, "payments");
+    rig_answer(&(struct rig_result){.keys = &key});
+    rig_pass(4000);
+}
+
+static void keys_that_are_due_when_they_come_are_no_use_either(void **unused)
+{
+    rig.config.defaults.max_keys = kms_table.quota = TABLE_KEYS;
+    start();
+    come_due();
+    for (int i = 0; i < 3; i++)
+        answer_uselessly();
+    rig_expect_nothing();
+    assert_int_equal(rotation()->state, ROTATION_BLOCKED);
+    assert_string_equal(rig_aap("payments")->failure.error.code, "KeyOfNoUse");
+    rig_stop(NULL);
+    rig_forget_log();
+    rig_start(); /* the next worker counts them, too */
+    table_serve();
+    assert_int_equal(rotation()->state, ROTATION_BLOCKED);
+    assert_true(rig_has_logged("payments: 3 client keys in a row could not be used"));
+    rig_do("payments", "rotate");
+    assert_int_equal(rotation()->state, ROTATION_PLANNED);
+}
+
+static void for_those_no_superseded_key_is_deleted(void **unused)
+{
+    start();
+    come_due();
+    answer_uselessly();
+    answer_uselessly();
+    table_serve(); /* all places are filled */
+    rig_pass(1800 * 1000);
+    rig_expect_nothing();
+    assert_int_equal(rotation()->state, ROTATION_BLOCKED);
+    assert_int_equal(table_count(table_find("payments")), 3);
+}
+
+static void nor_where_nobody_uses_it(void **unused)
+{
+    strcpy(rig.config.defaults.on_rotate, "none");
+    for_those_no_superseded_key_is_deleted(unused);
+}
+
+static void one_that_waits_for_a_listing_is_a_failure_too(void **unused)
+{
+    start();
+    come_due();
+    rig_lose(); /* KMS is to tell what came of that */
+    rig_stop(NULL);
+    rig_start();
+    table_serve_until(RIG_LIST_KEYS);
+    rig_pass(600 * 1000 + 1000);
+    assert_int_equal(rig_count_requests(RIG_CREATE), 0);
+    assert_int_equal(rotation()->state, ROTATION_FAILING);
+    assert_string_equal(rig_aap("payments")->failure.error.code, "Waiting");
+    assert_non_null(strstr(rig_aap("payments")->failure.error.message, "KMS does not list this AAP's keys"));
+    table_serve();
+    assert_true(rig_shows("payments", "KAAP.2"));
+}
+
 static void one_that_cannot_be_begun_is_a_failure_too(void **unused)
 {
     start();
@@ -142,6 +209,10 @@ int main(void)
         rig_test(the_one_that_ends_first_goes_first),
         rig_test(one_that_fails_is_said_once_and_tried_again),
         rig_test(after_three_that_left_a_key_of_no_use_somebody_is_waited_for),
+        rig_test(keys_that_are_due_when_they_come_are_no_use_either),
+        rig_test(for_those_no_superseded_key_is_deleted),
+        rig_test(nor_where_nobody_uses_it),
+        rig_test(one_that_waits_for_a_listing_is_a_failure_too),
         rig_test(one_that_cannot_be_begun_is_a_failure_too),
         rig_test(without_a_key_there_is_nothing_to_rotate),
     };

@@ -46,6 +46,18 @@ static void where_it_says_so_one_goes_some_time_after_nobody_uses_it(void **unus
     rig_expect(RIG_DELETE, "KAAP.1");
 }
 
+static void applications_that_follow_need_not_be_told(void **unused)
+{
+    rig.config.defaults.delete_superseded = DELETE_AFTER;
+    rig.config.defaults.delete_after_seconds = 3600;
+    strcpy(rig.config.defaults.on_rotate, "none");
+    start();
+    rig_jump(3600 * 1000 - 1000);
+    rig_expect_nothing();
+    rig_jump(2000);
+    rig_expect(RIG_DELETE, "KAAP.1");
+}
+
 static void where_it_says_never_none_goes(void **unused)
 {
     rig.config.defaults.delete_superseded = DELETE_NEVER;
@@ -89,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         rig_test(an_expired_one_goes),
         rig_test(where_it_says_so_one_goes_some_time_after_nobody_uses_it),
+        rig_test(applications_that_follow_need_not_be_told),
         rig_test(where_it_says_never_none_goes),
         rig_test(an_adopted_one_stays),
         rig_test(one_that_cannot_be_deleted_is_tried_again_at_growing_intervals),

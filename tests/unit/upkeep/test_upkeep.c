@@ -68,6 +68,22 @@ static void a_rotation_goes_before_a_deletion(void **unused)
     rig_expect(RIG_DELETE, "KAAP.90");
 }
 
+static void a_rotation_goes_before_listings(void **unused)
+{
+    rig_save(&(struct rig_key){"aap-2", "KAAP.1", "2022-12-01T00:00:00Z", "2023-12-01T00:00:00Z", .made = RIG_BEGIN - 300 * RIG_DAY});
+    rig.config.requests_per_second = 1;
+    for (unsigned int i = 0; i < AAPS; i++)
+        table_add((const char *[]){"aap-0", "aap-1", "aap-2"}[i]);
+    table_make(table_find("aap-2"), "2022-12-01T00:00:00Z", "2023-12-01T00:00:00Z");
+    rig_start();
+    table_serve();
+    rig_pass(1000);
+    rig_expect(RIG_CREATE, "aap-2");
+    table_serve();
+    rig_pass(1000);
+    assert_int_equal(rig_request()->operation, RIG_LIST_KEYS);
+}
+
 static void nothing_by_a_time_that_is_in_doubt(void **unused)
 {
     start();
@@ -81,18 +97,36 @@ static void nothing_by_a_time_that_is_in_doubt(void **unused)
     assert_int_equal(rotated(), AAPS);
 }
 
-static void one_wrong_answer_is_nothing_to_go_by(void **unused)
+/* One answer tells a time that is so many days off; the next ones do not. */
+static void doubt(int64_t days)
 {
-    start();
-    rig.kms_ms = 300 * RIG_DAY * 1000;
+    rig.kms_ms = days * RIG_DAY * 1000;
     rig_write(NULL, "sync");
     table_answer(FAULT_NONE);
     rig_settle();
     rig.kms_ms = 0;
-    table_serve();
-    rig_pass(600 * 1000);
-    table_serve();
-    assert_int_equal(rotated(), 0);
+}
+
+static void one_wrong_answer_is_nothing_to_go_by(void **unused)
+{
+    static const int64_t days[] = {3650, -3650};
+    int64_t begins;
+    start();
+    rig_do("aap-0", RIG_PASSWORD); /* so that a key might be deleted, too */
+    for (unsigned int i = 0; i < 2; i++) {
+        doubt(days[i]);
+        table_serve();
+        assert_in_range(registry_mount(rig.registry)->clock_offset_ms + 1000, 0, 2000);
+        rig_pass(600 * 1000);
+        table_serve();
+    }
+    assert_int_equal(kms_table.last_id, AAPS + 1);
+    assert_int_equal(table_count(table_find("aap-0")), 2);
+    doubt(3650);
+    rig_write("aap-0", RIG_PASSWORD); /* begins now, whatever comes of that */
+    table_serve_until(RIG_CREATE);
+    assert_int_equal(iso_time_parse(rig_request()->not_before, strlen(rig_request()->not_before), &begins), 0);
+    assert_in_range(begins, rig.now_ms / 1000 - 3700, rig.now_ms / 1000);
 }
 
 static void what_comes_due_while_it_is_in_doubt_waits(void **unused)
@@ -138,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         rig_test(at_the_pace),
         rig_test(a_rotation_goes_before_a_deletion),
+        rig_test(a_rotation_goes_before_listings),
         rig_test(nothing_by_a_time_that_is_in_doubt),
         rig_test(one_wrong_answer_is_nothing_to_go_by),
         rig_test(what_comes_due_while_it_is_in_doubt_waits),

@@ -8,7 +8,6 @@ static void start(const char *not_after)
     table_make(table_add("payments"), "2023-11-14T00:00:00Z", not_after);
     rig_start();
     table_serve();
-    rig_forget_log();
 }
 
 static void each_step_is_said_once(void **unused)
@@ -41,6 +40,25 @@ static void what_was_passed_while_nobody_looked_is_said_as_one(void **unused)
     rig_forget_log();
     rig_jump(12 * RIG_DAY * 1000);
     assert_false(rig_has_logged("payments: the client key"));
+}
+
+static void a_step_that_is_further_from_the_end_than_the_key_ever_was_is_none(void **unused)
+{
+    rig.config.defaults.rotate_at = ROTATE_NEVER;
+    start("2024-02-22T00:00:00Z"); /* 100 days */
+    rig_jump(9 * RIG_DAY * 1000);
+    assert_false(rig_has_logged("payments: the client key"));
+    rig_jump(2 * RIG_DAY * 1000);
+    assert_true(rig_has_logged("in 88 days"));
+}
+
+static void a_machines_wrong_clock_says_nothing(void **unused)
+{
+    rig.config.defaults.rotate_at = ROTATE_NEVER;
+    rig.local_ms = 3 * 365 * RIG_DAY * 1000;
+    start("2024-11-10T00:00:00Z");
+    rig_pass(60 * 1000);
+    assert_false(rig_has_logged("has expired"));
 }
 
 static void where_a_rotation_comes_nothing_is_said(void **unused)
@@ -76,6 +94,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         rig_test(each_step_is_said_once),
         rig_test(what_was_passed_while_nobody_looked_is_said_as_one),
+        rig_test(a_step_that_is_further_from_the_end_than_the_key_ever_was_is_none),
+        rig_test(a_machines_wrong_clock_says_nothing),
         rig_test(where_a_rotation_comes_nothing_is_said),
         rig_test(a_superseded_one_that_may_be_in_use_is_said),
         rig_test(before_kms_has_told_its_time_a_while_is_waited),
