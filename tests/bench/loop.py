@@ -117,7 +117,7 @@ class Side:
 
     def rotate_at_once(self, due, aaps):
         """What comes when the current keys of AAPS are due in the same second."""
-        assert self.now() < due - 5
+        assert self.emulator.now() < due - 5
         self.go_to(due - 5)
         made = self.emulator.count("CreateClientKey") + len(aaps)
         self.begin()
