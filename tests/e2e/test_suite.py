@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from parts.harness import ROOT
 from parts.users import NOBODY, OwnFuse
 from parts.watch import Watch, names_moved_to, wait_for_watch
 
@@ -77,3 +78,16 @@ def test_a_mount_namespaces_own_fuse_leaves_the_machines_alone(tmp_path):
         assert os.stat("/dev/fuse").st_mode == before.st_mode
         assert os.stat("/dev/fuse").st_ino == before.st_ino
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("line", ["int name = CURLOPT_QUICK_EXIT;", "void *name = (void *)curl_easy_header;", "struct mount_attr name;",
+                                  "void *name = (void *)strlcpy;", "void *name = (void *)json_object_getn;",
+                                  "void *name = (void *)fuse_session_custom_io;", "int name = FUSE_INIT_EXT;",
+                                  "#include <sys/pidfd.h>", "_Static_assert(LIBCURL_VERSION_NUM > 0x074c00);",
+                                  "_Static_assert(FUSE_VERSION > 310);"])
+def test_what_the_oldest_libraries_lack_does_not_compile(line):
+    """Nothing of -Dassume_oldest=true would be seen if its header did nothing."""
+    words = ["cc", "-D_GNU_SOURCE", "-I/usr/include/fuse3", "-include", ROOT / "tests/machines/oldest.h", "-fsyntax-only", "-x", "c", "-"]
+    assert subprocess.run(words, input="int good;\n", text=True).returncode == 0
+    assert subprocess.run(words, input=f"{line}\n", text=True, capture_output=True).returncode == 1
