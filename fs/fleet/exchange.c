@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 
 #include "fs/engine/kms_clock.h"
+#include "kmsapi/base/libcurl.h"
 #include "kmsapi/cleanup.h"
 
 enum { EVENTS_AT_ONCE = 32, FIRST_ROOM = 4096, HEADERS_MOST = 64 * 1024, IDLE_S = 15, PROBE_S = 5 };
@@ -224,14 +225,15 @@ static int set_options(const struct exchanges *exchanges, struct exchange *excha
     SET(CURLOPT_URL, request->url);
     SET(CURLOPT_PRIVATE, exchange);
     SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_PROTOCOLS_STR, strncmp(request->url, "https:", 6) == 0 ? "https" : "http");
-    SET(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    bool tls = strncmp(request->url, "https:", 6) == 0;
+    r |= libcurl_set_protocols(easy, !tls, tls) != CURLE_OK;
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)request->whole_ms);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
