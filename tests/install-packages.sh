@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the packages of tests/packages/build (or of the files named) that are missing; root, Debian 12.
+# Installs the packages of tests/packages/build (or of the files named) that are missing; root, Debian 12 or 13.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
