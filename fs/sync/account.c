@@ -272,10 +272,7 @@ static void learnt(void *user, const struct kms_answer *answer, const struct kms
         if (operation->stage != OPERATION_WAITS_FOR_ACCOUNT)
             continue;
         operation_enter(operation, OPERATION_UNDER_WAY);
-        if (error.number && !account_is_other(engine))
-            ask(operation); /* this AAP may be one that may be described */
-        else
-            account_require(operation, operation->then);
+        account_require(operation, operation->then); /* after an error by its own AAP, which may be one that is answered for */
     }
     told(engine, &error);
 }
