@@ -22,5 +22,4 @@ def test_the_loop_with_thirty_aaps():
                      "rotate_at_once": {"ListClientKeys": 1, "DeleteClientKey": 1, "CreateClientKey": 1}}
     for of in figures.values():
         assert of["Ratio"] == of["Many"] / of["Few"] and min(map(min, of["Samples"])) > 0
-    assert figures["rotate"]["Few"] > figures["delete"]["Few"] > figures["refuse"]["Few"]
     assert [figures[what]["Wanted"] for what in ("rotate", "rotate_at_once")] == [1.15, 1.15]

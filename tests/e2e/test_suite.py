@@ -1,4 +1,5 @@
 """The suite's own parts: what waits ends, what is missing is said, and the machine's own things are left alone."""
+import json
 import os
 import pathlib
 import signal
@@ -91,3 +92,22 @@ def test_what_the_oldest_libraries_lack_does_not_compile(line):
     words = ["cc", "-D_GNU_SOURCE", "-I/usr/include/fuse3", "-include", ROOT / "tests/machines/oldest.h", "-fsyntax-only", "-x", "c", "-"]
     assert subprocess.run(words, input="int good;\n", text=True).returncode == 0
     assert subprocess.run(words, input=f"{line}\n", text=True, capture_output=True).returncode == 1
+
+
+CASES = """<testsuite><testcase classname="test_a" name="good" time="1"/>
+<testcase classname="test_a" name="red" time="2"><failure message="assert 3 == 4&#10;more of it">all of it</failure></testcase>
+<testcase classname="test_a" name="broken" time="3"><error/></testcase>
+<testcase classname="test_a" name="left" time="4"><skipped/></testcase></testsuite>"""
+
+
+def test_the_report_ends_with_what_failed_and_why(tmp_path):
+    for folder in ("meson-logs", "test-results"):
+        (tmp_path / folder).mkdir()
+    units = [{"name": f"aapfs:unit / {name}", "result": result, "duration": 1.0}
+             for name, result in (("good", "OK"), ("slow", "TIMEOUT"), ("e2e_a", "FAIL"))]
+    (tmp_path / "meson-logs/testlog.json").write_text("\n".join(map(json.dumps, units)))
+    (tmp_path / "test-results/a.xml").write_text(CASES)
+    done = subprocess.run([ROOT / "tests/report.py", tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.split("failed\n", 1)[1].splitlines() == [
+        f"{tmp_path.name} unit: slow: TIMEOUT", f"{tmp_path.name} test_a: red: assert 3 == 4", f"{tmp_path.name} test_a: broken: ", "",
+        "2 passed, 3 failed, 1 skipped"]
