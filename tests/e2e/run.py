@@ -2,10 +2,14 @@
 """Runs pytest on the files given, and leaves what each test took in the build folder."""
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
 
+# a shell's "&" leaves them ignored, in all that is started
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 results = pathlib.Path(os.environ["AAPFS_BUILD"]) / "test-results"
 results.mkdir(exist_ok=True)
 name = "-".join(pathlib.Path(word).stem for word in sys.argv[1:] if word.endswith(".py"))

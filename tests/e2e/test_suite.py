@@ -111,3 +111,19 @@ def test_the_report_ends_with_what_failed_and_why(tmp_path):
     assert done.stdout.split("failed\n", 1)[1].splitlines() == [
         f"{tmp_path.name} unit: slow: TIMEOUT", f"{tmp_path.name} test_a: red: assert 3 == 4", f"{tmp_path.name} test_a: broken: ", "",
         "2 passed, 3 failed, 1 skipped"]
+
+
+SIGNALS = """import signal
+def test_signals():
+    assert signal.getsignal(signal.SIGQUIT) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+"""
+
+
+def test_tests_begin_with_the_signals_of_a_terminal(tmp_path):
+    """What a shell starts by "&" ignores these two, and so does all that it starts."""
+    test = tmp_path / "test_signals.py"
+    test.write_text(SIGNALS)
+    done = subprocess.run(["sh", "-c", "trap '' INT QUIT; exec \"$@\"", "sh", ROOT / "tests/e2e/run.py", test],
+                          env={**os.environ, "AAPFS_BUILD": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
