@@ -10,11 +10,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 cd "$work"
-apt-get download -qq prometheus prometheus-node-exporter 2> errors || {
-    apt-get update -qq
-    apt-get download -qq prometheus prometheus-node-exporter
+download() {
+    # since Debian 13 promtool has a package of its own
+    tool=prometheus
+    ! apt-cache show promtool > shown 2> errors || tool=promtool
+    apt-get download -qq "$tool" prometheus-node-exporter
 }
-for package in prometheus_*.deb prometheus-node-exporter_*.deb; do
+download 2> errors || {
+    apt-get update -qq
+    download
+}
+for package in "$tool"_*.deb prometheus-node-exporter_*.deb; do
     dpkg-deb -x "$package" unpacked
 done
 for program in promtool prometheus-node-exporter; do
