@@ -342,7 +342,7 @@ def main():
     MOUNT.unlink()
 
     began("no credentials")
-    os.rename("/etc/credstore", "/etc/credstore.away")
+    shutil.move("/etc/credstore", "/etc/credstore.away")
     shutil.move("/var/lib/aapfs", "/var/lib/aapfs.away")
     run("systemctl", "start", "aapfs.service")
     until(lambda: "credentials" in (MOUNT / ".aapfs" / "last_error").read_text(), "nothing is said")
@@ -350,7 +350,7 @@ def main():
     run("systemctl", "stop", "aapfs.service")
     shutil.rmtree("/var/lib/aapfs")
     shutil.move("/var/lib/aapfs.away", "/var/lib/aapfs")
-    os.rename("/etc/credstore.away", "/etc/credstore")
+    shutil.move("/etc/credstore.away", "/etc/credstore")
 
     began("somebody else's mount stays, and a stale one makes way")
     mount_by_hand()
