@@ -78,11 +78,15 @@ int64_t schedule_due(const struct registry_aap *aap, uint32_t seed)
     return key->adopted ? most(due, key->made_ns / 1000000000 + ADOPTED_REST_SECONDS) : due;
 }
 
-int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random)
+int64_t schedule_retry_most_ms(int64_t left)
 {
     static const int64_t second_ms = 1000, hour_ms = 3600 * 1000, expired_ms = 60 * 1000;
-    int64_t cap_ms = left > 0 ? most(second_ms, least(hour_ms, least(left, 36000) * 100)) : expired_ms;
-    int64_t wait_ms = backoff_ms(second_ms, cap_ms, failures > 0 ? failures - 1 : 0);
+    return left > 0 ? most(second_ms, least(hour_ms, least(left, 36000) * 100)) : expired_ms;
+}
+
+int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random)
+{
+    int64_t wait_ms = backoff_ms(1000, schedule_retry_most_ms(left), failures > 0 ? failures - 1 : 0);
     return wait_ms - (int64_t)((uint64_t)(wait_ms / 4) * random >> 32);
 }
 

@@ -30,6 +30,9 @@ bool schedule_is_useless(const struct registry_aap *aap, const struct registry_k
 /* How long to wait after that many failures in a row, in milliseconds; LEFT: seconds until the current key's NotAfter. */
 int64_t schedule_retry_ms(unsigned int failures, int64_t left, uint32_t random);
 
+/* The longest that it ever is: an hour at most, a tenth of what is left. */
+int64_t schedule_retry_most_ms(int64_t left);
+
 /* Which key is to be the current one at NOW: the newest that has begun, KMS having it then. NULL: there is no key. */
 struct registry_key *schedule_current(const struct registry_aap *aap, int64_t now);
 

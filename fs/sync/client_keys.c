@@ -13,8 +13,8 @@
 #include "fs/sync/foreign_keys.h"
 #include "fs/sync/gone.h"
 #include "fs/sync/listed_ids.h"
+#include "fs/sync/listing_failure.h"
 #include "fs/sync/ram_role.h"
-#include "kmsapi/base/backoff.h"
 #include "kmsapi/cleanup.h"
 
 /* The AAP under way, and what is due. */
@@ -40,7 +40,7 @@ struct listing {
     struct kms_error failed; /* the first failure of these requests */
 };
 
-enum { STALE_RETRY_MS = 1000, FIRST_RETRY_MS = 5000, LAST_RETRY_MS = 600 * 1000 };
+enum { STALE_RETRY_MS = 1000 };
 
 /* -- what is due --------------------------------------------------------------------------- */
 
@@ -98,38 +98,6 @@ static struct registry_aap *its_aap(struct engine *engine)
     return registry_aap(engine->parts.registry, engine->listing->aap);
 }
 
-/* In the AAP's last_error, if nothing that somebody wrote has failed; ERROR number 0: all is well again. */
-static void note(struct engine *engine, const struct kms_error *error)
-{
-    registry_lock(engine->parts.registry);
-    struct registry_aap *aap = its_aap(engine);
-    struct registry_failure *failure = aap ? &aap->failure : NULL;
-    if (failure)
-        failure_clear(failure, FAILURE_LISTING);
-    if (failure && failure->error.number == 0 && error->number) {
-        struct kms_error noted = *error;
-        noted.operation[0] = '\0'; /* also where it was a request after the listing that failed */
-        failure_set(failure, FAILURE_LISTING, &noted, engine_now(engine));
-    }
-    registry_unlock(engine->parts.registry);
-}
-
-/* What the listing would have told of creations whose ends are not known stays unknown. */
-static void note_refusal(struct engine *engine, const struct kms_error *error)
-{
-    struct listing *listing = engine->listing;
-    struct engine_aap *notes = engine_aap(engine, listing->aap);
-    notes->listing.refused_mono_ms = listing->asked_ms;
-    registry_lock(engine->parts.registry);
-    struct registry_aap *aap = its_aap(engine);
-    bool unsettled = doubts_have_intent(engine, listing->aap), tell = unsettled && !aap->cannot_settle;
-    aap->cannot_settle = unsettled;
-    registry_unlock(engine->parts.registry);
-    if (tell) /* only this thread removes AAPs */
-        log_warning("%s: whether KMS made a client key of a creation whose answer was lost cannot be found out, since "
-                    "ListClientKeys is not permitted (%s): permit it, or look in KMS's console", aap->name, error->code);
-}
-
 static void clear_work(struct listing *listing)
 {
     free(listing->missing);
@@ -143,12 +111,13 @@ static void end_turn(struct engine *engine, const struct kms_error *error)
     static const struct kms_error none;
     struct listing *listing = engine->listing;
     struct engine_aap *notes = engine_aap(engine, listing->aap);
-    note(engine, error ? error : &none);
+    listing_failure_note(engine, listing->aap, error ? error : &none);
     if (engine_has_aap(engine, listing->aap)) /* whoever waits for it sees what it says of the places */
         engine->aap_changed(engine, listing->aap);
     engine_wake(engine, listing->aap); /* what waited for this may go out */
     if (error)
-        engine_want_listing(engine, listing->aap, clock_monotonic_ms() + backoff_ms(FIRST_RETRY_MS, LAST_RETRY_MS, notes->listing.failures++));
+        engine_want_listing(engine, listing->aap,
+                            clock_monotonic_ms() + listing_failure_wait_ms(engine, listing->aap, notes->listing.failures++));
     else
         notes->listing.failures = 0;
     if (!error && listing->again_ms)
@@ -383,7 +352,7 @@ static void listed(void *user, const struct kms_answer *answer, const struct kms
         listing->step = describe;
     } else if (answer->error.number) {
         if (kms_error_is_forbidden(answer->error.code, answer->error.http_status))
-            note_refusal(engine, &answer->error);
+            listing_failure_forbidden(engine, listing->aap, listing->asked_ms, &answer->error);
         end_turn(engine, &answer->error);
     } else if (!listed_ids_sort(&ids, keys, count)) {
         end_in_short_memory(engine);

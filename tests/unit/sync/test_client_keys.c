@@ -73,23 +73,6 @@ static void whether_kms_has_the_aap_is_asked_where_it_cannot_list(void **unused)
     assert_true(rig_aap("payments")->gone);
 }
 
-static void a_listing_that_fails_is_repeated_at_growing_intervals(void **unused)
-{
-    start();
-    list();
-    for (int64_t wait_ms = 5000; wait_ms <= 20000; wait_ms *= 2) {
-        rig_lose();
-        assert_string_equal(rig_aap("payments")->failure.error.operation, "ListClientKeys");
-        assert_string_equal(rig_aap("payments")->failure.error.code, "Network.Reset");
-        rig_pass(wait_ms - 1);
-        rig_expect_nothing();
-        rig_pass(1);
-        rig_expect(RIG_LIST_KEYS, "payments");
-    }
-    table_serve();
-    assert_int_equal(rig_aap("payments")->failure.error.number, 0);
-}
-
 static void what_a_command_did_meanwhile_is_not_judged_by_it(void **unused)
 {
     start();
@@ -102,26 +85,6 @@ static void what_a_command_did_meanwhile_is_not_judged_by_it(void **unused)
     rig_expect_nothing();
     rig_pass(1);
     rig_expect(RIG_LIST_KEYS, "payments");
-}
-
-static void where_it_is_forbidden_what_came_of_a_creation_cannot_be_told(void **unused)
-{
-    start();
-    rig_write("payments", RIG_PASSWORD);
-    rig_expect(RIG_CREATE, "payments");
-    rig_lose();
-    rig_expect(RIG_LIST_KEYS, "payments");
-    rig_refuse(EACCES, "Forbidden.NoPermission", 403);
-    assert_true(rig_aap("payments")->cannot_settle);
-    assert_true(rig_has_logged("cannot be found out, since ListClientKeys is not permitted"));
-    rig_forget_log();
-    rig_pass(5000);
-    rig_refuse(EACCES, "Forbidden.NoPermission", 403);
-    assert_int_equal(rig_warnings(), 0); /* it was said */
-    rig_pass(10000);
-    rig_expect(RIG_LIST_KEYS, "payments");
-    table_serve();
-    assert_false(rig_aap("payments")->cannot_settle);
 }
 
 static void listings_that_nobody_waits_for_keep_the_pace(void **unused)
@@ -151,9 +114,7 @@ int main(void)
         rig_test(kms_is_asked_for_each_key_that_it_did_not_list),
         rig_test(a_code_that_may_mean_something_else_takes_no_key),
         rig_test(whether_kms_has_the_aap_is_asked_where_it_cannot_list),
-        rig_test(a_listing_that_fails_is_repeated_at_growing_intervals),
         rig_test(what_a_command_did_meanwhile_is_not_judged_by_it),
-        rig_test(where_it_is_forbidden_what_came_of_a_creation_cannot_be_told),
         rig_test(listings_that_nobody_waits_for_keep_the_pace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
