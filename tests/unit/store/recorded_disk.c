@@ -100,6 +100,7 @@ static bool is_dead(void)
     type __wrap_##name(__VA_ARGS__)
 
 DECLARE(int, openat64, int directory, const char *path, int flags, ...);
+DECLARE(int, __openat64_2, int directory, const char *path, int flags);
 DECLARE(int, fsync, int file);
 DECLARE(int, mkdirat, int directory, const char *path, mode_t mode);
 DECLARE(int, renameat, int from_directory, const char *from, int to_directory, const char *to);
@@ -129,6 +130,12 @@ int __wrap_openat64(int directory, const char *path, int flags, ...)
     inode_of_descriptor[opened] = inode;
     changed();
     return opened;
+}
+
+/* The same for clang, where glibc 2.41 checks what is opened. */
+int __wrap___openat64_2(int directory, const char *path, int flags)
+{
+    return __wrap_openat64(directory, path, flags);
 }
 
 int __wrap_fsync(int file)
