@@ -1,5 +1,6 @@
 #include "fs/runner/run_command.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -46,6 +47,26 @@ static int set_output(int output)
     return dup2(output, STDOUT_FILENO) < 0 ? -errno : 0;
 }
 
+/* execve(2) closes every file but the first three. */
+static int close_at_exec(void)
+{
+    if (close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0)
+        return 0;
+    /* before Linux 5.11 */
+    DIR *descriptors = opendir("/proc/self/fd");
+    if (!descriptors)
+        return -errno;
+    for (const struct dirent *entry; (entry = readdir(descriptors));) {
+        int descriptor = atoi(entry->d_name);
+        if (descriptor >= 3 && fcntl(descriptor, F_SETFD, FD_CLOEXEC) < 0) {
+            closedir(descriptors);
+            return -EBADF;
+        }
+    }
+    closedir(descriptors);
+    return 0;
+}
+
 /* With OUTPUT it prints credentials, and what it says of them is for no log. */
 static int set_descriptors(int output)
 {
@@ -58,9 +79,7 @@ static int set_descriptors(int output)
         r = open_where_closed(STDOUT_FILENO);
     if (r == 0)
         r = open_where_closed(STDERR_FILENO);
-    if (r == 0 && close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
-        r = -errno;
-    return r;
+    return r == 0 ? close_at_exec() : r;
 }
 
 static int become(uid_t uid)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <pwd.h>
 #include <setjmp.h>
@@ -33,6 +34,21 @@ static int sockets[2]; /* as the supervisor keeps them: both open */
 static pid_t runner;
 static uint64_t last_id;
 
+/* -- a kernel before Linux 5.11 -------------------------------------------------------------- */
+
+static bool is_older_kernel;
+static int open_by_somebody;
+
+int __real_close_range(unsigned int first, unsigned int last, int flags);
+
+int __wrap_close_range(unsigned int first, unsigned int last, int flags)
+{
+    if (!is_older_kernel || !(flags & CLOSE_RANGE_CLOEXEC))
+        return __real_close_range(first, last, flags);
+    errno = EINVAL;
+    return -1;
+}
+
 /* -- a runner, and talking to it ------------------------------------------------------------- */
 
 static struct runner_result receive(void)
@@ -62,6 +78,13 @@ static int begin(void **state)
         return -1;
     start_runner();
     return 0;
+}
+
+static int begin_on_older_kernel(void **state)
+{
+    is_older_kernel = true;
+    open_by_somebody = open("/dev/null", O_RDONLY); /* and not to be closed by execve(2) */
+    return open_by_somebody < 0 ? -1 : begin(state);
 }
 
 static int end_of(pid_t process)
@@ -99,6 +122,13 @@ static int finish(void **state)
     bool ended_well = runner > 0 && end_of(runner) == 0; /* as it does when nobody is there any more */
     kill_what_is_left();
     return ended_well ? 0 : -1;
+}
+
+static int finish_on_older_kernel(void **state)
+{
+    is_older_kernel = false;
+    close(open_by_somebody);
+    return finish(state);
 }
 
 static struct runner_work some_work(const char *aap, const char *command)
@@ -228,6 +258,13 @@ static void a_command_has_four_variables_a_session_and_nothing_else(void **state
     assert_string_equal(text_of("session"), session);
     id = run("payments", "[ \"$(readlink /proc/self/cwd)\" != / ] && cd - > /dev/null && [ \"$PWD\" = / ]");
     expect(id, RUN_EXITED, 0);
+}
+
+static void nor_has_it_a_file_where_the_kernel_closes_none_by_itself(void **state)
+{
+    uint64_t id = run("payments", "ls /proc/self/fd > fds");
+    expect(id, RUN_EXITED, 0);
+    assert_string_equal(text_of("fds"), "0\n1\n2\n3\n");
 }
 
 static void the_runner_itself_forgets_secrets(void **state)
@@ -571,6 +608,8 @@ int main(void)
 #define with_a_runner(test) cmocka_unit_test_setup_teardown(test, begin, finish)
     const struct CMUnitTest tests[] = {
         with_a_runner(a_command_has_four_variables_a_session_and_nothing_else),
+        cmocka_unit_test_setup_teardown(nor_has_it_a_file_where_the_kernel_closes_none_by_itself, begin_on_older_kernel,
+                                        finish_on_older_kernel),
         with_a_runner(the_runner_itself_forgets_secrets),
         with_a_runner(a_user_has_its_groups_and_no_capabilities),
         with_a_runner(each_way_to_end_is_told),
