@@ -69,7 +69,7 @@ void password_choose(struct operation *operation, const char *aap_name, const st
         r = generate(password, reason, sizeof(reason));
         break;
     case PASSWORD_FILE:
-        password_file_begin(operation, config->password_file, chosen);
+        password_file_begin(operation, "password_source", config->password_file, chosen);
         return;
     }
     chosen(operation, r, reason);

@@ -19,6 +19,7 @@ enum { LINE_MOST = 256, REASON_SIZE = CONFIG_PATH_SIZE + 512, STACK_SIZE = 256 *
 
 /* One file. The engine and the thread each hold it; whoever lets go last frees it. */
 struct password_reading {
+    const char *setting;
     char path[CONFIG_PATH_SIZE];
 
     pthread_mutex_t lock; /* of the next five */
@@ -63,22 +64,23 @@ static ssize_t read_line(int file, char line[static LINE_MOST])
     return end ? end - line : got;
 }
 
-int password_from_file(const char *path, char password[static PASSWORD_SIZE], char *reason, size_t size)
+int password_from_file(const char *setting, const char *path, char password[static PASSWORD_SIZE], char *reason,
+                       size_t size)
 {
     struct stat attributes;
     char line[LINE_MOST] = "", why[256];
     _cleanup_(close) int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     ssize_t length = -EINVAL;
     if (file < 0 || fstat(file, &attributes) < 0)
-        snprintf(reason, size, "password_source: %s: %s", path, strerror(errno));
+        snprintf(reason, size, "%s: %s: %s", setting, path, strerror(errno));
     else if (!S_ISREG(attributes.st_mode) || (attributes.st_mode & 077) ||
              (attributes.st_uid != 0 && attributes.st_uid != geteuid()))
-        snprintf(reason, size, "password_source: %s: it must be a file that its owner, this user or root, alone can read: "
-                               "chown it and chmod 0600", path);
+        snprintf(reason, size, "%s: %s: it must be a file that its owner, this user or root, alone can read: "
+                               "chown it and chmod 0600", setting, path);
     else if ((length = read_line(file, line)) < 0)
-        snprintf(reason, size, "password_source: %s: %s", path, strerror((int)-length));
+        snprintf(reason, size, "%s: %s: %s", setting, path, strerror((int)-length));
     else if (!control_password_is_valid(line, (size_t)length, why, sizeof(why))) {
-        snprintf(reason, size, "password_source: %s: the first line: %s", path, why);
+        snprintf(reason, size, "%s: %s: the first line: %s", setting, path, why);
         length = -EINVAL;
     } else {
         memcpy(password, line, (size_t)length);
@@ -92,7 +94,8 @@ static void *run(void *argument)
 {
     struct password_reading *reading = argument;
     char password[PASSWORD_SIZE] = "", reason[REASON_SIZE] = "";
-    (void)password_from_file(reading->path, password, reason, sizeof(reason)); /* "" and REASON, or a password */
+    /* "" and REASON, or a password */
+    (void)password_from_file(reading->setting, reading->path, password, reason, sizeof(reason));
     pthread_mutex_lock(&reading->lock);
     memcpy(reading->password, password, sizeof(password));
     memcpy(reading->reason, reason, sizeof(reason));
@@ -118,22 +121,22 @@ static int start_thread(struct password_reading *reading)
 
 /* -- the engine ---------------------------------------------------------------------------- */
 
-static void tell_silent(struct operation *operation, const char *path, password_chosen *chosen)
+static void tell_silent(struct operation *operation, const char *setting, const char *path, password_chosen *chosen)
 {
     char reason[REASON_SIZE];
-    snprintf(reason, sizeof(reason), "password_source: %s: the password file does not answer: look at the filesystem that "
-                                     "it is on", path);
+    snprintf(reason, sizeof(reason), "%s: %s: the password file does not answer: look at the filesystem that it is on",
+             setting, path);
     chosen(operation, -EINVAL, reason);
 }
 
-void password_file_begin(struct operation *operation, const char *path, password_chosen *chosen)
+void password_file_begin(struct operation *operation, const char *setting, const char *path, password_chosen *chosen)
 {
     struct engine *engine = operation->engine;
     const struct password_reading *hanging = engine->password_readings;
     while (hanging && hanging->aap != operation->aap)
         hanging = hanging->next;
     if (hanging) {
-        tell_silent(operation, hanging->path, chosen);
+        tell_silent(operation, hanging->setting, hanging->path, chosen);
         return;
     }
     struct password_reading *reading = calloc(1, sizeof(*reading));
@@ -141,6 +144,7 @@ void password_file_begin(struct operation *operation, const char *path, password
         chosen(operation, -EINVAL, "memory is short");
         return;
     }
+    reading->setting = setting;
     snprintf(reading->path, sizeof(reading->path), "%s", path);
     pthread_mutex_init(&reading->lock, NULL);
     reading->holders = 2;
@@ -152,7 +156,7 @@ void password_file_begin(struct operation *operation, const char *path, password
     if (start_thread(reading) < 0) {
         pthread_mutex_destroy(&reading->lock);
         free(reading);
-        chosen(operation, -EINVAL, "password_source: no thread to read the file with");
+        chosen(operation, -EINVAL, "no thread to read the password's file with");
         return;
     }
     reading->next = engine->password_readings;
@@ -195,7 +199,7 @@ int64_t password_file_tend(struct engine *engine)
             continue;
         }
         if (reading->operation && now_ms >= reading->deadline_ms)
-            tell_silent(steal_pointer(&reading->operation), reading->path, reading->chosen);
+            tell_silent(steal_pointer(&reading->operation), reading->setting, reading->path, reading->chosen);
         else if (reading->operation && reading->deadline_ms < next_ms)
             next_ms = reading->deadline_ms;
         link = &reading->next;

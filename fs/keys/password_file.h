@@ -12,16 +12,17 @@ struct engine;
 struct operation;
 
 /*
- * The first line of the file PATH, however long that takes: any thread. 0; -EINVAL and REASON: it cannot be read, others
- * can read it, or it is no password that follows KMS's rules.
+ * The first line of the file PATH, which SETTING of the configuration names, however long that takes: any thread. 0;
+ * -EINVAL and REASON: it cannot be read, others can read it, or it is no password that follows KMS's rules.
  */
-int password_from_file(const char *path, char password[static PASSWORD_SIZE], char *reason, size_t size);
+int password_from_file(const char *setting, const char *path, char password[static PASSWORD_SIZE], char *reason,
+                       size_t size);
 
 /*
  * Reads the first line of PATH into OPERATION's password and calls CHOSEN, later: from password_file_tend. A thread that
- * hangs is left alone, and until it has ended nothing else is read for that AAP.
+ * hangs is left alone, and until it has ended nothing else is read for that AAP. SETTING stays the caller's.
  */
-void password_file_begin(struct operation *operation, const char *path, password_chosen *chosen);
+void password_file_begin(struct operation *operation, const char *setting, const char *path, password_chosen *chosen);
 
 /* Goes on with what was read, and with what took too long. When to look again, CLOCK_MONOTONIC. */
 int64_t password_file_tend(struct engine *engine);

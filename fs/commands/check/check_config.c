@@ -64,7 +64,7 @@ static void check_password_file(struct check *check, const struct place *place)
     if (values->password_source != PASSWORD_FILE ||
         (below && below->password_source == PASSWORD_FILE && strcmp(below->password_file, values->password_file) == 0))
         return;
-    if (password_from_file(values->password_file, password, reason, sizeof(reason)) < 0)
+    if (password_from_file("password_source", values->password_file, password, reason, sizeof(reason)) < 0)
         check_error(check, "password", "%s: %s; no key is replaced by itself before that", place->name, reason);
     else
         check_ok(check, "password", "%s: %s has one", place->name, values->password_file);
