@@ -13,6 +13,7 @@ enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256, CONFIG_PATH_SIZE = 1024, 
 
 enum config_rotate_at { ROTATE_AT_PERCENT, ROTATE_BEFORE_END, ROTATE_NEVER };
 enum config_password_source { PASSWORD_KEEP, PASSWORD_GENERATE, PASSWORD_FILE };
+enum config_first_key { FIRST_KEY_BY_HAND, FIRST_KEY_GENERATE, FIRST_KEY_FILE };
 enum config_delete_superseded { DELETE_EXPIRED, DELETE_AFTER, DELETE_NEVER };
 
 /* Rotations are spread over that much of the validity before rotate_at; a time before the end leaves a 10th of it at least. */
@@ -35,6 +36,8 @@ struct config_aap {
     int64_t rotate_before_seconds;   /* before NotAfter */
     enum config_password_source password_source;
     char password_file[CONFIG_PATH_SIZE];
+    enum config_first_key first_key; /* of an AAP that has none; default: a person writes its password */
+    char first_key_file[CONFIG_PATH_SIZE];
     bool expose_password;
     enum config_delete_superseded delete_superseded;
     int64_t delete_after_seconds;    /* after it was superseded and no longer in use */

@@ -272,14 +272,24 @@ static void check_places(struct parser *parser, const struct config_aap *aap, co
     }
 }
 
+/* KEY says generate. OTHER: what is right in its place. */
+static void check_generated(struct parser *parser, const struct config_aap *aap, const struct lines *own, const char *section,
+                            const char *key, const char *other)
+{
+    if (aap->expose_password)
+        return;
+    parser->line = line_of(parser, own, key, "expose_password");
+    fail(parser, -EINVAL, "%s: generate without expose_password = yes in [%s]: nobody could open the keys; right is %s, "
+                          "file:PATH, or expose_password = yes", key, section, other);
+}
+
 /* What holds between the keys of [defaults] or of an AAP. */
 static void check_aap(struct parser *parser, const struct config_aap *aap, const struct lines *own, const char *section)
 {
-    if (aap->password_source == PASSWORD_GENERATE && !aap->expose_password) {
-        parser->line = line_of(parser, own, "password_source", "expose_password");
-        fail(parser, -EINVAL, "password_source: generate without expose_password = yes in [%s]: nobody could open "
-                              "the keys; right is keep, file:PATH, or expose_password = yes", section);
-    }
+    if (aap->password_source == PASSWORD_GENERATE)
+        check_generated(parser, aap, own, section, "password_source", "keep");
+    if (aap->first_key == FIRST_KEY_GENERATE)
+        check_generated(parser, aap, own, section, "first_key", "nothing");
     if (aap->rotate_at == ROTATE_BEFORE_END && aap->validity_seconds > 0 &&
         aap->rotate_before_seconds >= aap->validity_seconds) {
         parser->line = line_of(parser, own, "rotate_at", "validity");

@@ -109,6 +109,7 @@ const struct config_setting config_settings[CONFIG_SETTINGS] = {
     {SECTION_AAP, "validity", config_value_validity, AAP_MEMBERS(validity_seconds, validity_years)},
     {SECTION_AAP, "rotate_at", config_value_rotate_at, AAP_MEMBERS(rotate_at, rotate_before_seconds)},
     {SECTION_AAP, "password_source", config_value_password_source, AAP_MEMBERS(password_source, password_file)},
+    {SECTION_AAP, "first_key", config_value_first_key, AAP_MEMBERS(first_key, first_key_file)},
     {SECTION_AAP, "expose_password", config_value_switch, AAP_MEMBER(expose_password)},
     {SECTION_AAP, "on_rotate", config_value_command, AAP_MEMBER(on_rotate)},
     {SECTION_AAP, "on_rotate_user", config_value_command_user, AAP_MEMBER(on_rotate_user)},

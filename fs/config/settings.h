@@ -17,7 +17,7 @@ struct config_setting {
     size_t begin, size; /* the bytes that it sets, for those of struct config_aap */
 };
 
-enum { CONFIG_SETTINGS = 29 };
+enum { CONFIG_SETTINGS = 30 };
 
 extern const struct config_setting config_settings[CONFIG_SETTINGS];
 

@@ -280,6 +280,15 @@ int config_value_rotate_at(const char *text, void *value, char *reason, size_t s
     return 0;
 }
 
+/* file:PATH, into a char[CONFIG_PATH_SIZE]. */
+static bool take_file(const char *text, char *path)
+{
+    if (strncmp(text, "file:/", 6) != 0 || strlen(text + 5) >= CONFIG_PATH_SIZE)
+        return false;
+    strcpy(path, text + 5);
+    return true;
+}
+
 int config_value_password_source(const char *text, void *value, char *reason, size_t size)
 {
     struct config_aap *aap = value;
@@ -287,12 +296,27 @@ int config_value_password_source(const char *text, void *value, char *reason, si
         aap->password_source = PASSWORD_KEEP;
     } else if (strcmp(text, "generate") == 0) {
         aap->password_source = PASSWORD_GENERATE;
-    } else if (strncmp(text, "file:/", 6) == 0 && strlen(text + 5) < CONFIG_PATH_SIZE) {
+    } else if (take_file(text, aap->password_file)) {
         aap->password_source = PASSWORD_FILE;
-        strcpy(aap->password_file, text + 5);
     } else {
         return refuse(reason, size, "no such source; right is keep, generate, or file: and a path that begins with / "
                                     "and has at most 1023 bytes");
+    }
+    return 0;
+}
+
+int config_value_first_key(const char *text, void *value, char *reason, size_t size)
+{
+    struct config_aap *aap = value;
+    if (!text[0]) {
+        aap->first_key = FIRST_KEY_BY_HAND;
+    } else if (strcmp(text, "generate") == 0) {
+        aap->first_key = FIRST_KEY_GENERATE;
+    } else if (take_file(text, aap->first_key_file)) {
+        aap->first_key = FIRST_KEY_FILE;
+    } else {
+        return refuse(reason, size, "no such source; right is generate, file: and a path that begins with / and has at most "
+                                    "1023 bytes, or nothing");
     }
     return 0;
 }

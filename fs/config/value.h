@@ -25,4 +25,5 @@ config_value config_value_command;       /* a command, "none", or "", into a cha
 config_value config_value_credentials;   /* default, environment, profile:NAME … into a char[CONFIG_TEXT_SIZE] */
 config_value config_value_proxy;         /* http://HOST:PORT, or "", into a char[CONFIG_TEXT_SIZE] */
 /* Those that fill more than one member take the whole struct config_aap. */
-config_value config_value_validity, config_value_rotate_at, config_value_password_source, config_value_delete_superseded;
+config_value config_value_validity, config_value_rotate_at, config_value_password_source, config_value_first_key,
+    config_value_delete_superseded;

@@ -34,7 +34,7 @@ static void reads_a_whole_file(void **state)
                                "max_keys = 3\non_rotate = a reload ; b \"reload\"\non_rotate_timeout = 2m\n"
                                "rotate_at = 10d before\ndelete_superseded = 7d\ncontrol_group = 44\n"
                                "[aap orders]\nvalidity = kms\non_rotate = none\non_rotate_user = nobody\n"
-                               "rotate_at = 56%\nmax_keys = 40\npassword_source = file:/p\nexpose_password = yes\n"
+                               "rotate_at = 56%\nmax_keys = 40\npassword_source = file:/p\nfirst_key = file:/f\nexpose_password = yes\n"
                                "delete_superseded = never\ncontrol_group =\n"
                                "on_rotate_timeout = 1s\n[aap last]\non_rotate =\n";
     struct config config;
@@ -76,6 +76,9 @@ static void reads_a_whole_file(void **state)
     assert_int_equal(orders->rotate_at_percent, 56);
     assert_int_equal(orders->password_source, PASSWORD_FILE);
     assert_string_equal(orders->password_file, "/p");
+    assert_int_equal(payments->first_key, FIRST_KEY_BY_HAND);
+    assert_int_equal(orders->first_key, FIRST_KEY_FILE);
+    assert_string_equal(orders->first_key_file, "/f");
     assert_true(orders->expose_password);
     assert_int_equal(orders->delete_superseded, DELETE_NEVER);
     assert_int_equal(orders->control_group, (gid_t)-1);
@@ -255,6 +258,11 @@ static const struct {
     {"[defaults]\npassword_source = file:\n", ":2: password_source: no such source"},
     {"[defaults]\npassword_source = yes\n", ":2: password_source: no such source"},
     {"[defaults]\npassword_source =\n", ":2: password_source: no such source"},
+    {"[defaults]\nfirst_key = file:/etc/aapfs/password\n", NULL},
+    {"[defaults]\nfirst_key =\n", NULL},
+    {"[defaults]\nfirst_key = file:password\n", ":2: first_key: no such source; right is generate, file:"},
+    {"[defaults]\nfirst_key = file:\n", ":2: first_key: no such source"},
+    {"[defaults]\nfirst_key = keep\n", ":2: first_key: no such source"},
     {"[defaults]\npassword_source = keep ; x\n", ":2: password_source: a comment"},
     {"[defaults]\npassword_source = keep\npassword_source = keep\n", ":3: password_source stands twice"},
     {"[defaults]\nexpose_password = yes\n", NULL},
@@ -286,6 +294,10 @@ static const struct {
     {"[defaults]\n\npassword_source = generate\n", ":3: password_source: generate without expose_password = yes in [defaults]"},
     {"[aap b]\n[aap a]\n\npassword_source = generate\n",
      ":4: password_source: generate without expose_password = yes in [aap a]"},
+    {"[defaults]\nfirst_key = generate\nexpose_password = yes\n", NULL},
+    {"[defaults]\n\nfirst_key = generate\n", ":3: first_key: generate without expose_password = yes in [defaults]"},
+    {"[defaults]\nfirst_key = generate\nexpose_password = yes\n[aap a]\nfirst_key =\nexpose_password = no\n", NULL},
+    {"[aap a]\nexpose_password = no\n[defaults]\nfirst_key = generate\nexpose_password = yes\n", ":2: first_key: generate"},
     {"[aap a]\nexpose_password = no\n[defaults]\npassword_source = generate\nexpose_password = yes\n",
      ":2: password_source: generate"},
     /* two keys of ours at once are all that three places bear, however many max_keys says */
@@ -527,7 +539,7 @@ static const struct {
     {"[aap a]\nexpose_password = no\n", NULL},
     {"[kms]\nrequest_timeout = 1s\nrequests_per_second = 9\nsync_interval = 1s\naaps = a\n[mount]\ncontrol = no\n"
      "creation_guard = 1s\n[defaults]\nowner = 1\ngroup = 1\nmode = 0400\ncontrol_group = 1\nvalidity = 2y\n"
-     "rotate_at = never\npassword_source = file:/x\non_rotate = x\non_rotate_user = nobody\non_rotate_timeout = 1s\n"
+     "rotate_at = never\npassword_source = file:/x\nfirst_key = file:/x\non_rotate = x\non_rotate_user = nobody\non_rotate_timeout = 1s\n"
      "delete_superseded = never\nmax_keys = 1\n[aap a]\nmode = 0444\n", NULL},
 };
 
