@@ -63,29 +63,30 @@ static void tell_key(const struct facts *facts, bool adopted, const char *who)
         log_notice("%s: created %s, valid until %s, by %s", facts->aap, facts->id, facts->not_after, who);
 }
 
-static void say_source(const struct config_aap *config, char *text, size_t size)
+/* Where its password came from. */
+static void say_source(const struct config_aap *config, bool is_first, char *text, size_t size)
 {
-    switch (config->password_source) {
-    case PASSWORD_KEEP:
-        copy(text, size, "keep");
-        break;
-    case PASSWORD_GENERATE:
-        copy(text, size, "generate");
-        break;
-    case PASSWORD_FILE:
-        snprintf(text, size, "file:%s", config->password_file);
-        break;
-    }
+    if (is_first && config->first_key == FIRST_KEY_FILE)
+        snprintf(text, size, "first_key = file:%s", config->first_key_file);
+    else if (is_first)
+        copy(text, size, "first_key = generate");
+    else if (config->password_source == PASSWORD_FILE)
+        snprintf(text, size, "password_source = file:%s", config->password_file);
+    else
+        copy(text, size, config->password_source == PASSWORD_KEEP ? "password_source = keep" : "password_source = generate");
 }
 
 static void say_who(const struct operation *operation, const struct config_aap *config, char who[static WHO_SIZE])
 {
-    char source[CONFIG_PATH_SIZE + 8], writer[64];
+    char source[CONFIG_PATH_SIZE + 24], writer[64];
     enum control_verb verb = operation->command.verb;
     snprintf(writer, sizeof(writer), "control (uid %u, pid %d)", (unsigned int)operation->caller.uid, (int)operation->caller.pid);
     if (verb == CONTROL_ROTATE) {
-        say_source(config, source, sizeof(source));
-        snprintf(who, WHO_SIZE, "%s, password_source = %s", operation->automatic ? "rotate_at" : writer, source);
+        say_source(config, operation->is_first, source, sizeof(source));
+        if (operation->automatic && operation->is_first)
+            copy(who, WHO_SIZE, source);
+        else
+            snprintf(who, WHO_SIZE, "%s, %s", operation->automatic ? "rotate_at" : writer, source);
     } else if (verb == CONTROL_INHERITED) {
         snprintf(who, WHO_SIZE, "%s, before another worker took over", writer);
     } else if (verb == CONTROL_PUBLISH) {

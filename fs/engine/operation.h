@@ -39,6 +39,7 @@ struct operation {
     struct due_entry due;
 
     bool automatic; /* nobody has asked for it */
+    bool is_first;  /* a creation whose password is first_key's */
     const char *by; /* of an automatic one: what has, for the log; or NULL */
     struct {
         pid_t pid;

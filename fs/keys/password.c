@@ -33,7 +33,7 @@ static int keep(struct engine *engine, const char *aap_name, const char *newest,
 }
 
 /* Of all three kinds; each password that has them is as likely as any other. */
-static int generate(char password[static PASSWORD_SIZE], char *reason, size_t size)
+static int generate(const char *setting, char password[static PASSWORD_SIZE], char *reason, size_t size)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789~!@#$%^&*?_-";
     enum { LETTERS = 52, DIGITS = 10, COUNT = sizeof(alphabet) - 1 };
@@ -43,7 +43,7 @@ static int generate(char password[static PASSWORD_SIZE], char *reason, size_t si
         for (size_t length = 0; length < GENERATED_LENGTH;) {
             unsigned char random;
             if (RAND_bytes(&random, 1) != 1)
-                return reason_give(reason, size, -EINVAL, "password_source = generate: no random numbers");
+                return reason_give(reason, size, -EINVAL, "%s = generate: no random numbers", setting);
             if (random >= 256 / COUNT * COUNT)
                 continue;
             random %= COUNT;
@@ -55,9 +55,30 @@ static int generate(char password[static PASSWORD_SIZE], char *reason, size_t si
     return 0;
 }
 
+static void choose_first(struct operation *operation, const struct config_aap *config, password_chosen *chosen)
+{
+    char reason[64] = "first_key: it is empty";
+    int r = -EINVAL;
+    switch (config->first_key) {
+    case FIRST_KEY_BY_HAND:
+        break;
+    case FIRST_KEY_GENERATE:
+        r = generate("first_key", operation->command.password, reason, sizeof(reason));
+        break;
+    case FIRST_KEY_FILE:
+        password_file_begin(operation, "first_key", config->first_key_file, chosen);
+        return;
+    }
+    chosen(operation, r, reason);
+}
+
 void password_choose(struct operation *operation, const char *aap_name, const struct config_aap *config, const char *newest,
                      password_chosen *chosen)
 {
+    if (!newest[0]) {
+        choose_first(operation, config, chosen);
+        return;
+    }
     char reason[CONFIG_PATH_SIZE + 256] = "";
     char *password = operation->command.password;
     int r = -EINVAL;
@@ -66,7 +87,7 @@ void password_choose(struct operation *operation, const char *aap_name, const st
         r = keep(operation->engine, aap_name, newest, password, reason, sizeof(reason));
         break;
     case PASSWORD_GENERATE:
-        r = generate(password, reason, sizeof(reason));
+        r = generate("password_source", password, reason, sizeof(reason));
         break;
     case PASSWORD_FILE:
         password_file_begin(operation, "password_source", config->password_file, chosen);

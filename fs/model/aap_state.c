@@ -14,7 +14,7 @@ enum aap_state aap_state_of(const struct registry_aap *aap, int64_t now)
 {
     const struct registry_key *current = aap->current;
     if (!current)
-        return AAP_NONE;
+        return aap->rotation.state >= ROTATION_FAILING ? AAP_FAILING : AAP_NONE;
     if (aap->gone || (current->gone && !current->gone_expired))
         return AAP_DELETED;
     if (now >= current->not_after_time)

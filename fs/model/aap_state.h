@@ -12,7 +12,7 @@ enum aap_state {
     AAP_ACTIVE,
     AAP_EXPIRING,  /* nothing will rotate it, or a superseded key in use ends: within 30 days */
     AAP_DUE,       /* its rotation is due or under way */
-    AAP_FAILING,   /* due, and the last attempt failed */
+    AAP_FAILING,   /* due, or to have its first key by itself, and the last attempt failed */
     AAP_DELETED,   /* KMS no longer has the current key */
     AAP_EXPIRED,
     AAP_STATE_COUNT

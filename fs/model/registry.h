@@ -65,10 +65,14 @@ enum rotation_state {
     ROTATION_BLOCKED, /* due; too many creations unsettled or rejected: nothing is made until somebody writes */
 };
 
-/* When the current key is replaced. Written by schedule's user in the engine; KMS's time, seconds since 1970. */
+/*
+ * When the current key is replaced, or the first one is made. Written by schedule's user in the engine; KMS's time, seconds
+ * since 1970.
+ */
 struct registry_rotation {
     int64_t next; /* 0: nothing will replace it */
     enum rotation_state state;
+    bool first;    /* there is none to replace: the AAP's first key is to be made, now */
     bool no_place; /* it would find none, nor may make one: places.h */
 };
 

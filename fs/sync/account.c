@@ -123,6 +123,7 @@ static struct kms_error compare(struct engine *engine, const char owner[static A
 {
     struct account *account = engine->account;
     char reason[512];
+    bool was_known = account_is_known(engine);
     account->state = ACCOUNT_UNKNOWN;
     if (!engine->store) { /* the account's first */
         int r = state_open_store(engine->parts.state, engine->parts.config->region, owner, &engine->store, reason,
@@ -133,6 +134,8 @@ static struct kms_error compare(struct engine *engine, const char owner[static A
     }
     if (strcmp(owner, account->name) == 0) {
         account->state = ACCOUNT_KNOWN;
+        if (!was_known)
+            engine_wake_all(engine); /* first keys wait for it */
         return (struct kms_error){0};
     }
     account->state = ACCOUNT_OTHER;

@@ -84,6 +84,7 @@ void client_keys_forget(struct engine *engine, uint32_t aap)
         return;
     due_at(&engine->listings, &notes->listing.due, INT64_MAX);
     notes->listing.missing = false;
+    notes->listing.listed_mono_ms = notes->listing.refused_mono_ms = 0; /* one of that name that comes later is another one */
     set_unanswered(engine, notes, false);
     if (notes->listing.of_walk) {
         notes->listing.of_walk = false;

@@ -17,6 +17,7 @@ struct left_intent {
     bool by_dates; /* aapfs chose them: they are a token */
     bool gone;     /* KMS made no key for it */
     unsigned int misses; /* listings in a row, late enough, that knew of none */
+    bool has_others; /* the last listing, late enough, had unknown keys of other dates than its own alone */
     int64_t left;  /* when it was left, KMS's time */
     char orphan[CLIENT_KEY_ID_SIZE]; /* the key that KMS made for it; "": none that is known */
     bool unlisted; /* the last listing lacks the orphan: somebody has deleted it, or the listing is short */
@@ -162,6 +163,7 @@ int64_t doubts_take(struct engine *engine, struct registry_aap *aap, const struc
         bool any = find_candidates(engine, aap, left, keys, count);
         left->misses = any || wait > 0 ? 0 : left->misses + 1;
         left->gone = left->misses >= MISSES_ENOUGH;
+        left->has_others = any && wait <= 0 && left->by_dates;
         int64_t until_ms = clock_monotonic_ms() + (wait > 0 ? (wait + 1) * 1000 : RETRY_MS);
         bool again = wait > 0 || (left->misses && !left->gone);
         if (again && (!again_ms || until_ms < again_ms))
@@ -221,6 +223,14 @@ bool doubts_are_asked(struct engine *engine, uint32_t aap)
 {
     const struct engine_aap *notes = engine_aap(engine, aap);
     return notes && (notes->listing.listed_mono_ms >= notes->unsettled_mono_ms || notes->listing.refused_mono_ms >= notes->unsettled_mono_ms);
+}
+
+bool doubts_are_settled(const struct engine *engine, uint32_t aap)
+{
+    const struct left_intent *left = first_of(engine, aap);
+    while (left && (left->orphan[0] || left->has_others))
+        left = left->next;
+    return !left;
 }
 
 void doubts_end(struct engine *engine)

@@ -44,6 +44,12 @@ unsigned int doubts_count_since(const struct engine *engine, uint32_t aap, int64
  */
 bool doubts_are_asked(struct engine *engine, uint32_t aap);
 
+/*
+ * Whether of each creation of AAP it is known what came of it: nothing, or an Orphan. Keys that may have been made elsewhere
+ * do not count where aapfs chose the dates of its own: a minute after it was left the listing would have it.
+ */
+bool doubts_are_settled(const struct engine *engine, uint32_t aap);
+
 /* Whether the outcome of a creation of AAP is not known. */
 bool doubts_have_intent(const struct engine *engine, uint32_t aap);
 

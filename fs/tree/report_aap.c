@@ -69,7 +69,10 @@ static const char *in_use_note(const struct registry_aap *aap)
            "write reloaded to control, or set on_rotate";
 }
 
-/* No place for the next rotation, or for a key that somebody has just asked for: what fills them. False: there is one. */
+/*
+ * No place for the next rotation, for the first key, or for a key that somebody has just asked for: what fills them. False:
+ * there is one.
+ */
 static bool note_places(const struct registry_aap *aap, int64_t now, char *text, size_t size)
 {
     char filled[PLACES_TEXT_SIZE];
@@ -80,7 +83,10 @@ static bool note_places(const struct registry_aap *aap, int64_t now, char *text,
     if (!aap->rotation.no_place && !refused)
         return false;
     places_tell(&places, most, now, filled, sizeof(filled));
-    snprintf(text, size, "%s%s: %s", aap->rotation.no_place ? REPORT_NO_PLACE : "no place for another client key",
+    snprintf(text, size, "%s%s: %s",
+             !aap->rotation.no_place ? "no place for another client key"
+             : aap->rotation.first   ? REPORT_NO_FIRST_PLACE
+                                     : REPORT_NO_PLACE,
              aap->rotation.no_place && places.elsewhere ? ", keys were made elsewhere" : "", filled);
     return true;
 }
@@ -112,7 +118,8 @@ static const char *note_of(const struct registry_aap *aap, int64_t now, char *te
     if (state == AAP_EXPIRED)
         return "the current key has expired: write a password to control to make another one";
     if (state == AAP_FAILING)
-        return "the last attempt to rotate failed, see last_error; it is tried again";
+        return aap->rotation.first ? "the last attempt to make the first key failed, see last_error; it is tried again"
+                                   : "the last attempt to rotate failed, see last_error; it is tried again";
     if (has_void_key(aap, now))
         return "KMS no longer has a Scheduled key: it will not take over; delete it here, and make another one if it is "
                "needed";
@@ -121,7 +128,9 @@ static const char *note_of(const struct registry_aap *aap, int64_t now, char *te
     if (state == AAP_EXPIRING)
         return "nothing will rotate this key before its NotAfter: write a password to control to make another one, "
                "or set rotate_at";
-    return aap->busy ? "an operation is under way" : NULL;
+    if (aap->busy)
+        return "an operation is under way";
+    return aap->rotation.first ? "its first key is made by itself, as first_key says, once KMS has listed its keys" : NULL;
 }
 
 json_t *report_aap_status(const struct registry_aap *aap, int64_t now)

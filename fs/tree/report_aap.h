@@ -9,6 +9,7 @@
 
 /* With what the Note begins where the rotation to come would find no place: aapfs status goes by it. */
 #define REPORT_NO_PLACE "no place for the next rotation"
+#define REPORT_NO_FIRST_PLACE "no place for the first client key"
 #define REPORT_RAM_ROLE "this AAP is used with a RAM role"
 
 /* NOW: KMS's time. NULL when memory is short. */

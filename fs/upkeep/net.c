@@ -65,7 +65,8 @@ static struct found find(struct engine *engine, uint32_t aap, char name[static A
 
 static bool is_same_rotation(const struct registry_rotation *one, const struct registry_rotation *other)
 {
-    return one->next == other->next && one->state == other->state && one->no_place == other->no_place;
+    return one->next == other->next && one->state == other->state && one->first == other->first &&
+           one->no_place == other->no_place;
 }
 
 /* Whether between the two looks nothing changed, and nothing is due that was not in the queue. */

@@ -15,14 +15,18 @@
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
 #include "fs/sync/ram_role.h"
+#include "fs/upkeep/first_keys.h"
 
 enum { UNPROVEN_MOST = 3, STALLED_MS = 10 * 60 * 1000, STALLED_MS_LEAST = 5000 };
+
+/* A first key goes before the rotation of a key that has that long; one that has failed, and is tried once an hour, after all. */
+enum { FIRST_KEY_SECONDS = 3600 };
 
 /* Creations since the current key, and since somebody asked for one, that left a key of no use, or may have. */
 static unsigned int unproven(const struct engine *engine, const struct registry_aap *aap)
 {
     int64_t by_hand = engine_noted(engine, aap->number)->asked_by_hand;
-    int64_t since = aap->current->asked > by_hand ? aap->current->asked : by_hand;
+    int64_t since = aap->current && aap->current->asked > by_hand ? aap->current->asked : by_hand;
     unsigned int count = doubts_count_since(engine, aap->number, since);
     for (const struct registry_id *id = aap->rejected; id; id = id->next)
         count += id->asked > since;
@@ -34,29 +38,45 @@ static unsigned int unproven(const struct engine *engine, const struct registry_
     return count;
 }
 
+static uint32_t current_number(const struct registry_aap *aap)
+{
+    return aap->current ? aap->current->number : 0;
+}
+
+static void forget_failures(struct upkeep_notes *notes)
+{
+    notes->attempt_now = false;
+    notes->failures = 0;
+    notes->retry_boot_ms = 0;
+}
+
 /* What is known of the current key is forgotten with it. */
 static void follow_key(const struct registry_aap *aap, struct upkeep_notes *notes)
 {
     const struct registry_key *current = aap->current;
-    if (notes->seed_key != current->number) {
+    if (current && notes->seed_key != current->number) {
         notes->seed = schedule_seed(aap->name, current->client_key_id);
         notes->seed_key = current->number;
     }
-    if (notes->failed_key != current->number) {
-        notes->failed_key = current->number;
-        notes->attempt_now = false;
-        if (schedule_is_useless(aap, current))
-            return; /* it mends nothing */
-        notes->failures = 0;
-        notes->retry_boot_ms = 0;
-    }
+    if (notes->failed_key == current_number(aap))
+        return;
+    notes->failed_key = current_number(aap);
+    notes->attempt_now = false;
+    if (!current || !schedule_is_useless(aap, current)) /* which mends nothing */
+        forget_failures(notes);
 }
 
-/* Whether a rotation is due and for long cannot be begun, which no failed attempt tells. */
+static bool is_due(const struct registry_rotation *rotation, int64_t now)
+{
+    return rotation->first || (rotation->next && now >= rotation->next);
+}
+
+/* Whether it is due and for long cannot be begun, which no failed attempt tells. */
 static bool is_stalled(const struct engine *engine, const struct registry_aap *aap, struct upkeep_notes *notes,
                        const struct registry_rotation *rotation)
 {
-    int64_t now_ms = clock_boottime_ms(), tenth_ms = (aap->current->not_after_time - rotation->next) * 100;
+    int64_t now_ms = clock_boottime_ms();
+    int64_t tenth_ms = rotation->first ? STALLED_MS : (aap->current->not_after_time - rotation->next) * 100;
     int64_t patience_ms = tenth_ms < STALLED_MS_LEAST ? STALLED_MS_LEAST : tenth_ms < STALLED_MS ? tenth_ms : STALLED_MS;
     if (engine_noted(engine, aap->number)->running) {
         notes->stalls_boot_ms = 0;
@@ -73,10 +93,15 @@ static const char *why_stalled(struct engine *engine, const struct registry_aap 
         return "KMS has not told whose account this is, see .aapfs/last_error";
     if (!clock_is_sure(&engine->clock))
         return "KMS's time is in doubt";
+    const char *first = aap->rotation.first ? first_keys_wait_for(engine, aap->number) : NULL;
+    if (first)
+        return first;
     if (!doubts_are_asked(engine, aap->number))
         return "what came of an earlier creation is not known, since KMS does not list this AAP's keys";
     if (!engine_is_caught_up(engine, aap->number))
         return "the mount's publisher does not answer";
+    if (aap->rotation.first && aap->rotation.no_place)
+        return "there is no place for it, see Note in status";
     return "others are more urgent, see requests_per_second in aapfs.conf(5)";
 }
 
@@ -84,20 +109,22 @@ static const char *why_stalled(struct engine *engine, const struct registry_aap 
 static void note_stall(struct engine *engine, struct registry_aap *aap)
 {
     const struct kms_error error =
-        kms_error_make("", EAGAIN, "Waiting", "the rotation that is due cannot be begun: %s", why_stalled(engine, aap));
+        kms_error_make("", EAGAIN, "Waiting", "the %s cannot be begun: %s",
+                       aap->rotation.first ? "creation of the first key" : "rotation that is due", why_stalled(engine, aap));
     failure_set(&aap->failure, FAILURE_CREATION, &error, engine_now(engine));
 }
 
 /*
  * Whether creations have failed so often that no more is made. Not where the next one would first free a place: that
  * leaves no more keys than there are. But where KMS makes keys that are to be replaced at once, each would take the place of
- * an earlier one for ever: none that may be of use is deleted for another one.
+ * an earlier one for ever: none that may be of use is deleted for another one. A first key has nothing to replace: where
+ * three came to nothing, nothing is deleted for a fourth.
  */
 static bool is_blocked(const struct engine *engine, const struct registry_aap *aap, int64_t now)
 {
     struct places places;
     places_look(aap, now, true, &places);
-    bool frees = places.filled >= aap->config->max_keys && places_are_enough(&places, aap->config->max_keys);
+    bool frees = aap->current && places.filled >= aap->config->max_keys && places_are_enough(&places, aap->config->max_keys);
     if (frees)
         return places.first.kind == PLACE_SUPERSEDED && schedule_is_useless(aap, aap->current);
     return unproven(engine, aap) >= UNPROVEN_MOST;
@@ -107,7 +134,7 @@ static bool is_blocked(const struct engine *engine, const struct registry_aap *a
 static bool has_no_place(const struct registry_aap *aap, const struct registry_rotation *rotation, int64_t now)
 {
     int64_t begins = schedule_next_begin(aap, now);
-    if (rotation->next == 0 || (begins && begins <= rotation->next))
+    if (!rotation->first && (rotation->next == 0 || (begins && begins <= rotation->next)))
         return false;
     return !places_allow_rotation(aap, now < rotation->next ? rotation->next : now);
 }
@@ -115,7 +142,7 @@ static bool has_no_place(const struct registry_aap *aap, const struct registry_r
 static enum rotation_state state_of(const struct engine *engine, const struct registry_aap *aap, struct upkeep_notes *notes,
                                     const struct registry_rotation *rotation, int64_t now)
 {
-    bool due = rotation->next && now >= rotation->next, blocked = due && is_blocked(engine, aap, now);
+    bool due = is_due(rotation, now), blocked = due && is_blocked(engine, aap, now);
     bool fails = due && !blocked && (notes->failures > 0 || is_stalled(engine, aap, notes, rotation));
     if (!due || blocked)
         notes->stalls_boot_ms = 0;
@@ -127,13 +154,16 @@ static enum rotation_state state_of(const struct engine *engine, const struct re
 /* With the registry's lock. */
 static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_notes *notes, int64_t now)
 {
-    struct registry_rotation rotation = {0};
-    if (aap->current && !aap->ram_role) {
+    struct registry_rotation rotation = {.first = first_keys_are_wanted(engine, aap)};
+    if (rotation.first || (aap->current && !aap->ram_role)) {
         follow_key(aap, notes);
         if (!engine->foreign_state)
             rotation.next = schedule_due(aap, notes->seed);
         rotation.no_place = has_no_place(aap, &rotation, now);
         rotation.state = state_of(engine, aap, notes, &rotation, now);
+    } else if (!aap->current) {
+        forget_failures(notes);
+        notes->stalls_boot_ms = 0;
     }
     aap->rotation = rotation;
 }
@@ -155,6 +185,14 @@ static void sooner_by_keys(const struct registry_aap *aap, int64_t now, int64_t 
         sooner_at(wait_ms, id->not_after, now);
 }
 
+/* The one that is due at the earliest goes out first. */
+static int64_t urgency(const struct registry_aap *aap, const struct upkeep_notes *notes, int64_t now)
+{
+    if (aap->current)
+        return aap->current->not_after_time;
+    return notes->failures ? INT64_MAX - 2 : now + FIRST_KEY_SECONDS;
+}
+
 /* Whether it may be begun; else *WAIT_MS is when that may change by itself. */
 static bool is_ready(struct engine *engine, const struct registry_aap *aap, int64_t now, int64_t *wait_ms)
 {
@@ -167,11 +205,12 @@ static bool is_ready(struct engine *engine, const struct registry_aap *aap, int6
     int64_t stalls_ms = notes->upkeep.stalls_boot_ms - clock_boottime_ms();
     if (notes->upkeep.stalls_boot_ms && stalls_ms > 0 && stalls_ms < *wait_ms)
         *wait_ms = stalls_ms;
-    if (notes->running || !engine_is_caught_up(engine, aap->number) || !doubts_are_asked(engine, aap->number))
+    if (notes->running || !engine_is_caught_up(engine, aap->number) || !doubts_are_asked(engine, aap->number) ||
+        (rotation->first && first_keys_wait_for(engine, aap->number)))
         return false;
     if (notes->upkeep.attempt_now)
         return true;
-    if (rotation->state == ROTATION_BLOCKED)
+    if (rotation->state == ROTATION_BLOCKED || (rotation->first && rotation->no_place)) /* which listings tell */
         return false;
     /* one in that second would not count */
     int64_t left_ms = now > notes->asked_by_hand ? notes->upkeep.retry_boot_ms - clock_boottime_ms() : 1000;
@@ -191,7 +230,7 @@ int64_t rotations_look(struct engine *engine, uint32_t number, bool *ready, int6
     fill(engine, aap, notes, now);
     *ready = is_ready(engine, aap, now, &wait_ms);
     sooner_by_keys(aap, now, &wait_ms);
-    *end = aap->current ? aap->current->not_after_time : 0;
+    *end = urgency(aap, notes, now);
     bool tell = aap->rotation.state == ROTATION_BLOCKED && !was_blocked;
     bool stalled = aap->rotation.state == ROTATION_FAILING && notes->failures == 0, tell_stall = stalled && !notes->was_stalled;
     notes->was_stalled = stalled;
@@ -230,7 +269,8 @@ void rotations_create(struct operation *operation)
         memcpy(id, aap->keys->client_key_id, sizeof(id)); /* the newest record */
     registry_unlock(engine->parts.registry);
 
-    if (!id[0])
+    operation->is_first = !id[0];
+    if (!id[0] && config->first_key == FIRST_KEY_BY_HAND)
         operation_refuse(operation, ENOENT, "NoKey", "there is no key to rotate; write a password");
     else
         password_choose(operation, aap_name, config, id, chosen);
@@ -262,8 +302,8 @@ void rotations_ended(struct operation *operation, int result)
     (void)RAND_bytes((unsigned char *)&random, sizeof(random));
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
-    int64_t left = aap->current->not_after_time - engine_now(engine);
-    notes->failed_key = aap->current->number;
+    int64_t left = aap->current ? aap->current->not_after_time - engine_now(engine) : INT64_MAX;
+    notes->failed_key = current_number(aap);
     bool first = notes->failures++ == 0;
     struct registry_failure failure = aap->failure;
     char aap_name[AAP_NAME_SIZE];
@@ -271,8 +311,9 @@ void rotations_ended(struct operation *operation, int result)
     registry_unlock(engine->parts.registry);
     notes->retry_boot_ms = clock_boottime_ms() + schedule_retry_ms(notes->failures, left, random);
     if (first)
-        log_warning("%s: the rotation that is due failed: %s: %s; it is tried again, see status and last_error", aap_name,
-                    failure.error.code, failure.error.message);
+        log_warning("%s: the %s failed: %s: %s; it is tried again, see status and last_error", aap_name,
+                    operation->is_first ? "creation of the first key" : "rotation that is due", failure.error.code,
+                    failure.error.message);
 }
 
 void rotations_attempt_due(struct engine *engine)

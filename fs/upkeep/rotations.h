@@ -1,7 +1,8 @@
 /*
- * Rotations that nobody asks for. An attempt may leave a client key in KMS of which nothing is known here: before the
- * next one KMS is asked for its list, and after three in a row that left one, or brought one that cannot be used, no more
- * is made until somebody writes to the AAP's control. The engine's thread.
+ * Rotations that nobody asks for, and first keys (first_keys.h), which are made by the same rules. An attempt may leave a
+ * client key in KMS of which nothing is known here: before the next one KMS is asked for its list, and after three in a row
+ * that left one, or brought one that cannot be used, no more is made until somebody writes to the AAP's control. The
+ * engine's thread.
  */
 #pragma once
 
@@ -17,7 +18,7 @@ int64_t rotations_look(struct engine *engine, uint32_t aap, bool *ready, int64_t
 void rotations_begin(struct engine *engine, uint32_t aap);
 void rotations_ended(struct operation *operation, int result);
 
-/* `rotate`, and an automatic rotation: a creation with password_source's password. */
+/* `rotate`, and what nobody asks for: a creation with password_source's password, or where there is no key first_key's. */
 void rotations_create(struct operation *operation);
 
 /* `rotate-due`. */

@@ -14,7 +14,7 @@ import pytest
 
 from parts.fifo import Fifo
 from parts.harness import PASSWORD, Mount, Write, result_of, until
-from parts.kms import delete_key, keys_of
+from parts.kms import delete_key, keys_of, make_key
 from parts.processes import kill_all
 from parts.rotations import rotated, start_rotating
 from parts.times import DAY, moment_of, text_of
@@ -73,6 +73,27 @@ def test_password_sources(start_mount, start_emulator, tmp_path):
             mount.write(aap, "rotate")
         assert word in mount.last_error(aap)["Message"] and mount.last_error(aap)["Code"] == "PasswordSource"
     assert emulator.count("CreateClientKey") == made + 4
+
+
+def test_first_keys_come_by_themselves(start_mount, remount, emulator, tmp_path):
+    """One each, also where KMS has another machine's; the next start makes no other."""
+    password = tmp_path / "password"
+    password.write_text(PASSWORD + "\n")
+    password.chmod(0o600)
+    parts = {"defaults": f"first_key = file:{password}", "settings": "requests_per_second = 100"}
+    make_key(emulator)
+    mount = start_mount(emulator.url, **parts)
+    for aap in ("payments", "orders"):
+        made = until(lambda: re.search(rf"(?m) aapfs: {aap}: created (\S+), valid until \S+, by first_key = file:{password}$",
+                                       mount.log()))
+        assert mount.key_id(aap) == made[1]
+    subprocess.run(["openssl", "pkey", "-in", mount / "orders/private_key.pem", "-passin", f"pass:{PASSWORD}", "-noout"],
+                   check=True)
+    keys = [mount.key_id(aap) for aap in ("payments", "orders")]
+    again = remount(mount, emulator.url, **parts)
+    again.sync()
+    assert [again.key_id(aap) for aap in ("payments", "orders")] == keys
+    assert emulator.count("CreateClientKey") == 1 + 2
 
 
 @pytest.fixture

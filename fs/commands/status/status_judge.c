@@ -39,10 +39,12 @@ bool status_is_bad(const char *state)
     return false;
 }
 
-/* The rotation to come would find no place: its Note begins with that. */
+/* The rotation to come would find no place, or the first key finds none: its Note begins with that. */
 static bool has_no_place(const json_t *aap)
 {
-    return strncmp(text_of(aap, "Note"), REPORT_NO_PLACE, strlen(REPORT_NO_PLACE)) == 0;
+    const char *note = text_of(aap, "Note");
+    return strncmp(note, REPORT_NO_PLACE, strlen(REPORT_NO_PLACE)) == 0 ||
+           strncmp(note, REPORT_NO_FIRST_PLACE, strlen(REPORT_NO_FIRST_PLACE)) == 0;
 }
 
 /* A creation asks first whose account it is. */

@@ -144,6 +144,8 @@ static void somebody_is_needed_for_what_fails_or_ends(void **state)
          "\"Note\": \"no place for the next rotation: KMS gives this AAP 3 client keys: ...\"}", true},
         {"{\"State\": \"active\", \"NotAfter\": \"2027-11-01T00:00:00Z\", \"NextRotation\": \"2027-06-25T12:00:00Z\", "
          "\"Note\": \"no place for another client key: ...\"}", false},
+        {"{\"State\": \"none\", \"Note\": \"no place for the first client key: KMS gives this AAP 3 client keys: ...\"}", true},
+        {"{\"State\": \"none\", \"Note\": \"its first key is made by itself, ...\"}", false},
         {"{}", true},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -1,4 +1,6 @@
 /* The password of a creation that nobody gives one for. */
+#include <sys/stat.h>
+
 #include "tests/unit/engine_rig.h"
 
 /* An engine; PAYMENTS has a key. */
@@ -70,6 +72,32 @@ static void generate_makes_another_one_each_time(void **unused)
     }
 }
 
+/* ORDERS has no key. */
+static void a_first_one_is_first_keys(void **unused)
+{
+    rig.config.defaults.password_source = PASSWORD_FILE;
+    rig.config.defaults.first_key = FIRST_KEY_FILE;
+    snprintf(rig.config.defaults.first_key_file, sizeof(rig.config.defaults.first_key_file), "%s/first", rig_place());
+    table_add("orders");
+    rig_start();
+    table_serve();
+    rig_await_thread();
+    assert_string_equal(rig_aap("orders")->failure.error.code, "PasswordSource");
+    assert_non_null(strstr(rig_aap("orders")->failure.error.message, "first_key: "));
+    assert_non_null(strstr(rig_aap("orders")->failure.error.message, "No such file"));
+    FILE *file = fopen(rig.config.defaults.first_key_file, "we");
+    assert_non_null(file);
+    assert_true(fputs(RIG_PASSWORD "\n", file) >= 0);
+    assert_int_equal(fchmod(fileno(file), 0600), 0);
+    assert_int_equal(fclose(file), 0);
+    rig_pass(2000);
+    rig_await_thread();
+    assert_string_equal(rig_expect(RIG_CREATE, "orders")->password, RIG_PASSWORD);
+    table_serve();
+    assert_true(rig_has_logged("orders: created KAAP.1"));
+    assert_true(rig_has_logged("by first_key = file:/"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -77,6 +105,7 @@ int main(void)
         rig_test(keep_keeps_none_that_kms_does_not_take),
         rig_test(keep_needs_the_record),
         rig_test(generate_makes_another_one_each_time),
+        rig_test(a_first_one_is_first_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,12 +160,34 @@ static void the_note_names_what_fills_the_places(void **state)
     assert_note(world, REPORT_NO_PLACE ": KMS gives");
 }
 
+static void of_a_first_key_it_says_why_there_is_none_yet(void **state)
+{
+    struct world *world = *state;
+    struct registry_aap *aap = world->aap;
+    struct registry_key foreign = {.client_key_id = "KAAP.foreign", .not_after_time = now + day}, *had = aap->keys;
+    aap->keys = aap->current = NULL;
+    assert_note(world, "");
+    aap->rotation = (struct registry_rotation){.first = true, .state = ROTATION_DUE};
+    assert_note(world, "is made by itself");
+    assert_member(world, "State", "\"none\"");
+    aap->rotation.state = ROTATION_FAILING;
+    assert_note(world, "last attempt to make the first key failed");
+    assert_member(world, "State", "\"failing\"");
+    world->config.max_keys = 1;
+    aap->foreign = &foreign;
+    aap->rotation.no_place = true;
+    assert_note(world, REPORT_NO_FIRST_PLACE ", keys were made elsewhere: KMS gives this AAP 1");
+    aap->foreign = NULL;
+    aap->keys = had;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_key_is_in_the_list_that_it_belongs_to, make_world, free_world),
         cmocka_unit_test_setup_teardown(the_note_says_what_to_do_about_the_most_urgent, make_world, free_world),
         cmocka_unit_test_setup_teardown(the_note_names_what_fills_the_places, make_world, free_world),
+        cmocka_unit_test_setup_teardown(of_a_first_key_it_says_why_there_is_none_yet, make_world, free_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
