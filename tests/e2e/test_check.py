@@ -126,6 +126,18 @@ def test_the_password_file(place):
     assert "carriage return (CRLF, as on Windows)" in place.check(defaults=settings).of("error", "password")[0]
 
 
+def test_what_a_first_key_needs(place):
+    password = place.directory / "password"
+    settings = f"{FOLLOWING}\nfirst_key = file:{password}"
+    said = place.check(defaults=settings).of("error", "password")
+    assert f"first_key: {password}: No such file" in said[0] and "no first key is made by itself before that" in said[0]
+    password.write_text(PASSWORD + "\n")
+    password.chmod(0o600)
+    assert place.check(defaults=settings).of("ok", "password") == [f"[defaults]: {password} has one"]
+    said = place.check(defaults=f"{FOLLOWING}\nfirst_key = generate\nexpose_password = yes").of("ok", "first_key")
+    assert "the file password" in said[0] and "aapfs export" in said[0]
+
+
 def test_the_kernels_limit_of_a_request(place):
     """With a file of ours over the kernel's, in a mount namespace of its own."""
     limit = place.directory / "limit"

@@ -57,18 +57,36 @@ static void check_validity(struct check *check, const struct place *place)
                       place->name, text);
 }
 
-static void check_password_file(struct check *check, const struct place *place)
+/* OUTCOME: what does not happen without it. */
+static void check_file(struct check *check, const struct place *place, const char *setting, const char *path,
+                       const char *outcome)
 {
     char password[PASSWORD_SIZE], reason[CONFIG_PATH_SIZE + 400];
-    const struct config_aap *values = place->values, *below = place->below;
-    if (values->password_source != PASSWORD_FILE ||
-        (below && below->password_source == PASSWORD_FILE && strcmp(below->password_file, values->password_file) == 0))
-        return;
-    if (password_from_file("password_source", values->password_file, password, reason, sizeof(reason)) < 0)
-        check_error(check, "password", "%s: %s; no key is replaced by itself before that", place->name, reason);
+    if (password_from_file(setting, path, password, reason, sizeof(reason)) < 0)
+        check_error(check, "password", "%s: %s; %s before that", place->name, reason, outcome);
     else
-        check_ok(check, "password", "%s: %s has one", place->name, values->password_file);
+        check_ok(check, "password", "%s: %s has one", place->name, path);
     OPENSSL_cleanse(password, sizeof(password));
+}
+
+static void check_password_file(struct check *check, const struct place *place)
+{
+    const struct config_aap *values = place->values, *below = place->below;
+    if (values->password_source == PASSWORD_FILE &&
+        !(below && below->password_source == PASSWORD_FILE && strcmp(below->password_file, values->password_file) == 0))
+        check_file(check, place, "password_source", values->password_file, "no key is replaced by itself");
+}
+
+static void check_first_key(struct check *check, const struct place *place)
+{
+    const struct config_aap *values = place->values, *below = place->below;
+    if (below && below->first_key == values->first_key && strcmp(below->first_key_file, values->first_key_file) == 0)
+        return;
+    if (values->first_key == FIRST_KEY_FILE)
+        check_file(check, place, "first_key", values->first_key_file, "no first key is made by itself");
+    else if (values->first_key == FIRST_KEY_GENERATE)
+        check_ok(check, "first_key", "%s: an AAP without a key makes one by itself; its generated password is in the file "
+                 "password, for those who may read the key, and in what aapfs export writes", place->name);
 }
 
 /* FUSE has no way to refuse a lease; the kernel gives one to the owner alone, and to whoever has CAP_LEASE. */
@@ -84,6 +102,7 @@ static void check_place(struct check *check, const struct place *place)
 {
     check_validity(check, place);
     check_password_file(check, place);
+    check_first_key(check, place);
     check_owner(check, place);
 }
 
