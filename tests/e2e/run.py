@@ -12,7 +12,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 results = pathlib.Path(os.environ["AAPFS_BUILD"]) / "test-results"
 results.mkdir(exist_ok=True)
-name = "-".join(pathlib.Path(word).stem for word in sys.argv[1:] if word.endswith(".py"))
+name = "-".join(pathlib.Path(word).stem for word in sys.argv[1:] if word.endswith(".py"))[:200]  # a file has 255
 here = pathlib.Path(__file__).parent
 # everyday: what `meson test` runs; the others are tests/run.sh's
 marks = {"everyday": "not full and not long", "full": "not long", "long": "", "core": "core"}
