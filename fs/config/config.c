@@ -27,6 +27,7 @@ void config_defaults(struct config *config)
         .control = true,
         .settle_ms = 60 * 1000,
         .creation_guard_ms = 5 * 1000,
+        .fleet = {.prefix = "aapfs"},
         .defaults = {.owner = geteuid(),
                      .group = getegid(),
                      .mode = 0440,
@@ -144,6 +145,17 @@ static bool exposes_differ(const struct config *one, const struct config *other)
     return false;
 }
 
+static bool fleets_differ(const struct config_fleet *one, const struct config_fleet *other)
+{
+    for (size_t i = 0; i < one->etcd_count && i < other->etcd_count; i++)
+        if (strcmp(one->etcd[i], other->etcd[i]) != 0)
+            return true;
+    return one->etcd_count != other->etcd_count || strcmp(one->prefix, other->prefix) != 0 ||
+           strcmp(one->fleet_key, other->fleet_key) != 0 || strcmp(one->ca_file, other->ca_file) != 0 ||
+           strcmp(one->certificate, other->certificate) != 0 || strcmp(one->certificate_key, other->certificate_key) != 0 ||
+           strcmp(one->user, other->user) != 0 || strcmp(one->password_file, other->password_file) != 0;
+}
+
 /* The kernel, the state or a worker's connection has it already. */
 int config_check_reload(const struct config *old, const struct config *new, char *reason, size_t reason_size)
 {
@@ -161,6 +173,7 @@ int config_check_reload(const struct config *old, const struct config *new, char
         {"state_key", strcmp(old->state_key, new->state_key) != 0},
         {"settle", old->settle_ms != new->settle_ms},
         {"audit", old->audit != new->audit},
+        {"[fleet]", fleets_differ(&old->fleet, &new->fleet)},
         {"expose_password", old->defaults.expose_password != new->defaults.expose_password ||
                                 exposes_differ(old, new) || exposes_differ(new, old)},
     };

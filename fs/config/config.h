@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256, CONFIG_PATH_SIZE = 1024, CONFIG_COMMAND_SIZE = 1024 };
+enum { CONFIG_NAME_SIZE = 201, CONFIG_TEXT_SIZE = 256, CONFIG_PATH_SIZE = 1024, CONFIG_COMMAND_SIZE = 1024,
+       CONFIG_PREFIX_SIZE = 129, CONFIG_ENDPOINTS_MOST = 9 };
 
 enum config_rotate_at { ROTATE_AT_PERCENT, ROTATE_BEFORE_END, ROTATE_NEVER };
 enum config_password_source { PASSWORD_KEEP, PASSWORD_GENERATE, PASSWORD_FILE };
@@ -46,6 +47,17 @@ struct config_aap {
     unsigned int on_rotate_timeout_ms; /* default 60 s; 1 s to 1 h */
 };
 
+/* [fleet] */
+struct config_fleet {
+    char etcd[CONFIG_ENDPOINTS_MOST][CONFIG_TEXT_SIZE]; /* its members' URLs */
+    size_t etcd_count;                                  /* 0: no fleet (default) */
+    char prefix[CONFIG_PREFIX_SIZE];                    /* of its keys; default "aapfs" */
+    char fleet_key[CONFIG_PATH_SIZE];                   /* "": a credential of systemd's */
+    char ca_file[CONFIG_PATH_SIZE];                     /* default "": the system's */
+    char certificate[CONFIG_PATH_SIZE], certificate_key[CONFIG_PATH_SIZE]; /* default "": none; both or none */
+    char user[CONFIG_TEXT_SIZE], password_file[CONFIG_PATH_SIZE];          /* the same */
+};
+
 struct config {
     char file[CONFIG_PATH_SIZE]; /* where it was read, for messages; "": nowhere */
     /* [kms] */
@@ -68,6 +80,7 @@ struct config {
     unsigned int creation_guard_ms; /* default 5 s; 0 to 1 h */
     bool audit;                     /* default no */
     bool control;                   /* default yes; no: every control write is EPERM */
+    struct config_fleet fleet;
     /* [defaults] */
     struct config_aap defaults;
     /* [aap NAME] sections, sorted by name */

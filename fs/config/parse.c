@@ -24,8 +24,9 @@ struct parser {
     const char *text, *end; /* what inih has not read yet */
     unsigned int line;      /* of what inih read last */
     bool line_is_open;      /* inih has read a part of it */
-    bool seen_kms, seen_mount, seen_defaults;
-    struct lines lines;          /* in [kms], [mount] and [defaults] */
+    bool seen_kms, seen_mount, seen_fleet, seen_defaults;
+    unsigned int fleet_line;     /* of [fleet] */
+    struct lines lines;          /* in [kms], [mount], [fleet] and [defaults] */
     struct lines *section_lines; /* in config->sections */
     size_t section_room;         /* of both */
     char *reason;
@@ -102,14 +103,18 @@ static void begin_section(struct parser *parser, const char *name)
         seen = &parser->seen_kms;
     else if (strcmp(name, "mount") == 0)
         seen = &parser->seen_mount;
+    else if (strcmp(name, "fleet") == 0)
+        seen = &parser->seen_fleet;
     else if (strcmp(name, "defaults") == 0)
         seen = &parser->seen_defaults;
     else if (strncmp(name, "aap ", 4) == 0)
         begin_aap_section(parser, name + 4);
     else
-        fail(parser, -EINVAL, "unknown section; right are [kms], [mount], [defaults] and [aap NAME]");
+        fail(parser, -EINVAL, "unknown section; right are [kms], [mount], [fleet], [defaults] and [aap NAME]");
     if (seen && *seen)
         fail(parser, -EINVAL, "the section [%s] stands twice; put them together", name);
+    if (seen == &parser->seen_fleet)
+        parser->fleet_line = parser->line;
     if (seen)
         *seen = true;
 }
@@ -168,6 +173,8 @@ static bool find_section(struct parser *parser, const char *section, enum config
         *kind = SECTION_KMS;
     } else if (strcmp(section, "mount") == 0) {
         *kind = SECTION_MOUNT;
+    } else if (strcmp(section, "fleet") == 0) {
+        *kind = SECTION_FLEET;
     } else if (strcmp(section, "defaults") == 0) {
         *kind = SECTION_AAP;
         *values = &config->defaults;
@@ -299,11 +306,33 @@ static void check_aap(struct parser *parser, const struct config_aap *aap, const
     check_places(parser, aap, own, section);
 }
 
+/* Two keys of [fleet] that are of no use alone. */
+static void check_pair(struct parser *parser, const char *one, const char *one_value, const char *other, const char *other_value)
+{
+    if (!one_value[0] == !other_value[0])
+        return;
+    const char *there = one_value[0] ? one : other, *missing = one_value[0] ? other : one;
+    parser->line = parser->lines.of[config_setting_find(SECTION_FLEET, there)];
+    fail(parser, -EINVAL, "%s: without %s; right are both, or neither", there, missing);
+}
+
+static void check_fleet(struct parser *parser)
+{
+    const struct config_fleet *fleet = &parser->config->fleet;
+    if (parser->seen_fleet && fleet->etcd_count == 0) {
+        parser->line = parser->fleet_line;
+        fail(parser, -EINVAL, "[fleet] without etcd; right is etcd = https://HOST:2379, or several with commas between");
+    }
+    check_pair(parser, "certificate", fleet->certificate, "certificate_key", fleet->certificate_key);
+    check_pair(parser, "user", fleet->user, "password_file", fleet->password_file);
+}
+
 /* [aap NAME] gets what it does not say from [defaults], wherever that stood. */
 static void finish_sections(struct parser *parser)
 {
     struct config *config = parser->config;
     char name[CONFIG_NAME_SIZE + 8];
+    check_fleet(parser);
     check_aap(parser, &config->defaults, &parser->lines, "defaults");
     for (size_t i = 0; i < config->section_count && parser->result == 0; i++) {
         struct config_section *section = &config->sections[i];

@@ -7,7 +7,7 @@
 #include "fs/config/value.h"
 
 /* [defaults] and [aap NAME] set the same things. */
-enum config_section_kind { SECTION_KMS, SECTION_MOUNT, SECTION_AAP };
+enum config_section_kind { SECTION_KMS, SECTION_MOUNT, SECTION_FLEET, SECTION_AAP };
 
 struct config_setting {
     enum config_section_kind kind;
@@ -17,7 +17,7 @@ struct config_setting {
     size_t begin, size; /* the bytes that it sets, for those of struct config_aap */
 };
 
-enum { CONFIG_SETTINGS = 30 };
+enum { CONFIG_SETTINGS = 38 };
 
 extern const struct config_setting config_settings[CONFIG_SETTINGS];
 

@@ -9,6 +9,7 @@
 
 #include "fs/config/config.h"
 #include "fs/config/names.h"
+#include "kmsapi/base/endpoint.h"
 #include "kmsapi/base/proxy.h"
 #include "kmsapi/credentials/source.h"
 
@@ -336,4 +337,61 @@ int config_value_delete_superseded(const char *text, void *value, char *reason, 
         return refuse(reason, size, "not a time from 0s to 10y like 7d, nor expired, nor never");
     }
     return 0;
+}
+
+int config_value_prefix(const char *text, void *value, char *reason, size_t size)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./";
+    size_t length = strlen(text);
+    if (length == 0 || length >= CONFIG_PREFIX_SIZE || strspn(text, letters) != length || text[length - 1] == '/' ||
+        strstr(text, "//"))
+        return refuse(reason, size, "not a prefix; right is one like aapfs or /aapfs/production, of at most 128 of A-Z a-z 0-9 "
+                                    "_ - . and single / between them");
+    strcpy(value, text);
+    return 0;
+}
+
+int config_value_etcd_user(const char *text, void *value, char *reason, size_t size)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < ' ' || *c == 0x7f)
+            return refuse(reason, size, "a control character in it; right is a user of etcd's");
+    if (strlen(text) >= CONFIG_TEXT_SIZE)
+        return refuse(reason, size, "longer than 255 bytes; right is a user of etcd's");
+    strcpy(value, text);
+    return 0;
+}
+
+static int add_endpoint(struct config_fleet *fleet, const char *url, char *reason, size_t size)
+{
+    struct endpoint endpoint;
+    char text[sizeof(endpoint.authority) + 16];
+    int r = endpoint_parse(url, &endpoint, reason, size);
+    if (r < 0)
+        return r;
+    snprintf(text, sizeof(text), "%s://%s", endpoint.tls ? "https" : "http", endpoint.authority);
+    if (strlen(text) >= CONFIG_TEXT_SIZE)
+        return refuse(reason, size, "the host's name is too long");
+    for (size_t i = 0; i < fleet->etcd_count; i++)
+        if (strcmp(fleet->etcd[i], text) == 0)
+            return refuse(reason, size, "a URL stands twice");
+    if (fleet->etcd_count == CONFIG_ENDPOINTS_MOST)
+        return refuse(reason, size, "more than 9 URLs; right are some of etcd's members");
+    strcpy(fleet->etcd[fleet->etcd_count++], text);
+    return 0;
+}
+
+int config_value_etcd(const char *text, void *value, char *reason, size_t size)
+{
+    struct config_fleet *fleet = value;
+    char url[CONFIG_TEXT_SIZE + 1];
+    for (text += strspn(text, " ,\t"); *text; text += strspn(text, " ,\t")) {
+        size_t length = strcspn(text, " ,\t");
+        snprintf(url, sizeof(url), "%.*s", length < sizeof(url) ? (int)length : CONFIG_TEXT_SIZE, text);
+        int r = add_endpoint(fleet, url, reason, size);
+        if (r < 0)
+            return r;
+        text += length;
+    }
+    return fleet->etcd_count > 0 ? 0 : refuse(reason, size, "empty; right is https://HOST:2379, or several with commas between");
 }

@@ -24,6 +24,9 @@ config_value config_value_path;          /* a whole one, or "", into a char[CONF
 config_value config_value_command;       /* a command, "none", or "", into a char[CONFIG_COMMAND_SIZE] */
 config_value config_value_credentials;   /* default, environment, profile:NAME … into a char[CONFIG_TEXT_SIZE] */
 config_value config_value_proxy;         /* http://HOST:PORT, or "", into a char[CONFIG_TEXT_SIZE] */
+config_value config_value_prefix;        /* letters, digits and _-./ into a char[CONFIG_PREFIX_SIZE] */
+config_value config_value_etcd_user;     /* a name, or "", into a char[CONFIG_TEXT_SIZE] */
+config_value config_value_etcd;          /* URLs into a struct config_fleet */
 /* Those that fill more than one member take the whole struct config_aap. */
 config_value config_value_validity, config_value_rotate_at, config_value_password_source, config_value_first_key,
     config_value_delete_superseded;

@@ -19,7 +19,7 @@
 #include <stddef.h>
 
 #include "fs/config/config.h"
-#include "fs/fleet/fleet_store.h"
+#include "fs/etcd/fleet_store.h"
 #include "fs/store/record.h"
 
 enum { FLEET_ID_SIZE = 254 };

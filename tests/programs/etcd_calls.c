@@ -1,5 +1,5 @@
 /*
- * Drives fs/fleet/etcd.h as the engine's thread does, from inside transport_run: takes commands from stdin and prints what
+ * Drives fs/etcd/etcd.h as the engine's thread does, from inside transport_run: takes commands from stdin and prints what
  * comes of them, a JSON object a line each.
  *
  *     etcd_calls '{"endpoints": ["https://…", …], "ca_file": …, "certificate": …, "certificate_key": …, "user": …,
@@ -22,7 +22,7 @@
 #include <jansson.h>
 
 #include "fs/engine/kms_clock.h"
-#include "fs/fleet/etcd.h"
+#include "fs/etcd/etcd.h"
 #include "kmsapi/transport.h"
 #include "kmsapi/wiping_memory.h"
 

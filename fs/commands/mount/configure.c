@@ -45,6 +45,9 @@ static int read_all(const struct configure_words *words, int copy, struct config
     if (r < 0)
         return r;
     r = override(words, config, reason, size);
+    if (r == 0 && config->fleet.etcd_count > 0)
+        r = reason_give(reason, size, -EOPNOTSUPP, "%s: [fleet]: this version does not share keys yet; leave the section out, "
+                        "and have each host make its own", config->file);
     if (r == 0 && !config->region[0] && words->found_region[0])
         r = config_set_region(config, words->found_region, reason, size);
     if (r < 0)

@@ -377,6 +377,35 @@ static const struct {
     {"[aap a]\non_rotate_timeout = 999ms\n", ":2: on_rotate_timeout: not a time"},
     {"[aap a]\non_rotate_timeout = 61m\n", ":2: on_rotate_timeout: not a time"},
     {"[aap a]\non_rotate_timeout = 60\n", ":2: on_rotate_timeout: not a time"},
+    {"[fleet]\netcd = https://a:2379\n", NULL},
+    {"[fleet]\netcd = https://10.0.0.1:2379, https://10.0.0.2:2379 https://[fd00::3]:2379\n", NULL},
+    {"[fleet]\netcd = http://127.0.0.1:2379\n", NULL},
+    {"[fleet]\netcd = http://10.0.0.1:2379\n", ":2: etcd: http:// is for 127.0.0.1 and [::1] only"},
+    {"[fleet]\netcd = https://a:2379/v3\n", ":2: etcd: a path has no place here"},
+    {"[fleet]\netcd = https://u:p@a:2379\n", ":2: etcd: a user name or password has no place here"},
+    {"[fleet]\netcd = a:2379,https://a:2379\n", ":2: etcd: a URL stands twice"},
+    {"[fleet]\netcd = , ,\n", ":2: etcd: empty; right is https://HOST:2379"},
+    {"[fleet]\netcd =\n", ":2: etcd: empty"},
+    {"[fleet]\netcd = a,b,c,d,e,f,g,h,i\n", NULL},
+    {"[fleet]\netcd = a,b,c,d,e,f,g,h,i,j\n", ":2: etcd: more than 9 URLs"},
+    {"\n[fleet]\nprefix = a\n", ":2: [fleet] without etcd; right is etcd = https://HOST:2379"},
+    {"[fleet]\n", ":1: [fleet] without etcd"},
+    {"[fleet]\netcd = a\n[fleet]\n", ":3: the section [fleet] stands twice"},
+    {"[fleet]\netcd = a\nprefix = /a-b/c_d.e\n", NULL},
+    {"[fleet]\netcd = a\nprefix =\n", ":3: prefix: not a prefix; right is one like aapfs"},
+    {"[fleet]\netcd = a\nprefix = a/\n", ":3: prefix: not a prefix"},
+    {"[fleet]\netcd = a\nprefix = a//b\n", ":3: prefix: not a prefix"},
+    {"[fleet]\netcd = a\nprefix = a b\n", ":3: prefix: not a prefix"},
+    {"[fleet]\netcd = a\nfleet_key = /k\nca_file = /c\n", NULL},
+    {"[fleet]\netcd = a\nfleet_key = k\n", ":3: fleet_key: not a whole path"},
+    {"[fleet]\netcd = a\ncertificate = /c\ncertificate_key = /k\n", NULL},
+    {"[fleet]\netcd = a\ncertificate = /c\n", ":3: certificate: without certificate_key; right are both, or neither"},
+    {"[fleet]\ncertificate_key = /k\netcd = a\n", ":2: certificate_key: without certificate;"},
+    {"[fleet]\netcd = a\nuser = u v\npassword_file = /p\n", NULL},
+    {"[fleet]\netcd = a\nuser = u\n", ":3: user: without password_file;"},
+    {"[fleet]\netcd = a\npassword_file = /p\n", ":3: password_file: without user;"},
+    {"[fleet]\netcd = a\nuser = a\tb\npassword_file = /p\n", ":3: user: a control character"},
+    {"[kms]\netcd = a\n", ":2: unknown key \"etcd\" in [kms]"},
 };
 
 static void says_what_is_wrong_and_where(void **state)
@@ -416,6 +445,37 @@ static void reads_the_settings_of_kms_and_mount(void **state)
     assert_true(config.audit);
     assert_false(config.control);
     config_clear(&config);
+}
+
+static void reads_the_settings_of_a_fleet(void **state)
+{
+    static const char text[] = "[fleet]\netcd = https://10.0.0.1:2379, etcd.example.com:443\nprefix = /p\nfleet_key = /k\n"
+                               "ca_file = /ca\ncertificate = /c\ncertificate_key = /ck\nuser = u\npassword_file = /pw\n"
+                               "[kms]\nca_file = /other\n";
+    struct config config, other;
+    char reason[512] = "";
+    assert_int_equal(read_text("", 0, &other, reason), 0);
+    assert_int_equal(other.fleet.etcd_count, 0);
+    assert_string_equal(other.fleet.prefix, "aapfs");
+    assert_int_equal(read_text(text, strlen(text), &config, reason), 0);
+    const struct config_fleet *fleet = &config.fleet;
+    assert_int_equal(fleet->etcd_count, 2);
+    assert_string_equal(fleet->etcd[0], "https://10.0.0.1:2379");
+    assert_string_equal(fleet->etcd[1], "https://etcd.example.com");
+    assert_string_equal(fleet->prefix, "/p");
+    assert_string_equal(fleet->fleet_key, "/k");
+    assert_string_equal(fleet->ca_file, "/ca");
+    assert_string_equal(fleet->certificate, "/c");
+    assert_string_equal(fleet->certificate_key, "/ck");
+    assert_string_equal(fleet->user, "u");
+    assert_string_equal(fleet->password_file, "/pw");
+    assert_string_equal(config.ca_file, "/other");
+    assert_int_equal(config_check_reload(&config, &config, reason, sizeof(reason)), 0);
+    strcpy(other.ca_file, config.ca_file);
+    assert_int_equal(config_check_reload(&config, &other, reason, sizeof(reason)), -EINVAL);
+    assert_non_null(strstr(reason, "[fleet]: cannot change on a live mount"));
+    config_clear(&config);
+    config_clear(&other);
 }
 
 static void finds_each_of_many_sections(void **state)
@@ -651,6 +711,7 @@ int main(void)
         cmocka_unit_test(reads_a_whole_file),
         cmocka_unit_test(says_what_is_wrong_and_where),
         cmocka_unit_test(reads_the_settings_of_kms_and_mount),
+        cmocka_unit_test(reads_the_settings_of_a_fleet),
         cmocka_unit_test(finds_each_of_many_sections),
         cmocka_unit_test(a_copy_keeps_what_was_read),
         cmocka_unit_test(a_copy_remembers_users_and_groups),

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "fs/fleet/endpoints.h"
+#include "fs/etcd/endpoints.h"
 
 static const char *const urls[] = {"https://a:2379", "https://[fd00::1]:2379/", "http://127.0.0.1:2379"};
 

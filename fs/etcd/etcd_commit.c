@@ -1,11 +1,11 @@
-#include "fs/fleet/etcd_commit.h"
+#include "fs/etcd/etcd_commit.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/fleet/etcd_call.h"
-#include "fs/fleet/questions.h"
+#include "fs/etcd/etcd_call.h"
+#include "fs/etcd/questions.h"
 
 struct committing {
     struct fleet_commit commit; /* ENDED and USER alone */

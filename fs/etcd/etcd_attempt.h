@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "fs/fleet/etcd_parts.h"
-#include "fs/fleet/trouble.h"
+#include "fs/etcd/etcd_parts.h"
+#include "fs/etcd/trouble.h"
 
 struct etcd_question {
     const char *path; /* below /v3/ */

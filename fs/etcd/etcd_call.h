@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "fs/fleet/etcd_parts.h"
+#include "fs/etcd/etcd_parts.h"
 
 struct etcd_call_wish {
     const char *path; /* below /v3/; static */

@@ -1,4 +1,4 @@
-#include "fs/fleet/etcd_read.h"
+#include "fs/etcd/etcd_read.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #include <openssl/crypto.h>
 
 #include "fs/engine/kms_clock.h"
-#include "fs/fleet/etcd_call.h"
-#include "fs/fleet/questions.h"
+#include "fs/etcd/etcd_call.h"
+#include "fs/etcd/questions.h"
 #include "kmsapi/cleanup.h"
 
 /* Entries in one answer: of the largest values that we write fewer than ETCD_ANSWER_MOST bytes. */

@@ -1,10 +1,10 @@
-#include "fs/fleet/trouble.h"
+#include "fs/etcd/trouble.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "fs/fleet/answers.h"
+#include "fs/etcd/answers.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/base/error_text.h"
 #include "kmsapi/transport_error.h"

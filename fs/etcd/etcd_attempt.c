@@ -1,4 +1,4 @@
-#include "fs/fleet/etcd_attempt.h"
+#include "fs/etcd/etcd_attempt.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "fs/fleet/fleet_store.h"
+#include "fs/etcd/fleet_store.h"
 
 /* All of it is copied. */
 struct etcd_options {

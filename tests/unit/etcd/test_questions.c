@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "fs/fleet/questions.h"
+#include "fs/etcd/questions.h"
 #include "kmsapi/openssl_cleanup.h"
 
 static void is(char *question, const char *expected)

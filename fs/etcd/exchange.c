@@ -1,4 +1,4 @@
-#include "fs/fleet/exchange.h"
+#include "fs/etcd/exchange.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "fs/fleet/etcd_watch.h"
+#include "fs/etcd/etcd_watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,9 +7,9 @@
 #include <openssl/rand.h>
 
 #include "fs/engine/kms_clock.h"
-#include "fs/fleet/etcd_attempt.h"
-#include "fs/fleet/etcd_call.h"
-#include "fs/fleet/questions.h"
+#include "fs/etcd/etcd_attempt.h"
+#include "fs/etcd/etcd_call.h"
+#include "fs/etcd/questions.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/openssl_cleanup.h"
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "fs/fleet/etcd_parts.h"
+#include "fs/etcd/etcd_parts.h"
 
 /* When to come again, CLOCK_MONOTONIC. */
 int64_t etcd_token_tend(struct etcd *etcd);

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "fs/fleet/etcd_parts.h"
+#include "fs/etcd/etcd_parts.h"
 
 struct fleet_watch *etcd_watch(struct fleet_store *store, const struct fleet_watch_wish *wish);
 void etcd_end_watch(struct fleet_store *store, struct fleet_watch *watch);

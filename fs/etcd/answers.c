@@ -1,4 +1,4 @@
-#include "fs/fleet/answers.h"
+#include "fs/etcd/answers.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,10 +3,10 @@
  */
 #pragma once
 
-#include "fs/fleet/answers.h"
-#include "fs/fleet/endpoints.h"
-#include "fs/fleet/etcd.h"
-#include "fs/fleet/exchange.h"
+#include "fs/etcd/answers.h"
+#include "fs/etcd/endpoints.h"
+#include "fs/etcd/etcd.h"
+#include "fs/etcd/exchange.h"
 #include "kmsapi/base/resolve.h"
 
 /* One try, and how long connecting may take of it. */

@@ -1,4 +1,4 @@
-#include "fs/fleet/etcd.h"
+#include "fs/etcd/etcd.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,13 +7,13 @@
 #include <openssl/crypto.h>
 
 #include "fs/base/reason.h"
-#include "fs/fleet/etcd_call.h"
-#include "fs/fleet/etcd_commit.h"
-#include "fs/fleet/etcd_lease.h"
-#include "fs/fleet/etcd_parts.h"
-#include "fs/fleet/etcd_read.h"
-#include "fs/fleet/etcd_token.h"
-#include "fs/fleet/etcd_watch.h"
+#include "fs/etcd/etcd_call.h"
+#include "fs/etcd/etcd_commit.h"
+#include "fs/etcd/etcd_lease.h"
+#include "fs/etcd/etcd_parts.h"
+#include "fs/etcd/etcd_read.h"
+#include "fs/etcd/etcd_token.h"
+#include "fs/etcd/etcd_watch.h"
 
 enum { RENEW_MS = 30000 };
 

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "fs/fleet/fleet_store.h"
+#include "fs/etcd/fleet_store.h"
 
 enum { ANSWER_TOKEN_SIZE = 8192, ANSWER_ID_SIZE = 24, ANSWER_REASON_SIZE = 256 };
 

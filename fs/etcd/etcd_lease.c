@@ -1,11 +1,11 @@
-#include "fs/fleet/etcd_lease.h"
+#include "fs/etcd/etcd_lease.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "fs/engine/kms_clock.h"
-#include "fs/fleet/etcd_call.h"
-#include "fs/fleet/questions.h"
+#include "fs/etcd/etcd_call.h"
+#include "fs/etcd/questions.h"
 
 /*
  * A leader that is being replaced may renew a lease once more, which the next one does not know of: the last part of its time

@@ -1,4 +1,4 @@
-#include "fs/fleet/endpoints.h"
+#include "fs/etcd/endpoints.h"
 
 #include <errno.h>
 #include <stdio.h>

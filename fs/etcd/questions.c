@@ -1,4 +1,4 @@
-#include "fs/fleet/questions.h"
+#include "fs/etcd/questions.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -9,8 +9,8 @@
 
 #include <jansson.h>
 
-#include "fs/fleet/exchange.h"
-#include "fs/fleet/fleet_store.h"
+#include "fs/etcd/exchange.h"
+#include "fs/etcd/fleet_store.h"
 
 enum trouble_next {
     TROUBLE_FINAL,     /* etcd refused it, and any other member would */

@@ -3,6 +3,6 @@
  */
 #pragma once
 
-#include "fs/fleet/fleet_store.h"
+#include "fs/etcd/fleet_store.h"
 
 int etcd_commit(struct fleet_store *store, const struct fleet_commit *commit);

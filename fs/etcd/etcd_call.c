@@ -1,4 +1,4 @@
-#include "fs/fleet/etcd_call.h"
+#include "fs/etcd/etcd_call.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <openssl/crypto.h>
 
 #include "fs/engine/kms_clock.h"
-#include "fs/fleet/etcd_attempt.h"
+#include "fs/etcd/etcd_attempt.h"
 #include "kmsapi/cleanup.h"
 #include "kmsapi/openssl_cleanup.h"
 

@@ -1,4 +1,4 @@
-#include "fs/fleet/etcd_token.h"
+#include "fs/etcd/etcd_token.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,8 +9,8 @@
 
 #include "fs/base/secret_file.h"
 #include "fs/engine/kms_clock.h"
-#include "fs/fleet/etcd_call.h"
-#include "fs/fleet/questions.h"
+#include "fs/etcd/etcd_call.h"
+#include "fs/etcd/questions.h"
 #include "kmsapi/base/backoff.h"
 #include "kmsapi/cleanup.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "fs/fleet/trouble.h"
+#include "fs/etcd/trouble.h"
 
 static const char url[] = "https://10.0.0.1:2379";
 

@@ -11,7 +11,7 @@
 
 #include <openssl/crypto.h>
 
-#include "fs/fleet/answers.h"
+#include "fs/etcd/answers.h"
 
 #define HEADER "\"header\":{\"cluster_id\":\"13805680747766176984\",\"member_id\":\"9829954754940738069\",\"revision\":\"7\",\"raft_term\":\"2\"}"
 #define KEY_A "\"key\":\"YS9h\"" /* a/a */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fs/fleet/fleet_store.h"
+#include "fs/etcd/fleet_store.h"
 
 struct question_range {
     const void *key;    /* the first one */

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "fs/fleet/etcd_parts.h"
+#include "fs/etcd/etcd_parts.h"
 
 struct fleet_lease *etcd_lease(struct fleet_store *store, const struct fleet_lease_wish *wish);
 int64_t etcd_lease_left_ms(struct fleet_store *store, const struct fleet_lease *lease);
