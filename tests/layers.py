@@ -7,7 +7,7 @@ import re
 import sys
 
 # the rooms of fs/, from the bottom up: a room may use those before it
-ROOMS = ["fs/base", "fs/config", "fs/model", "fs/store", "fs/etcd", "fs/engine", "fs/fleet", "fs/applications", "fs/sync", "fs/keys", "fs/upkeep",
+ROOMS = ["fs/base", "fs/config", "fs/model", "fs/store", "fs/engine", "fs/etcd", "fs/fleet", "fs/applications", "fs/sync", "fs/keys", "fs/upkeep",
          "fs/loop", "fs/tree", "fs/mount", "fs/publisher", "fs/runner", "fs/worker", "fs/supervisor", "fs/volumes",
          "fs/commands"]
 # what a room is above beside that, or a single header of it
