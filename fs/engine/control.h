@@ -24,6 +24,7 @@ enum control_verb {
     CONTROL_ADOPT_STATE, /* the state directory belongs to this machine now */
     CONTROL_ROTATE_DUE,  /* what is due is attempted now */
     CONTROL_PUBLISH, /* the engine's own: a Scheduled key becomes the current one */
+    CONTROL_SHARED_KEY, /* the same: a key of the fleet comes here, or goes */
     CONTROL_INHERITED, /* a creation that an earlier worker had begun, and whose key is safe */
     CONTROL_VERBS,
 };

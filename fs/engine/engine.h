@@ -75,6 +75,7 @@ struct engine_aap {
     struct left_intent *left_intents; /* newest first */
     int64_t unsettled_mono_ms; /* when one was left last, CLOCK_MONOTONIC */
     struct upkeep_notes upkeep;
+    struct fleet_aap *fleet; /* fleet_aap.c: what the fleet has of it; NULL: nothing was asked */
 };
 
 struct engine {
@@ -90,6 +91,8 @@ struct engine {
     struct due looks;    /* AAPs that upkeep/ is to look at, CLOCK_BOOTTIME; engine_wake */
     struct due listings; /* AAPs whose keys are to be listed, CLOCK_MONOTONIC; engine_want_listing */
     int64_t woken_offset_ms; /* the clock's offset when every AAP was woken last */
+
+    struct fleet *fleet; /* fleet.c; NULL: this host shares nothing */
 
     struct account *account; /* account.c */
     struct store *store;     /* the account's; NULL: none is known yet */
@@ -116,6 +119,9 @@ struct engine {
     const struct verb *verbs; /* by enum control_verb */
     void (*operation_ended)(struct operation *operation, int result);
     void (*aap_changed)(struct engine *engine, uint32_t aap); /* something that its status tells */
+    /* shared_key.h: what the fleet has comes here, or goes */
+    int (*fleet_key_came)(struct engine *engine, uint32_t aap, struct record *record);
+    int (*fleet_key_gone)(struct engine *engine, uint32_t aap, const char *client_key_id);
 
     /* loop.c */
     struct engine_queue *queue;

@@ -18,12 +18,14 @@ static const struct form {
     [FLEET_CHECK] = {"/check", "", false, false},
     [FLEET_HOST] = {"/hosts/", "", false, true},
     [FLEET_CURRENT] = {"/aaps/", "/current", true, false},
-    [FLEET_LOCK] = {"/aaps/", "/lock", true, false},
-    [FLEET_INTENT] = {"/aaps/", "/intents/", true, true},
+    [FLEET_LOCK] = {"/locks/", "", true, false},
+    [FLEET_INTENT] = {"/intents/", "/", true, true},
     [FLEET_CLIENT_KEY] = {"/aaps/", "/keys/", true, true},
+    [FLEET_DELETED] = {"/aaps/", "/deleted/", true, true},
+    [FLEET_SERVED] = {"/served/", "/", true, true},
 };
 
-enum { KINDS = sizeof(forms) / sizeof(forms[0]) };
+_Static_assert(FLEET_KINDS == sizeof(forms) / sizeof(forms[0]), "each has a form");
 
 /* One part of a key: what a file's name may be, and printable. */
 static bool is_id(const char *id)
@@ -54,7 +56,22 @@ int fleet_name_put(const char *prefix, const struct fleet_name *name, char key[s
 
 int fleet_name_aaps(const char *prefix, char key[static FLEET_KEY_SIZE])
 {
-    return put(key, (const char *const[]){prefix, forms[FLEET_LOCK].before, "", "", ""});
+    return put(key, (const char *const[]){prefix, forms[FLEET_CURRENT].before, "", "", ""});
+}
+
+int fleet_name_aap(const char *prefix, const char *aap, char key[static FLEET_KEY_SIZE])
+{
+    if (!config_aap_name_is_shown(aap))
+        return -EINVAL;
+    return put(key, (const char *const[]){prefix, forms[FLEET_CURRENT].before, aap, "/", ""});
+}
+
+int fleet_name_all(const char *prefix, enum fleet_kind kind, const char *aap, char key[static FLEET_KEY_SIZE])
+{
+    const struct form *form = &forms[kind];
+    if (!form->aap || !form->id || !config_aap_name_is_shown(aap))
+        return -EINVAL;
+    return put(key, (const char *const[]){prefix, form->before, aap, form->behind, ""});
 }
 
 int fleet_name_hosts(const char *prefix, char key[static FLEET_KEY_SIZE])
@@ -82,8 +99,8 @@ static bool take(const char *text, enum fleet_kind kind, struct fleet_name *name
         return false;
     text += strlen(form->before);
     if (form->aap) {
-        const char *end = strchr(text, '/');
-        if (!end || !copy(name->aap, sizeof(name->aap), text, end))
+        const char *end = strchrnul(text, '/');
+        if (!copy(name->aap, sizeof(name->aap), text, end))
             return false;
         text = end;
     }
@@ -98,7 +115,7 @@ int fleet_name_take(const char *prefix, const char *key, struct fleet_name *name
     size_t length = strlen(prefix);
     if (strncmp(key, prefix, length) != 0)
         return -EINVAL;
-    for (unsigned int kind = 0; kind < KINDS; kind++)
+    for (unsigned int kind = 0; kind < FLEET_KINDS; kind++)
         if (take(key + length, kind, name) && fleet_name_put(prefix, name, back) == 0 && strcmp(back, key) == 0)
             return 0;
     return -EINVAL;

@@ -2,11 +2,15 @@
  * What a fleet keeps in its store, and where:
  *
  *     PREFIX/check                         a note that only the right fleet key opens
- *     PREFIX/hosts/HOST                    what a host serves: a note
  *     PREFIX/aaps/AAP/current              which client key is the current one: a note
- *     PREFIX/aaps/AAP/lock                 who may create and delete: a note
- *     PREFIX/aaps/AAP/intents/NUMBER       what was asked for: a record without a key
  *     PREFIX/aaps/AAP/keys/CLIENT_KEY_ID   a client key: a record
+ *     PREFIX/aaps/AAP/deleted/CLIENT_KEY_ID  in its place, when KMS has deleted it: a note
+ *     PREFIX/locks/AAP                     who may create and delete: a note
+ *     PREFIX/intents/AAP/NUMBER-HOST       what was asked for: a record without a key
+ *     PREFIX/hosts/HOST                    who is there: a note
+ *     PREFIX/served/AAP/HOST               what a host serves: a note
+ *
+ * Each host watches what is below PREFIX/aaps/ alone; the rest is read when it is needed.
  *
  * Records and notes are sealed under the fleet key, in the form of the store's files (record.h, envelope.h), each with the
  * key's name as associated data: one that was put under another name does not open. Whoever can write there can still put an
@@ -24,12 +28,22 @@
 
 enum { FLEET_ID_SIZE = 254 };
 
-enum fleet_kind { FLEET_CHECK, FLEET_HOST, FLEET_CURRENT, FLEET_LOCK, FLEET_INTENT, FLEET_CLIENT_KEY };
+enum fleet_kind {
+    FLEET_CHECK,
+    FLEET_HOST,
+    FLEET_CURRENT,
+    FLEET_LOCK,
+    FLEET_INTENT,
+    FLEET_CLIENT_KEY,
+    FLEET_DELETED,
+    FLEET_SERVED,
+    FLEET_KINDS
+};
 
 struct fleet_name {
     enum fleet_kind kind;
     char aap[CONFIG_NAME_SIZE]; /* "": of a check or host */
-    char id[FLEET_ID_SIZE];     /* the host, the intent's number or the ClientKeyId; "": there is none */
+    char id[FLEET_ID_SIZE];     /* the host, NUMBER-HOST of an intent, or the ClientKeyId; "": there is none */
 };
 
 /* 0 and KEY; -EINVAL: there can be no such name. */
@@ -38,9 +52,13 @@ int fleet_name_put(const char *prefix, const struct fleet_name *name, char key[s
 /* The other way; -EINVAL: fleet_name_put would not write it. */
 int fleet_name_take(const char *prefix, const char *key, struct fleet_name *name);
 
-/* What begins the names of all that belongs to AAPs, to watch; and all hosts. 0 or -EINVAL. */
+/* What begins the names of all AAPs' keys, to watch; of one AAP's; of all hosts. 0 or -EINVAL. */
 int fleet_name_aaps(const char *prefix, char key[static FLEET_KEY_SIZE]);
+int fleet_name_aap(const char *prefix, const char *aap, char key[static FLEET_KEY_SIZE]);
 int fleet_name_hosts(const char *prefix, char key[static FLEET_KEY_SIZE]);
+
+/* The same of all of KIND that belong to AAP: FLEET_INTENT, FLEET_SERVED. */
+int fleet_name_all(const char *prefix, enum fleet_kind kind, const char *aap, char key[static FLEET_KEY_SIZE]);
 
 /* As record_close and record_open, for the key NAME of the fleet's store. OWNER's place does not matter. */
 int fleet_record_close(const unsigned char key[static SEAL_KEY_SIZE], const struct record_owner *owner, const char *name,

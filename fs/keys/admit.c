@@ -15,7 +15,8 @@ static int add(struct operation *operation, struct registry_aap *aap, struct reg
 {
     struct engine *engine = operation->engine;
     bool again = operation->command.verb == CONTROL_RETRY_CHECK;
-    bool becomes_current = again ? key == schedule_current(aap, engine_now(engine)) : !record->scheduled;
+    bool any_age = again || operation->command.verb == CONTROL_SHARED_KEY;
+    bool becomes_current = any_age ? key == schedule_current(aap, engine_now(engine)) : !record->scheduled;
     operation->key = again ? 0 : key->number; /* that shows several, each by itself */
     registry_remove_id(&aap->rejected, record->client_key_id);
     registry_remove_id(&aap->orphans, record->client_key_id);

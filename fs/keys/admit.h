@@ -11,7 +11,7 @@ struct operation;
 
 /*
  * Adds RECORD's key, with its FORMS (taken over), to the operation's AAP: as the current one unless it is Scheduled, or
- * was judged again and is not the one to be. 0 or negative errno.
+ * was judged again, or comes from the fleet, and is not the one to be. 0 or negative errno.
  */
 int admit_key(struct operation *operation, const struct record *record, struct client_key *forms);
 

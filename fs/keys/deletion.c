@@ -6,6 +6,7 @@
 #include "fs/applications/notified.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/fleet/push.h"
 #include "fs/keys/unsaved.h"
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
@@ -37,6 +38,8 @@ static void forget(struct operation *operation)
         operation_refuse(operation, -r, "State",
                          "the key is deleted in KMS and shown no more, but its record cannot be removed: %s; "
                          "the next start shows it again", strerror(-r));
+    else if (operation->command.verb == CONTROL_SHARED_KEY)
+        operation_end(operation, 0); /* a last_error is of what somebody asked for */
     else
         operation_succeed(operation);
 }
@@ -44,6 +47,11 @@ static void forget(struct operation *operation)
 static void hidden(void *user, int result)
 {
     forget(user);
+}
+
+void deletion_hide(struct operation *operation)
+{
+    engine_publish(operation->engine, PUBLISH_REMOVE_KEY, operation->key, hidden, operation);
 }
 
 static void deleted(void *user, const struct kms_answer *answer)
@@ -62,6 +70,7 @@ static void deleted(void *user, const struct kms_answer *answer)
     struct registry_key *key = registry_key(registry, operation->key);
     const struct registry_aap *aap = registry_aap(registry, operation->aap);
     bool is_current = key && aap && key == aap->current;
+    bool is_kept = key && aap && key == registry_find_key(aap, operation->command.client_key_id);
     if (is_current)
         key->gone = key->gone_expired = true;
     else if (key)
@@ -76,7 +85,9 @@ static void deleted(void *user, const struct kms_answer *answer)
         forget(operation);
         return;
     }
-    engine_publish(engine, PUBLISH_REMOVE_KEY, operation->key, hidden, operation);
+    if (is_kept) /* else it is not in a fleet either */
+        push_deletion(engine, operation->aap, operation->command.client_key_id);
+    deletion_hide(operation);
 }
 
 static void send_request(struct operation *operation)

@@ -7,5 +7,8 @@
 
 struct operation;
 
+/* The operation's key, which is deleted, is shown no more; then it is forgotten, and the operation ends. */
+void deletion_hide(struct operation *operation);
+
 /* `delete` and `delete-foreign`; also what aapfs deletes by itself. */
 void deletion_begin(struct operation *operation);

@@ -14,7 +14,9 @@
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/engine/parts.h"
+#include "fs/fleet/fleet.h"
 #include "fs/keys/password_file.h"
+#include "fs/keys/shared_key.h"
 #include "fs/keys/unsaved.h"
 #include "fs/loop/catch_up.h"
 #include "fs/loop/foreign_state.h"
@@ -273,6 +275,9 @@ static void *run(void *argument)
             next_ms = sync_ms;
         if (follow_ms < next_ms)
             next_ms = follow_ms;
+        int64_t fleet_ms = fleet_turn(engine); /* the last: what has changed in this turn is told */
+        if (fleet_ms < next_ms)
+            next_ms = fleet_ms;
         tell_drained(engine);
         if (stop_until_ms < next_ms)
             next_ms = stop_until_ms;
@@ -284,6 +289,7 @@ static void *run(void *argument)
 
 static void free_engine(struct engine *engine)
 {
+    fleet_stop(engine);
     reload_free(engine);
     doubts_end(engine);
     client_keys_end(engine);
@@ -307,6 +313,8 @@ struct engine *loop_start(const struct engine_parts *parts)
     engine->verbs = verbs;
     engine->operation_ended = upkeep_ended;
     engine->aap_changed = upkeep_fill;
+    engine->fleet_key_came = shared_key_came;
+    engine->fleet_key_gone = shared_key_gone;
     engine->start_ms = clock_local_ms();
     engine->start_boot_ms = clock_boottime_ms();
     engine->sections_told = !parts->first && !parts->refresh;
@@ -319,13 +327,15 @@ struct engine *loop_start(const struct engine_parts *parts)
     bool good = queue && sync_start(engine) && follow_start(engine) && account_start(engine) == 0 && load_store(engine) == 0;
     if (good)
         foreign_state_look(engine);
-    if (!good || !upkeep_start(engine)) {
+    if (!good || fleet_start(engine) < 0 || !upkeep_start(engine)) {
         free_engine(engine);
         return NULL;
     }
     transport_watch(parts->transport, parts->publish_socket);
     transport_watch(parts->transport, parts->run_socket);
     transport_watch(parts->transport, parts->message_socket);
+    if (fleet_watched(engine) >= 0)
+        transport_watch(parts->transport, fleet_watched(engine));
     if (pthread_create(&queue->thread, NULL, run, engine) != 0) {
         free_engine(engine);
         return NULL;

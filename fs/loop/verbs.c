@@ -52,5 +52,6 @@ const struct verb verbs[CONTROL_VERBS] = {
     [CONTROL_ADOPT_STATE] = {FAILURE_ADOPT_STATE, foreign_state_adopt},
     [CONTROL_ROTATE_DUE] = {FAILURE_ROTATE_DUE, upkeep_begin_rotate_due, .beside_others = true},
     [CONTROL_PUBLISH] = {FAILURE_CREATION},
+    [CONTROL_SHARED_KEY] = {FAILURE_CREATION},
     [CONTROL_INHERITED] = {FAILURE_CREATION, inherit_begin, .beside_others = true},
 };

@@ -356,7 +356,8 @@ struct registry_key *registry_add_key(struct registry *registry, struct registry
         free_key(foreign);
     }
     struct registry_key **link = &aap->keys;
-    while (*link && (*link)->made_ns > key->made_ns)
+    while (*link && ((*link)->made_ns > key->made_ns || /* of two of the same time: as on every other host of a fleet */
+                     ((*link)->made_ns == key->made_ns && strcmp((*link)->client_key_id, key->client_key_id) > 0)))
         link = &(*link)->next;
     key->next = *link;
     *link = key;

@@ -6,6 +6,7 @@
 #include "fs/applications/notified.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/fleet/fleet.h"
 #include "fs/sync/aaps.h"
 #include "fs/sync/account.h"
 #include "fs/upkeep/net.h"
@@ -58,6 +59,7 @@ static void look_at(struct engine *engine, uint32_t aap)
     bool rotation = false, deletion = false;
     int64_t end = 0, wait_ms = INT64_MAX;
     due_at(&engine->looks, &notes->look, INT64_MAX);
+    fleet_look(engine, aap);
     sooner(&wait_ms, scheduled_look(engine, aap));
     sooner(&wait_ms, notified_look(engine, aap)); /* what is in use has its place */
     sooner(&wait_ms, rotations_look(engine, aap, &rotation, &end));

@@ -24,8 +24,10 @@ static const struct {
     {{FLEET_CHECK, "", ""}, "aapfs/check"},
     {{FLEET_HOST, "", "node-1.example.com"}, "aapfs/hosts/node-1.example.com"},
     {{FLEET_CURRENT, "payments", ""}, "aapfs/aaps/payments/current"},
-    {{FLEET_LOCK, "payments", ""}, "aapfs/aaps/payments/lock"},
-    {{FLEET_INTENT, "payments", "00000000000004d2"}, "aapfs/aaps/payments/intents/00000000000004d2"},
+    {{FLEET_LOCK, "payments", ""}, "aapfs/locks/payments"},
+    {{FLEET_INTENT, "payments", "00000000000004d2-node-1"}, "aapfs/intents/payments/00000000000004d2-node-1"},
+    {{FLEET_DELETED, "payments", "KAAP.66abf237-0d5b"}, "aapfs/aaps/payments/deleted/KAAP.66abf237-0d5b"},
+    {{FLEET_SERVED, "payments", "node-1"}, "aapfs/served/payments/node-1"},
     {{FLEET_CLIENT_KEY, "payments", "KAAP.66abf237-0d5b"}, "aapfs/aaps/payments/keys/KAAP.66abf237-0d5b"},
     /* an AAP may be called like anything else here */
     {{FLEET_CURRENT, "current", ""}, "aapfs/aaps/current/current"},
@@ -49,6 +51,13 @@ static void names_go_both_ways(void **state)
     assert_string_equal(text, "aapfs/aaps/");
     assert_int_equal(fleet_name_hosts("aapfs", text), 0);
     assert_string_equal(text, "aapfs/hosts/");
+    assert_int_equal(fleet_name_aap("aapfs", "payments", text), 0);
+    assert_string_equal(text, "aapfs/aaps/payments/");
+    assert_int_equal(fleet_name_aap("aapfs", "a/b", text), -EINVAL);
+    assert_int_equal(fleet_name_all("aapfs", FLEET_INTENT, "payments", text), 0);
+    assert_string_equal(text, "aapfs/intents/payments/");
+    assert_int_equal(fleet_name_all("aapfs", FLEET_INTENT, "a/b", text), -EINVAL);
+    assert_int_equal(fleet_name_all("aapfs", FLEET_LOCK, "payments", text), -EINVAL);
 }
 
 static void what_is_no_name_is_refused(void **state)
@@ -57,7 +66,7 @@ static void what_is_no_name_is_refused(void **state)
                                        "aapfs/hosts/a/b", "aapfs/hosts/a b", "aapfs/aaps/", "aapfs/aaps/p", "aapfs/aaps/p/",
                                        "aapfs/aaps/p/keys", "aapfs/aaps/p/keys/", "aapfs/aaps/p/keys/a/b", "aapfs/aaps//current",
                                        "aapfs/aaps/.p/current", "aapfs/aaps/p q/current", "aapfs/aaps/p/currents",
-                                       "aapfs/aaps/p/lock/", "aapfs/aaps/p/keys/..", "aapfs/aaps/p/other/x", "other/check"};
+                                       "aapfs/aaps/p/lock", "aapfs/locks/", "aapfs/locks/p/", "aapfs/intents/p", "aapfs/intents/p/", "aapfs/aaps/p/keys/..", "aapfs/aaps/p/other/x", "other/check"};
     static const struct fleet_name bad[] = {{FLEET_CHECK, "p", ""},   {FLEET_CHECK, "", "x"},         {FLEET_HOST, "", ""},
                                             {FLEET_CURRENT, "", ""},  {FLEET_CURRENT, "a/b", ""},     {FLEET_LOCK, "p", "x"},
                                             {FLEET_INTENT, "p", ""},  {FLEET_CLIENT_KEY, "p", "a/b"}, {FLEET_CLIENT_KEY, "p", "\x7f"},

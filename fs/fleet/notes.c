@@ -1,0 +1,80 @@
+#include "fs/fleet/notes.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+
+static void free_json(json_t **json)
+{
+    json_decref(*json);
+}
+
+#define JSON __attribute__((cleanup(free_json))) json_t
+
+static char *put(json_t *note)
+{
+    char *text = note ? json_dumps(note, JSON_COMPACT) : NULL;
+    json_decref(note);
+    return text;
+}
+
+char *note_check_put(const struct note_check *note)
+{
+    return put(json_pack("{s:s, s:s}", "Account", note->account, "Region", note->region));
+}
+
+char *note_current_put(const struct note_current *note)
+{
+    return put(json_pack("{s:s, s:I}", "ClientKeyId", note->client_key_id, "MadeNs", (json_int_t)note->made_ns));
+}
+
+char *note_deleted_put(const struct note_deleted *note)
+{
+    return put(json_pack("{s:I}", "Deleted", (json_int_t)note->time));
+}
+
+static json_t *parse(const char *text)
+{
+    return json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+}
+
+static bool copy(char *to, size_t size, const char *from)
+{
+    return from[0] && (size_t)snprintf(to, size, "%s", from) < size;
+}
+
+int note_check_take(const char *text, struct note_check *note)
+{
+    JSON *json = parse(text);
+    const char *account, *region;
+    return json && json_unpack(json, "{s:s, s:s!}", "Account", &account, "Region", &region) == 0 &&
+                   copy(note->account, sizeof(note->account), account) && copy(note->region, sizeof(note->region), region)
+               ? 0
+               : -EINVAL;
+}
+
+int note_current_take(const char *text, struct note_current *note)
+{
+    JSON *json = parse(text);
+    const char *id;
+    json_int_t made_ns;
+    if (!json || json_unpack(json, "{s:s, s:I!}", "ClientKeyId", &id, "MadeNs", &made_ns) != 0 || made_ns <= 0 ||
+        !copy(note->client_key_id, sizeof(note->client_key_id), id))
+        return -EINVAL;
+    note->made_ns = made_ns;
+    return 0;
+}
+
+int note_deleted_take(const char *text, struct note_deleted *note)
+{
+    JSON *json = parse(text);
+    json_int_t time;
+    if (!json || json_unpack(json, "{s:I!}", "Deleted", &time) != 0 || time <= 0)
+        return -EINVAL;
+    note->time = time;
+    return 0;
+}
