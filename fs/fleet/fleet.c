@@ -52,7 +52,7 @@ static void name_host(struct fleet *fleet)
 
 /* -- the start and the end ----------------------------------------------------------------- */
 
-int fleet_start_with(struct engine *engine, struct fleet_store *store)
+static int start(struct engine *engine, struct fleet_store *store)
 {
     unsigned char nonce[NONCE_BYTES] = {0};
     struct fleet *fleet = engine->fleet = calloc(1, sizeof(*fleet));
@@ -67,6 +67,16 @@ int fleet_start_with(struct engine *engine, struct fleet_store *store)
     (void)RAND_bytes(nonce, sizeof(nonce));
     put_hexadecimal(fleet->nonce, nonce, sizeof(nonce));
     return 0;
+}
+
+int fleet_start_with(struct engine *engine, struct fleet_store *store, const unsigned char key[static SEAL_KEY_SIZE])
+{
+    int r = start(engine, store);
+    if (r == 0) {
+        memcpy(engine->fleet->key, key, SEAL_KEY_SIZE);
+        engine->fleet->has_key = true;
+    }
+    return r;
 }
 
 int fleet_start(struct engine *engine)
@@ -89,7 +99,7 @@ int fleet_start(struct engine *engine)
         .password_file = config->password_file,
     };
     int r = etcd_new(&options, &store, reason, sizeof(reason));
-    return r < 0 ? log_failure(r, "[fleet] etcd: %s", reason) : fleet_start_with(engine, store);
+    return r < 0 ? log_failure(r, "[fleet] etcd: %s", reason) : start(engine, store);
 }
 
 void fleet_stop(struct engine *engine)

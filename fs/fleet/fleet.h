@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "fs/store/seal.h"
+
 struct engine;
 struct fleet_store;
 
@@ -17,8 +19,8 @@ struct fleet_store;
  */
 int fleet_start(struct engine *engine);
 
-/* The same with a STORE, which is taken over whatever happens, in the place of etcd: for tests. */
-int fleet_start_with(struct engine *engine, struct fleet_store *store);
+/* The same with a STORE, which is taken over whatever happens, in the place of etcd, and a KEY: for tests. */
+int fleet_start_with(struct engine *engine, struct fleet_store *store, const unsigned char key[static SEAL_KEY_SIZE]);
 
 /* Does what is to be done. When to call it again, CLOCK_MONOTONIC. Without a fleet INT64_MAX. */
 int64_t fleet_turn(struct engine *engine);

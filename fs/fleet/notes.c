@@ -3,22 +3,22 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include <jansson.h>
 
+#include "kmsapi/cleanup.h"
 
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
+DEFINE_CLEANUP(json, json_t *, json_decref)
 
-#define JSON __attribute__((cleanup(free_json))) json_t
-
+/* Not json_dumps: what that returns has jansson's allocator to be freed with. */
 static char *put(json_t *note)
 {
-    char *text = note ? json_dumps(note, JSON_COMPACT) : NULL;
-    json_decref(note);
+    _cleanup_(json) json_t *ours = note;
+    size_t size = ours ? json_dumpb(ours, NULL, 0, JSON_COMPACT) : 0;
+    char *text = size ? calloc(1, size + 1) : NULL;
+    if (text)
+        json_dumpb(ours, text, size, JSON_COMPACT);
     return text;
 }
 
@@ -42,14 +42,18 @@ static json_t *parse(const char *text)
     return json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 }
 
+/* One word: it may stand in a line of the log. */
 static bool copy(char *to, size_t size, const char *from)
 {
+    for (const char *c = from; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            return false;
     return from[0] && (size_t)snprintf(to, size, "%s", from) < size;
 }
 
 int note_check_take(const char *text, struct note_check *note)
 {
-    JSON *json = parse(text);
+    _cleanup_(json) json_t *json = parse(text);
     const char *account, *region;
     return json && json_unpack(json, "{s:s, s:s!}", "Account", &account, "Region", &region) == 0 &&
                    copy(note->account, sizeof(note->account), account) && copy(note->region, sizeof(note->region), region)
@@ -59,7 +63,7 @@ int note_check_take(const char *text, struct note_check *note)
 
 int note_current_take(const char *text, struct note_current *note)
 {
-    JSON *json = parse(text);
+    _cleanup_(json) json_t *json = parse(text);
     const char *id;
     json_int_t made_ns;
     if (!json || json_unpack(json, "{s:s, s:I!}", "ClientKeyId", &id, "MadeNs", &made_ns) != 0 || made_ns <= 0 ||
@@ -71,7 +75,7 @@ int note_current_take(const char *text, struct note_current *note)
 
 int note_deleted_take(const char *text, struct note_deleted *note)
 {
-    JSON *json = parse(text);
+    _cleanup_(json) json_t *json = parse(text);
     json_int_t time;
     if (!json || json_unpack(json, "{s:I!}", "Deleted", &time) != 0 || time <= 0)
         return -EINVAL;

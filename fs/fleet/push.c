@@ -50,12 +50,14 @@ static bool is_shared(const struct registry_aap *here, const struct registry_key
            !registry_has_id(here->unsaved, key->client_key_id);
 }
 
-/* A `current` that names a key which nobody can get counts for nothing. */
+/*
+ * A `current` that names a key without a record, which nobody else can get, counts for nothing. One whose record is of no use
+ * here counts: whoever has that key would put it back, again and again.
+ */
 static bool is_greater(const struct fleet_aap *aap, const struct registry_aap *here, const struct registry_key *key)
 {
     const struct fleet_key *named = fleet_aap_find_key(aap, aap->current_id);
-    bool can_be_had = registry_find_key(here, aap->current_id) ||
-                      (named && named->record && named->record != named->refused && !named->tombstone);
+    bool can_be_had = registry_find_key(here, aap->current_id) || (named && named->record && !named->tombstone);
     return !aap->current_id[0] || !can_be_had ||
            order_is_greater(order_made_ns(key), key->client_key_id, aap->current_made_ns, aap->current_id);
 }

@@ -42,7 +42,7 @@ static void what_is_no_note_is_refused(void **state)
     static const char *const texts[] = {"", "{", "{}", "[]", "null", "{\"Account\":\"1\"}", "{\"Account\":\"\",\"Region\":\"r\"}",
                                         "{\"Account\":\"1\",\"Region\":\"r\",\"More\":1}", "{\"Account\":1,\"Region\":\"r\"}",
                                         "{\"Account\":\"123456789012345678901234567890123\",\"Region\":\"r\"}",
-                                        "{\"ClientKeyId\":\"K\"}", "{\"ClientKeyId\":\"K\",\"MadeNs\":\"1\"}",
+                                        "{\"ClientKeyId\":\"K\"}", "{\"ClientKeyId\":\"K\\nX\",\"MadeNs\":1}", "{\"ClientKeyId\":\"K\",\"MadeNs\":\"1\"}",
                                         "{\"ClientKeyId\":\"\",\"MadeNs\":1}", "{\"ClientKeyId\":\"K\",\"MadeNs\":0}",
                                         "{\"ClientKeyId\":\"K\",\"MadeNs\":-1}", "{\"ClientKeyId\":\"K\",\"MadeNs\":1.5}",
                                         "{\"ClientKeyId\":\"K\",\"MadeNs\":1,\"MadeNs\":2}", "{\"ClientKeyId\":\"K\",\"MadeNs\":1} x",
