@@ -46,16 +46,15 @@ static struct facts gather(struct registry *registry, uint32_t aap, const struct
     return facts;
 }
 
-/* COME: how it came, if not by a creation: "adopted"; else NULL. */
-static void tell_key(const struct facts *facts, const char *come, const char *who)
+static void tell_key(const struct facts *facts, bool adopted, const char *who)
 {
     if (!facts->id[0])
         return;
     if (!facts->is_current)
-        log_notice("%s: %s %s, valid from %s until %s, by %s", facts->aap, come ? come : "created", facts->id,
+        log_notice("%s: %s %s, valid from %s until %s, by %s", facts->aap, adopted ? "adopted" : "created", facts->id,
                    facts->not_before, facts->not_after, who);
-    else if (come)
-        log_notice("%s: %s %s%s%s, valid until %s, by %s", facts->aap, come, facts->id,
+    else if (adopted)
+        log_notice("%s: adopted %s%s%s, valid until %s, by %s", facts->aap, facts->id,
                    facts->before[0] ? " in the place of " : "", facts->before, facts->not_after, who);
     else if (facts->before[0])
         log_notice("%s: rotated from %s to %s, valid until %s, by %s", facts->aap, facts->before, facts->id, facts->not_after,
@@ -125,5 +124,5 @@ void done_tell(const struct operation *operation)
     if (is_deletion(verb))
         log_notice("%s: deleted %s, by %s", facts.aap, operation->command.client_key_id, who);
     else
-        tell_key(&facts, verb == CONTROL_ADOPT ? "adopted" : verb == CONTROL_SHARED_KEY ? "received" : NULL, who);
+        tell_key(&facts, verb == CONTROL_ADOPT, who);
 }

@@ -6,7 +6,6 @@
 
 #include <openssl/crypto.h>
 
-#include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/fleet/fetch.h"
 #include "fs/fleet/fleet_aap.h"
@@ -15,20 +14,8 @@
 #include "fs/fleet/outage.h"
 #include "kmsapi/cleanup.h"
 
-enum { REFUSED_RETRY_MS = 60 * 1000 };
-
 static void check(struct fleet *fleet);
 static void list(struct fleet *fleet);
-
-/* Nothing is shared until somebody has mended it: looked at again after a while. */
-static void refuse(struct fleet *fleet, const char *why)
-{
-    if (!fleet->refusal_told)
-        log_error("[fleet] %s; nothing is shared", why);
-    fleet->refusal_told = true;
-    fleet->stage = FLEET_REFUSED;
-    fleet->again_ms = clock_monotonic_ms() + REFUSED_RETRY_MS;
-}
 
 static void fail(struct fleet *fleet, const struct fleet_error *error)
 {
@@ -47,7 +34,7 @@ static void checked(void *user, const struct fleet_entry *entry)
 {
     struct fleet *fleet = user;
     struct note_check note = {0};
-    char *text = NULL, why[CONFIG_PREFIX_SIZE + 256] = "";
+    char *text = NULL, why[256] = "";
     int r = fleet_note_open(fleet->key, entry->key, entry->value, entry->size, &text);
     if (r == 0)
         r = note_check_take(text, &note);
@@ -57,13 +44,13 @@ static void checked(void *user, const struct fleet_entry *entry)
     if (r == -ENOMEM)
         fleet->check_is_there = false;
     else if (r < 0)
-        snprintf(why, sizeof(why), "fleet_key: %s/check in etcd was not sealed with it, or is damaged; give every host of a fleet "
-                 "the same key, and another fleet another prefix", fleet->prefix);
+        snprintf(why, sizeof(why), "fleet_key is another one than that of the hosts that share keys under this prefix; right is the "
+                 "same file on every host, or another prefix");
     else if (strcmp(note.account, fleet->account) != 0 || strcmp(note.region, fleet->owner.region) != 0)
-        snprintf(why, sizeof(why), "prefix: the fleet at %s is of the account %s in %s, this mount of %s in %s; give it another "
-                 "prefix", fleet->prefix, note.account, note.region, fleet->account, fleet->owner.region);
+        snprintf(why, sizeof(why), "the hosts that share keys under this prefix do so for the account %s in %s, and this one is of %s "
+                 "in %s; right is another prefix", note.account, note.region, fleet->account, fleet->owner.region);
     if (why[0])
-        refuse(fleet, why);
+        outage_refuse(fleet, why);
 }
 
 static void check_was_put(void *user, const struct fleet_error *error, bool done, int64_t revision, const struct fleet_entry *found)
@@ -180,6 +167,7 @@ static void watch(struct fleet *fleet, int64_t revision)
     }
     fleet->stage = FLEET_IS_LISTED;
     outage_end(fleet);
+    outage_show(fleet);
 }
 
 /* Calls DO for every AAP that somebody has looked at. */
@@ -258,7 +246,7 @@ static bool is_ready(struct fleet *fleet)
     registry_unlock(engine->parts.registry);
     fleet->owner = (struct record_owner){fleet->account, engine->parts.config->region, NULL};
     if (!fleet->has_key && fleet_key_read(&engine->parts.config->fleet, fleet->key, reason, sizeof(reason)) < 0) {
-        refuse(fleet, reason);
+        outage_refuse(fleet, reason);
         return false;
     }
     fleet->has_key = true;

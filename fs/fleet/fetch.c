@@ -54,14 +54,12 @@ static bool may_take(const struct engine *engine, uint32_t number)
 
 static void refuse(struct fleet_key *key, int64_t revision, const struct fleet_name *name, const char *why)
 {
-    log_warning("%s: what the fleet has of %s is of no use here: %s; it stays where it is", name->aap, name->id, why);
+    log_warning("%s: the fleet's %s of %s is of no use here: %s; it stays where it is", name->aap,
+                name->kind == FLEET_DELETED ? "note of the deletion" : "record", name->id, why);
     key->refused = revision;
 }
 
-static const char *say_error(int r)
-{
-    return r == -EBADMSG ? "it was sealed with another fleet key, or damaged" : "it is no record of this version";
-}
+static const char damaged[] = "it is damaged, or somebody without the fleet key has put it there";
 
 static void take_record(struct fleet *fleet, struct fleet_aap *aap, const struct fleet_name *name, const struct fleet_entry *entry,
                         struct fleet_key *key)
@@ -69,7 +67,7 @@ static void take_record(struct fleet *fleet, struct fleet_aap *aap, const struct
     struct record record;
     int r = fleet_record_open(fleet->key, &fleet->owner, entry->key, name->aap, name->id, entry->value, entry->size, &record);
     if (r == -EBADMSG || r == -EINVAL) {
-        refuse(key, entry->mod_revision, name, say_error(r));
+        refuse(key, entry->mod_revision, name, damaged);
         return;
     }
     if (r == 0) {
@@ -86,8 +84,9 @@ static void take_record(struct fleet *fleet, struct fleet_aap *aap, const struct
     }
 }
 
+/* IS_HERE: the key's private half is; else KMS has told of it, and tells that it is gone. */
 static void take_tombstone(struct fleet *fleet, struct fleet_aap *aap, const struct fleet_name *name,
-                           const struct fleet_entry *entry, struct fleet_key *key)
+                           const struct fleet_entry *entry, struct fleet_key *key, bool is_here)
 {
     struct note_deleted note;
     char *text = NULL;
@@ -97,7 +96,9 @@ static void take_tombstone(struct fleet *fleet, struct fleet_aap *aap, const str
     if (text)
         OPENSSL_clear_free(text, strlen(text));
     if (r == -EBADMSG || r == -EINVAL)
-        refuse(key, entry->mod_revision, name, say_error(r));
+        refuse(key, entry->mod_revision, name, damaged);
+    else if (r == 0 && !is_here)
+        engine_want_listing(fleet->engine, aap->due.number, clock_monotonic_ms());
     else if (r < 0 || fleet->engine->fleet_key_gone(fleet->engine, aap->due.number, name->id) < 0)
         later(fleet, aap, BUSY_RETRY_MS);
 }
@@ -112,11 +113,12 @@ void fetch_take(struct fleet *fleet, struct fleet_aap *aap, const struct fleet_n
     const struct registry_aap *here = registry_aap(engine->parts.registry, aap->due.number);
     bool comes = name->kind == FLEET_CLIENT_KEY && fetch_is_wanted(here, key);
     bool goes = name->kind == FLEET_DELETED && is_to_go(here, key);
+    bool is_foreign = name->kind == FLEET_DELETED && registry_find_foreign(here, name->id);
     registry_unlock(engine->parts.registry);
     if (comes)
         take_record(fleet, aap, name, entry, key);
-    else if (goes)
-        take_tombstone(fleet, aap, name, entry, key);
+    else if (goes || is_foreign)
+        take_tombstone(fleet, aap, name, entry, key, goes);
 }
 
 /* -- asking -------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "fs/etcd/etcd.h"
 #include "fs/fleet/connection.h"
 #include "fs/fleet/fleet_aap.h"
+#include "fs/fleet/outage.h"
 #include "fs/fleet/push.h"
 #include "fs/fleet/reconcile.h"
 #include "fs/store/machine.h"
@@ -66,6 +67,7 @@ static int start(struct engine *engine, struct fleet_store *store)
     name_host(fleet);
     (void)RAND_bytes(nonce, sizeof(nonce));
     put_hexadecimal(fleet->nonce, nonce, sizeof(nonce));
+    outage_show(fleet);
     return 0;
 }
 

@@ -77,7 +77,8 @@ struct fleet {
     unsigned int under_way;   /* requests of AAPs */
     int64_t again_ms;         /* CLOCK_MONOTONIC: nothing is asked before; 0 */
     unsigned int failures;    /* in a row */
-    bool in_trouble;          /* a line has said that the store does not answer */
+    bool in_outage;           /* a line has said that the store does not answer */
+    char trouble[512];        /* for status; "": all is well */
     bool gives_up;            /* it has failed: who awaits that a key was told goes on */
     bool refusal_told;
 };

@@ -296,7 +296,7 @@ void push_await(struct operation *operation, void (*then)(struct operation *oper
 {
     struct fleet *fleet = operation->engine->fleet;
     struct fleet_aap *aap = fleet ? fleet_aap_make(fleet, operation->aap) : NULL;
-    bool answers = fleet && fleet->stage == FLEET_IS_LISTED && !fleet->in_trouble;
+    bool answers = fleet && fleet->stage == FLEET_IS_LISTED && !fleet->in_outage;
     if (!aap || !answers || aap->awaiting) {
         then(operation, !fleet);
         return;

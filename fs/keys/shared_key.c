@@ -98,7 +98,7 @@ int shared_key_gone(struct engine *engine, uint32_t aap, const char *client_key_
     registry_lock(engine->parts.registry);
     struct registry_aap *its = registry_aap(engine->parts.registry, aap);
     struct registry_key *key = registry_find_key(its, client_key_id);
-    log_notice("%s: %s goes, since another host of the fleet has deleted it", its->name, client_key_id);
+    log_notice("%s: deleted %s, by %s", its->name, client_key_id, operation->by);
     operation->key = key->number;
     key->deleted = true;
     registry_unlock(engine->parts.registry);

@@ -118,6 +118,13 @@ struct registry_aap {
     struct registry_aap *next, *before;
 };
 
+/* What is said of the hosts that share keys; HOST "": there are none. */
+struct registry_fleet {
+    char host[254]; /* this one's name among them */
+    bool connected; /* what changes there is told here */
+    char trouble[512]; /* why it is not, or not for certain; "": nothing is known against it */
+};
+
 /* What the mount as a whole reports; .aapfs/status and .aapfs/last_error. */
 struct registry_mount {
     char account[33];   /* whose keys are served; "": not known yet */
@@ -127,6 +134,7 @@ struct registry_mount {
     bool control_is_off; /* control = no: nobody may write to a control */
     bool foreign_state; /* the state directory was made on another machine */
     int64_t clock_offset_ms;
+    struct registry_fleet fleet;
     struct registry_failure failure;
 };
 

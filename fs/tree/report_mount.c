@@ -38,6 +38,17 @@ static json_t *credentials(const struct report_facts *facts)
     return report_text(text);
 }
 
+static json_t *fleet_status(const struct registry_fleet *fleet)
+{
+    if (!fleet->host[0])
+        return json_null();
+    json_t *status = json_object();
+    report_set(&status, "Host", json_string(fleet->host));
+    report_set(&status, "Connected", json_boolean(fleet->connected));
+    report_set(&status, "Trouble", report_text(fleet->trouble));
+    return status;
+}
+
 json_t *report_mount_status(struct registry *registry, const struct report_facts *facts, int64_t now)
 {
     const struct registry_mount *mount = registry_mount(registry);
@@ -60,6 +71,7 @@ json_t *report_mount_status(struct registry *registry, const struct report_facts
     report_set(&status, "WorkerRestarts", json_integer((json_int_t)*facts->worker_restarts));
     report_set(&status, "Inotify", json_boolean(*facts->unreachable == 0));
     report_set(&status, "Audit", json_boolean(facts->audit != NULL));
+    report_set(&status, "Fleet", fleet_status(&mount->fleet));
     report_set(&status, "Note", report_text(mount->foreign_state ? foreign_note : NULL));
     report_set(&status, "Requests", request_counts(facts));
     return status;

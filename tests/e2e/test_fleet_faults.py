@@ -2,12 +2,13 @@
 import os
 import random
 import signal
+import threading
 import time
 
 import pytest
 
 from parts.etcd import PREFIX, Cluster, encode, need_etcd
-from parts.fleet import Fleet, Readers
+from parts.fleet import ETCD, Fleet, Readers
 from parts.harness import PASSWORD, result_of, until
 from parts.kms import keys_of
 from parts.log import KILLED
@@ -37,15 +38,6 @@ def fleet(cluster, emulator, start_mount, tmp_path):
     made = Fleet(start_mount, cluster, emulator, tmp_path)
     yield made
     made.end()
-
-
-def said_of(*words):
-    """What a host may say of these, and nothing else."""
-    import re
-    return re.compile("|".join(f".*{word}.*\n" for word in words))
-
-
-ETCD = said_of("etcd", "the fleet")
 
 
 def start_three(fleet, **parts):
@@ -133,7 +125,6 @@ def test_a_host_that_is_cut_off_during_its_own_rotation_makes_one_key_at_most(fl
     count = emulator.count("CreateClientKey")
     emulator.set_faults("CreateClientKey delay=800 1")
     cut = fleet.hosts[0]
-    import threading
     written = []
     writer = threading.Thread(target=lambda: written.append(result_of(cut, PASSWORD)))
     writer.start()

@@ -224,7 +224,7 @@ def test_an_ordinary_users_own_mount(emulator, tmp_path):
     ("[defaults]\nmode = 0777\n", ":2: mode"),
     ("[defaults]\nowner = no-such-user\n", ":2: owner"),
     ("[nothing]\nx = 1\n", ":1: unknown section"),
-    ("[fleet]\netcd = https://127.0.0.1:2379\n", ": [fleet]: this version does not share keys yet"),
+    ("[fleet]\netcd = https://127.0.0.1:2379\n", ": [fleet]: there is no fleet key"),
     ("[mount]\nstate = aapfs\n", ":2: state"),
     ("[kms]\nregion = cn-hangzhou ; here\n", ":2: region"),
 ])

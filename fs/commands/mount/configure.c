@@ -9,10 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "fs/base/kernel_calls.h"
 #include "fs/base/log.h"
 #include "fs/base/reason.h"
 #include "fs/commands/mount/find_region.h"
+#include "fs/fleet/fleet_key.h"
 #include "kmsapi/cleanup.h"
 
 enum { READ_MS = 10000 };
@@ -37,6 +40,16 @@ static int override(const struct configure_words *words, struct config *config, 
     return 0;
 }
 
+/* Each worker reads it; whether it can is known before there is a mount. */
+static int try_fleet_key(const struct config *config, char *reason, size_t size)
+{
+    unsigned char key[SEAL_KEY_SIZE];
+    char why[512];
+    int r = config->fleet.etcd_count > 0 ? fleet_key_read(&config->fleet, key, why, sizeof(why)) : 0;
+    OPENSSL_cleanse(key, sizeof(key));
+    return r < 0 ? reason_give(reason, size, r, "%s: %s", config->file, why) : 0;
+}
+
 /* COPY -1: from the file itself. */
 static int read_all(const struct configure_words *words, int copy, struct config *config, char *reason, size_t size)
 {
@@ -45,9 +58,8 @@ static int read_all(const struct configure_words *words, int copy, struct config
     if (r < 0)
         return r;
     r = override(words, config, reason, size);
-    if (r == 0 && config->fleet.etcd_count > 0)
-        r = reason_give(reason, size, -EOPNOTSUPP, "%s: [fleet]: this version does not share keys yet; leave the section out, "
-                        "and have each host make its own", config->file);
+    if (r == 0)
+        r = try_fleet_key(config, reason, size);
     if (r == 0 && !config->region[0] && words->found_region[0])
         r = config_set_region(config, words->found_region, reason, size);
     if (r < 0)

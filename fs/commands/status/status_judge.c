@@ -92,6 +92,9 @@ const char *status_mount_advice(const json_t *mount, int64_t now)
                "to do, says aapfs check";
     if (now - (synced ? synced : status_time_of(mount, "Mounted")) > SYNCS_MISSED * interval)
         return "KMS was not listed for three intervals: aapfs check says why";
+    const char *trouble = text_of(json_object_get(mount, "Fleet"), "Trouble");
+    if (trouble[0])
+        return trouble;
     if (synced && json_is_object(aaps) && json_object_size(aaps) == 0)
         return json_integer_value(json_object_get(mount, "Hidden")) > 0
                    ? "no AAP has a name that can be shown: they have 1 to 200 of A-Z a-z 0-9 _ - . and begin with no dot"

@@ -1,5 +1,6 @@
 """Hosts that share the keys of their AAPs: mounts with states of their own, on one KMS and one etcd."""
 import contextlib
+import re
 import signal
 import threading
 import time
@@ -7,6 +8,8 @@ import time
 from parts.etcd import PASSWORD, PREFIX, USER, Between
 from parts.harness import make_state_key, until
 
+# what a host may say of an etcd that it cannot ask
+ETCD = re.compile(r"aapfs: the fleet's etcd.*\n")
 SHARED = ("client_key.json", "client_key_id", "not_after", "private_key.pem", "certificate.pem")
 
 

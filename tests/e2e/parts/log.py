@@ -15,7 +15,7 @@ UNSETTLED = ("aapfs: payments: whether KMS made a client key of a creation whose
 TIMED = re.compile(r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|warning|notice) (?=aapfs: )")
 DONE = re.compile(
     r"aapfs: [\w.-]+: (?:(?:(?:created|adopted) KAAP\.\S+|adopted KAAP\.\S+ in the place of KAAP\.\S+|rotated from KAAP\.\S+ to KAAP\.\S+),"
-    r" valid (?:from \d\S+Z )?until \d\S+Z|deleted KAAP\.\S+), by (?:control \(uid \d+, pid -?\d+\)|rotate_at|first_key = (?:generate|file:\S+)|its NotBefore|delete_superseded)"
+    r" valid (?:from \d\S+Z )?until \d\S+Z|deleted KAAP\.\S+), by (?:control \(uid \d+, pid -?\d+\)|rotate_at|first_key = (?:generate|file:\S+)|its NotBefore|delete_superseded|another host of the fleet)"
     r"(?:, password_source = (?:keep|generate|file:/\S+)|, before another worker took over)?\n")
 
 

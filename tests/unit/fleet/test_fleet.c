@@ -218,7 +218,7 @@ static void what_one_makes_all_have(void **state)
     become(1);
     assert_true(rig_shows("payments", "KAAP.1"));
     assert_true(rig_aap("payments")->current->made_ns == made_ns);
-    assert_true(rig_has_logged("payments: received KAAP.1, valid until"));
+    assert_true(rig_has_logged("payments: created KAAP.1, valid until"));
     create();
     become(0);
     assert_true(rig_shows("payments", "KAAP.2"));
@@ -335,7 +335,7 @@ static void a_damaged_record_harms_nothing(void **state)
     put_bytes(FLEET_DELETED, "KAAP.1", "nonsense");
     settle();
     assert_true(rig_shows("payments", "KAAP.1"));
-    assert_true(rig_has_logged("payments: what the fleet has of KAAP.77 is of no use here"));
+    assert_true(rig_has_logged("payments: the fleet's record of KAAP.77 is of no use here"));
     assert_false(reconcile_is_behind(rig.engine, rig_aap("payments")->number, "KAAP.77", after(1)));
     /* it is told once, also when all is listed again */
     rig_forget_log();
@@ -370,7 +370,7 @@ static void another_fleet_key_is_refused(void **state)
     pass();
     create();
     pass();
-    assert_true(rig_has_logged("[fleet] fleet_key: aapfs/check in etcd was not sealed with it"));
+    assert_true(rig_has_logged("[fleet]: fleet_key is another one than that of the hosts"));
     assert_int_equal(rig_warnings(), 1);
     assert_true(memory.revision == revision);
     assert_true(rig_shows("payments", "KAAP.2"));
@@ -390,7 +390,7 @@ static void another_account_is_refused(void **state)
     become(0);
     create();
     pass();
-    assert_true(rig_has_logged("of the account 1192853035110001"));
+    assert_true(rig_has_logged("for the account 1192853035110001"));
     assert_true(memory.revision == revision);
     /* somebody mends it */
     memory_remove("aapfs/check");
@@ -414,7 +414,7 @@ static void a_store_that_fails_holds_nobody_up(void **state)
     memory.error = 0;
     pass();
     assert_string_equal(current(), "KAAP.2");
-    assert_true(rig_has_logged("fleet: its etcd answers again"));
+    assert_true(rig_has_logged("the fleet's etcd answers again"));
     /* nor from the start */
     memory.error = ECONNREFUSED;
     become(0);
@@ -452,11 +452,41 @@ static void what_is_deleted_goes_everywhere(void **state)
     assert_true(has(FLEET_DELETED, "KAAP.1"));
     become(0);
     assert_false(has_key("KAAP.1"));
-    assert_true(rig_has_logged("payments: KAAP.1 goes, since another host of the fleet has deleted it"));
+    assert_true(rig_has_logged("payments: deleted KAAP.1, by another host of the fleet"));
     assert_int_equal(rig_count_files("payments/KAAP.1"), 0);
     assert_true(rig_shows("payments", "KAAP.2"));
     become(1);
     assert_false(has_key("KAAP.1"));
+    assert_false(has(FLEET_CLIENT_KEY, "KAAP.1"));
+}
+
+/* Another host has deleted it. */
+static void put_tombstone(const char *id)
+{
+    char *text = note_deleted_put(&(struct note_deleted){RIG_BEGIN});
+    unsigned char *bytes;
+    size_t size;
+    assert_int_equal(fleet_note_close(key, name_of(FLEET_DELETED, id), text, &bytes, &size), 0);
+    if (has(FLEET_CLIENT_KEY, id))
+        memory_remove(name_of(FLEET_CLIENT_KEY, id));
+    memory_put(name_of(FLEET_DELETED, id), bytes, size);
+    OPENSSL_free(bytes);
+    free(text);
+}
+
+static void a_deletion_elsewhere_is_seen_at_once(void **state)
+{
+    become(0);
+    for (unsigned int i = 0; i < 3; i++) {
+        rig_jump(5000);
+        create();
+    }
+    put_tombstone("KAAP.1");
+    put_tombstone("KAAP.2");
+    settle();
+    assert_false(has_key("KAAP.1"));
+    assert_false(has_key("KAAP.2"));
+    assert_true(rig_shows("payments", "KAAP.3"));
     assert_false(has(FLEET_CLIENT_KEY, "KAAP.1"));
 }
 
@@ -480,18 +510,12 @@ static void the_current_key_stays_whatever_is_deleted(void **state)
 {
     become(0);
     create();
-    char *text = note_deleted_put(&(struct note_deleted){RIG_BEGIN});
-    unsigned char *bytes;
-    size_t size;
-    assert_int_equal(fleet_note_close(key, name_of(FLEET_DELETED, "KAAP.1"), text, &bytes, &size), 0);
-    memory_put(name_of(FLEET_DELETED, "KAAP.1"), bytes, size);
+    put_tombstone("KAAP.1");
     settle();
     assert_true(rig_shows("payments", "KAAP.1"));
     rig_jump(5000);
     create(); /* when it is that no more, it goes */
     assert_false(has_key("KAAP.1"));
-    OPENSSL_free(bytes);
-    free(text);
 }
 
 static void tombstones_do_not_heap_up(void **state)
@@ -673,6 +697,7 @@ int main(void)
         fleet_test(a_store_that_fails_holds_nobody_up),
         fleet_test(a_lost_answer_is_found_out),
         fleet_test(what_is_deleted_goes_everywhere),
+        fleet_test(a_deletion_elsewhere_is_seen_at_once),
         fleet_test(a_deletion_is_told_later),
         fleet_test(the_current_key_stays_whatever_is_deleted),
         fleet_test(tombstones_do_not_heap_up),

@@ -33,7 +33,7 @@ static struct registry_key *add_key(struct world *world, const char *id, int64_t
         .not_after = "2027-11-18T00:00:00Z",
         .not_before_time = from,
         .not_after_time = until,
-        .made_ns = 1000000000,
+        .made_ns = registry_next_made_ns(world->aap, 1000000000),
         .dates_given = true,
         .scheduled = from > now + 60, /* as rotation.c has it */
         .forms = &forms,

@@ -1,0 +1,159 @@
+"""Hosts that share the keys of their AAPs through etcd: a key goes to all, wherever and whenever it was made."""
+import os
+import signal
+import subprocess
+
+import pytest
+
+from parts.etcd import PREFIX, Cluster, encode, need_etcd
+from parts.fleet import ETCD, Fleet
+from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
+from parts.tree import listed_keys
+
+need_etcd()
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def etcd(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("etcd"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def cluster(etcd):
+    etcd.clear()
+    yield etcd
+    etcd.restore()
+
+
+@pytest.fixture
+def fleet(cluster, emulator, start_mount, tmp_path):
+    made = Fleet(start_mount, cluster, emulator, tmp_path)
+    yield made
+    made.end()
+
+
+def names(cluster):
+    """What stands in etcd, without the prefix."""
+    import base64
+    answer = cluster.ask("kv/range", {"key": encode(PREFIX), "range_end": encode(PREFIX[:-1] + "0"), "keys_only": True})
+    return {base64.b64decode(entry["key"]).decode().removeprefix(PREFIX) for entry in answer.get("kvs", [])}
+
+
+def test_a_key_goes_to_every_host(fleet, cluster, emulator):
+    hosts = [fleet.start(defaults="expose_password = yes") for _ in range(3)]
+    for writer in hosts:
+        writer.write("payments", PASSWORD)
+        key_id = writer.key_id()
+        fleet.await_one(key_id=key_id)
+        assert {host.read("payments", "password") for host in hosts} == {PASSWORD}
+    assert emulator.count("CreateClientKey") == 3
+    assert f"aaps/payments/keys/{key_id}" in names(cluster) and "aaps/payments/current" in names(cluster)
+    assert all(host.status()["Fleet"]["Connected"] and host.status()["Fleet"]["Trouble"] is None for host in hosts)
+    assert len({host.status()["Fleet"]["Host"] for host in hosts}) == 3
+    late = fleet.start(defaults="expose_password = yes")
+    fleet.await_one(key_id=key_id)
+    # and what one has deleted leaves the others
+    superseded = hosts[0].status("payments")["Superseded"]
+    for old in superseded:
+        hosts[1].write("payments", f"delete {old}")
+    until(lambda: all(listed_keys(host) == {key_id} for host in [*hosts, late]))
+    assert {name for name in names(cluster) if name.startswith("aaps/payments/keys/")} == {f"aaps/payments/keys/{key_id}"}
+    assert emulator.count("DeleteClientKey") == len(superseded)
+
+
+@pytest.mark.long
+def test_hosts_with_keys_of_their_own_join(fleet, emulator, start_mount, tmp_path):
+    """The newest is the current one everywhere; none is deleted."""
+    alone = []
+    for number in range(2):
+        (tmp_path / f"alone{number}").mkdir()
+        alone.append(start_mount(emulator.url, directory=tmp_path / f"alone{number}"))
+        alone[-1].write("payments", PASSWORD)
+    keys = [mount.key_id() for mount in alone]
+    for mount in alone:
+        mount.leave()
+    hosts = [fleet.start(**mount.kept) for mount in alone]
+    fleet.await_one(key_id=keys[1])
+    until(lambda: all(listed_keys(host) == set(keys) for host in hosts))
+    assert emulator.count("DeleteClientKey") == 0
+
+
+@pytest.mark.long
+def test_serving_needs_no_etcd_and_what_was_missed_comes(fleet, cluster):
+    first, second = fleet.start(expected_errors=ETCD), fleet.start(expected_errors=ETCD)
+    first.write("payments", PASSWORD)
+    before = fleet.await_one()[1].strip()
+    for member in cluster.members:
+        member.process.send_signal(signal.SIGSTOP)
+    second.leave()
+    second = fleet.start_again(second, expected_errors=ETCD)
+    assert second.key_id() == before
+    for member in cluster.members:
+        member.process.send_signal(signal.SIGCONT)
+    until(lambda: second.status()["Fleet"]["Connected"])
+    until(lambda: first.status()["Fleet"]["Connected"])
+    first.write("payments", PASSWORD)
+    fleet.await_one(key_id=first.key_id())
+
+
+@pytest.mark.long
+def test_an_emptied_etcd_takes_nothing_and_is_filled_again(fleet, cluster):
+    first = fleet.start()
+    fleet.start()
+    first.write("payments", PASSWORD)
+    fleet.await_one()
+    cluster.clear()
+    late = fleet.start()
+    first.write("payments", PASSWORD)
+    fleet.await_one(key_id=first.key_id())
+    assert len(listed_keys(late)) >= 1
+
+
+@pytest.mark.parametrize("text, said", [
+    (None, "there is no fleet key; right is fleet_key = FILE"), ("", "is not 64 hexadecimal digits"), ("x" * 64, "is not 64 hexadecimal digits")])
+@pytest.mark.long
+def test_a_mount_without_a_fleet_key_says_so(fleet, emulator, tmp_path, text, said):
+    key = tmp_path / "other-key"
+    key.touch(0o600)
+    key.write_text(text or "")
+    section = fleet.section(fleet_key=key) if text is not None else fleet.section().replace(f"fleet_key = {fleet.key}\n", "")
+    config = tmp_path / "a.conf"
+    config.write_text(f"[kms]\nregion = cn-hangzhou\nendpoint = {emulator.url}\n{section}")
+    done = subprocess.run([AAPFS, "-f", "-c", config, tmp_path], capture_output=True, text=True, timeout=30, env=environment())
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.long
+def test_another_fleet_key_shares_nothing(fleet, cluster, tmp_path):
+    first = fleet.start()
+    first.write("payments", PASSWORD)
+    before = names(cluster)
+    other = fleet.start(fleet_key=make_state_key(tmp_path / "another"),
+                        expected_errors="aapfs: [fleet]: fleet_key is another one than that of the hosts that share keys under this "
+                                        "prefix; right is the same file on every host, or another prefix; nothing is shared\n")
+    until(lambda: other.status()["Fleet"]["Trouble"])
+    assert names(cluster) >= before and not os.path.exists(other / "payments/client_key_id")
+    assert not other.status()["Fleet"]["Connected"]
+
+
+@pytest.mark.long
+def test_a_damaged_record_harms_nobody(fleet, cluster):
+    first = fleet.start()
+    first.write("payments", PASSWORD)
+    damaged = first.key_id()
+    cluster.put(f"{PREFIX}aaps/payments/keys/{damaged}", "no record")
+    cluster.put(f"{PREFIX}aaps/payments/keys/..", "no name")
+    cluster.put(f"{PREFIX}aaps/nobody/current", "no AAP")
+    said = (f"aapfs: payments: the fleet's record of {damaged} is of no use here: it is damaged, or somebody without the fleet key has "
+            "put it there; it stays where it is\n")
+    late = fleet.start(expected_errors=said)
+    until(lambda: said in late.errors())
+    first.write("payments", PASSWORD)
+    fleet.await_one(key_id=first.key_id())
+    cluster.put(f"{PREFIX}aaps/payments/current", "no note")
+    late.write("payments", PASSWORD)
+    fleet.await_one(key_id=late.key_id())
