@@ -43,10 +43,11 @@ static void free_push(struct push *push)
 
 /* -- what is to be told -------------------------------------------------------------------- */
 
-/* A Scheduled one is shared when it begins; one that KMS does not have, or that is not on the disk, never, or later. */
+/* A Scheduled one is shared when it begins, one that is not on the disk later; one that nobody can use any more never. */
 static bool is_shared(const struct registry_aap *here, const struct registry_key *key, int64_t now)
 {
-    return !key->deleted && !key->gone && !schedule_waits(key, now) && !schedule_is_void(key) &&
+    bool is_of_use = !key->gone && (key == here->current || key->not_after_time > now);
+    return is_of_use && !key->deleted && !schedule_waits(key, now) && !schedule_is_void(key) &&
            !registry_has_id(here->unsaved, key->client_key_id);
 }
 

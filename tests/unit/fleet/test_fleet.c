@@ -8,8 +8,10 @@
 #include <openssl/crypto.h>
 
 #include "fs/engine/engine.h"
+#include "fs/engine/operation.h"
 #include "fs/fleet/fleet.h"
 #include "fs/fleet/notes.h"
+#include "fs/fleet/push.h"
 #include "fs/fleet/reconcile.h"
 #include "fs/fleet/records.h"
 #include "tests/unit/engine_rig.h"
@@ -581,6 +583,81 @@ static void a_full_disk_is_no_end(void **state)
     assert_true(rig_shows("payments", id));
 }
 
+static unsigned int told, not_told;
+
+static void note_told(struct operation *operation, bool is_told)
+{
+    told += is_told;
+    not_told += !is_told;
+    operation_end(operation, 0);
+}
+
+static void await(void)
+{
+    push_await(operation_new_automatic(rig.engine, rig_aap("payments")->number, CONTROL_SHARED_KEY), note_told);
+    settle();
+}
+
+static void who_waits_until_it_is_told_goes_on(void **state)
+{
+    told = not_told = 0;
+    start(0);
+    await(); /* without a fleet */
+    assert_int_equal(told, 1);
+    join(key);
+    await(); /* there is nothing to tell */
+    assert_int_equal(told, 2);
+    memory.holds = true;
+    create();
+    await();
+    assert_int_equal(told, 2);
+    memory.holds = false;
+    settle();
+    assert_int_equal(told, 3);
+    assert_string_equal(current(), "KAAP.1");
+    /* it fails meanwhile; it has failed before */
+    memory.holds = true;
+    create();
+    await();
+    assert_int_equal(not_told, 0);
+    memory.error = ECONNREFUSED;
+    memory.holds = false;
+    settle();
+    assert_int_equal(not_told, 1);
+    await();
+    assert_int_equal(not_told, 2);
+    assert_int_equal(told, 3);
+}
+
+static void what_nobody_can_use_is_not_told(void **state)
+{
+    start(0);
+    create();
+    rig_jump(5000);
+    create();
+    table_find("payments")->keys[0].id = 0; /* somebody has deleted it in KMS */
+    rig_write(NULL, "sync");
+    settle();
+    join(key);
+    assert_string_equal(current(), "KAAP.2");
+    assert_false(has(FLEET_CLIENT_KEY, "KAAP.1"));
+    /* a Scheduled one is shared when it begins */
+    rig_jump(5000);
+    rig_do("payments", "{\"Password\": \"" RIG_PASSWORD "\", \"NotBefore\": \"2023-11-20T00:00:00Z\", \"NotAfter\": \"2024-11-20T00:00:00Z\"}");
+    settle();
+    assert_true(has_key("KAAP.3"));
+    assert_false(has(FLEET_CLIENT_KEY, "KAAP.3"));
+    become(1);
+    assert_false(has_key("KAAP.3"));
+    become(0);
+    rig_jump(7 * RIG_DAY * 1000);
+    settle();
+    assert_true(rig_shows("payments", "KAAP.3"));
+    assert_string_equal(current(), "KAAP.3");
+    become(1);
+    assert_true(rig_shows("payments", "KAAP.3"));
+}
+
 /* -- any order ----------------------------------------------------------------------------- */
 
 static unsigned int any(unsigned int count)
@@ -704,6 +781,8 @@ int main(void)
         fleet_test(a_command_under_way_goes_first),
         fleet_test(an_aap_that_comes_later_has_its_keys),
         fleet_test(a_full_disk_is_no_end),
+        fleet_test(who_waits_until_it_is_told_goes_on),
+        fleet_test(what_nobody_can_use_is_not_told),
         fleet_test(whatever_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
