@@ -34,12 +34,14 @@ bool fetch_is_wanted(const struct registry_aap *here, const struct fleet_key *ke
     return key->record && key->refused != key->record && !key->tombstone && !key->to_delete && !registry_has_private(here, key->id);
 }
 
-/* A superseded key that is here, and has a tombstone. */
+/* It has a tombstone, and is here as a superseded key, or as one that KMS has told of. */
 static bool is_to_go(const struct registry_aap *here, const struct fleet_key *key)
 {
-    const struct registry_key *known = key->tombstone && key->refused != key->tombstone && !key->to_delete
-                                           ? registry_find_key(here, key->id) : NULL;
-    return known && known != here->current && !known->deleted;
+    const struct registry_key *known = registry_find_key(here, key->id);
+    if (!key->tombstone || key->refused == key->tombstone || key->to_delete)
+        return false;
+    return known ? known != here->current && !known->deleted
+                 : registry_find_foreign(here, key->id) && key->listed != key->tombstone;
 }
 
 /* One command of an AAP at a time; the end of one has it reconciled again. */
@@ -84,9 +86,17 @@ static void take_record(struct fleet *fleet, struct fleet_aap *aap, const struct
     }
 }
 
-/* IS_HERE: the key's private half is; else KMS has told of it, and tells that it is gone. */
+static bool has_private(const struct engine *engine, uint32_t number, const char *client_key_id)
+{
+    registry_lock(engine->parts.registry);
+    bool has = registry_find_key(registry_aap(engine->parts.registry, number), client_key_id);
+    registry_unlock(engine->parts.registry);
+    return has;
+}
+
+/* A key whose private half is here goes; of any other one KMS is asked. */
 static void take_tombstone(struct fleet *fleet, struct fleet_aap *aap, const struct fleet_name *name,
-                           const struct fleet_entry *entry, struct fleet_key *key, bool is_here)
+                           const struct fleet_entry *entry, struct fleet_key *key)
 {
     struct note_deleted note;
     char *text = NULL;
@@ -95,12 +105,14 @@ static void take_tombstone(struct fleet *fleet, struct fleet_aap *aap, const str
         r = note_deleted_take(text, &note);
     if (text)
         OPENSSL_clear_free(text, strlen(text));
-    if (r == -EBADMSG || r == -EINVAL)
+    if (r == -EBADMSG || r == -EINVAL) {
         refuse(key, entry->mod_revision, name, damaged);
-    else if (r == 0 && !is_here)
+    } else if (r == 0 && !has_private(fleet->engine, aap->due.number, name->id)) {
+        key->listed = entry->mod_revision;
         engine_want_listing(fleet->engine, aap->due.number, clock_monotonic_ms());
-    else if (r < 0 || fleet->engine->fleet_key_gone(fleet->engine, aap->due.number, name->id) < 0)
+    } else if (r < 0 || fleet->engine->fleet_key_gone(fleet->engine, aap->due.number, name->id) < 0) {
         later(fleet, aap, BUSY_RETRY_MS);
+    }
 }
 
 void fetch_take(struct fleet *fleet, struct fleet_aap *aap, const struct fleet_name *name, const struct fleet_entry *entry)
@@ -113,12 +125,11 @@ void fetch_take(struct fleet *fleet, struct fleet_aap *aap, const struct fleet_n
     const struct registry_aap *here = registry_aap(engine->parts.registry, aap->due.number);
     bool comes = name->kind == FLEET_CLIENT_KEY && fetch_is_wanted(here, key);
     bool goes = name->kind == FLEET_DELETED && is_to_go(here, key);
-    bool is_foreign = name->kind == FLEET_DELETED && registry_find_foreign(here, name->id);
     registry_unlock(engine->parts.registry);
     if (comes)
         take_record(fleet, aap, name, entry, key);
-    else if (goes || is_foreign)
-        take_tombstone(fleet, aap, name, entry, key, goes);
+    else if (goes)
+        take_tombstone(fleet, aap, name, entry, key);
 }
 
 /* -- asking -------------------------------------------------------------------------------- */

@@ -34,6 +34,7 @@ struct fleet_key {
     char id[CLIENT_KEY_ID_SIZE];
     int64_t record, tombstone;
     int64_t refused; /* a record or tombstone of that revision is of no use: it is not looked at again */
+    int64_t listed;  /* KMS was asked whether it has the key, because of a tombstone of that revision */
     bool to_delete;  /* it was deleted here: the fleet is told where it has it, or gets it */
     struct fleet_key *next;
 };

@@ -492,6 +492,28 @@ static void a_deletion_elsewhere_is_seen_at_once(void **state)
     assert_false(has(FLEET_CLIENT_KEY, "KAAP.1"));
 }
 
+static void of_a_deleted_key_that_kms_has_told_of_kms_is_asked(void **state)
+{
+    become(0);
+    create();
+    struct table_aap *aap = table_find("payments");
+    struct table_key *made = table_make(aap, "2023-11-01T00:00:00Z", "2033-11-01T00:00:00Z");
+    char id[32];
+    snprintf(id, sizeof(id), "%s", made->name);
+    put_tombstone(id); /* first of all */
+    settle();
+    rig_jump(5000);
+    rig_do("payments", RIG_PASSWORD);
+    engine_want_listing(rig.engine, rig_aap("payments")->number, 0);
+    rig_settle();
+    rig_expect(RIG_LIST_KEYS, "payments");
+    table_answer(FAULT_NONE);
+    made->id = 0;
+    settle();
+    assert_null(registry_find_foreign(rig_aap("payments"), id));
+    assert_true(rig_published(PUBLISH_REMOVE_KEY) > 0); /* it was there */
+}
+
 static void a_deletion_is_told_later(void **state)
 {
     become(0);
@@ -775,6 +797,7 @@ int main(void)
         fleet_test(a_lost_answer_is_found_out),
         fleet_test(what_is_deleted_goes_everywhere),
         fleet_test(a_deletion_elsewhere_is_seen_at_once),
+        fleet_test(of_a_deleted_key_that_kms_has_told_of_kms_is_asked),
         fleet_test(a_deletion_is_told_later),
         fleet_test(the_current_key_stays_whatever_is_deleted),
         fleet_test(tombstones_do_not_heap_up),
