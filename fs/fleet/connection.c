@@ -67,7 +67,7 @@ static void put_check(struct fleet *fleet, const char *key)
 {
     struct note_check note = {0};
     unsigned char *bytes = NULL;
-    size_t size;
+    size_t size = 0;
     snprintf(note.account, sizeof(note.account), "%s", fleet->account);
     snprintf(note.region, sizeof(note.region), "%s", fleet->owner.region);
     _cleanup_(free) char *text = note_check_put(&note);
