@@ -360,6 +360,20 @@ static void a_damaged_record_harms_nothing(void **state)
     assert_string_equal(current(), good);
 }
 
+/* Whoever made it would put it back: the two would never come to an end. */
+static void a_current_key_that_opens_elsewhere_alone_stays_named(void **state)
+{
+    become(0);
+    create();
+    const char *id = put_key(100, RIG_NO_KEY);
+    put_current(id, after(100));
+    settle();
+    pass();
+    assert_string_equal(current(), id);
+    assert_true(rig_shows("payments", "KAAP.1"));
+    assert_false(reconcile_is_behind(rig.engine, rig_aap("payments")->number, id, after(100)));
+}
+
 static void another_fleet_key_is_refused(void **state)
 {
     static const unsigned char other[SEAL_KEY_SIZE] = "0123456789abcdef0123456789abcdf";
@@ -791,6 +805,7 @@ int main(void)
         fleet_test(nobody_goes_back),
         fleet_test(a_wiped_store_removes_nothing),
         fleet_test(a_damaged_record_harms_nothing),
+        fleet_test(a_current_key_that_opens_elsewhere_alone_stays_named),
         fleet_test(another_fleet_key_is_refused),
         fleet_test(another_account_is_refused),
         fleet_test(a_store_that_fails_holds_nobody_up),
