@@ -135,26 +135,33 @@ static bool may_ask(const struct fleet *fleet)
     return fleet->stage == FLEET_IS_LISTED && fleet->under_way < FLEET_UNDER_WAY_MOST;
 }
 
-int64_t fleet_turn(struct engine *engine)
+void fleet_turn(struct engine *engine)
 {
     struct fleet *fleet = engine->fleet;
     uint32_t number;
     if (!fleet)
-        return INT64_MAX;
+        return;
     (void)fleet_tend(fleet->store); /* what was answered */
     if (fleet->gives_up) {
         fleet->gives_up = false;
         push_give_up(fleet);
     }
-    int64_t next_ms = connection_tend(fleet);
+    fleet->next_ms = connection_tend(fleet);
     while (may_ask(fleet) && fleet->again_ms <= clock_monotonic_ms() && (number = due_take(&fleet->due, clock_monotonic_ms())))
         reconcile(fleet, fleet_aap_find(fleet, number));
     int64_t store_ms = fleet_tend(fleet->store); /* what is asked for now */
+    fleet->next_ms = store_ms < fleet->next_ms ? store_ms : fleet->next_ms;
+}
+
+int64_t fleet_next_ms(const struct engine *engine)
+{
+    const struct fleet *fleet = engine->fleet;
+    if (!fleet)
+        return INT64_MAX;
     int64_t due_ms = may_ask(fleet) ? due_when(&fleet->due) : INT64_MAX;
     if (due_ms < fleet->again_ms)
         due_ms = fleet->again_ms;
-    next_ms = store_ms < next_ms ? store_ms : next_ms;
-    return due_ms < next_ms ? due_ms : next_ms;
+    return due_ms < fleet->next_ms ? due_ms : fleet->next_ms;
 }
 
 int fleet_watched(const struct engine *engine)

@@ -22,8 +22,11 @@ int fleet_start(struct engine *engine);
 /* The same with a STORE, which is taken over whatever happens, in the place of etcd, and a KEY: for tests. */
 int fleet_start_with(struct engine *engine, struct fleet_store *store, const unsigned char key[static SEAL_KEY_SIZE]);
 
-/* Does what is to be done. When to call it again, CLOCK_MONOTONIC. Without a fleet INT64_MAX. */
-int64_t fleet_turn(struct engine *engine);
+/* Does what is to be done. */
+void fleet_turn(struct engine *engine);
+
+/* When to do that again, CLOCK_MONOTONIC, as it is known now. Without a fleet INT64_MAX. */
+int64_t fleet_next_ms(const struct engine *engine);
 
 /* Readable: there is something to do. -1: there is no fleet. */
 int fleet_watched(const struct engine *engine);

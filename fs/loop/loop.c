@@ -255,6 +255,7 @@ static void *run(void *argument)
             break;
         }
         begin_waiting(engine);
+        fleet_turn(engine); /* what it ends or begins is looked at in this turn */
         int64_t next_ms = operations_tend(engine), unsaved_ms = unsaved_tend(engine);
         /* a rotation that is due goes before the next listing: both wait for their turn in one pace */
         upkeep_tend(engine);
@@ -275,9 +276,8 @@ static void *run(void *argument)
             next_ms = sync_ms;
         if (follow_ms < next_ms)
             next_ms = follow_ms;
-        int64_t fleet_ms = fleet_turn(engine); /* the last: what has changed in this turn is told */
-        if (fleet_ms < next_ms)
-            next_ms = fleet_ms;
+        if (fleet_next_ms(engine) < next_ms) /* what has changed in this turn is told */
+            next_ms = fleet_next_ms(engine);
         tell_drained(engine);
         if (stop_until_ms < next_ms)
             next_ms = stop_until_ms;
