@@ -24,7 +24,7 @@ static unsigned int look(const struct operation *operation, struct places *place
     places_look(aap, clock_is_sure(&engine->clock) ? engine_now(engine) : 0, operation->automatic, places);
     if (engine->foreign_state) /* another machine may go on with the same keys */
         places->freeable = 0;
-    return operation->place.quota_error.number ? operation->place.most : aap->config->max_keys;
+    return operation->place.quota_error.number ? operation->place.most : places_most(places, aap, engine->fleet);
 }
 
 /*

@@ -103,6 +103,7 @@ void places_look(const struct registry_aap *aap, int64_t now, bool automatic, st
     for (const struct registry_key *key = aap->keys; key; key = key->next)
         if (!key->deleted && !key->gone)
             add(places, automatic, (struct place){key->client_key_id, kind_of(aap, key, now, next, in_use), key->not_after_time});
+    places->kept = places->filled;
     for (const struct registry_id *id = aap->orphans; id; id = id->next)
         if (!id->unlisted)
             add(places, automatic, (struct place){id->client_key_id, PLACE_ORPHAN, 0});
@@ -121,11 +122,21 @@ bool places_are_enough(const struct places *places, unsigned int most)
     return places->filled - places->freeable < most;
 }
 
-bool places_allow_rotation(const struct registry_aap *aap, int64_t at)
+unsigned int places_most(const struct places *places, const struct registry_aap *aap, bool fleet)
+{
+    enum { KEPT_LEAST = 2 }; /* the current key and the one before */
+    unsigned int most = aap->config->max_keys;
+    if (!fleet || most <= KEPT_LEAST)
+        return most;
+    unsigned int with_others = most - 1 + places->filled - places->kept;
+    return with_others < most ? with_others : most;
+}
+
+bool places_allow_rotation(const struct registry_aap *aap, int64_t at, bool fleet)
 {
     struct places places;
     places_look(aap, at, true, &places);
-    return places_are_enough(&places, aap->config->max_keys);
+    return places_are_enough(&places, places_most(&places, aap, fleet));
 }
 
 static void __attribute__((format(printf, 4, 5)))

@@ -38,6 +38,7 @@ enum { PLACES_NAMED = 8, PLACES_TEXT_SIZE = 480 };
 struct places {
     unsigned int filled;
     unsigned int freeable; /* of these, by the rules */
+    unsigned int kept;     /* of these, whose private half is here */
     unsigned int elsewhere; /* made elsewhere: foreign, adopted, maybe others */
     struct place first;    /* what is freed first */
     struct place named[PLACES_NAMED]; /* the first of those that are filled */
@@ -46,11 +47,17 @@ struct places {
 /* NOW: KMS's time. AUTOMATIC: for a rotation that nobody asks for, which may free more. */
 void places_look(const struct registry_aap *aap, int64_t now, bool automatic, struct places *places);
 
+/*
+ * How many of AAP's places may be filled: max_keys. The hosts of a FLEET fill one less with keys that they keep, but for two:
+ * it is left for one that is lost with its host.
+ */
+unsigned int places_most(const struct places *places, const struct registry_aap *aap, bool fleet);
+
 /* Whether a creation finds one of MOST places free, or may free as many as it needs. */
 bool places_are_enough(const struct places *places, unsigned int most);
 
 /* Whether a rotation that nobody asks for would find or make its place at that time, were nothing else to change. */
-bool places_allow_rotation(const struct registry_aap *aap, int64_t at);
+bool places_allow_rotation(const struct registry_aap *aap, int64_t at, bool fleet);
 
 /* Each id that fills one of MOST places, whose it is, and what frees it: a sentence or more. */
 void places_tell(const struct places *places, unsigned int most, int64_t now, char *text, size_t size);

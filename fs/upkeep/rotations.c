@@ -124,19 +124,20 @@ static bool is_blocked(const struct engine *engine, const struct registry_aap *a
 {
     struct places places;
     places_look(aap, now, true, &places);
-    bool frees = aap->current && places.filled >= aap->config->max_keys && places_are_enough(&places, aap->config->max_keys);
+    unsigned int most = places_most(&places, aap, engine->fleet);
+    bool frees = aap->current && places.filled >= most && places_are_enough(&places, most);
     if (frees)
         return places.first.kind == PLACE_SUPERSEDED && schedule_is_useless(aap, aap->current);
     return unproven(engine, aap) >= UNPROVEN_MOST;
 }
 
 /* Not where a Scheduled key takes over before: that rotation does not come, and its own is another matter. */
-static bool has_no_place(const struct registry_aap *aap, const struct registry_rotation *rotation, int64_t now)
+static bool has_no_place(const struct engine *engine, const struct registry_aap *aap, const struct registry_rotation *rotation, int64_t now)
 {
     int64_t begins = schedule_next_begin(aap, now);
     if (!rotation->first && (rotation->next == 0 || (begins && begins <= rotation->next)))
         return false;
-    return !places_allow_rotation(aap, now < rotation->next ? rotation->next : now);
+    return !places_allow_rotation(aap, now < rotation->next ? rotation->next : now, engine->fleet);
 }
 
 static enum rotation_state state_of(const struct engine *engine, const struct registry_aap *aap, struct upkeep_notes *notes,
@@ -159,7 +160,7 @@ static void fill(struct engine *engine, struct registry_aap *aap, struct upkeep_
         follow_key(aap, notes);
         if (!engine->foreign_state)
             rotation.next = schedule_due(aap, notes->seed);
-        rotation.no_place = has_no_place(aap, &rotation, now);
+        rotation.no_place = has_no_place(engine, aap, &rotation, now);
         rotation.state = state_of(engine, aap, notes, &rotation, now);
     } else if (!aap->current) {
         forget_failures(notes);

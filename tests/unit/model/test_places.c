@@ -204,12 +204,44 @@ static void a_rotation_that_is_to_come_is_looked_at_with_its_own_time(void **unu
     add("KAAP.superseded", 10);
     add("KAAP.current", 100);
     tell("KAAP.superseded");
-    assert_true(places_allow_rotation(&aap, now));
+    assert_true(places_allow_rotation(&aap, now, false));
     add_foreign("KAAP.foreign", 1);
-    assert_false(places_allow_rotation(&aap, now));
-    assert_true(places_allow_rotation(&aap, now + 10 * day));
+    assert_false(places_allow_rotation(&aap, now, false));
+    assert_true(places_allow_rotation(&aap, now + 10 * day, false));
     add_foreign("KAAP.another", 1);
-    assert_false(places_allow_rotation(&aap, now + 10 * day));
+    assert_false(places_allow_rotation(&aap, now + 10 * day, false));
+}
+
+/* One place is left for a key that is lost with its host; what others have there takes it, and max_keys holds. */
+static void a_fleet_leaves_a_place(void **unused)
+{
+    struct places places;
+    add("KAAP.superseded", 10);
+    places_look(&aap, now, true, &places);
+    assert_int_equal(places_most(&places, &aap, false), 3);
+    assert_int_equal(places_most(&places, &aap, true), 2);
+    add("KAAP.current", 100);
+    tell("KAAP.superseded"); /* and not of the current one */
+    assert_true(places_allow_rotation(&aap, now, false));
+    assert_false(places_allow_rotation(&aap, now, true));
+    tell("KAAP.current");
+    assert_true(places_allow_rotation(&aap, now, true));
+    add_id(&aap.orphans, "KAAP.lost");
+    places_look(&aap, now, true, &places);
+    assert_int_equal(places_most(&places, &aap, true), 3);
+    assert_int_equal(places.filled, 3);
+    assert_string_equal(places.first.client_key_id, "KAAP.lost");
+    add_foreign("KAAP.foreign", 10);
+    places_look(&aap, now, true, &places);
+    assert_int_equal(places_most(&places, &aap, true), 3);
+    config.max_keys = 2;
+    assert_int_equal(places_most(&places, &aap, true), 2);
+    config.max_keys = 9;
+    assert_int_equal(places_most(&places, &aap, true), 9); /* two are others' */
+    aap.foreign = NULL;
+    aap.orphans = NULL;
+    places_look(&aap, now, true, &places);
+    assert_int_equal(places_most(&places, &aap, true), 8);
 }
 
 static void each_place_is_told_with_what_frees_it(void **unused)
@@ -280,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup(what_is_in_use_stays, begin),
         cmocka_unit_test_setup(a_creation_frees_as_many_as_it_needs_or_none, begin),
         cmocka_unit_test_setup(a_rotation_that_is_to_come_is_looked_at_with_its_own_time, begin),
+        cmocka_unit_test_setup(a_fleet_leaves_a_place, begin),
         cmocka_unit_test_setup(each_place_is_told_with_what_frees_it, begin),
         cmocka_unit_test_setup(what_does_not_fit_is_counted_and_nothing_is_advised_that_is_not_there, begin),
     };
