@@ -82,3 +82,69 @@ int note_deleted_take(const char *text, struct note_deleted *note)
     note->time = time;
     return 0;
 }
+
+/* -- of hosts ------------------------------------------------------------------------------ */
+
+static bool is_time(json_int_t time)
+{
+    return time >= 0 && time < INT64_C(253402300800); /* until the year 9999 */
+}
+
+char *note_lock_put(const struct note_lock *note)
+{
+    return put(json_pack("{s:s, s:s, s:I}", "Host", note->host, "Nonce", note->nonce, "Since", (json_int_t)note->since));
+}
+
+int note_lock_take(const char *text, struct note_lock *note)
+{
+    _cleanup_(json) json_t *json = parse(text);
+    const char *host, *nonce;
+    json_int_t since;
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:s, s:I}", "Host", &host, "Nonce", &nonce, "Since", &since) < 0 ||
+        !copy(note->host, sizeof(note->host), host) || !copy(note->nonce, sizeof(note->nonce), nonce) || !is_time(since))
+        return -EINVAL;
+    note->since = since;
+    return 0;
+}
+
+char *note_presence_put(const struct note_presence *note)
+{
+    return put(json_pack("{s:s, s:I, s:b}", "Nonce", note->nonce, "Since", (json_int_t)note->since, "Reported", note->reported));
+}
+
+int note_presence_take(const char *text, struct note_presence *note)
+{
+    _cleanup_(json) json_t *json = parse(text);
+    const char *nonce;
+    json_int_t since;
+    int reported;
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:I, s:b}", "Nonce", &nonce, "Since", &since, "Reported",
+                       &reported) < 0 ||
+        !copy(note->nonce, sizeof(note->nonce), nonce) || !is_time(since))
+        return -EINVAL;
+    note->since = since;
+    note->reported = reported;
+    return 0;
+}
+
+char *note_served_put(const struct note_served *note)
+{
+    return put(json_pack("{s:s, s:s, s:I, s:I, s:s}", "Nonce", note->nonce, "ClientKeyId", note->client_key_id, "MadeNs",
+                         (json_int_t)note->made_ns, "Since", (json_int_t)note->since, "Notified", note->notified));
+}
+
+int note_served_take(const char *text, struct note_served *note)
+{
+    _cleanup_(json) json_t *json = parse(text);
+    const char *nonce, *id, *notified;
+    json_int_t made_ns, since;
+    if (json_unpack_ex(json, NULL, JSON_STRICT, "{s:s, s:s, s:I, s:I, s:s}", "Nonce", &nonce, "ClientKeyId", &id, "MadeNs",
+                       &made_ns, "Since", &since, "Notified", &notified) < 0 ||
+        !copy(note->nonce, sizeof(note->nonce), nonce) || !copy(note->client_key_id, sizeof(note->client_key_id), id) ||
+        made_ns < 0 || !is_time(since) || (notified[0] && !copy(note->notified, sizeof(note->notified), notified)))
+        return -EINVAL;
+    note->notified[0] = notified[0];
+    note->made_ns = made_ns;
+    note->since = since;
+    return 0;
+}
