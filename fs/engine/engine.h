@@ -30,6 +30,7 @@ struct upkeep_notes {
     bool attempt_now;        /* rotate-due */
     int64_t stalls_boot_ms;       /* until when one that is due has time to begin; 0: none is due, or it has begun */
     bool was_stalled;
+    int64_t yields_boot_ms;  /* since when another host of the fleet is first; 0: none is */
     /* notified.c */
     bool notified_is_changed;
     /* superseded.c */

@@ -111,7 +111,7 @@ void operation_end(struct operation *operation, int result)
     struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     if (aap && notes && !notes->running)
         aap->busy = false;
-    if (was_running && (operation->command.verb == CONTROL_CREATE || operation->command.verb == CONTROL_ROTATE))
+    if (was_running && !operation->yields && (operation->command.verb == CONTROL_CREATE || operation->command.verb == CONTROL_ROTATE))
         counters_add_rotation(engine->parts.counters, result == 0 ? ROTATION_DONE : ROTATION_FAILED);
     registry_unlock(engine->parts.registry);
 

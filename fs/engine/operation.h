@@ -25,6 +25,7 @@ enum operation_stage {
     OPERATION_UNDER_WAY,          /* begun: its file goes on with it, from what it has asked KMS, the publisher or a thread for */
     OPERATION_WAITS_FOR_ACCOUNT,  /* KMS is being asked for a sync whose account this is: nothing of its own was sent */
     OPERATION_WAITS_FOR_LISTING,  /* of its AAP's keys: that goes before those that nobody waits for */
+    OPERATION_WAITS_FOR_FLEET,    /* for its AAP's lock: nothing of its own was sent */
     OPERATION_WAITS_FOR_DELETION, /* of a key of its AAP, for it or by itself: it goes on when there may be a place */
     OPERATION_ENDED, /* whoever repeats the write hears its result; nothing else may be done, and its secrets are wiped */
     OPERATION_STAGES
@@ -62,6 +63,11 @@ struct operation {
     /* what it goes on with, with the account known, or with a place; after OPERATION_WAITS_FOR_LISTING, ERROR NULL: it went well */
     void (*then)(struct operation *operation);
     void (*listed_then)(struct operation *operation, const struct kms_error *error);
+
+    /* lock.c: its AAP's lock in the fleet, from when it wants it; with which it goes on when it has it */
+    struct fleet_lock *fleet_lock;
+    void (*fleet_then)(struct operation *operation);
+    bool yields; /* another host was first: it ends as if it had not begun */
 
     uint32_t key, generation; /* that it brings, shows or deletes; 0: none yet */
     uint64_t intent_number;   /* 0: nothing can have been sent or saved */

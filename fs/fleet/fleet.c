@@ -16,6 +16,7 @@
 #include "fs/etcd/etcd.h"
 #include "fs/fleet/connection.h"
 #include "fs/fleet/fleet_aap.h"
+#include "fs/fleet/lock.h"
 #include "fs/fleet/outage.h"
 #include "fs/fleet/push.h"
 #include "fs/fleet/reconcile.h"
@@ -112,6 +113,7 @@ void fleet_stop(struct engine *engine)
     engine->fleet = NULL;
     if (fleet->watch)
         fleet_end_watch(fleet->store, fleet->watch);
+    locks_end(fleet);
     fleet_free(fleet->store);
     for (uint32_t number = 1; number < engine->aap_room; number++)
         if (engine->aaps[number] && engine->aaps[number]->fleet)
@@ -142,14 +144,15 @@ void fleet_turn(struct engine *engine)
     if (!fleet)
         return;
     (void)fleet_tend(fleet->store); /* what was answered */
+    fleet->next_ms = connection_tend(fleet);
+    while (may_ask(fleet) && fleet->again_ms <= clock_monotonic_ms() && (number = due_take(&fleet->due, clock_monotonic_ms())))
+        reconcile(fleet, fleet_aap_find(fleet, number));
+    locks_tend(fleet);
+    int64_t store_ms = fleet_tend(fleet->store); /* what is asked for now */
     if (fleet->gives_up) {
         fleet->gives_up = false;
         push_give_up(fleet);
     }
-    fleet->next_ms = connection_tend(fleet);
-    while (may_ask(fleet) && fleet->again_ms <= clock_monotonic_ms() && (number = due_take(&fleet->due, clock_monotonic_ms())))
-        reconcile(fleet, fleet_aap_find(fleet, number));
-    int64_t store_ms = fleet_tend(fleet->store); /* what is asked for now */
     fleet->next_ms = store_ms < fleet->next_ms ? store_ms : fleet->next_ms;
 }
 
@@ -161,7 +164,11 @@ int64_t fleet_next_ms(const struct engine *engine)
     int64_t due_ms = may_ask(fleet) ? due_when(&fleet->due) : INT64_MAX;
     if (due_ms < fleet->again_ms)
         due_ms = fleet->again_ms;
-    return due_ms < fleet->next_ms ? due_ms : fleet->next_ms;
+    int64_t next_ms = fleet->next_ms;
+    const int64_t parts_ms[] = {due_ms, locks_next_ms(fleet)};
+    for (size_t i = 0; i < sizeof(parts_ms) / sizeof(parts_ms[0]); i++)
+        next_ms = parts_ms[i] < next_ms ? parts_ms[i] : next_ms;
+    return next_ms;
 }
 
 int fleet_watched(const struct engine *engine)

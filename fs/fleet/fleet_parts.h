@@ -83,4 +83,5 @@ struct fleet {
     bool gives_up;            /* it has failed: who awaits that a key was told goes on */
     bool refusal_told;
     int64_t next_ms;          /* CLOCK_MONOTONIC: when the connection or the store wants to be tended, as of the last turn */
+    struct fleet_lock *locks; /* lock.c */
 };

@@ -11,7 +11,11 @@
 #include "fs/base/stops.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/fleet/intents.h"
+#include "fs/fleet/lock.h"
+#include "fs/fleet/push.h"
 #include "fs/keys/admit.h"
+#include "fs/keys/creator.h"
 #include "fs/keys/judge.h"
 #include "fs/keys/make_place.h"
 #include "fs/keys/unsaved.h"
@@ -26,18 +30,21 @@
 /*
  * A creation, in the order of this file. What it waits for in between is told back to it; any step may be its end.
  *
- *  1. creation_begin: somebody may make a key of this AAP now. Whose account it is: account.c.
+ *  1. creation_begin: somebody may make a key of this AAP now. Whose account it is: account.c. That no other host of a fleet
+ *     is at it: creator.c.
  *  2. find_place: KMS gives the AAP a place for it, or one is freed: make_place.c.
- *  3. reserve: the dates are chosen, and the intent is on the disk: from here on a key may come.
+ *  3. reserve: the dates are chosen, and the intent is on the disk, and in the fleet: from here on a key may come.
  *  4. send: KMS is asked. Those who wait may be told that it takes too long: parked.
  *  5. created: KMS has answered. What was refused for its time goes back to 3, for want of a place to 2.
  *  6. save: the key is on the disk, sealed and synced, or is kept in memory until it is: unsaved.c.
  *  7. judge: it opens, and comes in: admit.c; or is kept as rejected.
- *  8. shown: readers see it, and those who wait are told.
+ *  8. shown: readers see it, and the fleet is told, and those who wait are.
  */
+static void find_creator(struct operation *operation);
 static void find_place(struct operation *operation);
 static void reserve(struct operation *operation);
-static void send_request(struct operation *operation, const char *aap_name);
+static void reserved(struct operation *operation, const struct fleet_error *error);
+static void send_request(struct operation *operation);
 static void created(void *user, const struct kms_answer *answer, const struct kms_client_key *key);
 static bool save(struct operation *operation, const struct record *record);
 static void judge(struct operation *operation, const struct record *record);
@@ -65,7 +72,12 @@ void creation_begin(struct operation *operation)
     if (!operation->automatic)
         engine_aap(engine, operation->aap)->asked_by_hand = engine_now(engine);
     if (operation->automatic || guard(operation))
-        account_require(operation, find_place);
+        account_require(operation, find_creator);
+}
+
+static void find_creator(struct operation *operation)
+{
+    creator_require(operation, find_place);
 }
 
 /* With the account KMS may have told that this AAP has no client keys: no place is made there. */
@@ -97,13 +109,18 @@ static void choose_dates(struct operation *operation, const struct config_aap *c
     iso_time_format(validity.not_after, operation->creation.not_after);
 }
 
+static void refuse_late(struct operation *operation)
+{
+    operation_refuse(operation, ETIMEDOUT, "Network.Timeout",
+                     "KMS took too long to tell what has to be known before; no key was asked for: write again");
+}
+
 static void reserve(struct operation *operation)
 {
     struct engine *engine = operation->engine;
     char aap_name[AAP_NAME_SIZE];
     if (operation_is_late(operation)) {
-        operation_refuse(operation, ETIMEDOUT, "Network.Timeout",
-                         "KMS took too long to tell what has to be known before; no key was asked for: write again");
+        refuse_late(operation);
         return;
     }
     if (!account_holds(operation))
@@ -125,16 +142,32 @@ static void reserve(struct operation *operation)
                          strerror(-r));
         return;
     }
-    send_request(operation, aap_name);
+    intents_put(operation, reserved);
 }
 
-/* How long KMS's answer is waited for when nobody else waits any more: as often request_timeout, at the most. */
-enum { PARK_TIMES = 4, PARK_MS_MOST = 60 * 1000 };
-
-static unsigned int park_ms(const struct engine *engine)
+/* No request was sent: nothing can come of the intent. */
+static void drop_intent(struct operation *operation)
 {
-    unsigned int timeout_ms = engine->parts.config->request_timeout_ms;
-    return timeout_ms > PARK_MS_MOST / PARK_TIMES ? PARK_MS_MOST : timeout_ms * PARK_TIMES;
+    store_drop(operation->engine->store, steal_pointer(&operation->creation.intent));
+    intents_drop(operation);
+}
+
+/* Of a fleet's hosts another one may have the lock by now, and see the intent; it would not wait for a later request. */
+static void reserved(struct operation *operation, const struct fleet_error *error)
+{
+    bool late = operation_is_late(operation);
+    if (!error && !late && lock_holds(operation, operation->engine->parts.config->request_timeout_ms)) {
+        send_request(operation);
+        return;
+    }
+    drop_intent(operation);
+    if (error)
+        lock_fail(operation, error);
+    else if (late)
+        refuse_late(operation);
+    else
+        operation_refuse(operation, ETIMEDOUT, "Fleet", "the lock of this AAP in the fleet does not hold for long enough, its etcd "
+                         "did not renew it in time; nothing was sent to KMS");
 }
 
 /* Those who wait are told; a key that comes all the same is taken as if it had come in time. */
@@ -144,7 +177,7 @@ static void parked(void *user)
     struct engine *engine = operation->engine;
     const struct kms_error error = kms_error_make(
         "", ETIMEDOUT, "Network.Timeout", "the request was sent and no answer came in time; a key that comes within the next %u s "
-        "becomes the current one", (park_ms(engine) + 999) / 1000);
+        "becomes the current one", (creator_park_ms(engine) + 999) / 1000);
     registry_lock(engine->parts.registry);
     failure_set(operation_failure(operation), FAILURE_CREATION, &error, engine_now(engine));
     registry_unlock(engine->parts.registry);
@@ -158,16 +191,18 @@ static bool dates_are_chosen(const struct operation *operation)
     return creation->not_before[0] && !operation->command.has_dates && !creation->told_time;
 }
 
-static void send_request(struct operation *operation, const char *aap_name)
+static void send_request(struct operation *operation)
 {
     struct engine *engine = operation->engine;
+    char aap_name[AAP_NAME_SIZE];
+    operation_aap_name(operation, aap_name);
     const struct kms_create_client_key request = {
         .aap_name = aap_name,
         .password = operation->command.password,
         .not_before = operation->creation.not_before[0] ? operation->creation.not_before : NULL,
         .not_after = operation->creation.not_after[0] ? operation->creation.not_after : NULL,
         .parked = parked,
-        .park_ms = park_ms(engine),
+        .park_ms = creator_park_ms(engine),
         .dated = dates_are_chosen(operation),
     };
     operation_note_intent(operation, store_intent_number(operation->creation.intent));
@@ -176,7 +211,7 @@ static void send_request(struct operation *operation, const char *aap_name)
     if (kms_create_client_key(engine->parts.transport, &request,
                               engine->parts.config->request_timeout_ms, created, operation) == 0)
         return;
-    store_drop(engine->store, steal_pointer(&operation->creation.intent));
+    drop_intent(operation);
     operation_refuse(operation, ENOMEM, "Memory", "memory is short; nothing was sent");
 }
 
@@ -208,13 +243,12 @@ static void set_times(struct operation *operation, const struct kms_answer *answ
 
 static void take_refusal(struct operation *operation, const struct kms_answer *answer)
 {
-    struct store *store = operation->engine->store;
     bool for_its_time = dates_are_chosen(operation) && answer->transport && answer->transport->time_was_wrong &&
                         kms_error_is_about_the_clock(&answer->error);
     if (answer->error.maybe_done && !for_its_time)
         doubts_leave(operation);
     else
-        store_drop(store, steal_pointer(&operation->creation.intent));
+        drop_intent(operation);
     if (for_its_time) {
         operation->creation.told_time = answer->transport->server_date;
         reserve(operation); /* the dates that were chosen by it may be wrong as well */
@@ -282,6 +316,7 @@ static bool save(struct operation *operation, const struct record *record)
     return true;
 }
 
+/* In a fleet its intent stays: elsewhere it counts as lost. */
 static void reject(struct operation *operation, const struct record *record, const char *reason)
 {
     struct registry *registry = operation->engine->parts.registry;
@@ -310,10 +345,14 @@ static void judge(struct operation *operation, const struct record *record)
                          record->client_key_id, operation->creation.save_error ? "" : " and saved,");
         return;
     }
+    if (operation->generation)
+        intents_keep(operation);
+    else /* a Scheduled one is this host's matter until it begins */
+        intents_drop(operation);
     admit_show_key(operation, shown);
 }
 
-static void shown(struct operation *operation)
+static void told(struct operation *operation, bool told)
 {
     if (operation->creation.of_no_use)
         operation_refuse(operation, EKEYREJECTED, "KeyOfNoUse",
@@ -325,4 +364,12 @@ static void shown(struct operation *operation)
                          "until it is, do not stop aapfs before", strerror(-operation->creation.save_error));
     else
         operation_succeed(operation);
+}
+
+static void shown(struct operation *operation)
+{
+    if (operation->generation && !operation->creation.save_error)
+        push_await(operation, told);
+    else
+        told(operation, true);
 }

@@ -6,6 +6,7 @@
 #include "fs/base/nanoseconds.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/fleet/intents.h"
 #include "kmsapi/iso_time.h"
 
 enum { MISSES_ENOUGH = 2, ON_ITS_WAY_SECONDS = 60, RETRY_MS = 5000 };
@@ -21,8 +22,20 @@ struct left_intent {
     int64_t left;  /* when it was left, KMS's time */
     char orphan[CLIENT_KEY_ID_SIZE]; /* the key that KMS made for it; "": none that is known */
     bool unlisted; /* the last listing lacks the orphan: somebody has deleted it, or the listing is short */
+    char *shared;  /* its name in the fleet; NULL: it does not stand there */
+    bool elsewhere; /* another host's: it stands there alone */
+    bool is_there; /* by the last look */
     struct left_intent *next;
 };
+
+/* Until then what a host asked for that has died may be on its way; other hosts' times are not known for certain. */
+enum { LONG_AGO_SECONDS = 600 };
+
+static void free_left(struct left_intent *left)
+{
+    free(left->shared);
+    free(left);
+}
 
 /* The newest of AAP's; NULL: it has none. */
 static struct left_intent *first_of(const struct engine *engine, uint32_t aap)
@@ -31,12 +44,12 @@ static struct left_intent *first_of(const struct engine *engine, uint32_t aap)
     return notes ? notes->left_intents : NULL;
 }
 
-void doubts_add(struct engine *engine, uint32_t aap, const struct record *intent)
+static struct left_intent *add(struct engine *engine, uint32_t aap, const struct record *intent)
 {
     struct engine_aap *notes = engine_aap(engine, aap);
     struct left_intent *left = notes ? calloc(1, sizeof(*left)) : NULL;
     if (!left)
-        return; /* it is on the disk, and settled at the next start */
+        return NULL;
     *left = (struct left_intent){.number = intent->intent,
                                  .made = intent->made_ns / 1000000000,
                                  .left = intent->made_ns / 1000000000};
@@ -47,8 +60,24 @@ void doubts_add(struct engine *engine, uint32_t aap, const struct record *intent
     }
     left->next = notes->left_intents;
     notes->left_intents = left;
+    return left;
+}
+
+/* What came of it is not known before KMS has listed AAP's keys after WHEN_MS, CLOCK_MONOTONIC. */
+static void want_listing(struct engine *engine, uint32_t aap, int64_t when_ms)
+{
+    struct engine_aap *notes = engine_noted(engine, aap);
+    engine_want_listing(engine, aap, when_ms);
+    if (when_ms > notes->unsettled_mono_ms)
+        notes->unsettled_mono_ms = when_ms;
+}
+
+void doubts_add(struct engine *engine, uint32_t aap, const struct record *intent)
+{
+    if (!add(engine, aap, intent))
+        return; /* it is on the disk, and settled at the next start */
     engine_want_listing(engine, aap, 1); /* at once */
-    notes->unsettled_mono_ms = clock_monotonic_ms();
+    want_listing(engine, aap, clock_monotonic_ms());
 }
 
 void doubts_leave(struct operation *operation)
@@ -67,9 +96,95 @@ void doubts_leave(struct operation *operation)
     operation->creation.intent = NULL;
     doubts_add(engine, operation->aap, &intent);
     struct left_intent *newest = first_of(engine, operation->aap);
-    if (newest && newest->number == operation->intent_number)
+    char *shared = intents_leave(operation);
+    if (newest && newest->number == operation->intent_number) {
         newest->left = engine_now(engine);
+        newest->shared = shared;
+    } else {
+        free(shared);
+    }
     store_leave(engine->store, left);
+}
+
+/* -- those of a fleet ---------------------------------------------------------------------- */
+
+static struct left_intent *find_number(const struct engine *engine, uint32_t aap, uint64_t number)
+{
+    struct left_intent *left = first_of(engine, aap);
+    while (left && left->number != number)
+        left = left->next;
+    return left;
+}
+
+/* Whether a key came of it that is here: the fleet has it, or is told of it. A rejected one's stands for an Orphan elsewhere. */
+static bool has_come(struct engine *engine, uint32_t number, const struct fleet_intent *intent)
+{
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, number);
+    bool came = aap && registry_key_of_intent(aap, intent->record.intent);
+    bool is_rejected = aap && registry_rejected_intent(aap, intent->record.intent);
+    registry_unlock(engine->parts.registry);
+    if (came)
+        intents_remove(engine, intent->name);
+    return came || is_rejected;
+}
+
+/* From now on it is one of AAP's. */
+static struct left_intent *take_over(struct engine *engine, uint32_t aap, const struct fleet_intent *intent,
+                                     unsigned int on_its_way_ms)
+{
+    int64_t now = engine_now(engine), when_ms = clock_monotonic_ms();
+    struct left_intent *left = add(engine, aap, &intent->record);
+    if (!left)
+        return NULL;
+    left->elsewhere = true;
+    if (left->made >= now - LONG_AGO_SECONDS) {
+        left->left = now + (on_its_way_ms + 999) / 1000;
+        when_ms += on_its_way_ms;
+    }
+    want_listing(engine, aap, when_ms);
+    return left;
+}
+
+static void forget_other(struct engine *engine, uint32_t number, struct left_intent *left)
+{
+    free(left->shared);
+    left->shared = NULL;
+    left->gone = true;
+    registry_lock(engine->parts.registry);
+    struct registry_aap *aap = registry_aap(engine->parts.registry, number);
+    if (aap)
+        registry_remove_id(&aap->orphans, left->orphan);
+    registry_unlock(engine->parts.registry);
+}
+
+/* Other hosts' that do not stand in the fleet any more: what came of them is known there, or they have gone with an Orphan. */
+static void forget_others(struct engine *engine, uint32_t aap)
+{
+    for (struct left_intent *left = first_of(engine, aap); left; left = left->next) {
+        if (left->elsewhere && !left->is_there)
+            forget_other(engine, aap, left);
+        left->is_there = false;
+    }
+    doubts_drop(engine, aap);
+}
+
+const char *doubts_share(struct engine *engine, uint32_t aap, const struct fleet_intent *intents, unsigned int on_its_way_ms)
+{
+    const char *host = NULL;
+    for (const struct fleet_intent *intent = intents; intent; intent = intent->next) {
+        struct left_intent *left = find_number(engine, aap, intent->record.intent);
+        if (!left && has_come(engine, aap, intent))
+            continue;
+        if (!left && !(left = take_over(engine, aap, intent, on_its_way_ms)))
+            return intent->host;
+        if (!left->shared)
+            left->shared = strdup(intent->name);
+        left->is_there = true;
+        host = intent->host;
+    }
+    forget_others(engine, aap);
+    return host && !doubts_are_asked(engine, aap) ? host : NULL;
 }
 
 /* -- what a listing says ------------------------------------------------------------------- */
@@ -116,8 +231,10 @@ static void find_orphans(struct engine *engine, struct registry_aap *aap, const 
 {
     registry_clear_ids(&aap->orphans);
     registry_clear_ids(&aap->candidates);
-    for (struct left_intent *left = first_of(engine, aap->number); left; left = left->next)
+    for (struct left_intent *left = first_of(engine, aap->number); left; left = left->next) {
         left->unlisted = true;
+        left->gone = left->shared && left->orphan[0] && registry_has_private(aap, left->orphan); /* its host has brought it */
+    }
     for (size_t i = 0; i < count; i++) {
         bool is_known = registry_has_private(aap, keys[i].client_key_id);
         struct left_intent *left = is_known ? NULL : find_by_dates(engine, aap->number, &keys[i]);
@@ -128,7 +245,8 @@ static void find_orphans(struct engine *engine, struct registry_aap *aap, const 
     }
     /* one that was seen once stays until somebody deletes it: a listing may be short */
     for (const struct left_intent *left = first_of(engine, aap->number); left; left = left->next) {
-        struct registry_id *orphan = left->orphan[0] ? registry_add_id(&aap->orphans, left->orphan, left->number) : NULL;
+        bool is_lost = left->orphan[0] && !left->gone;
+        struct registry_id *orphan = is_lost ? registry_add_id(&aap->orphans, left->orphan, left->number) : NULL;
         if (orphan)
             orphan->unlisted = left->unlisted;
     }
@@ -169,6 +287,9 @@ int64_t doubts_take(struct engine *engine, struct registry_aap *aap, const struc
         if (again && (!again_ms || until_ms < again_ms))
             again_ms = until_ms;
     }
+    int64_t unsettled_ms = engine_noted(engine, aap->number) ? engine_noted(engine, aap->number)->unsettled_mono_ms : 0;
+    if (unsettled_ms > clock_monotonic_ms() && (!again_ms || unsettled_ms < again_ms))
+        again_ms = unsettled_ms;
     return again_ms;
 }
 
@@ -182,9 +303,12 @@ void doubts_drop(struct engine *engine, uint32_t aap)
             link = &left->next;
             continue;
         }
-        (void)store_forget(engine->store, left->number);
+        if (!left->elsewhere)
+            (void)store_forget(engine->store, left->number);
+        if (left->shared)
+            intents_remove(engine, left->shared);
         *link = left->next;
-        free(left);
+        free_left(left);
     }
 }
 
@@ -239,6 +363,6 @@ void doubts_end(struct engine *engine)
         while (engine->aaps[aap] && engine->aaps[aap]->left_intents) {
             struct left_intent *left = engine->aaps[aap]->left_intents;
             engine->aaps[aap]->left_intents = left->next;
-            free(left);
+            free_left(left);
         }
 }

@@ -17,6 +17,7 @@
 #include "kmsapi/kms.h"
 
 struct engine;
+struct fleet_intent;
 struct operation;
 struct registry_aap;
 
@@ -25,6 +26,14 @@ void doubts_leave(struct operation *operation);
 
 /* The same for an INTENT of AAP that was found on the disk. */
 void doubts_add(struct engine *engine, uint32_t aap, const struct record *intent);
+
+/*
+ * The intents of AAP's that stand in its fleet (intents.h), whose ends only KMS's listing tells: those of other hosts too, and
+ * those that do not stand there any more are forgotten. What was asked for by a host that has died or lost its lock by now may
+ * come within ON_ITS_WAY_MS: a listing that is to tell of it is asked for after that. The host of one that is still to be
+ * settled so; NULL: doubts_are_asked.
+ */
+const char *doubts_share(struct engine *engine, uint32_t aap, const struct fleet_intent *intents, unsigned int on_its_way_ms);
 
 /* KMS no longer has this Orphan: nor does its intent stay. */
 void doubts_forget(struct engine *engine, uint32_t aap, const char *client_key_id);

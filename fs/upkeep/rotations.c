@@ -17,7 +17,17 @@
 #include "fs/sync/ram_role.h"
 #include "fs/upkeep/first_keys.h"
 
-enum { UNPROVEN_MOST = 3, STALLED_MS = 10 * 60 * 1000, STALLED_MS_LEAST = 5000 };
+enum {
+    UNPROVEN_MOST = 3,
+    STALLED_MS = 10 * 60 * 1000,
+    STALLED_MS_LEAST = 5000,
+    /* after another host was first: its key is here long before that, else it may be this one's turn */
+#ifdef AAPFS_WITH_STOPS
+    YIELDED_MS = 1000,
+#else
+    YIELDED_MS = 10 * 1000,
+#endif
+};
 
 /* A first key goes before the rotation of a key that has that long; one that has failed, and is tried once an hour, after all. */
 enum { FIRST_KEY_SECONDS = 3600 };
@@ -62,6 +72,7 @@ static void follow_key(const struct registry_aap *aap, struct upkeep_notes *note
         return;
     notes->failed_key = current_number(aap);
     notes->attempt_now = false;
+    notes->yields_boot_ms = 0;
     if (!current || !schedule_is_useless(aap, current)) /* which mends nothing */
         forget_failures(notes);
 }
@@ -78,10 +89,12 @@ static bool is_stalled(const struct engine *engine, const struct registry_aap *a
     int64_t now_ms = clock_boottime_ms();
     int64_t tenth_ms = rotation->first ? STALLED_MS : (aap->current->not_after_time - rotation->next) * 100;
     int64_t patience_ms = tenth_ms < STALLED_MS_LEAST ? STALLED_MS_LEAST : tenth_ms < STALLED_MS ? tenth_ms : STALLED_MS;
-    if (engine_noted(engine, aap->number)->running) {
+    if (engine_noted(engine, aap->number)->running && !notes->yields_boot_ms) {
         notes->stalls_boot_ms = 0;
         return false;
     }
+    if (notes->yields_boot_ms)
+        notes->stalls_boot_ms = notes->yields_boot_ms + patience_ms;
     if (notes->stalls_boot_ms == 0)
         notes->stalls_boot_ms = now_ms + patience_ms;
     return now_ms >= notes->stalls_boot_ms;
@@ -102,6 +115,8 @@ static const char *why_stalled(struct engine *engine, const struct registry_aap 
         return "the mount's publisher does not answer";
     if (aap->rotation.first && aap->rotation.no_place)
         return "there is no place for it, see Note in status";
+    if (engine_noted(engine, aap->number)->upkeep.yields_boot_ms)
+        return "another host of the fleet has the AAP's lock, or has made a key that does not come here";
     return "others are more urgent, see requests_per_second in aapfs.conf(5)";
 }
 
@@ -293,6 +308,15 @@ void rotations_begin(struct engine *engine, uint32_t number)
     rotations_create(operation);
 }
 
+/* Another host is at it, or was: that is no failure, unless it goes on for long. Hosts come again at different times. */
+static void yielded(struct upkeep_notes *notes, uint32_t random)
+{
+    int64_t now_ms = clock_boottime_ms();
+    if (notes->yields_boot_ms == 0)
+        notes->yields_boot_ms = now_ms;
+    notes->retry_boot_ms = now_ms + YIELDED_MS + (int64_t)((uint64_t)YIELDED_MS * random >> 32);
+}
+
 void rotations_ended(struct operation *operation, int result)
 {
     struct engine *engine = operation->engine;
@@ -301,6 +325,11 @@ void rotations_ended(struct operation *operation, int result)
     if (result == 0 || (operation->generation && !operation->creation.of_no_use)) /* the key that it brought is the current one */
         return;
     (void)RAND_bytes((unsigned char *)&random, sizeof(random));
+    if (operation->yields) {
+        yielded(notes, random);
+        return;
+    }
+    notes->yields_boot_ms = 0;
     registry_lock(engine->parts.registry);
     const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
     int64_t left = aap->current ? aap->current->not_after_time - engine_now(engine) : INT64_MAX;

@@ -7,6 +7,7 @@
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/fleet/fleet.h"
+#include "fs/fleet/lock.h"
 #include "fs/sync/aaps.h"
 #include "fs/sync/account.h"
 #include "fs/upkeep/net.h"
@@ -235,6 +236,7 @@ void upkeep_begin_rotate_due(struct operation *operation)
 
 void upkeep_ended(struct operation *operation, int result)
 {
+    lock_leave(operation);
     if (operation->automatic && operation->command.verb == CONTROL_DELETE)
         superseded_ended(operation, result);
     else if (operation->automatic && operation->command.verb == CONTROL_ROTATE)
