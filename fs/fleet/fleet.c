@@ -16,10 +16,12 @@
 #include "fs/etcd/etcd.h"
 #include "fs/fleet/connection.h"
 #include "fs/fleet/fleet_aap.h"
+#include "fs/fleet/hosts.h"
 #include "fs/fleet/lock.h"
 #include "fs/fleet/outage.h"
 #include "fs/fleet/push.h"
 #include "fs/fleet/reconcile.h"
+#include "fs/fleet/served.h"
 #include "fs/store/machine.h"
 #include "kmsapi/cleanup.h"
 
@@ -114,6 +116,8 @@ void fleet_stop(struct engine *engine)
     if (fleet->watch)
         fleet_end_watch(fleet->store, fleet->watch);
     locks_end(fleet);
+    served_end(fleet);
+    hosts_end(fleet);
     fleet_free(fleet->store);
     for (uint32_t number = 1; number < engine->aap_room; number++)
         if (engine->aaps[number] && engine->aaps[number]->fleet)
@@ -148,6 +152,8 @@ void fleet_turn(struct engine *engine)
     while (may_ask(fleet) && fleet->again_ms <= clock_monotonic_ms() && (number = due_take(&fleet->due, clock_monotonic_ms())))
         reconcile(fleet, fleet_aap_find(fleet, number));
     locks_tend(fleet);
+    served_tend(fleet);
+    hosts_tend(fleet);
     int64_t store_ms = fleet_tend(fleet->store); /* what is asked for now */
     if (fleet->gives_up) {
         fleet->gives_up = false;
@@ -165,7 +171,7 @@ int64_t fleet_next_ms(const struct engine *engine)
     if (due_ms < fleet->again_ms)
         due_ms = fleet->again_ms;
     int64_t next_ms = fleet->next_ms;
-    const int64_t parts_ms[] = {due_ms, locks_next_ms(fleet)};
+    const int64_t parts_ms[] = {due_ms, locks_next_ms(fleet), served_next_ms(fleet), hosts_next_ms(fleet)};
     for (size_t i = 0; i < sizeof(parts_ms) / sizeof(parts_ms[0]); i++)
         next_ms = parts_ms[i] < next_ms ? parts_ms[i] : next_ms;
     return next_ms;

@@ -83,5 +83,8 @@ struct fleet {
     bool gives_up;            /* it has failed: who awaits that a key was told goes on */
     bool refusal_told;
     int64_t next_ms;          /* CLOCK_MONOTONIC: when the connection or the store wants to be tended, as of the last turn */
+    /* each has a ..._tend for each turn, and a ..._end before the store goes */
     struct fleet_lock *locks; /* lock.c */
+    struct served *served;    /* served.c */
+    struct hosts *hosts;      /* hosts.c */
 };

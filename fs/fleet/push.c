@@ -12,8 +12,8 @@
 #include "fs/engine/operation.h"
 #include "fs/fleet/fleet_aap.h"
 #include "fs/fleet/notes.h"
-#include "fs/fleet/order.h"
 #include "fs/fleet/outage.h"
+#include "fs/model/order.h"
 #include "fs/model/schedule.h"
 #include "kmsapi/cleanup.h"
 

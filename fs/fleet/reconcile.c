@@ -3,8 +3,8 @@
 #include "fs/engine/engine.h"
 #include "fs/fleet/fetch.h"
 #include "fs/fleet/fleet_aap.h"
-#include "fs/fleet/order.h"
 #include "fs/fleet/push.h"
+#include "fs/model/order.h"
 
 void reconcile(struct fleet *fleet, struct fleet_aap *aap)
 {

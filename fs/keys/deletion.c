@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "fs/applications/notified.h"
+#include "fs/base/log.h"
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
+#include "fs/fleet/lock.h"
 #include "fs/fleet/push.h"
+#include "fs/fleet/served.h"
 #include "fs/keys/unsaved.h"
 #include "fs/sync/account.h"
 #include "fs/sync/doubts.h"
@@ -98,6 +101,60 @@ static void send_request(struct operation *operation)
         operation_refuse(operation, ENOMEM, "Memory", "memory is short");
 }
 
+/* -- in a fleet ---------------------------------------------------------------------------- */
+
+/* The lock that nobody else makes a key of this AAP now stays until the end. */
+static void locked(struct operation *operation)
+{
+    if (lock_holds(operation, operation_time_left(operation)))
+        send_request(operation);
+    else
+        operation_refuse(operation, ETIMEDOUT, "Fleet", "the lock of this AAP in the fleet does not hold for long enough, its etcd "
+                         "did not renew it in time; nothing was sent to KMS");
+}
+
+/* Whether a creation waits for it, which is to say why it found no place. */
+static bool makes_place(const struct operation *operation)
+{
+    const struct operation *running = engine_noted(operation->engine, operation->aap)->running;
+    return running && running->stage == OPERATION_WAITS_FOR_DELETION &&
+           strcmp(running->place.freed_id, operation->command.client_key_id) == 0;
+}
+
+/* HOST: one whose readers may still see the key, or, where nobody has asked for its end, whose applications may use it. */
+static void reported(struct operation *operation, const char *host)
+{
+    char aap_name[AAP_NAME_SIZE];
+    operation_aap_name(operation, aap_name);
+    if (host && !operation->automatic)
+        log_warning("%s: %s is deleted, as was asked for, though the host %s of the fleet has not reported yet that its readers "
+                    "see a newer one", aap_name, operation->command.client_key_id, host);
+    if (!host || !operation->automatic)
+        lock_take(operation, locked);
+    else if (makes_place(operation))
+        operation_refuse(operation, EBUSY, "FleetIsBehind", "%s has not reported a newer one", host);
+    else
+        lock_yield(operation, "FleetIsBehind", "%s has not reported a newer one", host);
+}
+
+/* Only a key whose private half is here is in the fleet. One that has expired is of no use to any host. */
+static void find_users(struct operation *operation)
+{
+    struct engine *engine = operation->engine;
+    registry_lock(engine->parts.registry);
+    const struct registry_aap *aap = registry_aap(engine->parts.registry, operation->aap);
+    const struct registry_key *key = aap ? registry_find_key(aap, operation->command.client_key_id) : NULL;
+    bool is_shared = engine->fleet && key;
+    bool may_be_used = is_shared && key != aap->current && key->not_after_time > engine_now(engine);
+    registry_unlock(engine->parts.registry);
+    if (may_be_used)
+        served_require(operation, reported);
+    else if (is_shared)
+        lock_take(operation, locked);
+    else
+        send_request(operation);
+}
+
 void deletion_begin(struct operation *operation)
 {
     struct engine *engine = operation->engine;
@@ -139,5 +196,5 @@ void deletion_begin(struct operation *operation)
         return;
     }
     /* another account's KMS would say that it does not know the key */
-    account_require(operation, send_request);
+    account_require(operation, find_users);
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <openssl/rand.h>
+
 #include "fs/engine/engine.h"
 #include "fs/engine/operation.h"
 #include "fs/keys/deletion.h"
@@ -9,7 +11,16 @@
 #include "fs/model/schedule.h"
 #include "kmsapi/base/backoff.h"
 
-enum { FIRST_RETRY_MS = 1000, LAST_RETRY_MS = 3600 * 1000 };
+enum {
+    FIRST_RETRY_MS = 1000,
+    LAST_RETRY_MS = 3600 * 1000,
+    /* after another host was first, or is still to report the key that came after */
+#ifdef AAPFS_WITH_STOPS
+    YIELDED_MS = 1000,
+#else
+    YIELDED_MS = 60 * 1000,
+#endif
+};
 
 static int64_t began(const struct registry_key *key)
 {
@@ -80,9 +91,21 @@ void superseded_begin(struct engine *engine, uint32_t number)
     deletion_begin(operation);
 }
 
-static void note_end(struct upkeep_notes *notes, int result)
+/* Hosts come again at different times. */
+static int64_t yielded_ms(void)
+{
+    uint32_t random = 0;
+    (void)RAND_bytes((unsigned char *)&random, sizeof(random));
+    return YIELDED_MS + (int64_t)((uint64_t)YIELDED_MS * random >> 32);
+}
+
+static void note_end(struct upkeep_notes *notes, const struct operation *operation, int result)
 {
     notes->deleting = NULL;
+    if (operation->yields) {
+        notes->delete_boot_ms = clock_boottime_ms() + yielded_ms();
+        return;
+    }
     if (result == 0) {
         notes->delete_failures = 0;
         notes->delete_boot_ms = 0;
@@ -96,6 +119,6 @@ void superseded_ended(struct operation *operation, int result)
     struct engine *engine = operation->engine;
     struct engine_aap *notes = engine_aap(engine, operation->aap);
     notes->operations++; /* a listing that was asked for before may still have the key */
-    note_end(&notes->upkeep, result);
+    note_end(&notes->upkeep, operation, result);
     place_deleted(engine, operation->aap, result);
 }

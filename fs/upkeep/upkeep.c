@@ -8,6 +8,7 @@
 #include "fs/engine/operation.h"
 #include "fs/fleet/fleet.h"
 #include "fs/fleet/lock.h"
+#include "fs/fleet/served.h"
 #include "fs/sync/aaps.h"
 #include "fs/sync/account.h"
 #include "fs/upkeep/net.h"
@@ -66,6 +67,7 @@ static void look_at(struct engine *engine, uint32_t aap)
     sooner(&wait_ms, rotations_look(engine, aap, &rotation, &end));
     sooner(&wait_ms, superseded_look(engine, aap, &deletion));
     sooner(&wait_ms, warnings_look(engine, aap));
+    served_look(engine, aap);
     if (!set_ready(&upkeep->rotations, &notes->upkeep.rotation, aap, rotation ? end : INT64_MAX) ||
         !set_ready(&upkeep->deletions, &notes->upkeep.deletion, aap, deletion ? 0 : INT64_MAX))
         sooner(&wait_ms, MEMORY_MS);

@@ -1,4 +1,4 @@
-#include "fs/fleet/order.h"
+#include "fs/model/order.h"
 
 #include <string.h>
 
