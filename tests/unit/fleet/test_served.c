@@ -198,6 +198,19 @@ static void with_the_lock_of_another_host_nothing_is_deleted(void **unused)
     assert_true(goes());
 }
 
+static void what_is_asked_goes_with_the_engine(void **unused)
+{
+    start();
+    fleet_rig_put_host("there-1", true);
+    memory.holds = true;
+    rig_write("payments", "delete KAAP.1");
+    fleet_rig_step(); /* the hosts; what they serve is still to come */
+    rig_stop(NULL);
+    memory.holds = false;
+    fleet_rig_start();
+    assert_true(is_there());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +225,7 @@ int main(void)
         fleet_test(a_person_deletes_it_all_the_same_and_it_is_said),
         fleet_test(for_a_place_it_is_not_deleted_either),
         fleet_test(with_the_lock_of_another_host_nothing_is_deleted),
+        fleet_test(what_is_asked_goes_with_the_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
