@@ -13,7 +13,7 @@
 
 #include "fs/base/log.h"
 #include "fs/engine/engine.h"
-#include "fs/etcd/etcd.h"
+#include "fs/etcd/configured.h"
 #include "fs/fleet/connection.h"
 #include "fs/fleet/fleet_aap.h"
 #include "fs/fleet/hosts.h"
@@ -87,23 +87,11 @@ int fleet_start_with(struct engine *engine, struct fleet_store *store, const uns
 int fleet_start(struct engine *engine)
 {
     const struct config_fleet *config = &engine->parts.config->fleet;
-    const char *endpoints[CONFIG_ENDPOINTS_MOST];
     struct fleet_store *store;
     char reason[512];
     if (config->etcd_count == 0)
         return 0;
-    for (size_t i = 0; i < config->etcd_count; i++)
-        endpoints[i] = config->etcd[i];
-    const struct etcd_options options = {
-        .endpoints = endpoints,
-        .endpoint_count = config->etcd_count,
-        .ca_file = config->ca_file,
-        .certificate = config->certificate,
-        .certificate_key = config->certificate_key,
-        .user = config->user,
-        .password_file = config->password_file,
-    };
-    int r = etcd_new(&options, &store, reason, sizeof(reason));
+    int r = configured_store(config, &store, reason, sizeof(reason));
     return r < 0 ? log_failure(r, "[fleet] etcd: %s", reason) : start(engine, store);
 }
 

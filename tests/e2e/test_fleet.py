@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from parts.etcd import PREFIX, Cluster, encode, need_etcd
+from parts.check import Place
+from parts.etcd import Between, PREFIX, Cluster, encode, need_etcd
 from parts.fleet import ETCD, Fleet
 from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
 from parts.tree import listed_keys
@@ -157,3 +158,25 @@ def test_a_damaged_record_harms_nobody(fleet, cluster):
     cluster.put(f"{PREFIX}aaps/payments/current", "no note")
     late.write("payments", PASSWORD)
     fleet.await_one(key_id=late.key_id())
+
+
+def test_check_looks_at_etcd(fleet, cluster, emulator, tmp_path):
+    (tmp_path / "place").mkdir()
+    place = Place(tmp_path / "place", emulator.url)
+    look = lambda **changed: place.check(sections=fleet.section(**changed))
+    usable = f"{PREFIX}can be read and written".replace("/can", "/ can")
+    assert look().of("ok", "fleet") == ["nobody shares keys under aapfs yet", usable]
+    host = fleet.start()
+    until(lambda: host.status()["Fleet"]["Connected"])
+    before = names(cluster)
+    assert look().of("ok", "fleet") == ["fleet_key is that of the hosts that share keys under aapfs", usable]
+    until(lambda: names(cluster) <= before)  # what was tried goes by itself
+    other = make_state_key(tmp_path / "other")
+    assert look(fleet_key=other).of("error", "fleet") == [
+        "fleet_key is another one than that of the hosts that share keys under aapfs; right is the same on every host"]
+    nobody = Between(cluster.members[0].port)
+    nobody.stop()
+    [said] = look(endpoints=[nobody.url]).of("error", "fleet")
+    assert "etcd" in said and str(nobody.port) in said
+    [said] = look(etcd={"user": "nobody"}).of("error", "fleet")
+    assert "etcd" in said

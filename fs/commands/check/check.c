@@ -43,6 +43,7 @@ static void look_at_all(struct check *check)
     if (check->reachable && check->source)
         check_kms(check);
     credentials_source_free(check->source);
+    check_fleet(check);
     check_aaps(check);
 }
 

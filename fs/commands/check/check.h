@@ -11,4 +11,5 @@ check_look check_settings;    /* what the configuration says that is allowed and
 check_look check_network;     /* the way to KMS; sets `reachable` */
 check_look check_credentials; /* who we are; sets `source` */
 check_look check_kms;         /* KMS's clock, the account, what is permitted; sets `aaps` */
+check_look check_fleet;       /* the hosts that share keys, where there are */
 check_look check_aaps;        /* the configuration again, now that their names are known */
