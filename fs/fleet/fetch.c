@@ -151,7 +151,7 @@ static void ended(void *user, const struct fleet_error *error, int64_t revision)
     struct fleet_aap *aap = fetch->aap;
     bool lists = !fetch->name.aap[0];
     fleet->under_way--;
-    aap->under_way = false;
+    aap->under_way = NULL;
     if (error->number) {
         outage_begin(fleet, error);
     } else {
@@ -184,7 +184,8 @@ static bool ask(struct fleet *fleet, struct fleet_aap *aap, struct fetch *fetch)
         return false;
     }
     fleet->under_way++;
-    aap->under_way = true;
+    aap->under_way = fetch;
+    aap->free_under_way = free;
     return true;
 }
 

@@ -34,6 +34,8 @@ void fleet_aap_free(struct fleet *fleet, struct fleet_aap *aap)
         aap->keys = key->next;
         free(key);
     }
+    if (aap->under_way)
+        aap->free_under_way(aap->under_way);
     free(aap->intent);
     free(aap);
 }

@@ -45,7 +45,8 @@ struct fleet_aap {
     bool listed;          /* what the fleet has of it is known */
     bool listing;         /* it is being read: */
     bool changed;         /* what has changed meanwhile */
-    bool under_way;       /* a request of it: one at a time */
+    void *under_way;      /* fetch.c, push.c: a request of it, one at a time; NULL: none */
+    void (*free_under_way)(void *request);
     int64_t again_ms;     /* nothing is begun before, CLOCK_MONOTONIC: this host's own disk fails */
     /* `current` */
     int64_t current_revision;

@@ -33,8 +33,9 @@ struct push {
     size_t compare_count, change_count;
 };
 
-static void free_push(struct push *push)
+static void free_push(void *request)
 {
+    struct push *push = request;
     for (size_t i = 0; i < push->change_count; i++)
         OPENSSL_clear_free((void *)(uintptr_t)push->changes[i].value, push->changes[i].size);
     free(push->intent);
@@ -224,7 +225,7 @@ static void ended(void *user, const struct fleet_error *error, bool done, int64_
     struct fleet *fleet = push->fleet;
     struct fleet_aap *aap = push->aap;
     fleet->under_way--;
-    aap->under_way = false;
+    aap->under_way = NULL;
     if (error->number) {
         outage_begin(fleet, error);
     } else {
@@ -281,7 +282,8 @@ bool push_begin(struct fleet *fleet, struct fleet_aap *aap)
         r = fleet_commit(fleet->store, &commit);
     if (r == 0) {
         fleet->under_way++;
-        aap->under_way = true;
+        aap->under_way = push;
+        aap->free_under_way = free_push;
         return true;
     }
     log_warning("%s: the fleet cannot be told of %s: %s; that is tried again", push->aap_name, push->id, strerror(-r));

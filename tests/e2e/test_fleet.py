@@ -47,7 +47,7 @@ def names(cluster):
 def test_a_key_goes_to_every_host(fleet, cluster, emulator):
     hosts = [fleet.start(defaults="expose_password = yes") for _ in range(3)]
     for writer in hosts:
-        writer.write("payments", PASSWORD)
+        fleet.write(writer)
         key_id = writer.key_id()
         fleet.await_one(key_id=key_id)
         assert {host.read("payments", "password") for host in hosts} == {PASSWORD}
@@ -86,7 +86,7 @@ def test_hosts_with_keys_of_their_own_join(fleet, emulator, start_mount, tmp_pat
 @pytest.mark.long
 def test_serving_needs_no_etcd_and_what_was_missed_comes(fleet, cluster):
     first, second = fleet.start(expected_errors=ETCD), fleet.start(expected_errors=ETCD)
-    first.write("payments", PASSWORD)
+    fleet.write(first)
     before = fleet.await_one()[1].strip()
     for member in cluster.members:
         member.process.send_signal(signal.SIGSTOP)
@@ -97,7 +97,7 @@ def test_serving_needs_no_etcd_and_what_was_missed_comes(fleet, cluster):
         member.process.send_signal(signal.SIGCONT)
     until(lambda: second.status()["Fleet"]["Connected"])
     until(lambda: first.status()["Fleet"]["Connected"])
-    first.write("payments", PASSWORD)
+    fleet.write(first)
     fleet.await_one(key_id=first.key_id())
 
 
@@ -105,11 +105,11 @@ def test_serving_needs_no_etcd_and_what_was_missed_comes(fleet, cluster):
 def test_an_emptied_etcd_takes_nothing_and_is_filled_again(fleet, cluster):
     first = fleet.start()
     fleet.start()
-    first.write("payments", PASSWORD)
+    fleet.write(first)
     fleet.await_one()
     cluster.clear()
     late = fleet.start()
-    first.write("payments", PASSWORD)
+    fleet.write(first)
     fleet.await_one(key_id=first.key_id())
     assert len(listed_keys(late)) >= 1
 
@@ -131,7 +131,7 @@ def test_a_mount_without_a_fleet_key_says_so(fleet, emulator, tmp_path, text, sa
 @pytest.mark.long
 def test_another_fleet_key_shares_nothing(fleet, cluster, tmp_path):
     first = fleet.start()
-    first.write("payments", PASSWORD)
+    fleet.write(first)
     before = names(cluster)
     other = fleet.start(fleet_key=make_state_key(tmp_path / "another"),
                         expected_errors="aapfs: [fleet]: fleet_key is another one than that of the hosts that share keys under this "
@@ -144,7 +144,7 @@ def test_another_fleet_key_shares_nothing(fleet, cluster, tmp_path):
 @pytest.mark.long
 def test_a_damaged_record_harms_nobody(fleet, cluster):
     first = fleet.start()
-    first.write("payments", PASSWORD)
+    fleet.write(first)
     damaged = first.key_id()
     cluster.put(f"{PREFIX}aaps/payments/keys/{damaged}", "no record")
     cluster.put(f"{PREFIX}aaps/payments/keys/..", "no name")
@@ -153,10 +153,10 @@ def test_a_damaged_record_harms_nobody(fleet, cluster):
             "put it there; it stays where it is\n")
     late = fleet.start(expected_errors=said)
     until(lambda: said in late.errors())
-    first.write("payments", PASSWORD)
+    fleet.write(first)
     fleet.await_one(key_id=first.key_id())
     cluster.put(f"{PREFIX}aaps/payments/current", "no note")
-    late.write("payments", PASSWORD)
+    fleet.write(late)
     fleet.await_one(key_id=late.key_id())
 
 

@@ -65,7 +65,7 @@ def converge(fleet, emulator, aap="payments"):
 
 def write_until_well(host, aap="payments"):
     """By a person who tries again."""
-    until(lambda: result_of(host, PASSWORD, aap) == 0)
+    until(lambda: result_of(host, PASSWORD, aap) == 0, 120, lambda: str(host.last_error(aap)))
     return host.key_id(aap)
 
 

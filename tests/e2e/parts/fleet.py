@@ -1,12 +1,13 @@
 """Hosts that share the keys of their AAPs: mounts with states of their own, on one KMS and one etcd."""
 import contextlib
+import errno
 import re
 import signal
 import threading
 import time
 
-from parts.etcd import PASSWORD, PREFIX, USER, Between
-from parts.harness import make_state_key, until
+from parts.etcd import PREFIX, USER, Between
+from parts.harness import PASSWORD, make_state_key, result_of, until
 
 # what a host may say of an etcd that it cannot ask
 ETCD = re.compile(r"aapfs: the fleet's etcd.*\n")
@@ -84,6 +85,17 @@ class Fleet:
         with contextlib.suppress(FileNotFoundError):
             return tuple(host.read(aap, name) for name in SHARED)
 
+    def write(self, host, aap="payments"):
+        """A key by a person, who writes again while the host before still has the AAP's lock. Its id."""
+        result = until(lambda: (number := result_of(host, PASSWORD, aap)) != errno.EBUSY and (number,))
+        assert result == (0,), result
+        return host.key_id(aap)
+
+    def key_id(self, host, aap="payments"):
+        """That HOST shows; None: it has no key."""
+        with contextlib.suppress(FileNotFoundError):
+            return host.key_id(aap)
+
     def await_one(self, aap="payments", key_id=None, hosts=None, seconds=60):
         """Until all HOSTS show the same, of that KEY_ID if it is given. What they show."""
         hosts = hosts or self.hosts
@@ -93,7 +105,7 @@ class Fleet:
             first = next(iter(shown))
             return len(shown) == 1 and first and (not key_id or first[1].strip() == key_id) and first
 
-        return until(one, seconds, lambda: str([host.key_id(aap) if self.shown(host, aap) else None for host in hosts]))
+        return until(one, seconds, lambda: str([self.key_id(host, aap) for host in hosts]))
 
     def end(self):
         for link in self.links:

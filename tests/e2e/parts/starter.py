@@ -10,5 +10,11 @@ def starter(make, end):
         return made[-1]
 
     yield start
+    failed = []
     for one in made:
-        end(one)
+        try:
+            end(one)
+        except Exception as error:  # the others end all the same
+            failed.append(error)
+    if failed:
+        raise failed[0]
