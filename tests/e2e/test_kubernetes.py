@@ -2,34 +2,16 @@
 import errno
 import os
 import random
-import re
 import signal
 import subprocess
 
 import pytest
 
 from parts.harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, run_aapfs, until
-from parts.manifests import Schema, Wrong, load, read
+from parts.manifests import EXAMPLES, FILES, Schema, Wrong, commands, load, of_kind, pod, pods, read
 from parts.processes import kill_all
 
-EXAMPLES = ROOT / "examples/kubernetes"
-FILES = sorted(EXAMPLES.glob("*.yaml"))
 CONSUMERS = ["consumer.yaml", "consumer-subpath.yaml"]
-
-
-def of_kind(file, kind):
-    found = [document for document in read(EXAMPLES / file) if document["kind"] == kind]
-    assert len(found) == 1
-    return found[0]
-
-
-def pod(document):
-    return document["spec"] if document["kind"] == "Pod" else document["spec"]["template"]["spec"]
-
-
-def pods(file):
-    return [pod(document) for document in read(EXAMPLES / file)
-            if document["kind"] in ("Pod", "DaemonSet", "Deployment")]
 
 
 @pytest.fixture
@@ -37,7 +19,7 @@ def daemon():
     return of_kind("aapfs.yaml", "DaemonSet")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(EXAMPLES)))
 def test_every_field_is_right_by_the_table(path):
     assert read(path)
 
@@ -69,6 +51,8 @@ def test_every_field_is_right_by_the_table(path):
      "{limits: {memory: 1 GB}}}]}}", "is no quantity"),
     ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [], volumes: [{name: d, secret: "
      "{secretName: e, defaultMode: 400}}]}}", "400 is no octal"),
+    ("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {selector: {}, ports: [{name: b, port: 65536}]}}", "65536 is no port"),
+    ("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: none, selector: {}, ports: []}}", "'none' is none of None"),
     ("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: b, image: c, volumeMounts: "
      "[{name: d, mountPath: e}]}]}}", "is no path"),
 ])
@@ -78,26 +62,31 @@ def test_the_parser_refuses(text, reason):
             Schema().check_document(document)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(EXAMPLES)))
 def test_names_lead_somewhere(path):
-    for spec in pods(path.name):
+    documents = read(path)
+    kinds = {(document["kind"], document["metadata"]["name"]) for document in documents}
+    for document in documents:
+        if document["kind"] not in ("Pod", "DaemonSet", "Deployment", "StatefulSet"):
+            continue
+        spec = pod(document)
+        assert all(len(volume) == 2 for volume in spec["volumes"])
         volumes = [volume["name"] for volume in spec["volumes"]]
+        volumes += [claim["metadata"]["name"] for claim in document["spec"].get("volumeClaimTemplates", [])]
         mounts = [mount for container in spec["containers"] for mount in container["volumeMounts"]]
         assert sorted(volumes) == sorted({mount["name"] for mount in mounts})
         paths = [mount["mountPath"] for mount in mounts]
         assert len(set(paths)) == len(paths)
-        assert all(len(volume) == 2 for volume in spec["volumes"])
-    for document in read(path):
-        if document["kind"] in ("DaemonSet", "Deployment"):
-            wanted, labels = document["spec"]["selector"]["matchLabels"], document["spec"]["template"]["metadata"]["labels"]
-            assert wanted.items() <= labels.items()
-    kinds = {(document["kind"], document["metadata"]["name"]) for document in read(path)}
-    for spec in pods(path.name):
+        probes = [container[name] for container in spec["containers"] for name in container if name.endswith("Probe")]
+        assert all(("exec" in probe) != ("httpGet" in probe) for probe in probes)
         if "serviceAccountName" in spec:
             assert ("ServiceAccount", spec["serviceAccountName"]) in kinds
         for volume in spec["volumes"]:
             if "configMap" in volume:
                 assert ("ConfigMap", volume["configMap"]["name"]) in kinds
+        if document["kind"] != "Pod":
+            wanted, labels = document["spec"]["selector"]["matchLabels"], document["spec"]["template"]["metadata"]["labels"]
+            assert wanted.items() <= labels.items()
 
 
 def test_the_mount_reaches_the_node_and_ends_with_its_process(daemon):
@@ -183,12 +172,6 @@ def test_aapfs_takes_the_configuration(daemon, tmp_path):
     assert mounts["/etc/aapfs-state/state.key"]["subPath"] == "state.key"
 
 
-def commands():
-    """The README's, as one script for each block."""
-    blocks = re.findall(r"^```\n(\$ .*?)^```$", (EXAMPLES / "README.md").read_text(), re.S | re.M)
-    return ["".join(line[2:] + "\n" for line in block.splitlines()) for block in blocks]
-
-
 def test_the_readmes_commands_name_what_the_manifests_do(daemon, mount, tmp_path):
     """There is no cluster: kubectl notes its words, and runs on this machine what it would run in a pod."""
     (tmp_path / "kubectl").write_text(f"""#!/bin/bash
@@ -201,10 +184,10 @@ case "$*" in
 esac
 """)
     (tmp_path / "kubectl").chmod(0o755)
-    for path in FILES:
+    for path in EXAMPLES.glob("*.yaml"):
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "password").write_text(PASSWORD + "\n")
-    first, second = commands()
+    first, second = commands(EXAMPLES / "README.md")
     for block in (first, second):
         subprocess.run(["bash", "-euo", "pipefail", "-c", block.replace("/run/aapfs/aap", str(mount.path))], cwd=tmp_path, check=True,
                        env=environment(PATH=f"{tmp_path}:{AAPFS.parent}:{os.environ['PATH']}"))

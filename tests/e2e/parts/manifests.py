@@ -1,10 +1,12 @@
-"""Manifests read strictly: each key once, and each field as tests/data/kubernetes-fields.yaml has it."""
+"""Manifests read strictly: each key once, and each field as tests/data/kubernetes-fields.yaml has it; those of examples/kubernetes."""
 import pathlib
 import re
 
 import yaml
 
 TABLE = pathlib.Path(__file__).resolve().parents[2] / "data/kubernetes-fields.yaml"
+EXAMPLES = pathlib.Path(__file__).resolve().parents[3] / "examples/kubernetes"
+FILES = sorted(EXAMPLES.rglob("*.yaml"))
 
 
 class Wrong(Exception):
@@ -62,6 +64,7 @@ def load(text):
 CHECKS = {
     "string": lambda value: isinstance(value, str),
     "int": lambda value: type(value) is int and 0 <= value < 2 ** 31,
+    "port": lambda value: type(value) is int and 0 < value < 2 ** 16,
     "bool": lambda value: isinstance(value, bool),
     "octal": lambda value: isinstance(value, Octal) and value <= 0o777,
     "path": lambda value: isinstance(value, str) and value.startswith("/"),
@@ -120,3 +123,25 @@ def read(path):
     for document in documents:
         schema.check_document(document)
     return documents
+
+
+def of_kind(file, kind):
+    """The one document of KIND in FILE, which is below EXAMPLES."""
+    found = [document for document in read(EXAMPLES / file) if document["kind"] == kind]
+    assert len(found) == 1
+    return found[0]
+
+
+def pod(document):
+    return document["spec"] if document["kind"] == "Pod" else document["spec"]["template"]["spec"]
+
+
+def pods(file):
+    return [pod(document) for document in read(EXAMPLES / file)
+            if document["kind"] in ("Pod", "DaemonSet", "Deployment", "StatefulSet")]
+
+
+def commands(readme):
+    """README's, as one script for each block."""
+    blocks = re.findall(r"^```\n(\$ .*?)^```$", readme.read_text(), re.S | re.M)
+    return ["".join(line[2:] + "\n" for line in block.splitlines()) for block in blocks]
