@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from parts.etcd import free_ports, need_etcd
-from parts.harness import AAPFS, PASSWORD, environment, make_state_key, run_aapfs, until
+from parts.harness import AAPFS, PASSWORD, ROOT, environment, make_state_key, run_aapfs, until
 from parts.manifests import EXAMPLES, commands, of_kind, pod
 
 README = EXAMPLES / "fleet/README.md"
@@ -116,6 +116,9 @@ def test_aapfs_takes_the_configuration(tmp_path):
         (tmp_path / folder).mkdir()
         make_state_key(tmp_path / folder / key)
     assert "none: No such file or directory" in said(configuration())
+    newcomers, = re.findall(r"^```ini\n(\[fleet\]\n.*?)^```$", (ROOT / "README.md").read_text(), re.S | re.M)
+    assert "none: No such file or directory" in said(configuration().replace(section(), newcomers + "\n")
+                                                     .replace("/etc/aapfs/fleet.key", "/etc/aapfs-fleet/fleet.key"))
     assert "unknown key" in said(configuration().replace("certificate =", "certificates ="))
     assert "without password_file" in said(configuration().replace("password_file =", "# password_file ="))
 
