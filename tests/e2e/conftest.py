@@ -9,6 +9,8 @@ pytest.register_assert_rewrite("parts")  # they say as much as the tests' own
 
 from parts import needs
 from parts.altered import Altered
+from parts.etcd import Cluster
+from parts.fleet import Fleet
 from parts.harness import BUILD, PASSWORD, ROOT, Emulator, Mount
 from parts.odd_server import OddServer
 from parts.plugin import Plugin
@@ -130,3 +132,25 @@ def prometheus():
     """The folder with promtool and prometheus-node-exporter."""
     subprocess.run([ROOT / "tests/unpack-prometheus.sh", BUILD / "prometheus"], check=True)
     return BUILD / "prometheus"
+
+
+@pytest.fixture(scope="module")
+def etcd(tmp_path_factory):
+    """Three members; a test takes `cluster`, in which nothing is."""
+    cluster = Cluster(tmp_path_factory.mktemp("etcd"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def cluster(etcd):
+    etcd.clear()
+    yield etcd
+    etcd.restore()
+
+
+@pytest.fixture
+def fleet(cluster, emulator, start_mount, tmp_path):
+    made = Fleet(start_mount, cluster, emulator, tmp_path)
+    yield made
+    made.end()

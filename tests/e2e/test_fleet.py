@@ -6,35 +6,14 @@ import subprocess
 import pytest
 
 from parts.check import Place
-from parts.etcd import Between, PREFIX, Cluster, encode, need_etcd
-from parts.fleet import ETCD, Fleet
+from parts.etcd import Between, PREFIX, encode, need_etcd
+from parts.fleet import ETCD
 from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
 from parts.tree import listed_keys
 
 need_etcd()
 
 pytestmark = pytest.mark.full
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("etcd"))
-    yield cluster
-    cluster.stop()
-
-
-@pytest.fixture
-def cluster(etcd):
-    etcd.clear()
-    yield etcd
-    etcd.restore()
-
-
-@pytest.fixture
-def fleet(cluster, emulator, start_mount, tmp_path):
-    made = Fleet(start_mount, cluster, emulator, tmp_path)
-    yield made
-    made.end()
 
 
 def names(cluster):

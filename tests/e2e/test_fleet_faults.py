@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from parts.etcd import PREFIX, Cluster, encode, need_etcd
+from parts.etcd import PREFIX, encode, need_etcd
 from parts.fleet import ETCD, Fleet, Readers
 from parts.harness import PASSWORD, result_of, until
 from parts.kms import keys_of
@@ -17,27 +17,6 @@ from parts.stops import arm, with_stops
 need_etcd()
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("etcd"))
-    yield cluster
-    cluster.stop()
-
-
-@pytest.fixture
-def cluster(etcd):
-    etcd.clear()
-    yield etcd
-    etcd.restore()
-
-
-@pytest.fixture
-def fleet(cluster, emulator, start_mount, tmp_path):
-    made = Fleet(start_mount, cluster, emulator, tmp_path)
-    yield made
-    made.end()
 
 
 def start_three(fleet, **parts):

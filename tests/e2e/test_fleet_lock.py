@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from parts.etcd import Cluster, need_etcd
+from parts.etcd import need_etcd
 from parts.fleet import Fleet
 from parts.harness import PASSWORD, result_of, until
 from parts.kms import keys_of
@@ -17,20 +17,6 @@ need_etcd()
 pytestmark = pytest.mark.full
 
 DAY = 86400
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("etcd"))
-    yield cluster
-    cluster.stop()
-
-
-@pytest.fixture
-def cluster(etcd):
-    etcd.clear()
-    yield etcd
-    etcd.restore()
 
 
 def test_what_is_due_on_every_host_is_made_once(cluster, start_emulator, start_mount, tmp_path, clock):
