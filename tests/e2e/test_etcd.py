@@ -5,19 +5,12 @@ import time
 
 import pytest
 
-from parts.etcd import PASSWORD, PREFIX, USER, Authority, Between, Client, Cluster, encode, good, need_etcd
+from parts.etcd import PASSWORD, PREFIX, USER, Authority, Between, Client, encode, good, need_etcd
 from parts.harness import until
 
 need_etcd()
 
-pytestmark = pytest.mark.long  # until a mount uses it
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("etcd"))
-    yield cluster
-    cluster.stop()
+pytestmark = pytest.mark.long  # what mounts do with it every day is in test_fleet.py
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from parts.check import Place
-from parts.etcd import Between, PREFIX, encode, need_etcd
+from parts.etcd import PASSWORD as ETCD_PASSWORD
+from parts.etcd import PREFIX, Between, encode, need_etcd
 from parts.fleet import ETCD
 from parts.harness import AAPFS, PASSWORD, environment, make_state_key, until
 from parts.tree import listed_keys
@@ -147,9 +148,16 @@ def test_check_looks_at_etcd(fleet, cluster, emulator, tmp_path):
     assert look().of("ok", "fleet") == ["nobody shares keys under aapfs yet", usable]
     host = fleet.start()
     until(lambda: host.status()["Fleet"]["Connected"])
+    until(lambda: any(name.startswith("hosts/") for name in names(cluster)))
     before = names(cluster)
     assert look().of("ok", "fleet") == ["fleet_key is that of the hosts that share keys under aapfs", usable]
-    until(lambda: names(cluster) <= before)  # what was tried goes by itself
+    assert names(cluster) == before  # whoever is seen among the hosts would be waited for
+    cluster.control("role", "add", "reader")
+    cluster.control("role", "grant-permission", "--prefix", "reader", "read", PREFIX)
+    cluster.control("user", "add", f"reader:{ETCD_PASSWORD}")
+    cluster.control("user", "grant-role", "reader", "reader")
+    [said] = look(etcd={"user": "reader"}).of("error", "fleet")
+    assert said.startswith("aapfs/ cannot be written: ")
     other = make_state_key(tmp_path / "other")
     assert look(fleet_key=other).of("error", "fleet") == [
         "fleet_key is another one than that of the hosts that share keys under aapfs; right is the same on every host"]

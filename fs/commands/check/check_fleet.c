@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -15,7 +14,7 @@
 #include "fs/fleet/notes.h"
 #include "fs/fleet/records.h"
 
-enum { TIMEOUT_MS = 10 * 1000, LEASE_SECONDS = 5 };
+enum { TIMEOUT_MS = 10 * 1000 };
 
 static const char subject[] = "fleet";
 
@@ -24,9 +23,8 @@ struct look {
     struct check *check;
     const struct config_fleet *config;
     struct fleet_store *store;
-    struct fleet_lease *lease;
     unsigned char key[SEAL_KEY_SIZE];
-    char note_name[FLEET_KEY_SIZE], try_name[FLEET_KEY_SIZE];
+    char name[FLEET_KEY_SIZE]; /* of the note that says whose it is */
     bool found, ended;
 };
 
@@ -39,45 +37,38 @@ static bool fails(struct look *look, const struct fleet_error *error, const char
     return error->number;
 }
 
+static void fail_for_memory(struct look *look)
+{
+    check_error(look->check, subject, "memory is short");
+    look->ended = true;
+}
+
 /* -- whether we may write ---------------------------------------------------------------------- */
 
-static void written(void *user, const struct fleet_error *error, bool done, int64_t revision, const struct fleet_entry *found)
+static void answered(void *user, const struct fleet_error *error, bool done, int64_t revision, const struct fleet_entry *found)
 {
     struct look *look = user;
-    if (!fails(look, error, "prefix cannot be written"))
+    char what[CONFIG_PREFIX_SIZE + 32];
+    snprintf(what, sizeof(what), "%s/ cannot be written", look->config->prefix);
+    if (!fails(look, error, what))
         check_ok(look->check, subject, "%s/ can be read and written", look->config->prefix);
     look->ended = true;
 }
 
-/* What is tried goes by itself. */
-static void granted(void *user, int64_t id)
-{
-    struct look *look = user;
-    const struct fleet_commit commit = {
-        .compares = &(struct fleet_compare){.key = look->try_name, .what = FLEET_VERSION, .equals = 0},
-        .compare_count = 1,
-        .changes = &(struct fleet_change){.key = look->try_name, .value = "check", .size = 5, .lease = id},
-        .change_count = 1,
-        .timeout_ms = TIMEOUT_MS,
-        .ended = written,
-        .user = look,
-    };
-    look->ended = fleet_commit(look->store, &commit) < 0;
-}
-
-static void not_granted(void *user, const struct fleet_error *error)
-{
-    struct look *look = user;
-    if (!look->ended)
-        (void)fails(look, error, "there is no lease to be had");
-    look->ended = true;
-}
-
+/* On a condition that never holds: etcd asks for every right that a commit needs before it looks at that, and nothing changes. */
 static void try_to_write(struct look *look)
 {
-    look->lease = fleet_lease(look->store, &(struct fleet_lease_wish){
-        .ttl_s = LEASE_SECONDS, .timeout_ms = TIMEOUT_MS, .granted = granted, .lost = not_granted, .user = look});
-    look->ended = !look->lease;
+    const struct fleet_commit commit = {
+        .compares = &(struct fleet_compare){.key = look->name, .what = FLEET_MOD_REVISION, .equals = INT64_MAX},
+        .compare_count = 1,
+        .changes = &(struct fleet_change){.key = look->name, .value = "", .size = 0},
+        .change_count = 1,
+        .timeout_ms = TIMEOUT_MS,
+        .ended = answered,
+        .user = look,
+    };
+    if (fleet_commit(look->store, &commit) < 0)
+        fail_for_memory(look);
 }
 
 /* -- whose it is ------------------------------------------------------------------------------- */
@@ -121,24 +112,17 @@ static void note_read(void *user, const struct fleet_error *error, int64_t revis
 
 static void look_at_store(struct look *look)
 {
-    char host[FLEET_ID_SIZE];
-    snprintf(host, sizeof(host), "check-%d", (int)getpid());
-    struct fleet_name try = {.kind = FLEET_HOST};
-    memcpy(try.id, host, sizeof(host));
-    if (fleet_name_put(look->config->prefix, &(struct fleet_name){.kind = FLEET_CHECK}, look->note_name) < 0 ||
-        fleet_name_put(look->config->prefix, &try, look->try_name) < 0 ||
-        fleet_get(look->store, &(struct fleet_get){.key = look->note_name, .timeout_ms = TIMEOUT_MS, .found = note_found,
-                                                   .ended = note_read, .user = look}) < 0)
-        look->ended = true;
+    const struct fleet_get get = {
+        .key = look->name, .timeout_ms = TIMEOUT_MS, .found = note_found, .ended = note_read, .user = look};
+    (void)fleet_name_put(look->config->prefix, &(struct fleet_name){.kind = FLEET_CHECK}, look->name); /* as long as config.h allows */
+    if (fleet_get(look->store, &get) < 0)
+        fail_for_memory(look);
     while (!look->ended) {
         struct pollfd polled = {.fd = fleet_descriptor(look->store), .events = POLLIN};
         int64_t wait_ms = fleet_tend(look->store) - clock_monotonic_ms();
         if (!look->ended)
             (void)poll(&polled, 1, wait_ms < 0 ? 0 : wait_ms > TIMEOUT_MS ? TIMEOUT_MS : (int)wait_ms);
     }
-    if (look->lease)
-        fleet_end_lease(look->store, look->lease);
-    (void)fleet_tend(look->store);
     fleet_free(look->store);
 }
 
